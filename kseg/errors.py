@@ -1,0 +1,21 @@
+"""The errors that a user can mend: what was expected, what came, which file, what to do.
+
+The command line prints these as one sentence and exits with 2. Anything else is a fault in kseg and keeps its
+traceback.
+"""
+
+
+class KsegError(Exception):
+    """A mistake in what kseg was given; the message says what to do about it."""
+
+
+class DataError(KsegError):
+    """A picture, mask or data set that cannot be used; the message names the file."""
+
+
+class ModelError(KsegError):
+    """A model file, weights or a combination of parts that cannot be used."""
+
+
+class SettingsError(KsegError):
+    """A setting, recipe or command-line value that cannot be used."""

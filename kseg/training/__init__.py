@@ -1,0 +1,1 @@
+"""kseg.training"""
