@@ -1,1 +1,5 @@
-"""kseg.ops"""
+"""Pure tensor functions without variables; the one place on the model side that names TensorFlow."""
+
+from kseg.ops import resize
+
+__all__ = ["resize"]

@@ -1,0 +1,35 @@
+"""`ResizeLike`: resize a map to another tensor's height and width."""
+
+import keras
+
+from kseg.ops.resize import resize, spatial_shape
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class ResizeLike(keras.layers.Layer):
+    """Resizes the first tensor to the height and width of the second, whatever they are at run time.
+
+    Unlike `keras.layers.Resizing` and `UpSampling2D` it traces and exports with unknown sizes.
+
+    Args:
+        method: "bilinear" or "nearest".
+        align_corners: False samples at pixel centres; True is Caffe's Interp (DeepLab, PSPNet originals).
+
+    Input: a list `[x, like]` of `(batch, h, w, channels)` and `(batch, height, width, any)`.
+    Output: `(batch, height, width, channels)` in the layer's compute dtype; give `dtype="float32"` for logits.
+    """
+
+    def __init__(self, method="bilinear", align_corners=False, **kwargs):
+        super().__init__(**kwargs)
+        self.method, self.align_corners = method, bool(align_corners)
+
+    def call(self, inputs):
+        x, like = inputs
+        return resize(x, spatial_shape(like), self.method, self.align_corners)
+
+    def compute_output_spec(self, inputs):
+        x, like = inputs
+        return keras.KerasTensor((x.shape[0], *like.shape[1:3], x.shape[3]), dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "method": self.method, "align_corners": self.align_corners}

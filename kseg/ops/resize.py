@@ -1,0 +1,63 @@
+"""Resizing of feature maps, logits and label maps, with dynamic sizes."""
+
+import keras
+from keras import ops
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+METHODS = ("bilinear", "nearest")
+
+
+def spatial_shape(x):
+    """Return the (height, width) of a channels-last batch: integers where known, scalars of the graph where not."""
+    return ops.shape(x)[1:3]
+
+
+def resize(x, size, method="bilinear", align_corners=False):
+    """Resize a batch of maps; sizes may be tensors that only the running graph knows.
+
+    Args:
+        x: tensor `(batch, height, width, channels)`.
+        size: (height, width) of the result: integers or scalar tensors.
+        method: "bilinear" or "nearest".
+        align_corners: False puts samples at pixel centres (half-pixel rule, what TensorFlow 2, PyTorch's default
+            and OpenCV do). True maps the corner pixels' centres onto each other (Caffe's Interp layer, the
+            original DeepLab and PSPNet). Bilinear only.
+
+    Returns:
+        Tensor `(batch, *size, channels)` of the dtype of `x`. No antialiasing.
+    """
+    if method not in METHODS:
+        raise ValueError(f"`method` must be one of {METHODS}, got {method!r}")
+    if align_corners and method != "bilinear":
+        raise ValueError("`align_corners=True` is defined for method='bilinear' only")
+    if keras.backend.backend() != "tensorflow":
+        return _resize_generic(x, size, method, align_corners)
+    size = tf.stack([tf.cast(s, tf.int32) for s in size])
+    # tf.image.resize fails to trace nothing here: unlike keras.ops.image.resize it accepts sizes known at run time.
+    if align_corners:
+        y = tf.compat.v1.image.resize_bilinear(x, size, align_corners=True)
+    else:
+        y = tf.image.resize(x, size, method=method)
+    static = tf.get_static_value(size, partial=True)
+    y = tf.ensure_shape(y, (x.shape[0], static[0], static[1], x.shape[3])) if static is not None else y
+    return tf.cast(y, x.dtype)
+
+
+def _resize_generic(x, size, method, align_corners):
+    if not align_corners:
+        return ops.cast(ops.image.resize(x, tuple(size), interpolation=method, antialias=False), x.dtype)
+    y = _interpolate_axis(x, size[0], axis=1)
+    return _interpolate_axis(y, size[1], axis=2)
+
+
+def _interpolate_axis(x, size, axis):
+    """Linear interpolation along one axis with aligned corners."""
+    length = x.shape[axis]
+    position = ops.arange(size, dtype="float32") * ((length - 1) / max(size - 1, 1))
+    low = ops.clip(ops.cast(ops.floor(position), "int32"), 0, length - 1)
+    high = ops.minimum(low + 1, length - 1)
+    weight = ops.reshape(position - ops.cast(low, "float32"), [-1 if a == axis else 1 for a in range(4)])
+    weight = ops.cast(weight, x.dtype)
+    return ops.take(x, low, axis=axis) * (1 - weight) + ops.take(x, high, axis=axis) * weight
