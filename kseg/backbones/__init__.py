@@ -1,1 +1,1 @@
-"""kseg.backbones"""
+"""Encoders that name their stages, and the surgery that makes one from any Keras classifier."""

@@ -1,1 +1,1 @@
-"""kseg.models"""
+"""Segmentation networks, one paper a file, and the catalog of their names."""

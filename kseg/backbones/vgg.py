@@ -1,0 +1,60 @@
+"""VGG16 with its classifier as convolutions, the encoder of FCN and DeconvNet."""
+
+import keras
+from keras import layers
+
+from kseg.backbones.backbone import Backbone
+from kseg.backbones.weights import load_weights
+from kseg.layers import Normalize
+
+CONVOLUTIONS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+MEAN = (123.68, 116.779, 103.939)
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class VGG16(Backbone):
+    """VGG16 (Simonyan and Zisserman 2015), fully convolutional.
+
+    Thirteen 3x3 convolutions in five stages, each closed by a 2x2 maximum pooling that rounds odd sizes up, then
+    fc6 (7x7 convolution) and fc7 (1x1) with ReLU and dropout, as Shelhamer et al. turn the classifier's dense
+    layers into convolutions. Layers are named as in keras.applications (`block1_conv1` ... `fc6`, `fc7`).
+
+    Args:
+        padding: "same" keeps every convolution's size, so that stage k has 1/2^k of the image (rounded up).
+            "original" pads the image by 100 pixels and gives fc6 no padding, as the released FCN does.
+        filters: width of fc6 and fc7; None leaves both out.
+        dropout: rate after fc6 and after fc7.
+        weights: None (random), "imagenet" (Keras's verified download) or a local weights file.
+        name, trainable: as in Keras.
+
+    Stages: "stage1" ... "stage5" (strides 2 to 32) and, unless `filters=None`, "fc7" (stride 32).
+    Raises `ModelError` where weights cannot be had.
+    """
+
+    def __init__(self, *, padding="same", filters=4096, dropout=0.5, weights=None, **kwargs):
+        if padding not in ("same", "original"):
+            raise ValueError(f"`padding` must be 'same' or 'original', got {padding!r}")
+        image = keras.Input((None, None, 3), name="image")
+        x = Normalize(MEAN, (1, 1, 1), bgr=True, name="normalize")(image)
+        if padding == "original":
+            x = layers.ZeroPadding2D(99, name="pad")(x)  # 99 and conv1_1's own 1 make Caffe's pad of 100
+        stages = {}
+        for block, (width, count) in enumerate(CONVOLUTIONS, start=1):
+            for number in range(1, count + 1):
+                name = f"block{block}_conv{number}"
+                x = layers.Conv2D(width, 3, padding="same", activation="relu", name=name)(x)
+            x = layers.MaxPooling2D(2, padding="same", name=f"block{block}_pool")(x)
+            stages[f"stage{block}"] = x
+        if filters is not None:
+            edges = "same" if padding == "same" else "valid"
+            x = layers.Conv2D(filters, 7, padding=edges, activation="relu", name="fc6")(x)
+            x = layers.Dropout(dropout, name="drop6")(x)
+            x = layers.Conv2D(filters, 1, activation="relu", name="fc7")(x)
+            stages["fc7"] = layers.Dropout(dropout, name="drop7")(x)
+        super().__init__(image, stages, **kwargs)
+        self.padding, self.filters, self.dropout = padding, filters, dropout
+        load_weights(self, weights)
+
+    def get_config(self):
+        own = {"padding": self.padding, "filters": self.filters, "dropout": self.dropout, "weights": None}
+        return {**super().get_config(), **own}

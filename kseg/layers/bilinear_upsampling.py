@@ -1,0 +1,80 @@
+"""`BilinearUpsampling`: FCN's transposed convolution that starts as bilinear interpolation."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kseg.ops.resize import resize, spatial_shape
+
+
+def bilinear_kernel(factor):
+    """The filter `(k, k)`, k = 2 factor - factor % 2, with which a transposed convolution interpolates bilinearly.
+
+    Source: Shelhamer et al., released `surgery.py`, `upsample_filt`.
+    """
+    size = 2 * factor - factor % 2
+    centre = factor - 1 if size % 2 == 1 else factor - 0.5
+    line = 1 - np.abs(np.arange(size) - centre) / factor
+    return np.outer(line, line).astype("float32")
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class BilinearUpsampling(keras.layers.Layer):
+    """Enlarges a map by a whole factor with FCN's transposed convolution.
+
+    The kernel has the size 2 factor - factor % 2 and starts as bilinear interpolation on each channel by itself
+    (a `channels x channels x k x k` kernel that is zero off the diagonal). Beyond the border the map counts as
+    zero, as in any transposed convolution, so scores fade towards the outermost pixels.
+
+    Args:
+        factor: the enlargement, at least 1.
+        learned: True holds the dense kernel as a trainable weight (Long et al., section 3.3). False keeps the
+            interpolation fixed and has no weights; it then runs as a resize, with equal numbers.
+        padding: "same" gives `factor * size`, centred. "valid" gives the whole `(size - 1) * factor + k`, for
+            networks that crop to the image by an offset (the released FCN).
+
+    Input: `(batch, height, width, channels)`. Output: `(batch, new height, new width, channels)`.
+    """
+
+    def __init__(self, factor, learned=False, padding="same", **kwargs):
+        super().__init__(**kwargs)
+        if int(factor) < 1 or padding not in ("same", "valid"):
+            raise ValueError(f"need factor >= 1 and padding 'same' or 'valid'; got {factor} and {padding!r}")
+        self.factor, self.learned, self.padding = int(factor), bool(learned), padding
+
+    @property
+    def kernel_size(self):
+        return 2 * self.factor - self.factor % 2
+
+    def build(self, input_shape):
+        if not self.learned:
+            return
+        channels = input_shape[-1]
+        diagonal = bilinear_kernel(self.factor)[:, :, None, None] * np.eye(channels, dtype="float32")
+        self.kernel = self.add_weight(
+            name="kernel", shape=diagonal.shape, initializer=lambda shape, dtype: ops.cast(diagonal, dtype)
+        )
+
+    def call(self, x):
+        if self.learned:
+            return ops.conv_transpose(x, self.kernel, strides=self.factor, padding=self.padding)
+        return self._interpolate(x)
+
+    def _interpolate(self, x):
+        # Bilinear resizing of the map with a border of zeros is what the transposed convolution computes.
+        factor = self.factor
+        height, width = spatial_shape(x)
+        x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+        y = resize(x, ((height + 2) * factor, (width + 2) * factor))
+        start = factor if self.padding == "same" else (factor + 1) // 2
+        return y[:, start : start + self._enlarged(height), start : start + self._enlarged(width)]
+
+    def _enlarged(self, size):
+        return size * self.factor if self.padding == "same" else (size - 1) * self.factor + self.kernel_size
+
+    def compute_output_shape(self, input_shape):
+        height, width = (None if s is None else self._enlarged(s) for s in input_shape[1:3])
+        return (input_shape[0], height, width, input_shape[3])
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor, "learned": self.learned, "padding": self.padding}

@@ -1,0 +1,85 @@
+"""The catalog: a name for each net that kseg can build.
+
+Each entry is a function of the number of classes and of the backbone's weights. The dict at the end is the whole
+of it; a new model adds a function, or a line.
+"""
+
+import difflib
+from functools import partial
+
+from kseg.backbones import VGG16, EfficientNetLite
+from kseg.backbones.backbone import precision
+from kseg.errors import ModelError
+from kseg.models.fcn import FCN
+
+AT_ONCE = (0.01, 0.0001)
+
+
+def fcn_vgg16(num_classes, weights=None, *, stride, skip_scales=(1.0, 1.0)):
+    """Shelhamer, Long and Darrell's FCN on VGG16: image padded by 100, crop offsets of the release."""
+    backbone = VGG16(padding="original", weights=weights, name="vgg16")
+    return FCN(backbone, num_classes, stride=stride, skip_scales=skip_scales)
+
+
+def fcn_efficientnetlite0(num_classes, weights="imagenet", *, stride):
+    """FCN on EfficientNet-Lite0, whose ImageNet weights come with kseg: trains on a laptop."""
+    backbone = EfficientNetLite("lite0", weights=weights, name="efficientnetlite0")
+    return FCN(backbone, num_classes, stride=stride)
+
+
+CATALOG = {
+    "fcn32s_vgg16": partial(fcn_vgg16, stride=32),
+    "fcn16s_vgg16": partial(fcn_vgg16, stride=16),
+    "fcn8s_vgg16": partial(fcn_vgg16, stride=8),
+    "fcn8s_atonce_vgg16": partial(fcn_vgg16, stride=8, skip_scales=AT_ONCE),
+    "fcn32s_efficientnetlite0": partial(fcn_efficientnetlite0, stride=32),
+    "fcn16s_efficientnetlite0": partial(fcn_efficientnetlite0, stride=16),
+    "fcn8s_efficientnetlite0": partial(fcn_efficientnetlite0, stride=8),
+}
+
+
+def names():
+    """The names that `build` knows, in the catalog's order."""
+    return tuple(CATALOG)
+
+
+def describe(name):
+    """One line about a catalog entry: the first of its function's docstring."""
+    function = _entry(name)
+    return function.func.__doc__.strip().splitlines()[0]
+
+
+def build(name, num_classes, *, weights="packaged", dtype=None):
+    """Build a net of the catalog.
+
+    Args:
+        name: one of `names()`.
+        num_classes: number of classes, at least 2.
+        weights: the backbone's: "packaged" (those that come with kseg, else random), "imagenet" (a verified
+            download where kseg does not carry them), None (random) or a local weights file.
+        dtype: Keras dtype policy such as "mixed_float16"; None takes the current one. Logits stay float32.
+
+    Returns:
+        A `Segmenter`, a Keras model.
+
+    Raises:
+        ModelError: unknown name (close names are suggested), or weights that cannot be had.
+    """
+    if int(num_classes) < 2:
+        raise ModelError(f"a segmentation model needs at least 2 classes, got num_classes={num_classes}")
+    function = _entry(name)
+    with precision(dtype):
+        if weights == "packaged":
+            model = function(int(num_classes))
+        else:
+            model = function(int(num_classes), weights)
+    model.name = name
+    return model
+
+
+def _entry(name):
+    if name not in CATALOG:
+        close = difflib.get_close_matches(str(name), CATALOG, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(CATALOG)}"
+        raise ModelError(f"there is no model named {name!r}: {hint}")
+    return CATALOG[name]

@@ -1,0 +1,84 @@
+"""Fully convolutional networks (Shelhamer, Long and Darrell)."""
+
+import keras
+from keras import layers
+
+from kseg.layers import BilinearUpsampling, CropLike
+from kseg.models.segmenter import Segmenter
+
+# Offsets of the released nets, for an image padded by 100: the last one cuts to the image, those before cut the
+# scores of pool4 and pool3 to the upsampled map.
+CROPS = {32: (19,), 16: (5, 27), 8: (5, 9, 31)}
+SKIPS = {32: (), 16: ("stage4",), 8: ("stage4", "stage3")}
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class FCN(Segmenter):
+    """FCN-32s, FCN-16s and FCN-8s.
+
+    A 1x1 convolution scores the deepest features; the scores are enlarged twofold and summed with the 1x1 scores
+    of stage 4 (16s) and then of stage 3 (8s); the sum is enlarged to the image. Score layers start at zero, so a
+    skip stage begins by changing nothing, and layers have the same names at every stride, so that 16s can start
+    from a trained 32s and 8s from 16s (`kseg.training.initialise_from`).
+
+    Args:
+        backbone: a `Backbone` with "stage3" (stride 8), "stage4" (stride 16) and a deepest stage of stride 32.
+            `VGG16(padding="original")` gives the released net with its crop offsets; with "same" padding maps
+            align by themselves.
+        num_classes: number of classes.
+        stride: 32, 16 or 8: the stride of the map that is enlarged to the image.
+        learned_upsampling: "none" (the release: rate 0), "intermediate" (the paper: the last one stays fixed) or
+            "all".
+        skip_scales: fixed factors on stage 4 and stage 3 before they are scored; (0.01, 0.0001) makes the
+            "at once" net, which trains in one stage.
+        **kwargs: Keras's `name` and `trainable`.
+
+    Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width, num_classes)`.
+
+    Source: Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017, section 4;
+    released `voc-fcn*/net.py`.
+    """
+
+    def __init__(
+        self, backbone, num_classes, *, stride=8, learned_upsampling="none", skip_scales=(1.0, 1.0), **kwargs
+    ):
+        if stride not in SKIPS:
+            raise ValueError(f"`stride` must be 32, 16 or 8, got {stride}")
+        if learned_upsampling not in ("none", "intermediate", "all"):
+            raise ValueError(f"`learned_upsampling` must be none, intermediate or all; got {learned_upsampling!r}")
+        original = backbone.padding == "original"
+        edges, crops = ("valid", CROPS[stride]) if original else ("same", (0,) * len(CROPS[stride]))
+        image, between = backbone.input, learned_upsampling != "none"
+
+        x = _score(num_classes, "fr")(backbone.deepest)
+        for stage, scale, crop in zip(SKIPS[stride], skip_scales, crops, strict=False):
+            pool = stage.replace("stage", "pool")
+            x = BilinearUpsampling(2, between, edges, name=f"upsampling_{pool}")(x)
+            skip = backbone.stages[stage]
+            if scale != 1:
+                skip = layers.Rescaling(scale, name=f"scale_{pool}")(skip)
+            skip = _score(num_classes, pool)(skip)
+            if original:
+                skip = CropLike(crop, name=f"crop_{pool}")([skip, x])
+            else:  # a map of odd size doubles to one more than the skip has
+                x = CropLike(crop, name=f"crop_{pool}")([x, skip])
+            x = layers.Add(name=f"fuse_{pool}")([x, skip])
+        last = learned_upsampling == "all"
+        x = BilinearUpsampling(stride, last, edges, name=f"upsampling_{stride}s", dtype="float32")(x)
+        logits = CropLike(crops[-1], name="logits", dtype="float32")([x, image])
+
+        super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
+        self.stride, self.learned_upsampling = stride, learned_upsampling
+        self.skip_scales = tuple(skip_scales)
+
+    def get_config(self):
+        own = {
+            "stride": self.stride,
+            "learned_upsampling": self.learned_upsampling,
+            "skip_scales": self.skip_scales,
+        }
+        return {**super().get_config(), **own}
+
+
+def _score(num_classes, name):
+    return layers.Conv2D(num_classes, 1, kernel_initializer="zeros", name=f"score_{name}")

@@ -1,0 +1,45 @@
+"""Reading a trained model from its file."""
+
+import zipfile
+from pathlib import Path
+
+import keras
+
+from kseg.errors import ModelError
+
+
+def load(path):
+    """Load a `.keras` file in Keras's safe mode, without its optimizer.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The Keras model: a `Segmenter` where kseg wrote it, else any model with one image in and one map out.
+
+    Raises:
+        ModelError: no such file, not a Keras file, a class kseg does not know, or not an image-to-map model.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file; expected a .keras file such as runs/x/best.keras")
+    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
+        raise ModelError(f"{path}: not a Keras model file; expected a .keras file that kseg train or Keras wrote")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds here; the user needs one sentence
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{path}: Keras cannot load this model ({reason}); was it written by another program?") from error
+    _check_shapes(model, path)
+    return model
+
+
+def _check_shapes(model, path):
+    inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
+    fits = len(inputs) == 1 and len(outputs) == 1 and len(inputs[0].shape) == 4 and len(outputs[0].shape) == 4
+    if not fits or inputs[0].shape[-1] != 3:
+        had = f"inputs {[tuple(t.shape) for t in inputs]} and outputs {[tuple(t.shape) for t in outputs]}"
+        raise ModelError(
+            f"{path}: not a segmentation model: expected one input (batch, height, width, 3) and one output "
+            f"(batch, height, width, classes), it has {had}"
+        )

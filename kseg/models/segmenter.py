@@ -1,0 +1,75 @@
+"""`Segmenter`: what every segmentation model of kseg is."""
+
+import keras
+
+from kseg.backbones.backbone import precision
+
+
+class Segmenter(keras.Model):
+    """A functional Keras model from an image to class logits of the image's size.
+
+    Args:
+        image: the input tensor (the backbone's), `(batch, height, width, 3)`, RGB 0-255, any size.
+        logits: float32 tensor `(batch, height, width, num_classes)`.
+        backbone: the `kseg.backbones.Backbone` the graph was built on. The model's other variables are its head.
+        num_classes: number of classes.
+        **kwargs: Keras's `name` and `trainable`.
+
+    Attributes:
+        backbone, num_classes: as above.
+        classes: class names, or None; set them (training does) and they are saved with the model.
+        palette: an (r, g, b) of 0-255 per class, or None; likewise.
+    """
+
+    def __init__(self, image, logits, *, backbone, num_classes, **kwargs):
+        super().__init__(inputs=image, outputs=logits, **kwargs)
+        self.backbone = backbone
+        self.num_classes = int(num_classes)
+        self._labelling = {"classes": None, "palette": None}
+
+    @property
+    def classes(self):
+        names = self._labelling["classes"]
+        return None if names is None else tuple(names)
+
+    @classes.setter
+    def classes(self, names):
+        self._labelling["classes"] = self._one_per_class(names, "classes")
+
+    @property
+    def palette(self):
+        colours = self._labelling["palette"]
+        return None if colours is None else tuple(tuple(int(v) for v in colour) for colour in colours)
+
+    @palette.setter
+    def palette(self, colours):
+        self._labelling["palette"] = self._one_per_class(colours, "palette")
+
+    def _one_per_class(self, values, what):
+        if values is not None and len(values) != self.num_classes:
+            raise ValueError(f"`{what}` needs {self.num_classes} entries, one a class; got {len(values)}")
+        return None if values is None else list(values)
+
+    def get_config(self):
+        # Not the functional graph: the subclass adds its arguments, and its constructor draws the graph again.
+        frozen = {} if self.trainable else {"trainable": False}
+        return {
+            **frozen,
+            "name": self.name,
+            "dtype": self.dtype_policy.name,
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "num_classes": self.num_classes,
+            "classes": self.classes,
+            "palette": self.palette,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        classes, palette = config.pop("classes", None), config.pop("palette", None)
+        if isinstance(config["backbone"], dict):
+            config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
+        with precision(config.pop("dtype", None)):
+            model = cls(**config)
+        model.classes, model.palette = classes, palette
+        return model

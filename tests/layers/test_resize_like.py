@@ -1,0 +1,31 @@
+import keras
+import numpy as np
+
+from kseg.layers import ResizeLike
+from kseg.ops.resize import resize
+
+
+def test_takes_the_other_tensors_size():
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 2)).astype("float32")
+    like = np.zeros((2, 9, 5, 1), "float32")
+    y = ResizeLike(align_corners=True)([x, like])
+    np.testing.assert_array_equal(np.asarray(y), np.asarray(resize(x, (9, 5), align_corners=True)))
+    np.testing.assert_allclose(np.asarray(y)[:, [0, -1], [0, -1]], x[:, [0, -1], [0, -1]], atol=1e-6)
+
+
+def test_unknown_sizes_save_and_load(tmp_path):
+    image = keras.Input((None, None, 3))
+    small = keras.layers.Conv2D(2, 3, strides=4, padding="same")(image)
+    model = keras.Model(image, ResizeLike(name="logits", dtype="float32")([small, image]))
+    x = np.random.default_rng(0).normal(size=(1, 17, 23, 3)).astype("float32")
+    model.save(tmp_path / "m.keras")
+    twin = keras.saving.load_model(tmp_path / "m.keras")
+    y = model.predict(x, verbose=0)
+    assert y.shape == (1, 17, 23, 2)
+    np.testing.assert_array_equal(twin.predict(x, verbose=0), y)
+
+
+def test_config_round_trip():
+    layer = ResizeLike("nearest", name="r")
+    assert ResizeLike.from_config(layer.get_config()).method == "nearest"
+    assert ResizeLike.from_config(ResizeLike(align_corners=True).get_config()).align_corners
