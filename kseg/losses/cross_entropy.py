@@ -1,0 +1,166 @@
+"""`CrossEntropy`: the loss of semantic segmentation, on integer labels."""
+
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class CrossEntropy(keras.losses.Loss):
+    """Softmax cross-entropy of every pixel, with ignored labels, class weights, hard examples and sampling.
+
+    Labels `(batch, height, width)` or `(batch, height, width, 1)`, class ids of any integer or float type; logits
+    `(batch, height, width, classes)`, computed in float32 whatever their type. The loss is a scalar.
+
+    Args:
+        ignore_label: pixels with this label count nowhere: not in the sum, not in the mean, no gradient. None
+            ignores nothing.
+        class_weights: one weight a class, or None. A mean is then `sum(w * ce) / sum(w)`, as PyTorch has it.
+        ohem_fraction: keep this fraction (0 to 1] of the batch's valid pixels, the ones with the largest loss.
+        ohem_threshold: instead, keep pixels whose true class has a probability below this.
+        ohem_min_kept: but keep at least this many valid pixels of the batch. Pixels that tie with the last one
+            kept are kept too.
+        sampling: keep each pixel with this probability, independently, and drop the rest from the loss. To keep
+            the effective batch as large, take 1 / sampling times as many images (`kseg.training.fit` does).
+        reduction: "mean" over the kept pixels of the whole batch, 0 where none is left; or "sum", the
+            unnormalised loss of the released FCN.
+        seed: for `sampling`; an integer, or None for a random one.
+        name: the loss's name.
+
+    `sample_weight` (from `model.fit`), if given, multiplies the class weights: `(batch,)` or one a pixel.
+
+    Raises:
+        ValueError: while the training step is traced, if labels and logits differ in size; or for arguments out
+            of range. A label outside the classes that is not `ignore_label` makes TensorFlow raise on a CPU, and
+            makes the loss NaN elsewhere: it is never dropped.
+
+    Sources: hard examples, Shrivastava et al., "Training region-based object detectors with online hard example
+    mining", CVPR 2016; sampling, Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI
+    2017, "Patchwise training is loss sampling" and its experiment; the sum, its released `solver.prototxt`.
+    """
+
+    def __init__(
+        self,
+        ignore_label=255,
+        class_weights=None,
+        ohem_fraction=None,
+        ohem_threshold=None,
+        ohem_min_kept=1,
+        sampling=None,
+        reduction="mean",
+        seed=None,
+        name="cross_entropy",
+    ):
+        if reduction not in ("mean", "sum"):
+            raise ValueError(f'`reduction` must be "mean" or "sum", got {reduction!r}')
+        for argument, value in (
+            ("ohem_fraction", ohem_fraction),
+            ("ohem_threshold", ohem_threshold),
+            ("sampling", sampling),
+        ):
+            if value is not None and not 0 < value <= 1:
+                raise ValueError(f"`{argument}` must be above 0 and at most 1, got {value}")
+        if ohem_fraction is not None and ohem_threshold is not None:
+            raise ValueError("Give `ohem_fraction` or `ohem_threshold`, not both")
+        # float32 and not Keras's floatx: the sum over a million pixels needs it.
+        super().__init__(name=name, reduction=reduction, dtype="float32")
+        self.ignore_label = ignore_label
+        self.class_weights = None if class_weights is None else tuple(float(w) for w in class_weights)
+        self.ohem_fraction = ohem_fraction
+        self.ohem_threshold = ohem_threshold
+        self.ohem_min_kept = int(ohem_min_kept)
+        self.sampling = sampling
+        self.seed = seed
+        self.seed_generator = None if sampling is None else keras.random.SeedGenerator(seed)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return self.call(y_true, y_pred, sample_weight)
+
+    def call(self, y_true, y_pred, sample_weight=None):
+        logits = ops.cast(y_pred, "float32")
+        labels = self._labels(y_true, logits)
+        valid = ops.ones_like(labels, "bool") if self.ignore_label is None else labels != self.ignore_label
+        labels = ops.where(valid, labels, 0)
+        losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        weights = self._kept(ops.stop_gradient(losses), valid)
+        weights = weights * self._class_weights(labels, logits.shape[-1])
+        if sample_weight is not None:
+            weights = weights * _per_pixel(ops.cast(sample_weight, "float32"))
+        return self._reduce(losses, weights)
+
+    def _labels(self, y_true, logits):
+        labels = ops.convert_to_tensor(y_true)
+        if len(labels.shape) == len(logits.shape) and labels.shape[-1] == 1:
+            labels = ops.squeeze(labels, -1)
+        if len(logits.shape) != 4 or len(labels.shape) != 3:
+            raise ValueError(
+                "Expected labels (batch, height, width) of class ids and logits (batch, height, width, classes); "
+                f"got shapes {tuple(labels.shape)} and {tuple(logits.shape)}"
+            )
+        for size, other in zip(labels.shape, logits.shape[:3], strict=True):
+            if size is not None and other is not None and size != other:
+                raise ValueError(
+                    f"Labels are {tuple(labels.shape)} and logits {tuple(logits.shape)}: the model's output and the "
+                    "label map must have the same height and width"
+                )
+        return ops.cast(labels, "int32")
+
+    def _kept(self, losses, valid):
+        """1 where a pixel takes part, 0 elsewhere."""
+        if self.sampling is not None:
+            valid = ops.logical_and(
+                valid, keras.random.uniform(ops.shape(losses), seed=self.seed_generator) < self.sampling
+            )
+        if self.ohem_fraction is not None or self.ohem_threshold is not None:
+            valid = ops.logical_and(valid, losses >= self._hardness(losses, valid))
+        return ops.cast(valid, "float32")
+
+    def _hardness(self, losses, valid):
+        """The smallest loss that is kept."""
+        hardest = ops.flip(ops.sort(ops.reshape(ops.where(valid, losses, -1.0), (-1,))))
+        number = ops.sum(ops.cast(valid, "int32"))
+        kept = ops.minimum(number, self.ohem_min_kept)
+        if self.ohem_fraction is not None:
+            wanted = ops.ceil(self.ohem_fraction * ops.cast(number, "float32"))
+            kept = ops.maximum(kept, ops.cast(wanted, "int32"))
+        last = ops.take(hardest, ops.maximum(kept - 1, 0))
+        if self.ohem_threshold is not None:
+            last = ops.minimum(last, -math.log(self.ohem_threshold))
+        return last
+
+    def _class_weights(self, labels, classes):
+        # NaN for labels outside the classes: backends that do not raise would drop them silently.
+        known = ops.logical_and(labels >= 0, labels < classes)
+        if self.class_weights is None:
+            return ops.where(known, 1.0, float("nan"))
+        if len(self.class_weights) != classes:
+            raise ValueError(f"{len(self.class_weights)} class weights for {classes} classes")
+        weights = ops.convert_to_tensor(self.class_weights, "float32")
+        return ops.where(known, ops.take(weights, ops.clip(labels, 0, classes - 1)), float("nan"))
+
+    def _reduce(self, losses, weights):
+        total = ops.sum(losses * weights)
+        if self.reduction == "sum":
+            return total
+        return ops.divide_no_nan(total, ops.sum(weights))
+
+    def get_config(self):
+        return {
+            "ignore_label": self.ignore_label,
+            "class_weights": self.class_weights,
+            "ohem_fraction": self.ohem_fraction,
+            "ohem_threshold": self.ohem_threshold,
+            "ohem_min_kept": self.ohem_min_kept,
+            "sampling": self.sampling,
+            "reduction": self.reduction,
+            "seed": self.seed,
+            "name": self.name,
+        }
+
+
+def _per_pixel(weights):
+    """`(batch,)` or `(batch, h, w[, 1])` as something that multiplies `(batch, h, w)`."""
+    if len(weights.shape) == 4:
+        return ops.squeeze(weights, -1)
+    return weights if len(weights.shape) == 3 else ops.reshape(weights, (-1, 1, 1))

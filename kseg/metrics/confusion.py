@@ -1,0 +1,97 @@
+"""`ConfusionMatrix` and `MeanIoU`: Keras metrics that count pixels by true and predicted class."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class ConfusionMatrix(keras.metrics.Metric):
+    """The confusion matrix of everything seen since `reset_state`.
+
+    Args:
+        num_classes: number of classes.
+        ignore_label: pixels whose true label this is are left out; None leaves nothing out.
+        name, dtype: Keras's.
+
+    `update_state(labels, predictions)`: labels `(batch, height, width)` or `(batch, height, width, 1)`, class ids
+    of any integer or float type; predictions are logits or probabilities `(batch, height, width, num_classes)`, or
+    class ids in the labels' shape.
+
+    `result()`: `(num_classes, num_classes)`, `[true, predicted]`. Counts are int64 (float32 stops counting at
+    2**24; under JAX they are int32 unless x64 is enabled). An id outside the classes is not dropped silently: it
+    is counted in `unknown`, and as long as that is above zero every entry of `result()` is -1.
+    """
+
+    def __init__(self, num_classes, ignore_label=255, name="confusion_matrix", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.num_classes = int(num_classes)
+        self.ignore_label = ignore_label
+        self.counts = self.add_variable(
+            (self.num_classes, self.num_classes), "zeros", dtype="int64", name="counts"
+        )
+        self.unknown = self.add_variable((), "zeros", dtype="int64", name="unknown")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        if sample_weight is not None:
+            raise ValueError("A confusion matrix counts pixels; it takes no `sample_weight`")
+        labels, predictions = self._ids(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))
+        classes = self.num_classes
+        known = (labels >= 0) & (labels < classes) & (predictions >= 0) & (predictions < classes)
+        valid = known if self.ignore_label is None else known & (labels != self.ignore_label)
+        # One more bin for what is left out.
+        pairs = ops.where(valid, labels * classes + predictions, classes * classes)
+        counts = ops.bincount(ops.reshape(pairs, (-1,)), minlength=classes * classes + 1)[: classes * classes]
+        unknown = ops.logical_not(known)
+        if self.ignore_label is not None:
+            unknown = unknown & (labels != self.ignore_label)
+        self.counts.assign_add(ops.cast(ops.reshape(counts, (classes, classes)), self.counts.dtype))
+        self.unknown.assign_add(ops.cast(ops.sum(ops.cast(unknown, "int32")), self.unknown.dtype))
+
+    def _ids(self, labels, predictions):
+        if len(labels.shape) == 4:
+            labels = ops.squeeze(labels, -1)
+        if len(predictions.shape) == len(labels.shape) + 1:
+            if predictions.shape[-1] != self.num_classes:
+                raise ValueError(
+                    f"Predictions have {predictions.shape[-1]} channels for {self.num_classes} classes"
+                )
+            predictions = ops.argmax(predictions, axis=-1)
+        if len(predictions.shape) != len(labels.shape):
+            raise ValueError(
+                "Expected labels (batch, height, width) and predictions (batch, height, width[, classes]); "
+                f"got {tuple(labels.shape)} and {tuple(predictions.shape)}"
+            )
+        return ops.cast(labels, "int32"), ops.cast(predictions, "int32")
+
+    def result(self):
+        return ops.where(self.unknown > 0, -1, self.counts)
+
+    def get_config(self):
+        return {
+            "num_classes": self.num_classes,
+            "ignore_label": self.ignore_label,
+            "name": self.name,
+            "dtype": self.dtype,
+        }
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class MeanIoU(ConfusionMatrix):
+    """Mean intersection over union from one confusion matrix of all pixels seen, for `model.compile`.
+
+    Arguments and `update_state` are `ConfusionMatrix`'s. `result()` is a scalar: the mean over the classes that
+    truth or prediction has (a class that neither has is left out, as in the released FCN's `score.py`); 0 before
+    anything was counted; NaN once a label outside the classes was met, which is a fault of the data, not of the
+    model. Keras's own metric without `ignore_class` drops such pixels and looks better than it is.
+    """
+
+    def __init__(self, num_classes, ignore_label=255, name="mean_iou", dtype=None):
+        super().__init__(num_classes, ignore_label, name=name, dtype=dtype)
+
+    def result(self):
+        counts = ops.cast(self.counts, "float32")
+        hit = ops.diagonal(counts)
+        union = ops.sum(counts, 0) + ops.sum(counts, 1) - hit
+        present = ops.sum(ops.cast(union > 0, "float32"))
+        mean = ops.divide_no_nan(ops.sum(ops.divide_no_nan(hit, union)), present)
+        return ops.where(self.unknown > 0, float("nan"), mean)

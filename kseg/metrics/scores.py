@@ -1,0 +1,110 @@
+"""The scores of the field as functions of one confusion matrix of the whole data set, in NumPy.
+
+A confusion matrix here is `(classes, classes)` counts of pixels, `[true, predicted]`. A class that has no pixel
+where a score divides has no score: its entry is NaN, and means leave it out, as the released FCN's `score.py` does.
+
+Source: Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017, section 5.
+"""
+
+import numpy as np
+
+from kseg.errors import DataError
+
+
+def confusion_matrix(
+    labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None = 255
+) -> np.ndarray:
+    """Count pixels by true and predicted class.
+
+    Args:
+        labels: integer class ids of any shape, with `ignore_label` where there is no truth.
+        predictions: integer class ids of the same shape.
+        num_classes: number of classes.
+        ignore_label: pixels whose true label this is are left out, whatever their prediction.
+
+    Returns:
+        int64 counts `(num_classes, num_classes)`, `[true, predicted]`.
+
+    Raises:
+        DataError: shapes differ, or an id lies outside the classes: it is never dropped silently.
+    """
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    if labels.shape != predictions.shape:
+        raise DataError(
+            f"Labels are {labels.shape} and predictions {predictions.shape}: they must have one shape."
+        )
+    for what, ids in (("Labels", labels), ("Predictions", predictions)):
+        if ids.dtype.kind not in "iu":
+            raise DataError(f"{what} must be integer class ids, got {ids.dtype}.")
+    if ignore_label is not None:
+        valid = labels != ignore_label
+        labels, predictions = labels[valid], predictions[valid]
+    _check_ids(labels, "Labels", num_classes, ignore_label)
+    _check_ids(predictions, "Predictions", num_classes, None)
+    pairs = labels.ravel().astype(np.int64) * num_classes + predictions.ravel()
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
+
+
+def _check_ids(ids: np.ndarray, what: str, num_classes: int, ignore_label: int | None) -> None:
+    if ids.size and (ids.min() < 0 or ids.max() >= num_classes):
+        outside = np.unique(ids[(ids < 0) | (ids >= num_classes)])[:8].tolist()
+        but = "" if ignore_label is None else f" (or {ignore_label}, which is ignored)"
+        raise DataError(f"{what} must be class ids 0 to {num_classes - 1}{but}; found also {outside}.")
+
+
+def class_iou(confusion: np.ndarray) -> np.ndarray:
+    """Intersection over union of each class: float64 `(classes,)`, NaN where truth and prediction both lack it."""
+    confusion = _checked(confusion)
+    hit = np.diag(confusion)
+    return _ratio(hit, confusion.sum(0) + confusion.sum(1) - hit)
+
+
+def mean_iou(confusion: np.ndarray) -> float:
+    """Mean of `class_iou` over the classes that truth or prediction has; NaN for an empty matrix."""
+    return _nanmean(class_iou(confusion))
+
+
+def class_accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Recall of each class: float64 `(classes,)`, NaN where the truth lacks it."""
+    confusion = _checked(confusion)
+    return _ratio(np.diag(confusion), confusion.sum(1))
+
+
+def mean_accuracy(confusion: np.ndarray) -> float:
+    """Mean of `class_accuracy` over the classes that the truth has."""
+    return _nanmean(class_accuracy(confusion))
+
+
+def pixel_accuracy(confusion: np.ndarray) -> float:
+    """Share of the pixels that are right; NaN for an empty matrix."""
+    confusion = _checked(confusion)
+    return float(_ratio(np.trace(confusion), confusion.sum()))
+
+
+def frequency_weighted_iou(confusion: np.ndarray) -> float:
+    """Mean of `class_iou` weighted by how many true pixels each class has; NaN for an empty matrix."""
+    confusion = _checked(confusion)
+    frequency = confusion.sum(1)
+    if not frequency.sum():
+        return float("nan")
+    # A class without true pixels weighs nothing, be its IoU 0 or NaN.
+    return float(np.sum(frequency * np.nan_to_num(class_iou(confusion))) / frequency.sum())
+
+
+def _checked(confusion: np.ndarray) -> np.ndarray:
+    confusion = np.asarray(confusion)
+    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
+        raise DataError(f"A confusion matrix is square, (classes, classes); got shape {confusion.shape}.")
+    if confusion.size and confusion.min() < 0:
+        raise DataError("This confusion matrix counted labels outside the classes, so it has no scores.")
+    return confusion.astype(np.float64) if confusion.dtype.kind == "f" else confusion.astype(np.int64)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that is meant
+        return np.divide(part, whole, dtype=np.float64)
+
+
+def _nanmean(values: np.ndarray) -> float:
+    present = values[~np.isnan(values)]
+    return float(present.mean()) if present.size else float("nan")
