@@ -1,6 +1,20 @@
 """`Backbone`: an encoder that names its stages."""
 
+from contextlib import contextmanager
+
 import keras
+
+
+@contextmanager
+def precision(policy):
+    """Build layers under a Keras dtype policy ("float32", "mixed_float16", ...; None keeps the current one)."""
+    previous = keras.config.dtype_policy()
+    if policy is not None:
+        keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(previous)
 
 
 class Backbone(keras.Model):
@@ -10,15 +24,19 @@ class Backbone(keras.Model):
         image: the `keras.Input` of shape `(height, width, 3)`, RGB in 0-255; sizes may be None.
         stages: dict from stage name to feature tensor `(batch, h, w, channels)`, shallow first. Stages are known
             by name and not by stride, since dilated stages share a stride.
-        **kwargs: Keras's `name`, `trainable`, `dtype`.
+        **kwargs: Keras's `name` and `trainable`. The dtype policy is the one in force during construction; it is
+            saved with the model and in force again when it is loaded.
 
     Attributes:
         stages: the dict given above.
         input: the image tensor.
+        padding: "same", or "original" where the network pads the image itself by 100 pixels (the released FCN).
 
     Calling a backbone returns a dict from stage name to features. Heads build on `backbone.input` and
     `backbone.stages` directly.
     """
+
+    padding = "same"
 
     def __init__(self, image, stages, **kwargs):
         super().__init__(inputs=image, outputs=dict(stages), **kwargs)
@@ -36,12 +54,12 @@ class Backbone(keras.Model):
         return self.stages[self._stage_names[-1]]
 
     def get_config(self):
-        # A subclass adds its own arguments; the functional graph is rebuilt by its constructor.
-        return {"name": self.name, "trainable": self.trainable, "dtype": keras.saving.serialize_keras_object(self.dtype_policy)}
+        # The functional graph is not part of it: the subclass adds its arguments, its constructor draws the graph.
+        frozen = {} if self.trainable else {"trainable": False}
+        return {"name": self.name, "dtype": self.dtype_policy.name, **frozen}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"])
-        return cls(**config)
+        with precision(config.pop("dtype", None)):
+            return cls(**config)

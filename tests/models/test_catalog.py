@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from kseg import models
+from kseg.errors import ModelError
+
+# Parameters of the published nets at 21 classes, fixed upsampling not counted.
+PUBLISHED = {"fcn32s_vgg16": 134_346_581, "fcn16s_vgg16": 134_357_354, "fcn8s_vgg16": 134_362_751}
+PUBLISHED["fcn8s_atonce_vgg16"] = PUBLISHED["fcn8s_vgg16"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_parameter_counts(name):
+    assert models.build(name, 21).count_params() == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", [n for n in models.names() if "lite0" in n])
+def test_builds_and_runs(name):
+    model = models.build(name, 4, weights=None)
+    assert model.name == name
+    assert np.asarray(model(np.zeros((1, 32, 64, 3), "uint8"))).shape == (1, 32, 64, 4)
+
+
+def test_packaged_weights_are_used():
+    """ImageNet features differ from random ones: the stem's kernel is the same in two builds."""
+    first, second = (models.build("fcn8s_efficientnetlite0", 4) for _ in range(2))
+    for a, b in zip(first.backbone.variables, second.backbone.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_dtype_policy_is_for_this_model_only():
+    model = models.build("fcn32s_efficientnetlite0", 4, weights=None, dtype="mixed_float16")
+    assert model.compute_dtype == "float16"
+    assert models.build("fcn32s_efficientnetlite0", 4, weights=None).compute_dtype == "float32"
+
+
+def test_every_entry_is_described():
+    for name in models.names():
+        assert len(models.describe(name)) > 20
+
+
+def test_unknown_name_suggests():
+    with pytest.raises(ModelError, match="fcn8s_vgg16"):
+        models.build("fcn8_vgg16", 21)
+
+
+def test_one_class_is_refused():
+    with pytest.raises(ModelError, match="at least 2 classes"):
+        models.build("fcn8s_vgg16", 1)

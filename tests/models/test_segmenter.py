@@ -1,0 +1,34 @@
+import keras
+import numpy as np
+import pytest
+
+from kseg.backbones import VGG16
+from kseg.models import FCN
+
+
+@pytest.fixture
+def model():
+    return FCN(VGG16(filters=4, name="vgg16"), 2, stride=32)
+
+
+def test_classes_and_palette_count(model):
+    with pytest.raises(ValueError, match="needs 2 entries"):
+        model.classes = ("only one",)
+    with pytest.raises(ValueError, match="needs 2 entries"):
+        model.palette = [(0, 0, 0)] * 3
+
+
+def test_compiled_model_loads_with_its_loss(model, tmp_path):
+    model.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    image, label = np.ones((2, 32, 32, 3), "float32"), np.ones((2, 32, 32), "uint8")
+    model.fit(image, label, verbose=0)
+    model.save(tmp_path / "m.keras")
+    twin = keras.saving.load_model(tmp_path / "m.keras")
+    assert twin.optimizer.iterations == 1
+    assert twin.evaluate(image, label, verbose=0) == pytest.approx(model.evaluate(image, label, verbose=0))
+
+
+def test_cloning_shares_nothing(model):
+    twin = keras.models.clone_model(model)
+    assert not {id(v) for v in twin.variables} & {id(v) for v in model.variables}
+    assert twin.count_params() == model.count_params()
