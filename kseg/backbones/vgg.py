@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from kseg.backbones.backbone import Backbone
-from kseg.backbones.weights import load_weights
+from kseg.backbones import weights as weight_files
 from kseg.layers import Normalize
 
 CONVOLUTIONS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -53,7 +53,8 @@ class VGG16(Backbone):
             stages["fc7"] = layers.Dropout(dropout, name="drop7")(x)
         super().__init__(image, stages, **kwargs)
         self.padding, self.filters, self.dropout = padding, filters, dropout
-        load_weights(self, weights)
+        if weights is not None:
+            weight_files.load(self, weights)
 
     def get_config(self):
         own = {"padding": self.padding, "filters": self.filters, "dropout": self.dropout, "weights": None}

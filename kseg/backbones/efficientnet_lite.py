@@ -1,0 +1,180 @@
+"""EfficientNet-Lite: the fast backbone."""
+
+import math
+
+import keras
+from keras import layers
+
+from kseg.backbones import weights as weight_files
+from kseg.backbones.backbone import Backbone
+from kseg.errors import ModelError
+from kseg.layers import Normalize
+
+# variant: (width, depth), efficientnet_lite_builder.py
+_SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2), "lite3": (1.2, 1.4), "lite4": (1.4, 1.8)}
+# (repeats, kernel, stride of the first block, expansion, filters) of the seven groups of blocks
+_GROUPS = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+_STEM_FILTERS, _HEAD_FILTERS = 32, 1280
+# the last activation before each stride
+_STAGES = {"stage1": "block2a_expand", "stage2": "block3a_expand", "stage3": "block4a_expand", "stage4": "block6a_expand"}
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class EfficientNetLite(Backbone):
+    """EfficientNet without squeeze-and-excitation and with ReLU6, made for phones and CPUs.
+
+    Input: RGB images (batch, height, width, 3), 0-255, any size. Output: a dict of five stages at strides 2, 4, 8,
+    16 and 32. ``stage1`` to ``stage4`` are the *expanded* activations of the block that strides next (96, 144, 240
+    and 672 channels in lite0): they come after a ReLU6 and are wider than the projected ones, so a linear score
+    layer reads more from them. ``stage5`` is the head's 1x1 convolution (1280 channels).
+
+    Args:
+        variant: "lite0" to "lite4".
+        output_stride: 32, 16 or 8; the strides beyond it become dilation and the stages keep their names. On inputs
+            whose sides are multiples of 32 the dilated features, sampled at the old stride, equal the undilated ones
+            away from the right and bottom borders.
+        weights: "imagenet" (in the package, lite0 only; 75 % top-1), None (random), or the path of an .npz or
+            .weights.h5 file.
+        include_top: adds the classifier, as the entry "logits" (batch, num_classes) behind the stages.
+        num_classes: of the classifier.
+
+    There is no stochastic depth and no dropout, which the official code has for training from scratch on ImageNet.
+
+    Raises:
+        ModelError: unknown variant or output stride, or weights that are missing or do not fit.
+
+    Source: Tan and Le, EfficientNet (ICML 2019), and the released code, tensorflow/tpu
+    models/official/efficientnet/lite (padding SAME, BatchNorm epsilon 1e-3, input ``(x - 127) / 128``).
+    """
+
+    def __init__(
+        self, variant="lite0", *, output_stride=32, weights="imagenet", include_top=False, num_classes=1000, **kwargs
+    ):
+        _check(variant, output_stride)
+        width, depth = _SCALES[variant]
+        image = keras.Input((None, None, 3), name="image")
+        normalize = Normalize(mean=(127, 127, 127), std=(128, 128, 128), name="normalize")
+        x = _conv_bn(normalize(image), _STEM_FILTERS, 3, "stem", strides=2)
+        x, found = _blocks(x, width, depth, output_stride)
+        x = _conv_bn(x, _HEAD_FILTERS, 1, "head")
+        stages = {stage: found[layer] for stage, layer in _STAGES.items()} | {"stage5": x}
+        if include_top:
+            pooled = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+            stages["logits"] = layers.Dense(num_classes, name="predictions")(pooled)
+        kwargs.setdefault("name", f"efficientnet_{variant}")
+        super().__init__(image, stages, **kwargs)
+        self.variant, self.output_stride = variant, output_stride
+        self.include_top, self.num_classes = include_top, num_classes
+        if weights is not None:
+            weight_files.load(self, _named_file(variant) if weights == "imagenet" else weights)
+
+    def get_config(self):
+        # weights=None: a reloaded or cloned network gets its numbers from the saved file, not from ImageNet
+        return {
+            "variant": self.variant,
+            "output_stride": self.output_stride,
+            "weights": None,
+            "include_top": self.include_top,
+            "num_classes": self.num_classes,
+            "name": self.name,
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+
+def _check(variant, output_stride):
+    if variant not in _SCALES:
+        raise ModelError(f"EfficientNetLite has no variant {variant!r}; choose one of {', '.join(_SCALES)}.")
+    if output_stride not in (8, 16, 32):
+        raise ModelError(f"EfficientNetLite(output_stride=...) is 8, 16 or 32, not {output_stride!r}.")
+
+
+def _named_file(variant):
+    if variant != "lite0":
+        raise ModelError(
+            f"kseg carries ImageNet weights of EfficientNet-Lite0 only, not {variant}; "
+            "give weights=None or the path of an .npz file."
+        )
+    return weight_files.packaged("efficientnet_lite0.npz")
+
+
+def _blocks(x, width, depth, output_stride):
+    """The seven groups; also every expanded activation by layer name."""
+    stride, dilation, found = 2, 1, {}
+    for group, (repeats, kernel, first_stride, expansion, filters) in enumerate(_GROUPS):
+        ends = group in (0, len(_GROUPS) - 1)  # the Lite nets do not deepen the first and last group
+        for index in range(repeats if ends else math.ceil(repeats * depth)):
+            name = f"block{group + 1}{chr(ord('a') + index)}"
+            strides = first_stride if index == 0 else 1
+            hole = strides > 1 and stride == output_stride
+            x, expanded = _block(x, _scaled(filters, width), kernel, strides, expansion, dilation, hole, name)
+            found[f"{name}_expand"] = expanded
+            dilation, stride = (dilation * 2, stride) if hole else (dilation, stride * strides)
+    return x, found
+
+
+def _block(x, filters, kernel, strides, expansion, dilation, hole, name):
+    """Inverted residual: expand 1x1, depthwise k x k, project 1x1. ``hole``: the stride is left to dilation."""
+    inputs = x
+    if expansion > 1:
+        x = _conv_bn(x, x.shape[-1] * expansion, 1, f"{name}_expand")
+    expanded = x
+    if hole:
+        # a strided SAME convolution on an even size pads (k - 2) // 2 before: keep the same pixels under it
+        before = dilation * ((kernel - 2) // 2)
+        after = dilation * (kernel - 1) - before
+        x = layers.ZeroPadding2D(((before, after), (before, after)), name=f"{name}_dwconv_pad")(x)
+    x = layers.DepthwiseConv2D(
+        kernel,
+        strides=1 if hole else strides,
+        padding="valid" if hole else "same",
+        dilation_rate=dilation,
+        use_bias=False,
+        depthwise_initializer=_INITIALIZER,
+        name=f"{name}_dwconv",
+    )(x)
+    x = layers.ReLU(max_value=6, name=f"{name}_dwconv_relu")(_batch_norm(x, f"{name}_dwconv_bn"))
+    x = _conv_bn(x, filters, 1, f"{name}_project", activation=False)
+    if strides == 1 and inputs.shape[-1] == filters:
+        x = layers.Add(name=f"{name}_add")([inputs, x])
+    return x, expanded
+
+
+_INITIALIZER = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+
+
+def _conv_bn(x, filters, kernel, name, strides=1, activation=True):
+    """Convolution ``<name>_conv``, normalisation ``<name>_bn`` and ReLU6 ``<name>``."""
+    x = layers.Conv2D(
+        filters,
+        kernel,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=_INITIALIZER,
+        name=f"{name}_conv",
+    )(x)
+    x = _batch_norm(x, f"{name}_bn")
+    return layers.ReLU(max_value=6, name=name)(x) if activation else x
+
+
+def _batch_norm(x, name):
+    return layers.BatchNormalization(epsilon=1e-3, momentum=0.99, name=name)(x)
+
+
+def _scaled(filters, width, divisor=8):
+    """Filters times width, a multiple of 8 and not more than 10 % below."""
+    wanted = filters * width
+    rounded = max(divisor, int(wanted + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * wanted else rounded
