@@ -1,0 +1,214 @@
+"""Joint augmentation of a picture and its mask, in TensorFlow, a pure function of a seed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from kseg.errors import SettingsError
+
+MEAN_COLOUR = (124.0, 116.0, 104.0)  # ImageNet's mean, as Caffe's networks subtract it
+IGNORE_LABEL = 255
+_LUMA = (0.299, 0.587, 0.114)
+_TO_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes of a picture and its mask: ``augment(image, label, size, seed)``.
+
+    Mirror, scale, rotation, jitter and crop are one resampling: bilinear for the image, nearest for the
+    mask, with the same geometry, so no class id is ever invented. What lies outside of the picture becomes
+    ``MEAN_COLOUR`` in the image and 255 (ignored) in the mask. Then the colours change, then the blur. One
+    scale factor serves both axes: shapes are never stretched. Shrinking does not smooth first; below about
+    half size fine texture aliases.
+
+    Args:
+        scale: lowest and highest scale factor, drawn uniformly; 2 shows things twice as large.
+        mirror: mirror left to right half of the time.
+        rotate: largest rotation to either side, degrees.
+        jitter: largest shift along each axis, pixels (FCN's "translating them up to 32 pixels").
+        blur: largest standard deviation of a Gaussian blur, pixels; half of the pictures are blurred.
+        brightness: colours are multiplied by a factor from ``1 - brightness`` to ``1 + brightness``.
+        contrast: the same for the distance from the picture's mean grey.
+        saturation: the same for the distance from the pixel's own grey.
+        hue: largest turn of the hue, as a part of the full circle (0 to 0.5), in YIQ's colour plane.
+
+    Call arguments:
+        image: uint8 (H, W, 3), RGB; label: uint8 (H, W).
+        size: (height, width) of the result, cut out at random; None keeps the picture's own size.
+        seed: int tensor (2,). The same seed gives the same result.
+
+    Returns:
+        image uint8 (height, width, 3) and label uint8 (height, width).
+
+    Raises:
+        SettingsError: a setting outside of its range.
+    """
+
+    scale: tuple[float, float] = (1.0, 1.0)
+    mirror: bool = False
+    rotate: float = 0.0
+    jitter: float = 0.0
+    blur: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    def __post_init__(self):
+        scale = tuple(float(factor) for factor in self.scale) if len(tuple(self.scale)) == 2 else ()
+        if not scale or not 0 < scale[0] <= scale[1] < 100:
+            raise SettingsError(f"scale is (lowest, highest) with 0 < lowest <= highest, got {self.scale!r}")
+        object.__setattr__(self, "scale", scale)  # a list from JSON compares and hashes like a tuple
+        limits = {
+            "rotate": 180,
+            "jitter": 10_000,
+            "blur": 50,
+            "brightness": 1,
+            "contrast": 1,
+            "saturation": 1,
+            "hue": 0.5,
+        }
+        for name, limit in limits.items():
+            if not 0 <= getattr(self, name) <= limit:
+                raise SettingsError(f"{name} is from 0 to {limit}, got {getattr(self, name)!r}")
+
+    @property
+    def changes_colours(self) -> bool:
+        return any((self.brightness, self.contrast, self.saturation, self.hue))
+
+    def __call__(
+        self, image: tf.Tensor, label: tf.Tensor, size: tuple[int, int] | None, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        draw = tf.random.stateless_uniform([13], seed)
+        own_size = tf.shape(image)[:2]
+        target = own_size if size is None else tf.constant(size, tf.int32)
+        transform = self._transform(draw, own_size, target)
+        label = _resample(label[..., None], transform, target, "NEAREST", fill=IGNORE_LABEL)[..., 0]
+        image = tf.cast(image, tf.float32)
+        # The fourth channel tells how much of a pixel comes from inside of the picture.
+        image = tf.concat([image, tf.ones_like(image[..., :1])], axis=-1)
+        image = _resample(image, transform, target, "BILINEAR", fill=0)
+        image = self._recolour(draw, image)
+        if self.blur:
+            image = _blur(image, draw[10] * self.blur, draw[11] < 0.5, self.blur)
+        image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+        shape = (None, None) if size is None else tuple(size)
+        return tf.ensure_shape(image, (*shape, 3)), tf.ensure_shape(label, shape)
+
+    def _transform(self, draw, own_size, target) -> tf.Tensor:
+        """The eight numbers of a projective transform from the result's pixels to the picture's."""
+        factor = _between(draw[0], *self.scale)
+        own_size, target = tf.cast(own_size, tf.float32), tf.cast(target, tf.float32)
+        window = target / factor
+        origin = tf.round((own_size - window) * draw[1:3])
+        if self.jitter:
+            origin += tf.round((2 * draw[3:5] - 1) * self.jitter)
+        centre = origin + window / 2
+        angle = (2 * draw[5] - 1) * (self.rotate * math.pi / 180)
+        sine, cosine = tf.sin(angle) / factor, tf.cos(angle) / factor
+        side = tf.where(draw[6] < 0.5, -1.0, 1.0) if self.mirror else tf.constant(1.0)
+        rows = [[side * cosine, -side * sine], [sine, cosine]]  # x before y
+        return _transform_about(rows, centre[::-1], target[::-1] / 2)
+
+    def _recolour(self, draw, image) -> tf.Tensor:
+        """Colour change and padding in one product with a 4x3 matrix.
+
+        A change of colours is affine, so it may follow the resampling; the coverage channel carries its
+        constant part and the padding's colour.
+        """
+        mean = tf.constant(MEAN_COLOUR)
+        matrix, offset = tf.eye(3), tf.zeros(3)
+        if self.changes_colours:
+            brightness, contrast, saturation = (
+                1 + (2 * draw[place] - 1) * amount
+                for place, amount in ((7, self.brightness), (8, self.contrast), (9, self.saturation))
+            )
+            luma = tf.constant(_LUMA)
+            total = tf.reduce_sum(image, axis=[0, 1])
+            grey = tf.tensordot(total[:3], luma, 1) / tf.maximum(total[3], 1.0)
+            turn = (2 * draw[12] - 1) * (self.hue * 2 * math.pi)
+            matrix = brightness * contrast * tf.matmul(_grey_mix(saturation, luma), _hue_turn(turn))
+            offset = (1 - contrast) * brightness * grey * tf.ones(3)
+        return tf.tensordot(image, tf.concat([matrix, (offset - mean)[None]], axis=0), 1) + mean
+
+
+def centre(image: tf.Tensor, label: tf.Tensor, size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+    """The middle of a picture and its mask at ``size``, cut or padded (mean colour, 255), never resampled."""
+    own = tf.shape(image)[:2]
+    excess = own - tf.constant(size)
+    start = tf.maximum(excess, 0) // 2
+    stop = start + tf.minimum(own, size)
+    image, label = (part[start[0] : stop[0], start[1] : stop[1]] for part in (image, label))
+    before = tf.maximum(-excess, 0) // 2
+    margins = tf.stack([before, tf.maximum(-excess, 0) - before], axis=1)
+    label = tf.pad(label, margins, constant_values=tf.cast(IGNORE_LABEL, label.dtype))
+    colours = [
+        tf.pad(image[..., channel], margins, constant_values=tf.cast(value, image.dtype))
+        for channel, value in enumerate(MEAN_COLOUR)
+    ]
+    return tf.ensure_shape(tf.stack(colours, axis=-1), (*size, 3)), tf.ensure_shape(label, size)
+
+
+def _between(draw, low: float, high: float):
+    return low + draw * (high - low)
+
+
+def _transform_about(rows, centre_in, centre_out) -> tf.Tensor:
+    """The matrix ``rows`` about two centres; those count from pixel edges, the op from pixel centres."""
+    (a, b), (c, d) = rows
+    x, y = centre_out[0] - 0.5, centre_out[1] - 0.5
+    shift_x = centre_in[0] - 0.5 - a * x - b * y
+    shift_y = centre_in[1] - 0.5 - c * x - d * y
+    return tf.stack([a, b, shift_x, c, d, shift_y, 0.0, 0.0])
+
+
+def _resample(pixels, transform, target, method: str, fill: float) -> tf.Tensor:
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=pixels[None],
+        transforms=transform[None],
+        output_shape=target,
+        fill_value=float(fill),
+        interpolation=method,
+        fill_mode="CONSTANT",
+    )[0]
+
+
+def _grey_mix(saturation, luma) -> tf.Tensor:
+    """(3, 3), for pixels as rows: ``saturation`` of the colour and the rest of its grey."""
+    return saturation * tf.eye(3) + (1 - saturation) * tf.tile(luma[:, None], [1, 3])
+
+
+def _hue_turn(angle) -> tf.Tensor:
+    """(3, 3), for pixels as rows: RGB to YIQ, turn of the I-Q plane, and back."""
+    forward = tf.transpose(tf.constant(_TO_YIQ))
+    sine, cosine = tf.sin(angle), tf.cos(angle)
+    turn = tf.reshape(tf.stack([1.0, 0.0, 0.0, 0.0, cosine, sine, 0.0, -sine, cosine]), (3, 3))
+    return tf.matmul(tf.matmul(forward, turn), tf.linalg.inv(forward))
+
+
+def _blur(image, sigma, chosen, largest: float) -> tf.Tensor:
+    """Gaussian blur, (H, W, 3), with the border repeated; one kernel size so that the graph stays static."""
+    radius = max(1, math.ceil(2 * largest))
+    offsets = tf.range(-radius, radius + 1, dtype=tf.float32)
+    weights = tf.exp(-(offsets**2) / (2 * tf.maximum(sigma, 0.01) ** 2))
+    weights = weights / tf.reduce_sum(weights)
+
+    def blurred():
+        columns = tf.transpose(image, [2, 0, 1])[..., None]
+        for axis in (1, 2):
+            columns = _filter_along(columns, weights, axis, radius)
+        return tf.transpose(columns[..., 0], [1, 2, 0])
+
+    return tf.cond(chosen, blurred, lambda: image)
+
+
+def _filter_along(pixels, weights, axis: int, radius: int) -> tf.Tensor:
+    first = tf.gather(pixels, [0], axis=axis)
+    last = tf.gather(pixels, [tf.shape(pixels)[axis] - 1], axis=axis)
+    padded = tf.concat([first] * radius + [pixels] + [last] * radius, axis=axis)
+    shape = [-1, 1, 1, 1] if axis == 1 else [1, -1, 1, 1]
+    return tf.nn.conv2d(padded, tf.reshape(weights, shape), strides=1, padding="VALID")

@@ -1,0 +1,152 @@
+"""From a ``Dataset`` to batches: parallel reading, augmentation, cache, prefetch, in a repeatable order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import tensorflow as tf
+
+from kseg import errors
+from kseg.data.augment import Augment, centre
+from kseg.data.dataset import Dataset
+from kseg.errors import DataError, KsegError, SettingsError
+
+CACHE_BYTES = 2 * 1024**3
+_ENDLESS = 2**62
+
+
+def pipeline(
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    size: tuple[int, int] | None = None,
+    augment: Augment | None = None,
+    seed: int = 0,
+    shuffle: bool = False,
+    epochs: int | None = 1,
+    start_step: int = 0,
+    cache: bool = True,
+    drop_remainder: bool = False,
+) -> tf.data.Dataset:
+    """Batches of a data set: image uint8 (B, H, W, 3) RGB, label uint8 (B, H, W).
+
+    Order and augmentation are pure functions of ``seed``, the epoch and the place in the epoch: sample ``k`` of
+    epoch ``e`` is ``tf.random.experimental.index_shuffle(k, [seed, e], len(dataset) - 1)`` with
+    ``shuffle``, else ``k``; its augmentation is drawn from ``(seed, e, k)``. Epochs follow each other without
+    a gap, so a batch may hold the end of one and the start of the next.
+
+    Args:
+        batch_size: samples in a batch; only the very last batch may be smaller.
+        size: (height, width) of the results. Without ``augment``, the middle is cut out or padded (mean
+            colour, 255); with it, a random window. None keeps every picture's size, which then must be the
+            same within a batch.
+        augment: random changes; without it samples are the stored ones.
+        epochs: how often every sample comes; None for endless.
+        start_step: how many batches to skip, without reading them: the rest is what an uninterrupted run
+            would have seen.
+        cache: keep decoded samples in memory (uint8, up to ``CACHE_BYTES``; what does not fit is read again).
+        drop_remainder: leave out the last, smaller batch, so that the batch dimension is static.
+
+    Raises:
+        SettingsError: at once, for settings that cannot work or an empty data set.
+        tf.errors.OpError: while iterating, where a file cannot be used; ``user_errors()`` turns it into the
+            DataError that names the file.
+    """
+    _check(dataset, batch_size, size, epochs, start_step)
+    count = len(dataset)
+    total = _ENDLESS if epochs is None else epochs * count
+    loader = Loader(
+        dataset, cache_bytes=CACHE_BYTES if cache else 0, one_size=size is None and batch_size > 1
+    )
+
+    def produce(position):
+        epoch, place = position // count, position % count
+        index = _shuffled(place, seed, epoch, count) if shuffle else place
+        image, label = tf.numpy_function(loader, [index], [tf.uint8, tf.uint8], stateful=True)
+        image, label = tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(label, (None, None))
+        if augment is not None:
+            return augment(image, label, size, _seed(seed, epoch, place))
+        return (image, label) if size is None else centre(image, label, size)
+
+    stream = tf.data.Dataset.range(min(start_step * batch_size, total), total)
+    stream = stream.map(produce, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return stream.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+
+
+class Loader:
+    """Samples of a data set by number, decoded once and kept in memory as far as ``cache_bytes`` reach."""
+
+    def __init__(self, dataset: Dataset, *, cache_bytes: int = CACHE_BYTES, one_size: bool = False):
+        self.dataset, self.one_size = dataset, one_size
+        self._bytes_left, self._kept = cache_bytes, {}
+        self._first: tuple[str, tuple[int, ...]] | None = None
+
+    def __call__(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        index = int(index)
+        sample = self._kept.get(index)
+        if sample is None:
+            sample = self.dataset.load(index)
+            self._check_size(index, sample[0].shape[:2])
+            needed = sum(part.nbytes for part in sample)
+            if needed <= self._bytes_left:
+                self._bytes_left -= needed
+                self._kept[index] = sample
+        return sample
+
+    def _check_size(self, index: int, shape: tuple[int, ...]) -> None:
+        if not self.one_size:
+            return
+        name = self.dataset.name_of(index)
+        self._first = self._first or (name, shape)
+        if shape != self._first[1]:
+            raise SettingsError(
+                f"pictures of different sizes cannot share a batch ({self._first[0]} is {self._first[1][0]}x"
+                f"{self._first[1][1]}, {name} is {shape[0]}x{shape[1]}): give size=(height, width), or "
+                "batch_size=1"
+            )
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Iterate a pipeline inside of this to get the loader's own DataError instead of TensorFlow's wrapping.
+
+    TensorFlow reports an exception of Python code inside a pipeline as ``UnknownError`` with the text, a
+    traceback and the names of graph nodes around it.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        found = find_user_error(error)
+        if found is None:
+            raise
+        raise found from None
+
+
+def find_user_error(error: BaseException) -> KsegError | None:
+    """The KsegError that a TensorFlow error wraps, or None."""
+    match = re.search(r"\b(DataError|SettingsError): (.+)", str(error))
+    return getattr(errors, match[1])(match[2].strip()) if match else None
+
+
+def _check(dataset: Dataset, batch_size: int, size, epochs: int | None, start_step: int) -> None:
+    if len(dataset) == 0:
+        raise DataError(f"data set {dataset.name}: the split {dataset.split!r} is empty")
+    if batch_size < 1:
+        raise SettingsError(f"batch_size is 1 or more, got {batch_size}")
+    if size is not None and (len(tuple(size)) != 2 or min(size) < 1):
+        raise SettingsError(f"size is (height, width) in pixels, got {size!r}")
+    if start_step < 0 or (epochs is not None and epochs < 1):
+        raise SettingsError(f"start_step is 0 or more and epochs 1 or more, got {start_step} and {epochs}")
+
+
+def _shuffled(place, seed: int, epoch, count: int):
+    key = tf.stack([tf.constant(seed, tf.int64), epoch])
+    return tf.random.experimental.index_shuffle(place, key, tf.constant(count - 1, tf.int64))
+
+
+def _seed(seed: int, epoch, place):
+    key = tf.stack([tf.constant(seed, tf.int64), epoch])
+    return tf.random.experimental.stateless_fold_in(key, place)

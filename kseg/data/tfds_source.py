@@ -1,0 +1,165 @@
+"""TensorFlow Datasets that are already prepared on disk: any builder with an image and a mask feature.
+
+Nothing is downloaded: ``tfds build NAME --data_dir ROOT`` (tensorflow-datasets' own command) prepares a data
+set, and kseg reads what it wrote, ``ROOT/NAME[/CONFIG]/VERSION``.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from kseg.data.dataset import Dataset, colour_map
+from kseg.errors import DataError
+
+PET_CLASSES = ("pet", "background", "border")
+_MASK_WORDS = ("segmentation_mask", "segmentation", "mask", "annotation", "segmentation_label", "label")
+
+
+class TfdsSource:
+    """Samples of a prepared tfds split, read one by one by number.
+
+    TFRecord files (tfds's default) are indexed by the offset of every record, so nothing but the offsets is
+    held in memory; other formats are read through tfds's own random access.
+    """
+
+    def __init__(self, builder, split: str, image: str, mask: str):
+        self.builder, self.split, self.image, self.mask = builder, split, image, mask
+        if builder.info.file_format.value == "tfrecord":
+            self.records, self.arrays = _record_offsets(builder, split), None
+        else:
+            self.records, self.arrays = None, builder.as_data_source(split)
+
+    def __len__(self) -> int:
+        return len(self.records if self.arrays is None else self.arrays)
+
+    def name_of(self, index: int) -> str:
+        return f"{self.builder.info.name}_{self.split}_{index:05d}"
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        example = self._example(index)
+        image, mask = np.asarray(example[self.image]), np.asarray(example[self.mask])
+        if image.shape[-1] == 1:
+            image = np.repeat(image, 3, axis=-1)
+        mask = mask[..., 0] if mask.ndim == 3 else mask
+        if mask.size and mask.max() > 255:
+            raise DataError(f"{self.name_of(index)}: class id {mask.max()} in the mask: ids are 0 to 254")
+        return image.astype(np.uint8), mask.astype(np.uint8)
+
+    def _example(self, index: int) -> dict:
+        if self.arrays is not None:
+            return self.arrays[index]
+        path, start, length = self.records[index]
+        with open(path, "rb") as file:
+            file.seek(start)
+            record = file.read(length)
+        try:
+            return self.builder.info.features.deserialize_example_np(record)
+        except Exception as error:  # protobuf and the picture decoders each raise their own kinds
+            raise DataError(
+                f"{path}: record {index} of {self.split!r} is damaged ({str(error).splitlines()[0][:120]}): "
+                "prepare the data set again"
+            ) from None
+
+
+def load_tfds(name: str, root: str | Path | None, split: str = "train") -> Dataset:
+    """A prepared tfds data set ``name`` (``NAME`` or ``NAME/CONFIG``) below ``root`` (tfds's ``data_dir``,
+    ``~/tensorflow_datasets`` if not given).
+
+    ``split`` may be a tfds slice (``"train[:80%]"``). The mask feature's class names are used where it has
+    them; otherwise the classes are numbered up to the highest id found in the masks of this split.
+    """
+    builder = open_builder(name, root)
+    image, mask = _features(builder)
+    source = _source(builder, split, image, mask)
+    names = tuple(getattr(builder.info.features[mask], "names", None) or ())
+    if not names:
+        highest = max(
+            max((int(i) for i in np.unique(source.read(k)[1]) if i != 255), default=0)
+            for k in range(len(source))
+        )
+        names = tuple(f"class {index}" for index in range(highest + 1))
+    return Dataset(builder.info.name, split, names, colour_map(len(names)), source)
+
+
+def load_pet(root: str | Path | None, split: str = "train") -> Dataset:
+    """Oxford-IIIT Pet (Parkhi et al. 2012) as tfds prepares it; trimap ids 1, 2, 3 become 0, 1, 2."""
+    builder = open_builder("oxford_iiit_pet", root)
+    source = _source(builder, split, "image", "segmentation_mask")
+    colours = ((220, 100, 60), (40, 60, 110), (250, 220, 120))
+    ids = ((0, 255), (1, 0), (2, 1), (3, 2))
+    return Dataset("oxford_iiit_pet", split, PET_CLASSES, colours, source, stored_ids=ids)
+
+
+def open_builder(name: str, root: str | Path | None):
+    """A tfds builder over files that lie prepared below ``root``, found without the data set's own code."""
+    import tensorflow_datasets as tfds
+
+    data_dir = Path(root) if root is not None else Path.home() / "tensorflow_datasets"
+    versions = [info.parent for info in sorted((data_dir / name).glob("*/dataset_info.json"), key=_version)]
+    if not versions:
+        versions = [
+            info.parent for info in sorted((data_dir / name).glob("*/*/dataset_info.json"), key=_version)
+        ]
+    if not versions:
+        raise DataError(
+            f"{data_dir / name}: no prepared tfds data set; kseg downloads nothing by itself: run "
+            f"`tfds build {name} --data_dir {data_dir}`, or give as root the folder that holds {name}/"
+        )
+    return tfds.builder_from_directory(str(versions[-1]))
+
+
+def _version(info: Path) -> tuple[int, ...]:
+    return tuple(int(part) for part in info.parent.name.split(".") if part.isdigit())
+
+
+def _source(builder, split: str, image: str, mask: str) -> TfdsSource:
+    if split.split("[")[0] not in builder.info.splits:
+        found = ", ".join(sorted(builder.info.splits))
+        raise DataError(f"{builder.data_path}: no split {split!r}; found {found}")
+    return TfdsSource(builder, split, image, mask)
+
+
+def _features(builder) -> tuple[str, str]:
+    """The names of the image feature and of the mask feature."""
+    from tensorflow_datasets import features
+
+    pictures = {
+        name: feature
+        for name, feature in builder.info.features.items()
+        if isinstance(feature, features.Image)
+    }
+    masks = [name for name, feature in pictures.items() if isinstance(feature, features.LabeledImage)]
+    masks += [name for name in _MASK_WORDS if name in pictures and pictures[name].shape[-1] == 1]
+    images = [name for name in ("image", *pictures) if name in pictures and name not in masks]
+    if not masks or not images:
+        raise DataError(
+            f"{builder.data_path}: expected an image feature and a one-channel mask feature (such as "
+            f"'segmentation_mask'); the data set has {', '.join(builder.info.features)}"
+        )
+    return images[0], masks[0]
+
+
+def _record_offsets(builder, split: str) -> list[tuple[str, int, int]]:
+    """(file, start, length) of every record of a split; a TFRecord is length, crc, record, crc."""
+    records = []
+    for part in builder.info.splits[split].file_instructions:
+        found = _offsets_of_file(part.filename)
+        stop = len(found) if part.take < 0 else part.skip + part.take
+        records += [(part.filename, start, length) for start, length in found[part.skip : stop]]
+    return records
+
+
+def _offsets_of_file(path: str) -> list[tuple[int, int]]:
+    size, offsets, at = Path(path).stat().st_size, [], 0
+    with open(path, "rb") as file:
+        while at + 12 <= size:
+            file.seek(at)
+            length = struct.unpack("<Q", file.read(8))[0]
+            if at + 16 + length > size:
+                raise DataError(f"{path}: the file is cut short or damaged: prepare the data set again")
+            offsets.append((at + 12, length))
+            at += 16 + length
+    return offsets
