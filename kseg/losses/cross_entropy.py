@@ -10,19 +10,22 @@ from keras import ops
 class CrossEntropy(keras.losses.Loss):
     """Softmax cross-entropy of every pixel, with ignored labels, class weights, hard examples and sampling.
 
-    Labels `(batch, height, width)` or `(batch, height, width, 1)`, class ids of any integer or float type; logits
-    `(batch, height, width, classes)`, computed in float32 whatever their type. The loss is a scalar.
+    Labels `(batch, height, width)` or `(batch, height, width, 1)`, class ids of any integer or float
+    type; logits `(batch, height, width, classes)`, computed in float32 whatever their type. The loss is a
+    scalar.
 
     Args:
         ignore_label: pixels with this label count nowhere: not in the sum, not in the mean, no gradient. None
             ignores nothing.
         class_weights: one weight a class, or None. A mean is then `sum(w * ce) / sum(w)`, as PyTorch has it.
-        ohem_fraction: keep this fraction (0 to 1] of the batch's valid pixels, the ones with the largest loss.
+        ohem_fraction: keep this fraction (0 to 1] of the batch's valid pixels, the ones with the largest
+        loss.
         ohem_threshold: instead, keep pixels whose true class has a probability below this.
-        ohem_min_kept: but keep at least this many valid pixels of the batch. Pixels that tie with the last one
-            kept are kept too.
-        sampling: keep each pixel with this probability, independently, and drop the rest from the loss. To keep
-            the effective batch as large, take 1 / sampling times as many images (`kseg.training.fit` does).
+        ohem_min_kept: but keep at least this many valid pixels of the batch. Pixels that tie with the
+            last one kept are kept too.
+        sampling: keep each pixel with this probability, independently, and drop the rest from the loss.
+            To keep the effective batch as large, take 1 / sampling times as many images
+            (`kseg.training.fit` does).
         reduction: "mean" over the kept pixels of the whole batch, 0 where none is left; or "sum", the
             unnormalised loss of the released FCN.
         seed: for `sampling`; an integer, or None for a random one.
@@ -31,13 +34,14 @@ class CrossEntropy(keras.losses.Loss):
     `sample_weight` (from `model.fit`), if given, multiplies the class weights: `(batch,)` or one a pixel.
 
     Raises:
-        ValueError: while the training step is traced, if labels and logits differ in size; or for arguments out
-            of range. A label outside the classes that is not `ignore_label` makes TensorFlow raise on a CPU, and
-            makes the loss NaN elsewhere: it is never dropped.
+        ValueError: while the training step is traced, if labels and logits differ in size; or for
+            arguments out of range. A label outside the classes that is not `ignore_label` makes
+            TensorFlow raise on a CPU, and makes the loss NaN elsewhere: it is never dropped.
 
-    Sources: hard examples, Shrivastava et al., "Training region-based object detectors with online hard example
-    mining", CVPR 2016; sampling, Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI
-    2017, "Patchwise training is loss sampling" and its experiment; the sum, its released `solver.prototxt`.
+    Sources: hard examples, Shrivastava et al., "Training region-based object detectors with online hard
+    example mining", CVPR 2016; sampling, Shelhamer et al., "Fully convolutional networks for semantic
+    segmentation", TPAMI 2017, "Patchwise training is loss sampling" and its experiment; the sum, its
+    released `solver.prototxt`.
     """
 
     def __init__(

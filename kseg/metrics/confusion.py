@@ -13,13 +13,14 @@ class ConfusionMatrix(keras.metrics.Metric):
         ignore_label: pixels whose true label this is are left out; None leaves nothing out.
         name, dtype: Keras's.
 
-    `update_state(labels, predictions)`: labels `(batch, height, width)` or `(batch, height, width, 1)`, class ids
-    of any integer or float type; predictions are logits or probabilities `(batch, height, width, num_classes)`, or
-    class ids in the labels' shape.
+    `update_state(labels, predictions)`: labels `(batch, height, width)` or `(batch, height, width, 1)`,
+    class ids of any integer or float type; predictions are logits or probabilities `(batch, height,
+    width, num_classes)`, or class ids in the labels' shape.
 
     `result()`: `(num_classes, num_classes)`, `[true, predicted]`. Counts are int64 (float32 stops counting at
-    2**24; under JAX they are int32 unless x64 is enabled). An id outside the classes is not dropped silently: it
-    is counted in `unknown`, and as long as that is above zero every entry of `result()` is -1.
+    2**24; under JAX they are int32 unless x64 is enabled). An id outside the classes is not dropped
+    silently: it is counted in `unknown`, and as long as that is above zero every entry of `result()` is
+    -1.
     """
 
     def __init__(self, num_classes, ignore_label=255, name="confusion_matrix", dtype=None):
@@ -79,10 +80,11 @@ class ConfusionMatrix(keras.metrics.Metric):
 class MeanIoU(ConfusionMatrix):
     """Mean intersection over union from one confusion matrix of all pixels seen, for `model.compile`.
 
-    Arguments and `update_state` are `ConfusionMatrix`'s. `result()` is a scalar: the mean over the classes that
-    truth or prediction has (a class that neither has is left out, as in the released FCN's `score.py`); 0 before
-    anything was counted; NaN once a label outside the classes was met, which is a fault of the data, not of the
-    model. Keras's own metric without `ignore_class` drops such pixels and looks better than it is.
+    Arguments and `update_state` are `ConfusionMatrix`'s. `result()` is a scalar: the mean over the
+    classes that truth or prediction has (a class that neither has is left out, as in the released FCN's
+    `score.py`); 0 before anything was counted; NaN once a label outside the classes was met, which is a
+    fault of the data, not of the model. Keras's own metric without `ignore_class` drops such pixels and
+    looks better than it is.
     """
 
     def __init__(self, num_classes, ignore_label=255, name="mean_iou", dtype=None):

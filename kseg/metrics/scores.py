@@ -1,7 +1,8 @@
 """The scores of the field as functions of one confusion matrix of the whole data set, in NumPy.
 
-A confusion matrix here is `(classes, classes)` counts of pixels, `[true, predicted]`. A class that has no pixel
-where a score divides has no score: its entry is NaN, and means leave it out, as the released FCN's `score.py` does.
+A confusion matrix here is `(classes, classes)` counts of pixels, `[true, predicted]`. A class that has no
+pixel where a score divides has no score: its entry is NaN, and means leave it out, as the released FCN's
+`score.py` does.
 
 Source: Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017, section 5.
 """

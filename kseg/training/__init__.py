@@ -1,1 +1,30 @@
-"""kseg.training"""
+"""Training: recipes, optimizers, schedules, callbacks, and `fit`."""
+
+from kseg.training.callbacks import Checkpoint, MetricsCsv, Progress, StopOnNaN, read_metrics
+from kseg.training.class_weights import median_frequency
+from kseg.training.fit import fit
+from kseg.training.initialise import Initialised, initialise_from
+from kseg.training.optimizers import SGD, AdamW
+from kseg.training.recipe import Recipe
+from kseg.training.recipes import RECIPES
+from kseg.training.schedules import Poly, Step
+from kseg.training.tensorboard import TensorBoard
+
+__all__ = [
+    "RECIPES",
+    "SGD",
+    "AdamW",
+    "Checkpoint",
+    "Initialised",
+    "MetricsCsv",
+    "Poly",
+    "Progress",
+    "Recipe",
+    "Step",
+    "StopOnNaN",
+    "TensorBoard",
+    "fit",
+    "initialise_from",
+    "median_frequency",
+    "read_metrics",
+]

@@ -1,0 +1,127 @@
+"""`initialise_from`: start a model from another model's weights, layer by layer."""
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from kseg.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Initialised:
+    """What `initialise_from` did, as layer names.
+
+    Attributes:
+        copied: layers that now have the file's weights.
+        kept: layers of the model that kept their own: the file has none of that name, or of other shapes.
+        unused: layers of the file with weights that found no place.
+    """
+
+    copied: tuple[str, ...]
+    kept: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = f"{len(self.copied)} layers from the file"
+        if self.kept:
+            text += f"; as they were: {', '.join(self.kept)}"
+        if self.unused:
+            text += f"; not used: {', '.join(self.unused)}"
+        return text
+
+
+def initialise_from(model: keras.Model, path: str | Path) -> Initialised:
+    """Copy the weights of layers that have the same name and shapes in a Keras file.
+
+    Staged training of FCN starts 16s from a trained 32s, and 8s from 16s: the new score layers are not in the
+    file and keep their zeros, so that the stage begins with the scores of the one before. A model with
+    another number of classes keeps its own score layers.
+
+    Args:
+        model: the model to fill, in place.
+        path: a `.keras` or `.weights.h5` file. No class of it is built, so it may come from any program.
+
+    Raises:
+        ModelError: the file is not such a file, or no layer of it fits.
+    """
+    path = Path(path)
+    stored = _read(path)
+    copied, kept, used = [], [], set()
+    for layer in _leaves(model):
+        variables = _saved_variables(layer)
+        values = stored.get(layer.name)
+        if not variables:
+            continue
+        if values is None or [v.shape for v in values] != [tuple(v.shape) for v in variables]:
+            kept.append(layer.name)
+            continue
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        copied.append(layer.name)
+        used.add(layer.name)
+    if not copied:
+        raise ModelError(
+            f"{path}: no layer of this file has the name and shapes of one of {model.name}; it holds "
+            f"{', '.join(sorted(stored)[:5]) or 'no weights'}{', ...' if len(stored) > 5 else ''}."
+        )
+    return Initialised(tuple(copied), tuple(kept), tuple(name for name in stored if name not in used))
+
+
+def _leaves(model):
+    """All layers of a model, those of models inside of it included, once each."""
+    found = {}
+    for layer in model.layers:
+        for leaf in _leaves(layer) if isinstance(layer, keras.Model) else [layer]:
+            found[id(leaf)] = leaf
+    return list(found.values())
+
+
+def _saved_variables(layer):
+    """A layer's variables in the order of its file: trainable before the others, no seed generators."""
+    store = {}
+    layer.save_own_variables(store)
+    by_value = [*layer.trainable_variables, *layer.non_trainable_variables]
+    return [v for v in by_value if not v.path.endswith("seed_generator_state")][: len(store)]
+
+
+def _read(path: Path) -> dict[str, list[np.ndarray]]:
+    """Layer name -> weights, of a Keras file."""
+    try:
+        if path.suffix == ".h5":
+            with h5py.File(path) as file:
+                return _walk(file)
+        with (
+            zipfile.ZipFile(path) as archive,
+            h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file,
+        ):
+            return _walk(file)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: there is no such file.") from None
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"{path}: not a Keras model file ({error}); a .keras or .weights.h5 file of a trained model is expected."
+        ) from None
+
+
+def _walk(file: h5py.File) -> dict[str, list[np.ndarray]]:
+    stored: dict[str, list[np.ndarray]] = {}
+
+    def visit(name, group):
+        inside = name.split("/")
+        if (
+            inside[-1] != "vars"
+            or "optimizer" in inside
+            or not isinstance(group, h5py.Group)
+            or not len(group)
+        ):
+            return
+        values = [np.asarray(group[key]) for key in sorted(group, key=int)]
+        stored[str(group.attrs.get("name", inside[-2] if len(inside) > 1 else ""))] = values
+
+    file.visititems(visit)
+    return stored

@@ -1,0 +1,143 @@
+"""`SGD` and `AdamW` of Keras with a learning rate per layer, and with the weight decay that the papers mean."""
+
+import keras
+from keras import ops
+
+# Caffe gives biases and BatchNorm's scale and offset no decay; they are the variables of one dimension.
+_DECAYED_DIMENSIONS = 2
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class SGD(keras.optimizers.SGD):
+    """Stochastic gradient descent as Caffe does it, which trained the networks of this package.
+
+    A step is `v = momentum * v - rate * (g + l2 * w)`, `w = w + v`, where `rate` is `learning_rate` times the
+    multipliers of the variable. Keras's own `weight_decay` is another thing: it does not pass through the
+    momentum.
+
+    Args:
+        learning_rate: a float or a `LearningRateSchedule`; it stays the one `.learning_rate`.
+        momentum: 0 to 1.
+        nesterov: Nesterov momentum.
+        l2: weight decay, on kernels only: biases and BatchNorm's scale and offset have none.
+        layer_multipliers: dict from layer name to a factor on the learning rate of that layer's variables.
+        bias_multiplier: a further factor for biases (2 in the Caffe family).
+        **kwargs: Keras's own optimizer arguments (`clipnorm`, `gradient_accumulation_steps`, ...).
+
+    Raises:
+        ValueError: when a name in `layer_multipliers` is no layer with trainable variables.
+
+    Source: Caffe's `sgd_solver.cpp` (`lr_mult`, `decay_mult`, L2 regularisation before the momentum).
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.01,
+        momentum=0.9,
+        nesterov=False,
+        l2=0.0,
+        layer_multipliers=None,
+        bias_multiplier=1.0,
+        name="sgd",
+        **kwargs,
+    ):
+        super().__init__(learning_rate, momentum=float(momentum), nesterov=nesterov, name=name, **kwargs)
+        self.l2 = float(l2)
+        self.layer_multipliers = dict(layer_multipliers or {})
+        self.bias_multiplier = float(bias_multiplier)
+
+    def build(self, variables):
+        if not self.built:
+            self._rate_factors = rate_factors(variables, self.layer_multipliers, self.bias_multiplier)
+        super().build(variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        factor = self._rate_factors[self._get_variable_index(variable)]
+        gradient = ops.cast(gradient, variable.dtype)
+        if self.l2 and len(variable.shape) >= _DECAYED_DIMENSIONS:
+            gradient = gradient + self.l2 * ops.convert_to_tensor(variable)
+        super().update_step(gradient, variable, learning_rate * factor)
+
+    def get_config(self):
+        own = {
+            "l2": self.l2,
+            "layer_multipliers": self.layer_multipliers,
+            "bias_multiplier": self.bias_multiplier,
+        }
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class AdamW(keras.optimizers.AdamW):
+    """Keras's AdamW with a learning rate per layer, and decoupled decay on kernels only.
+
+    Args:
+        learning_rate: a float or a `LearningRateSchedule`; it stays the one `.learning_rate`.
+        weight_decay: a step shrinks kernels by `rate * weight_decay`, where `rate` has the layer's
+            multiplier in it (as PyTorch's parameter groups have); biases and BatchNorm's scale and offset
+            are left alone.
+        layer_multipliers: dict from layer name to a factor on the learning rate of that layer's variables.
+        bias_multiplier: a further factor for biases.
+        **kwargs: Keras's own optimizer arguments (`beta_1`, `clipnorm`, `gradient_accumulation_steps`, ...).
+
+    Raises:
+        ValueError: when a name in `layer_multipliers` is no layer with trainable variables.
+
+    Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.001,
+        weight_decay=0.004,
+        layer_multipliers=None,
+        bias_multiplier=1.0,
+        name="adamw",
+        **kwargs,
+    ):
+        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+        self.layer_multipliers = dict(layer_multipliers or {})
+        self.bias_multiplier = float(bias_multiplier)
+
+    def build(self, variables):
+        if not self.built:
+            self._rate_factors = rate_factors(variables, self.layer_multipliers, self.bias_multiplier)
+        super().build(variables)
+
+    def _apply_weight_decay(self, variables):
+        # Keras would decay with the common rate; update_step does it with the layer's own.
+        pass
+
+    def update_step(self, gradient, variable, learning_rate):
+        learning_rate = learning_rate * self._rate_factors[self._get_variable_index(variable)]
+        if self.weight_decay and len(variable.shape) >= _DECAYED_DIMENSIONS:
+            shrink = ops.cast(learning_rate * self.weight_decay, variable.dtype)
+            self.assign_sub(variable, ops.convert_to_tensor(variable) * shrink)
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        own = {"layer_multipliers": self.layer_multipliers, "bias_multiplier": self.bias_multiplier}
+        return {**super().get_config(), **own}
+
+
+def rate_factors(variables, layer_multipliers, bias_multiplier):
+    """The learning-rate factor of each variable.
+
+    A variable belongs to a layer when the layer's name is a part of the variable's path, `layer/kernel` or
+    `model/layer/kernel`.
+    """
+    found, factors = set(), []
+    for variable in variables:
+        *owners, kind = variable.path.split("/")
+        factor = bias_multiplier if kind == "bias" else 1.0
+        for layer in owners:
+            if layer in layer_multipliers:
+                factor *= layer_multipliers[layer]
+                found.add(layer)
+        factors.append(factor)
+    missing = sorted(set(layer_multipliers) - found)
+    if missing:
+        raise ValueError(
+            f"`layer_multipliers` names {missing}, which have no trainable variables in this model"
+        )
+    return factors

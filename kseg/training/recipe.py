@@ -1,0 +1,207 @@
+"""`Recipe`: the settings of one training, flat, and their way to and from JSON."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from kseg.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a training does, but for the model, the data set and the folder.
+
+    Args:
+        name: what the recipe is called.
+        model: the catalog's name of the model it was made for; any other may be trained with it.
+        data: the data set it was made for.
+        optimizer: "sgd" (Caffe's: L2 through the momentum) or "adamw" (decoupled decay).
+        learning_rate: the highest rate.
+        momentum: of sgd.
+        weight_decay: on kernels; sgd's L2 factor or adamw's decay.
+        schedule: "poly", "step" or "constant".
+        power: of poly.
+        step_every: optimizer steps between two reductions (x 0.1) of "step".
+        warmup_steps: steps of linear warm-up.
+        epochs, steps_per_epoch: length; None steps means once through the data.
+        batch_size: pictures a step.
+        size: (height, width) of the crops; None trains on whole pictures.
+        scale, mirror, rotate, jitter, blur, brightness, contrast, saturation, hue: `kseg.data.Augment`.
+        class_weights: None, "median_frequency", or a number a class.
+        reduction, ohem_fraction, ohem_threshold, ohem_min_kept, sampling: `kseg.losses.CrossEntropy`. With
+            `sampling`, a batch has 1 / sampling times as many pictures, as in the FCN paper.
+        head_multiplier: factor on the learning rate of all layers that are not the backbone's.
+        bias_multiplier: factor on the learning rate of biases.
+        freeze_backbone: train the head only; BatchNorm statistics of the backbone stay too.
+        mixed_precision: None, "mixed_float16" or "mixed_bfloat16"; the model must be built with it.
+        validate_every: epochs between two validations; the last epoch is always validated.
+        seed: of data order, augmentation, sampling and initial weights.
+        deterministic: TensorFlow's deterministic operations, for bit-equal repetition; slower.
+        expected_score, expected_minutes: what was measured with this recipe (mean IoU; 2 CPU cores), or None.
+        source: where the settings come from.
+
+    Raises:
+        SettingsError: a value of the wrong type or out of range.
+    """
+
+    name: str = "custom"
+    model: str = ""
+    data: str = ""
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-2
+    schedule: str = "poly"
+    power: float = 0.9
+    step_every: int | None = None
+    warmup_steps: int = 0
+    epochs: int = 20
+    steps_per_epoch: int | None = None
+    batch_size: int = 8
+    size: tuple[int, int] | None = (256, 256)
+    scale: tuple[float, float] = (1.0, 1.0)
+    mirror: bool = False
+    rotate: float = 0.0
+    jitter: float = 0.0
+    blur: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    class_weights: str | tuple[float, ...] | None = None
+    reduction: str = "mean"
+    ohem_fraction: float | None = None
+    ohem_threshold: float | None = None
+    ohem_min_kept: int = 1
+    sampling: float | None = None
+    head_multiplier: float = 1.0
+    bias_multiplier: float = 1.0
+    freeze_backbone: bool = False
+    mixed_precision: str | None = None
+    validate_every: int = 1
+    seed: int = 0
+    deterministic: bool = False
+    expected_score: float | None = None
+    expected_minutes: float | None = None
+    source: str = ""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _typed(field, getattr(self, field.name)))
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise _wrong(name, getattr(self, name), "one of " + ", ".join(map(str, choices)))
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise _wrong(name, value, f"between {low:g} and {high:g}")
+        if isinstance(self.class_weights, str) and self.class_weights != "median_frequency":
+            raise _wrong("class_weights", self.class_weights, 'null, "median_frequency" or a list of numbers')
+        if self.size is not None and min(self.size) < 1:
+            raise _wrong("size", self.size, "a positive height and width")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise _wrong("scale", self.scale, "a smallest and a largest factor, above 0")
+        if self.schedule == "step" and self.step_every is None:
+            raise SettingsError(
+                'Recipe: the schedule "step" needs step_every, the steps between two reductions.'
+            )
+        if self.ohem_fraction is not None and self.ohem_threshold is not None:
+            raise SettingsError("Recipe: give ohem_fraction or ohem_threshold, not both.")
+
+    def replace(self, **changes: Any) -> "Recipe":
+        """A copy with other values; SettingsError for a name that is no setting."""
+        return Recipe.from_dict({**self.to_dict(), **changes})
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return {
+            field.name: list(value) if isinstance(value := getattr(self, field.name), tuple) else value
+            for field in dataclasses.fields(self)
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Recipe":
+        """The recipe of such a dict; what is missing keeps its default."""
+        if not isinstance(values, dict):
+            raise SettingsError(f"A recipe is a JSON object of settings, got {type(values).__name__}.")
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = [str(name) for name in values if name not in known]
+        if unknown:
+            raise SettingsError(
+                f"Recipe: no setting is called {', '.join(unknown)}; there are {', '.join(known)}."
+            )
+        return cls(**values)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Recipe":
+        """The recipe written by `to_json`, or one written by hand with some of its fields."""
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise SettingsError(f"This recipe is not valid JSON: {error}.") from None
+        return cls.from_dict(values)
+
+
+_CHOICES = {
+    "optimizer": ("sgd", "adamw"),
+    "schedule": ("poly", "step", "constant"),
+    "reduction": ("mean", "sum"),
+    "mixed_precision": (None, "mixed_float16", "mixed_bfloat16"),
+}
+_TINY, _HUGE = 1e-30, 1e9
+_RANGES = {
+    "learning_rate": (_TINY, _HUGE),
+    "momentum": (0, 1),
+    "weight_decay": (0, _HUGE),
+    "power": (0, 100),
+    "step_every": (1, _HUGE),
+    "warmup_steps": (0, _HUGE),
+    "epochs": (1, _HUGE),
+    "steps_per_epoch": (1, _HUGE),
+    "batch_size": (1, _HUGE),
+    "ohem_fraction": (_TINY, 1),
+    "ohem_threshold": (_TINY, 1),
+    "ohem_min_kept": (1, _HUGE),
+    "sampling": (1e-3, 1),
+    "head_multiplier": (0, _HUGE),
+    "bias_multiplier": (0, _HUGE),
+    "validate_every": (1, _HUGE),
+    "seed": (0, 2**31 - 1),
+}
+
+
+def _wrong(name: str, value: Any, expected: str) -> SettingsError:
+    return SettingsError(f"Recipe: {name} is {value!r}, but must be {expected}.")
+
+
+def _typed(field: dataclasses.Field, value: Any) -> Any:
+    """The value in the field's own type: JSON has no tuples, and writes 1.0 as 1."""
+    kinds = str(field.type)
+    if value is None and "None" in kinds:
+        return None
+    if "tuple" in kinds and isinstance(value, list | tuple):
+        whole, pair = "int" in kinds, "..." not in kinds
+        if pair and len(value) != 2:
+            raise _wrong(field.name, value, "two numbers")
+        return tuple(_number(field.name, item, whole) for item in value)
+    if "str" in kinds and isinstance(value, str):
+        return value
+    if kinds.startswith("<class 'bool'") or kinds == "bool":
+        if isinstance(value, bool):
+            return value
+        raise _wrong(field.name, value, "true or false")
+    if "str" in kinds or "tuple" in kinds:
+        raise _wrong(field.name, value, "a text" if "tuple" not in kinds else "a list of numbers")
+    return _number(field.name, value, "int" in kinds)
+
+
+def _number(name: str, value: Any, whole: bool) -> int | float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or (whole and value != int(value)):
+        raise _wrong(name, value, "a whole number" if whole else "a number")
+    return int(value) if whole else float(value)

@@ -1,0 +1,129 @@
+"""The folder of a run: recipe.json, and whether a run that lies there may go on."""
+
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kseg.data import Dataset
+from kseg.errors import SettingsError
+from kseg.training import checkpoint
+from kseg.training.recipe import Recipe
+from kseg.version import __version__
+
+# What may differ between two starts of the same run.
+_FREE = {"name", "model", "data", "epochs", "validate_every", "expected_score", "expected_minutes", "source"}
+_FILES = ("recipe.json", "metrics.csv", "last.keras", "best.keras")
+
+
+def describe(
+    model: keras.Model,
+    model_name: str,
+    recipe: Recipe,
+    train: Dataset,
+    val: Dataset | None,
+    steps_per_epoch: int,
+) -> dict[str, Any]:
+    """What recipe.json holds: everything that was resolved before the first step."""
+    return {
+        "recipe": recipe.to_dict(),
+        "model": {"name": model_name, "class": type(model).__name__, "parameters": model.count_params()},
+        "data": {
+            "name": train.name,
+            "train": len(train),
+            "val": 0 if val is None else len(val),
+            "classes": list(train.classes),
+            "palette": [list(map(int, colour)) for colour in train.palette],
+            "ignore_label": train.ignore_label,
+        },
+        "steps_per_epoch": steps_per_epoch,
+        "seed": recipe.seed,
+        "versions": _versions(),
+    }
+
+
+def open_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]:
+    """Make the folder, or check that the run in it is this one; return the checkpoint's state, {} at the start.
+
+    Raises:
+        SettingsError: another run lies there; the message names what differs and the ways out.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"{folder} is a file; --out must name a folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for partial in folder.glob(".*.partial*"):  # of a process that was killed while writing
+        partial.unlink()
+    if not resume:
+        _remove_run(folder)
+    if not (folder / "last.keras").exists():
+        write_json(folder / "recipe.json", run)
+        return {}
+    before = _read_json(folder / "recipe.json")
+    different = differences(before, run)
+    if different:
+        raise SettingsError(
+            f"{folder} holds another run; different: {'; '.join(different)}. Give another --out, or start again here "
+            "with --no-resume, which replaces that run."
+        )
+    write_json(folder / "recipe.json", run)
+    return checkpoint.load_state(folder / "last.keras")
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What is not the same in two run descriptions, as "setting: old -> new"."""
+    old, new = _flat(before), _flat(now)
+    return [
+        f"{name}: {json.dumps(old.get(name))} -> {json.dumps(new.get(name))}"
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _flat(run: dict[str, Any]) -> dict[str, Any]:
+    recipe = {name: value for name, value in run.get("recipe", {}).items() if name not in _FREE}
+    data = {f"data {name}": value for name, value in run.get("data", {}).items()}
+    model = {f"model {name}": value for name, value in run.get("model", {}).items()}
+    return {**model, **data, **recipe, "steps an epoch": run.get("steps_per_epoch")}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Replace a JSON file in one step."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(partial, path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+        if isinstance(content, dict):
+            return content
+        reason = "not a JSON object"
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    raise SettingsError(
+        f"{path} cannot be read ({reason}), so the run beside it cannot go on; give another --out or --no-resume."
+    )
+
+
+def _remove_run(folder: Path) -> None:
+    for name in _FILES:
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+
+
+def _versions() -> dict[str, str]:
+    import tensorflow as tf
+
+    return {
+        "kseg": __version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

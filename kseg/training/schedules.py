@@ -1,0 +1,83 @@
+"""Learning-rate schedules: `Poly` (DeepLab, PSPNet) and `Step` (Caffe)."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class Poly(keras.optimizers.schedules.LearningRateSchedule):
+    """`learning_rate * (1 - step / steps) ** power`, after a linear warm-up.
+
+    Args:
+        learning_rate: the rate that the warm-up leads to, at step 0 if there is none.
+        steps: where the rate arrives at 0; it stays there.
+        power: 0.9 in DeepLab v2 and PSPNet.
+        warmup_steps: over these first steps the polynomial is multiplied by a ramp, `(step + 1) /
+            warmup_steps`.
+
+    Source: Chen et al., "DeepLab", TPAMI 2018, section 4.1.2 ("poly").
+    """
+
+    def __init__(self, learning_rate, steps, power=0.9, warmup_steps=0):
+        if steps < 1 or warmup_steps < 0:
+            raise ValueError(
+                f"`steps` must be positive and `warmup_steps` not negative: {steps}, {warmup_steps}"
+            )
+        self.learning_rate = float(learning_rate)
+        self.steps = int(steps)
+        self.power = float(power)
+        self.warmup_steps = int(warmup_steps)
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        rate = self.learning_rate * ops.power(ops.maximum(1.0 - step / self.steps, 0.0), self.power)
+        if self.warmup_steps:
+            rate = rate * ops.minimum((step + 1.0) / self.warmup_steps, 1.0)
+        return rate
+
+    def get_config(self):
+        return {
+            "learning_rate": self.learning_rate,
+            "steps": self.steps,
+            "power": self.power,
+            "warmup_steps": self.warmup_steps,
+        }
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class Step(keras.optimizers.schedules.LearningRateSchedule):
+    """`learning_rate * factor ** floor(step / every)`, after a linear warm-up.
+
+    Args:
+        learning_rate: the first rate.
+        every: steps between two reductions.
+        factor: what a reduction multiplies by.
+        warmup_steps: over these first steps the rate is multiplied by a ramp, `(step + 1) / warmup_steps`.
+
+    Source: Caffe's `lr_policy: "step"`; DeepLab v1 and DeconvNet use it with factor 0.1.
+    """
+
+    def __init__(self, learning_rate, every, factor=0.1, warmup_steps=0):
+        if every < 1 or warmup_steps < 0:
+            raise ValueError(
+                f"`every` must be positive and `warmup_steps` not negative: {every}, {warmup_steps}"
+            )
+        self.learning_rate = float(learning_rate)
+        self.every = int(every)
+        self.factor = float(factor)
+        self.warmup_steps = int(warmup_steps)
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        rate = self.learning_rate * ops.power(self.factor, ops.floor(step / self.every))
+        if self.warmup_steps:
+            rate = rate * ops.minimum((step + 1.0) / self.warmup_steps, 1.0)
+        return rate
+
+    def get_config(self):
+        return {
+            "learning_rate": self.learning_rate,
+            "every": self.every,
+            "factor": self.factor,
+            "warmup_steps": self.warmup_steps,
+        }

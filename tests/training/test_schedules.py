@@ -1,0 +1,42 @@
+"""The schedules against their formulas, step by step in plain Python."""
+
+import keras
+import numpy as np
+import pytest
+
+from kseg.training import Poly, Step
+
+
+def test_poly_is_the_formula():
+    schedule = Poly(0.01, 100, power=0.9)
+    for step in (0, 1, 37, 99):
+        np.testing.assert_allclose(schedule(step), 0.01 * (1 - step / 100) ** 0.9, rtol=1e-5)
+    np.testing.assert_array_equal(schedule(100), 0.0)
+    np.testing.assert_array_equal(schedule(250), 0.0)
+
+
+def test_warm_up_is_a_ramp():
+    schedule = Poly(1.0, 1000, power=1.0, warmup_steps=4)
+    expected = [0.25, 0.5 * 0.999, 0.75 * 0.998, 0.997, 0.996]
+    np.testing.assert_allclose([schedule(step) for step in range(5)], expected, rtol=1e-6)
+    np.testing.assert_allclose([Step(1.0, 100, 0.1, 2)(step) for step in range(3)], [0.5, 1, 1])
+
+
+def test_step_falls_at_its_boundaries():
+    schedule = Step(0.1, 10, 0.5)
+    expected = [0.1 * 0.5 ** (step // 10) for step in range(40)]
+    np.testing.assert_allclose([schedule(step) for step in range(40)], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", [Poly(0.3, 70, 0.7, 5), Step(0.3, 7, 0.2, 3)])
+def test_config_round_trip(schedule):
+    optimizer = keras.optimizers.SGD(schedule)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
+    assert again._learning_rate.get_config() == schedule.get_config()
+    np.testing.assert_array_equal(again._learning_rate(9), schedule(9))
+
+
+@pytest.mark.parametrize("make", [lambda: Poly(0.1, 0), lambda: Step(0.1, 0), lambda: Poly(0.1, 5, 1, -1)])
+def test_steps_must_be_positive(make):
+    with pytest.raises(ValueError, match="positive"):
+        make()
