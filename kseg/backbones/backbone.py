@@ -61,5 +61,9 @@ class Backbone(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
+        trainable = config.pop("trainable", True)
         with precision(config.pop("dtype", None)):
-            return cls(**config)
+            backbone = cls(**config)
+        if not trainable:  # Keras sets it before the layers are there
+            backbone.trainable = False
+        return backbone

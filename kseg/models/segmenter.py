@@ -67,9 +67,12 @@ class Segmenter(keras.Model):
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         classes, palette = config.pop("classes", None), config.pop("palette", None)
+        trainable = config.pop("trainable", True)
         if isinstance(config["backbone"], dict):
             config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
         with precision(config.pop("dtype", None)):
             model = cls(**config)
         model.classes, model.palette = classes, palette
+        if not trainable:
+            model.trainable = False
         return model
