@@ -3,17 +3,25 @@
 from kseg.data.augment import Augment
 from kseg.data.catalog import Description, datasets, load
 from kseg.data.dataset import Dataset, Sample
+from kseg.data.doctor import Finding, Findings, check
 from kseg.data.files import read_image, read_mask
 from kseg.data.pipeline import find_user_error, pipeline, user_errors
+from kseg.data.statistics import Histogram, class_histogram, median_frequency_weights
 
 __all__ = [
     "Augment",
     "Dataset",
     "Description",
+    "Finding",
+    "Findings",
+    "Histogram",
     "Sample",
+    "check",
+    "class_histogram",
     "datasets",
     "find_user_error",
     "load",
+    "median_frequency_weights",
     "pipeline",
     "read_image",
     "read_mask",

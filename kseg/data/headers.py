@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -38,6 +39,15 @@ def read_header(data: bytes) -> Header | None:
     except (struct.error, IndexError):
         return None
     return None
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(name, whole chunk: length, name, content, checksum) of every complete chunk of a PNG."""
+    at = 8
+    while at + 12 <= len(data):
+        length, name = struct.unpack(">I4s", data[at : at + 8])
+        yield name, data[at : at + 12 + length]
+        at += 12 + length
 
 
 def _png(data: bytes) -> Header | None:

@@ -33,8 +33,8 @@ def pipeline(
 ) -> tf.data.Dataset:
     """Batches of a data set: image uint8 (B, H, W, 3) RGB, label uint8 (B, H, W).
 
-    Order and augmentation are pure functions of ``seed``, the epoch and the place in the epoch: sample ``k`` of
-    epoch ``e`` is ``tf.random.experimental.index_shuffle(k, [seed, e], len(dataset) - 1)`` with
+    Order and augmentation are pure functions of ``seed``, the epoch and the place in the epoch: sample ``k``
+    of epoch ``e`` is ``tf.random.experimental.index_shuffle(k, [seed, e], len(dataset) - 1)`` with
     ``shuffle``, else ``k``; its augmentation is drawn from ``(seed, e, k)``. Epochs follow each other without
     a gap, so a batch may hold the end of one and the start of the next.
 

@@ -1,0 +1,260 @@
+"""A look at a whole data set before training: what is missing, broken, mislabelled or lopsided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kseg.data.dataset import Dataset, Sample, size_mismatch
+from kseg.data.files import MAX_PIXELS, image_size, png_palette, read_image, read_mask
+from kseg.data.folder import (
+    existing_folder,
+    mask_colours_of,
+    pictures,
+    read_classes,
+    split_folders,
+    splits_of,
+)
+from kseg.errors import DataError
+
+IGNORE_LABEL = 255
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found: its ``kind`` ("no mask"), the file, what it means; ``fatal`` if it stops training."""
+
+    kind: str
+    file: str
+    message: str
+    fatal: bool = True
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that ``check`` found in a data set.
+
+    Args:
+        name: data set or folder.
+        samples: number of pictures with a mask.
+        classes: class names.
+        pixels: labelled pixels of each class, and ``pictures``: pictures where it occurs.
+        ignored: pixels with the ignore label.
+        findings: problems and notes, problems first.
+    """
+
+    name: str
+    samples: int
+    classes: tuple[str, ...]
+    pixels: tuple[int, ...]
+    pictures: tuple[int, ...]
+    ignored: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True where nothing was found that stops training."""
+        return not any(finding.fatal for finding in self.findings)
+
+    def to_json(self) -> dict:
+        """Everything as plain lists and numbers, for ``json.dumps``."""
+        return {**asdict(self), "ok": self.ok}
+
+    def table(self) -> str:
+        """Problems, notes and the label histogram as text."""
+        problems = [finding for finding in self.findings if finding.fatal]
+        notes = [finding for finding in self.findings if not finding.fatal]
+        lines = [f"{self.name}: {self.samples} pictures with masks, {len(problems)} problem(s)"]
+        lines += [f"  problem, {finding.kind}: {finding.message}" for finding in problems]
+        lines += [f"  note, {finding.kind}: {finding.message}" for finding in notes]
+        return "\n".join([*lines, *self._histogram()])
+
+    def _histogram(self) -> list[str]:
+        total = max(sum(self.pixels) + self.ignored, 1)
+        width = max(len(name) for name in (*self.classes, "(ignored)"))
+        largest = max(*self.pixels, self.ignored, 1)
+        rows = [(str(i), name, self.pixels[i], str(self.pictures[i])) for i, name in enumerate(self.classes)]
+        rows.append(("255", "(ignored)", self.ignored, ""))
+        lines = [f"{'id':>4}  {'class':{width}}  {'pixels':>13}  {'share':>7}  {'pictures':>8}"]
+        for label, name, pixels, count in rows:
+            bar = "#" * round(20 * pixels / largest)
+            lines.append(
+                f"{label:>4}  {name:{width}}  {pixels:>13,}  {pixels / total:>7.2%}  {count:>8}  {bar}"
+            )
+        return [line.rstrip() for line in lines]
+
+
+def check(
+    source: Dataset | str | Path,
+    num_classes: int | None = None,
+    on_sample: Callable[[int, int], None] | None = None,
+) -> Findings:
+    """Read every picture and mask of a data set and report all that is wrong, rather than stop at the first.
+
+    Args:
+        source: a ``Dataset``, or a folder that holds ``images/`` and ``masks/`` (all of its splits).
+        num_classes: how many classes a folder has; without it ``classes.txt`` says so, or else the highest id
+            found.
+        on_sample: called with (done, total) after every sample, for a progress bar.
+
+    Raises:
+        DataError: the folder does not exist or has no ``images/`` and ``masks/``.
+    """
+    doctor = _Doctor()
+    if isinstance(source, Dataset):
+        doctor.classes = source.classes
+        for index in range(len(source)):
+            if isinstance(source.samples, Sequence):
+                doctor.examine(source.samples[index], source.mask_colours, source.to_labels)
+            else:
+                doctor.examine_array(source, index)
+            _report(on_sample, index + 1, len(source))
+        return doctor.conclude(source.name)
+    root = existing_folder(source, "images/ and masks/")
+    colours = ()
+    if (root / "classes.txt").is_file():
+        doctor.classes, named = read_classes(root / "classes.txt")
+        colours = mask_colours_of(doctor.classes, named)
+    if num_classes is not None:
+        doctor.classes = tuple(f"class {index}" for index in range(num_classes))
+    samples = [sample for split in splits_of(root) for sample in doctor.pair(*split_folders(root, split))]
+    for done, sample in enumerate(samples, start=1):
+        doctor.examine(sample, colours)
+        _report(on_sample, done, len(samples))
+    return doctor.conclude(root.name)
+
+
+def _report(on_sample, done: int, total: int) -> None:
+    if on_sample is not None:
+        on_sample(done, total)
+
+
+class _Doctor:
+    """Gathers findings and label counts over the samples of one data set."""
+
+    def __init__(self):
+        self.classes: tuple[str, ...] | None = None
+        self.findings: list[Finding] = []
+        self.counts = np.zeros(256, np.int64)
+        self.pictures = np.zeros(256, np.int64)
+        self.samples = 0
+        self.palettes: dict[bytes, Path] = {}
+
+    def find(self, kind: str, file, message: str, fatal: bool = True) -> None:
+        self.findings.append(Finding(kind, str(file), message, fatal))
+
+    def pair(self, images: Path, masks: Path) -> list[Sample]:
+        """The pictures that have a mask; the others, and masks without a picture, are findings."""
+        if not masks.is_dir():
+            self.find(
+                "no folder", masks, f"{masks}: the folder does not exist; expected the masks of {images}"
+            )
+            return []
+        found, labelled = pictures(images), pictures(masks)
+        if not found:
+            self.find("no pictures", images, f"{images}: no pictures found")
+        for stem, paths in found.items():
+            if stem not in labelled:
+                self.find("no mask", paths[0], f"{paths[0]}: no mask; expected {masks / stem}.png")
+        for stem, paths in labelled.items():
+            if stem not in found:
+                self.find(
+                    "no picture", paths[0], f"{paths[0]}: a mask without a picture in {images}", fatal=False
+                )
+        for paths in (*found.values(), *labelled.values()):
+            if len(paths) > 1:
+                self.find(
+                    "same name",
+                    paths[1],
+                    f"{paths[1]}: {paths[0].name} has the same name; remove or rename one",
+                )
+        return [Sample(paths[0], labelled[stem][0]) for stem, paths in found.items() if stem in labelled]
+
+    def examine(self, sample: Sample, colours=(), to_labels=None) -> None:
+        """A picture and its mask as files; ``to_labels`` turns stored ids into class ids."""
+        image, mask = self._read(read_image, sample.image), None
+        if sample.mask is None:
+            self.find("no mask", sample.image, f"{sample.image}: this picture has no mask")
+        else:
+            mask = self._read(read_mask, sample.mask, colours=colours)
+        if image is not None and mask is not None and image.shape[:2] != mask.shape:
+            message = size_mismatch(str(sample.image), image.shape[:2], str(sample.mask), mask.shape)
+            self.find("size", sample.mask, message)
+        if mask is not None:
+            self.palettes.setdefault(png_palette(sample.mask), sample.mask)
+            self.count(mask if to_labels is None else to_labels(mask), str(sample.mask))
+
+    def examine_array(self, dataset: Dataset, index: int) -> None:
+        """A sample that is no file (tfds)."""
+        try:
+            _, mask, name = dataset.read(index)
+        except DataError as error:
+            self.find("unreadable", dataset.name_of(index), str(error))
+        else:
+            self.count(dataset.to_labels(mask), name)
+
+    def count(self, labels: np.ndarray, file: str) -> None:
+        counts = np.bincount(labels.ravel(), minlength=256)
+        self.samples += 1
+        self.counts += counts
+        self.pictures += counts > 0
+        if self.classes is None:
+            return
+        unknown = [int(i) for i in np.flatnonzero(counts) if i >= len(self.classes) and i != IGNORE_LABEL]
+        if unknown:
+            ids = ", ".join(f"{i} ({counts[i]} pixels)" for i in unknown)
+            message = f"{file}: class id {ids}, but the classes are 0 to {len(self.classes) - 1}"
+            self.find("unknown class", file, message)
+
+    def conclude(self, name: str) -> Findings:
+        used = np.flatnonzero(self.counts[:IGNORE_LABEL])
+        given = self.classes is not None
+        highest = int(used.max(initial=0))
+        classes = self.classes if given else tuple(f"class {index}" for index in range(highest + 1))
+        if not given and highest == 0 and self.counts[IGNORE_LABEL]:
+            message = "the masks hold only 0 and 255, and 255 means ignored: store the classes as 0 and 1"
+            self.find("palette", name, message)
+        elif not given and highest > 20 and len(used) <= highest // 2:
+            ids = ", ".join(map(str, used))
+            message = f"the ids {ids} leave most of 0 to {highest} unused: grey levels rather than class ids?"
+            self.find("palette", name, message)
+        if len(self.palettes) > 1:
+            files = " and ".join(str(path) for path in list(self.palettes.values())[:2])
+            message = f"{files} have different palettes; the indices count, not the colours"
+            self.find("palette", name, message, fatal=False)
+        for index, label in enumerate(classes):
+            if not self.counts[index]:
+                self.find("empty class", name, f"class {index} ({label}) occurs in no mask", fatal=False)
+        return Findings(
+            name,
+            self.samples,
+            classes,
+            tuple(map(int, self.counts[: len(classes)])),
+            tuple(map(int, self.pictures[: len(classes)])),
+            int(self.counts[IGNORE_LABEL]),
+            tuple(sorted(self.findings, key=lambda finding: not finding.fatal)),
+        )
+
+    def _read(self, reader, path: Path, **settings) -> np.ndarray | None:
+        try:
+            return reader(path, **settings)
+        except DataError as error:
+            self.find(_kind(path, reader), path, str(error))
+            return None
+
+
+def _kind(path: Path, reader) -> str:
+    """Why a file could not be read, in two words."""
+    try:
+        height, width = image_size(path)
+        if height * width > MAX_PIXELS:
+            return "huge"
+        if reader is read_mask:
+            read_image(path)
+            return "palette"  # it is a sound picture, but does not hold class ids
+    except DataError:
+        pass
+    return "unreadable"

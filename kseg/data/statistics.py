@@ -1,0 +1,48 @@
+"""How often each class occurs, and the class weights that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kseg.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Label counts of a data set, ignored pixels left out. Arrays of int64 (num_classes,).
+
+    Args:
+        pixels: pixels of each class.
+        labelled_where_present: labelled pixels, of any class, in the pictures where the class occurs.
+        pictures: pictures where the class occurs.
+    """
+
+    pixels: np.ndarray
+    labelled_where_present: np.ndarray
+    pictures: np.ndarray
+
+
+def class_histogram(dataset: Dataset) -> Histogram:
+    """Count the labels of every mask of a data set (reads every sample once)."""
+    counts = np.zeros((len(dataset), dataset.num_classes), np.int64)
+    for index in range(len(dataset)):
+        counts[index] = np.bincount(dataset.load(index)[1].ravel(), minlength=256)[: dataset.num_classes]
+    present = counts > 0
+    labelled = (present * counts.sum(axis=1, keepdims=True)).sum(axis=0)
+    return Histogram(counts.sum(axis=0), labelled, present.sum(axis=0))
+
+
+def median_frequency_weights(histogram: Histogram) -> np.ndarray:
+    """Class weights median(f) / f, float64 (num_classes,), for ``CrossEntropy(class_weights=...)``.
+
+    f is a class's share of the labelled pixels in the pictures where it occurs (Eigen and Fergus 2015,
+    section 6.3.1, as SegNet uses it). A class that never occurs gets the weight 1: no pixel will use it.
+    """
+    present = histogram.pixels > 0
+    weights = np.ones(len(histogram.pixels))
+    if present.any():
+        frequency = histogram.pixels[present] / histogram.labelled_where_present[present]
+        weights[present] = np.median(frequency) / frequency
+    return weights
