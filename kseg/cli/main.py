@@ -1,0 +1,120 @@
+"""The command ``kseg``: finds the verb, parses its arguments, runs it, and turns mistakes into one sentence.
+
+Parsing imports neither TensorFlow nor Keras nor NumPy, so that ``kseg --help`` answers at once. Results go to
+stdout and progress to stderr. Exit codes: 0 done, 1 the answer is no (a check found something), 2 a mistake in
+what was asked, 130 interrupted, 141 the reader of the output went away.
+"""
+
+import argparse
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from kseg.errors import KsegError
+from kseg.version import __version__
+
+VERBS = {
+    "demo": "demo",
+    "train": "train",
+    "evaluate": "evaluate",
+    "predict": "predict",
+    "info": "info",
+    "models": "models",
+    "datasets": "datasets",
+    "check-data": "check_data",
+}
+
+DESCRIPTION = "Semantic segmentation for Keras 3 and TensorFlow. Start with: kseg demo"
+
+# The system's refusals that the person at the keyboard can mend; any other OSError is a fault and keeps its traceback.
+_MENDABLE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every verb; a verb's module gives its docstring as the help, its arguments and ``run``."""
+    parser = argparse.ArgumentParser(prog="kseg", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"kseg {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
+    for verb, module_name in VERBS.items():
+        module = importlib.import_module(f"kseg.cli.{module_name}")
+        summary, _, rest = (module.__doc__ or "").strip().partition("\n")
+        verb_parser = verbs.add_parser(
+            verb,
+            help=summary[0].lower() + summary[1:].rstrip("."),
+            description=summary,
+            epilog=rest.strip() or None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(verb_parser)
+        verb_parser.set_defaults(run=module.run)
+    return parser
+
+
+def silence_tensorflow() -> None:
+    """Keep TensorFlow's start-up chatter off the screen; only the command does this, and a set variable wins."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
+def one_sentence(error: BaseException) -> str:
+    """The message as one line, so that a script reading stderr gets one line for one mistake."""
+    return " ".join(str(error).split())
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"kseg: {message}", file=sys.stderr)
+    return code
+
+
+def _run(args: argparse.Namespace) -> int:
+    """The verb's exit code, its output written out."""
+    code = args.run(args)
+    sys.stdout.flush()
+    return code
+
+
+def _forget_stdout() -> None:
+    """Point stdout at nothing, so that Python's own flush at exit does not complain a second time."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # stdout is not a file of the system, as in a test
+        pass
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``kseg`` with ``argv`` (default: the command line) and return its exit code."""
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as exit_:  # argparse's way of saying --help, --version, or a mistake
+        return exit_.code if isinstance(exit_.code, int) else 2
+    silence_tensorflow()
+    try:
+        return _run(args)
+    except KsegError as error:
+        return _fail(one_sentence(error), 2)
+    except BrokenPipeError:
+        _forget_stdout()
+        return 141
+    except KeyboardInterrupt:
+        return _fail("stopped; what was finished before stays where it is.", 130)
+    except OSError as error:
+        if error.errno not in _MENDABLE:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        return _fail(f"the system refused: {error.strerror}{where}.", 2)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
