@@ -1,0 +1,296 @@
+"""`Predictor`: a NumPy image in, a label map of the same size out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import keras
+import numpy as np
+
+from kseg.errors import DataError, SettingsError
+from kseg.inference.forward import Forward, mean_colour, output_stride, signature
+from kseg.inference.tiles import Layout, Span, Sweep, resized_part, source_span
+
+Progress = Callable[[int, int], None]
+
+WHOLE_PIXELS = 4_000_000  # without a window, larger pictures are cut into windows of AUTO_WINDOW
+AUTO_WINDOW = (1024, 1024)
+BATCH_PIXELS = 1_000_000  # tiles are batched up to this many pixels
+BATCH_TILES = 16
+STRIP_ROWS = 128  # rows of the result that are finished together
+SWEEP_BYTES = 2**30  # of unfinished sums, over all scales; wider pictures are done in bands of columns
+CRF_BYTES = 2**32  # a CRF sees the whole picture's probabilities; beyond this it is refused
+
+
+class Predictor:
+    """Predicts label maps with any Keras model that turns images into class logits.
+
+    The probabilities of all scales and of the mirrored picture are averaged, brought to the picture's size,
+    and the class with the highest average wins. Pictures may have any size from 1x1 on. Memory does not grow
+    with the picture beyond the picture and its labels: the result is finished in strips of rows (and bands of
+    columns where it is very wide), and mirroring and resizing happen window by window.
+
+    Args:
+        model: Keras model, input (B, h, w, 3) RGB 0-255, output logits (B, h', w', classes) with at least 2
+            classes; a map of another size than the input is resized bilinearly before the softmax. A model
+            with a fixed input size is run in windows of this size.
+        scales: the picture is predicted at each of these factors of its own size.
+        flip: average with the prediction of the mirrored picture.
+        window: (height, width) or one integer: cut the scaled picture into windows of this size, the last
+            ones shifted back to end with the picture, and average where they overlap. None: the whole
+            picture at once; above 4 megapixels (after scaling) in windows of 1024x1024.
+        crf: called with (image, probabilities), gives probabilities of the same shape, at full resolution and
+            after averaging; needs the whole picture's probabilities in memory.
+        stride: step between windows as a part of the window, in (0, 1]; rounded up to pixels.
+        pad: pictures smaller than the window are filled up to it with the model's mean colour, at the bottom
+            and the right (PSPNet's released test). By default the window is cut to the picture instead, so
+            that a window larger than the picture is the plain prediction.
+        batch_size: windows per model call; None: as many as have a megapixel, at most 16.
+
+    Call it with an image, uint8 or float (H, W, 3), RGB 0-255: gives labels (H, W), uint8, or uint16 for more
+    than 255 classes. ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called
+    with (windows done, windows in all).
+
+    Raises:
+        SettingsError: scales that are not positive, a window smaller than the model's output stride, ...
+        ModelError: a model that does not turn images into class logits.
+        DataError: an array that is not an RGB image, or has NaN or values outside 0-255.
+
+    Source: sliding window and averaging as in PSPNet (Zhao et al., CVPR 2017, released test code).
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        window: int | Span | None = None,
+        crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+        *,
+        stride: float = 2 / 3,
+        pad: bool = False,
+        batch_size: int | None = None,
+    ):
+        self.model, self.flip, self.crf = model, bool(flip), crf
+        fixed_batch, self._fixed, self.num_classes = signature(model)
+        self.scales = _checked_scales(scales)
+        self.window = _checked_window(window, self._fixed, output_stride(model))
+        self.stride, self.pad = _checked_stride(stride), bool(pad) or self._fixed is not None
+        self.batch_size = fixed_batch or _checked_batch(batch_size)
+        self._mean = mean_colour(model)
+        self._probabilities = Forward(model, self.flip, labels=False)
+        self._labels = Forward(model, self.flip, labels=True)
+
+    @property
+    def label_dtype(self) -> type:
+        return np.uint8 if self.num_classes <= 255 else np.uint16
+
+    def __call__(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+        image = _checked_image(image)
+        if self.crf is not None:
+            return self._best(self._with_crf(image, progress))
+        if self._is_plain(image.shape[:2]):
+            return self._plain(image[None], progress)[0]
+        labels = np.empty(image.shape[:2], self.label_dtype)
+        for rows, columns, probabilities in self._parts(image, progress):
+            labels[slice(*rows), slice(*columns)] = self._best(probabilities)
+        return labels
+
+    def probabilities(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+        """Averaged probabilities, after the CRF if there is one: float32 (H, W, classes)."""
+        image = _checked_image(image)
+        return self._averaged(image, progress) if self.crf is None else self._with_crf(image, progress)
+
+    def batch(self, images: np.ndarray) -> np.ndarray:
+        """Labels (B, H, W) of pictures of one size (B, H, W, 3), in one model call where the settings
+        allow."""
+        if self.crf is None and self._is_plain(images.shape[1:3]):
+            return self._plain(np.stack([_checked_image(image) for image in images]))
+        return np.stack([self(image) for image in images])
+
+    def _is_plain(self, size: Span) -> bool:
+        """Whether one model call on the picture as it is gives the labels."""
+        layout = self._layout(size, 1.0)
+        return self.scales == (1.0,) and layout.window == size and layout.count((0, size[1])) == 1
+
+    def _plain(self, images: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+        labels = self._labels.run(images.astype(np.float32))
+        if progress is not None:
+            progress(1, 1)
+        return labels.astype(self.label_dtype)
+
+    def _averaged(self, image: np.ndarray, progress: Progress | None) -> np.ndarray:
+        result = np.empty((*image.shape[:2], self.num_classes), np.float32)
+        for rows, columns, probabilities in self._parts(image, progress):
+            result[slice(*rows), slice(*columns)] = probabilities
+        return result
+
+    def _with_crf(self, image: np.ndarray, progress: Progress | None) -> np.ndarray:
+        need = image.shape[0] * image.shape[1] * self.num_classes * 4
+        if need > CRF_BYTES:
+            raise DataError(
+                f"A CRF needs the probabilities of the whole picture, {need / 2**30:.1f} GiB for "
+                f"{image.shape[0]}x{image.shape[1]} pixels and {self.num_classes} classes: predict without "
+                "it, or cut "
+                "the picture into pieces"
+            )
+        before = self._averaged(image, progress)
+        after = np.asarray(self.crf(image, before), np.float32)
+        if after.shape != before.shape:
+            raise SettingsError(f"The CRF gave probabilities {after.shape}, expected {before.shape}")
+        return after
+
+    def _best(self, probabilities: np.ndarray) -> np.ndarray:
+        return probabilities.argmax(-1).astype(self.label_dtype)
+
+    def _layout(self, size: Span, scale: float) -> Layout:
+        """Where the windows lie over a picture of ``size`` at one scale."""
+        size = tuple(max(round(length * scale), 1) for length in size)
+        window = self.window
+        if window is None:
+            window = size if size[0] * size[1] <= WHOLE_PIXELS else AUTO_WINDOW
+        if not self.pad:
+            window = tuple(min(pair) for pair in zip(window, size, strict=True))
+        # Rounded first: 2/3 of 12 is a hair above 8 in binary.
+        stride = tuple(max(math.ceil(round(length * self.stride, 6)), 1) for length in window)
+        return Layout(size, window, stride)
+
+    def _parts(self, image: np.ndarray, progress: Progress | None) -> Iterator[tuple[Span, Span, np.ndarray]]:
+        """Parts of the result as (rows, columns, probabilities), band by band and from top to bottom."""
+        height, width = image.shape[:2]
+        layouts = [self._layout((height, width), scale) for scale in self.scales]
+        strip = height if all(layout.count((0, layout.size[1])) == 1 for layout in layouts) else STRIP_ROWS
+        bands = _bands(layouts, (height, width), strip, self.num_classes)
+        counter = _Counter(
+            progress, sum(x.count(_scaled_span(width, x, band)) for x in layouts for band in bands)
+        )
+        for columns in bands:
+            sweeps = [(x, self._sweep(image, x, columns, strip, counter)) for x in layouts]
+            for top in range(0, height, strip):
+                rows = (top, min(top + strip, height))
+                yield (
+                    rows,
+                    columns,
+                    _mean([_resized(*sweep, (height, width), rows, columns) for sweep in sweeps]),
+                )
+
+    def _sweep(
+        self, image: np.ndarray, layout: Layout, columns: Span, strip: int, counter: _Counter
+    ) -> Sweep:
+        def predict(tiles: np.ndarray) -> np.ndarray:
+            probabilities = self._probabilities.run(tiles)
+            counter.add(len(tiles))
+            return probabilities
+
+        tile_pixels = layout.window[0] * layout.window[1]
+        batch_size = self.batch_size or min(max(BATCH_PIXELS // tile_pixels, 1), BATCH_TILES)
+        span = _scaled_span(image.shape[1], layout, columns)
+        most_rows = math.ceil(strip * layout.size[0] / image.shape[0]) + 3
+        return Sweep(image, layout, span, predict, self.num_classes, batch_size, self._mean, most_rows)
+
+
+class _Counter:
+    """Counts windows for a progress callback."""
+
+    def __init__(self, progress: Progress | None, total: int):
+        self.progress, self.total, self.done = progress, total, 0
+
+    def add(self, count: int) -> None:
+        self.done += count
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+
+def _bands(layouts: list[Layout], size: Span, strip: int, num_classes: int) -> list[Span]:
+    """Columns of the result that are worked on together, so that the unfinished sums stay within
+    SWEEP_BYTES."""
+    height, width = size
+    if all(layout.count((0, layout.size[1])) == 1 for layout in layouts):
+        return [(0, width)]
+    rows = sum(
+        (min(x.window[0], x.size[0]) + strip * x.size[0] / height) * x.size[1] / width for x in layouts
+    )
+    wide = max(int(SWEEP_BYTES / (rows * num_classes * 4)), 1)
+    count = math.ceil(width / wide)
+    edges = [width * i // count for i in range(count + 1)]
+    return list(itertools.pairwise(edges))
+
+
+def _scaled_span(width: int, layout: Layout, columns: Span) -> Span:
+    """The columns of the scaled picture that some columns of the result are interpolated from."""
+    return source_span(layout.size[1], width, columns)
+
+
+def _resized(layout: Layout, sweep: Sweep, size: Span, rows: Span, columns: Span) -> np.ndarray:
+    """Rows and columns of the result, from the sweep at one scale."""
+    top, bottom = source_span(layout.size[0], size[0], rows)
+    left, _ = _scaled_span(size[1], layout, columns)
+    return resized_part(sweep.rows(top, bottom), (top, left), layout.size, size, rows, columns)
+
+
+def _mean(maps: list[np.ndarray]) -> np.ndarray:
+    total = maps[0]
+    for other in maps[1:]:
+        total = total + other
+    return total / np.float32(len(maps)) if len(maps) > 1 else total
+
+
+def _checked_image(image: np.ndarray) -> np.ndarray:
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
+        hint = ""
+        if image.ndim == 2:
+            hint = ": repeat a grey picture three times"
+        elif image.ndim == 3 and image.shape[-1] == 4:
+            hint = ": leave the alpha channel out"
+        raise DataError(f"An image is RGB (height, width, 3); got an array of shape {image.shape}{hint}")
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype.kind != "f":
+        raise DataError(f"An image is uint8 or float, in 0-255; got {image.dtype}")
+    low, high = float(image.min()), float(image.max())  # either is NaN where a pixel is
+    if not (low > -1 and high < 256):
+        raise DataError(
+            f"An image has values in 0-255; got {low:g} to {high:g}: the model normalises it itself"
+        )
+    return image.astype(np.float32, copy=False)
+
+
+def _checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
+    scales = (scales,) if isinstance(scales, (int, float)) else tuple(scales)
+    if not scales or not all(math.isfinite(scale) and scale > 0 for scale in scales):
+        raise SettingsError(f"Scales are positive numbers, such as (0.75, 1.0, 1.25); got {scales}")
+    return tuple(float(scale) for scale in scales)
+
+
+def _checked_window(window: int | Span | None, fixed: Span | None, least: int) -> Span | None:
+    if window is None:
+        return fixed
+    pair = tuple(window) if isinstance(window, (tuple, list)) else (window, window)
+    if len(pair) != 2 or not all(isinstance(side, (int, np.integer)) for side in pair):
+        raise SettingsError(f"A window is (height, width) or one whole number of pixels; got {window!r}")
+    if min(pair) < least:
+        raise SettingsError(
+            f"A window of {pair[0]}x{pair[1]} pixels is too small for this model, whose coarsest map has one "
+            "value for "
+            f"{least}x{least} pixels: take at least that, better the size it was trained on"
+        )
+    if fixed is not None and pair != fixed:
+        raise SettingsError(
+            f"This model takes only {fixed[0]}x{fixed[1]} pixels; got a window of {pair[0]}x{pair[1]}"
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def _checked_stride(stride: float) -> float:
+    if not 0 < stride <= 1:
+        raise SettingsError(f"The stride is a part of the window, above 0 and at most 1; got {stride}")
+    return float(stride)
+
+
+def _checked_batch(batch_size: int | None) -> int | None:
+    if batch_size is not None and (not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
+        raise SettingsError(f"The batch size is a whole number from 1 on, or None; got {batch_size!r}")
+    return batch_size

@@ -1,0 +1,253 @@
+"""The predictor against plain loops, and its equations: windows, strips, scales, mirroring."""
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import scipy.special
+from keras import layers
+
+from kseg.errors import DataError, KsegError, SettingsError
+from kseg.inference import Predictor, predictor
+from kseg.inference.tiles import window_starts
+from kseg.layers import Normalize
+
+
+def picture(height=37, width=53):
+    return np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def net(kernel=3, classes=4, size=(None, None)):
+    """Two convolutions with some contrast between classes; ``kernel=1`` makes it independent of position."""
+    image = keras.Input((*size, 3))
+    x = Normalize((120, 110, 100), (60, 60, 60))(image)
+    x = layers.Conv2D(6, kernel, padding="same", activation="relu", kernel_initializer="glorot_normal")(x)
+    return keras.Model(
+        image, layers.Conv2D(classes, kernel, padding="same", bias_initializer="normal")(x * 3)
+    )
+
+
+def plain(model, image):
+    """The model's softmax on one image, straight from Keras."""
+    return scipy.special.softmax(np.asarray(model(image[None].astype(np.float32)))[0], axis=-1)
+
+
+@pytest.mark.parametrize("size", [(37, 53), (1, 1), (1, 40), (64, 3)])
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+def test_plain_prediction(size, dtype):
+    model, image = net(), picture(*size).astype(dtype)
+    predict, expected = Predictor(model), plain(model, image)
+    probabilities, labels = predict.probabilities(image), predict(image)
+    assert probabilities.dtype == np.float32
+    assert labels.dtype == np.uint8
+    assert labels.shape == size
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+    np.testing.assert_array_equal(labels, expected.argmax(-1))
+
+
+@pytest.mark.parametrize("window", [200, (37, 53), (37, 1000), (38, 54)])
+def test_window_as_large_as_the_image_is_plain_prediction(window):
+    model, image = net(), picture()
+    np.testing.assert_array_equal(
+        Predictor(model, window=window).probabilities(image), Predictor(model).probabilities(image)
+    )
+    np.testing.assert_array_equal(Predictor(model, window=window)(image), Predictor(model)(image))
+
+
+@pytest.mark.parametrize("stride", [1.0, 2 / 3, 0.5])
+def test_windows_of_a_position_independent_net_give_the_whole_prediction(stride):
+    model, image = net(kernel=1), picture()
+    found = Predictor(model, window=(16, 20), stride=stride)
+    np.testing.assert_allclose(found.probabilities(image), plain(model, image), atol=5e-7)
+    np.testing.assert_array_equal(found(image), plain(model, image).argmax(-1))
+
+
+def shuffled_windows(model, image, window, stride, seed):
+    """Sliding-window prediction as a plain loop over full-size arrays, windows in any order."""
+    height, width = image.shape[:2]
+    total, counts = 0.0, np.zeros((height, width, 1))
+    places = [
+        (y, x) for y in window_starts(height, window, stride) for x in window_starts(width, window, stride)
+    ]
+    for i in np.random.default_rng(seed).permutation(len(places)):
+        y, x = places[i]
+        part = np.zeros((height, width, 4))
+        part[y : y + window, x : x + window] = plain(model, image[y : y + window, x : x + window])
+        total = total + part
+        counts[y : y + window, x : x + window] += 1
+    return total / counts
+
+
+def test_windows_in_any_order_give_the_same_map():
+    model, image = net(), picture()
+    found = Predictor(model, window=18).probabilities(image)
+    for seed in (0, 1):
+        np.testing.assert_allclose(found, shuffled_windows(model, image, 18, 12, seed), atol=1e-6)
+
+
+def test_scales_and_flip_are_averaged():
+    model, image = net(), picture()
+    expected = 0
+    for scale in (0.5, 1.0, 1.75):
+        size = (round(53 * scale), round(37 * scale))
+        scaled = cv2.resize(image.astype(np.float32), size)
+        both = plain(model, scaled) + plain(model, scaled[:, ::-1])[:, ::-1]
+        expected = expected + cv2.resize(both / 2, (53, 37)) / 3
+    found = Predictor(model, scales=(0.5, 1, 1.75), flip=True).probabilities(image)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_flip_does_nothing_on_a_mirror_symmetric_net():
+    model, image = net(), picture()
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D):
+            layer.kernel.assign((layer.kernel + layer.kernel[:, ::-1]) / 2)
+    np.testing.assert_allclose(
+        Predictor(model, flip=True).probabilities(image), Predictor(model).probabilities(image), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "settings", [{"window": 16}, {"window": (9, 30), "scales": (0.7, 1.3), "flip": True}]
+)
+def test_strips_and_bands_do_not_change_the_result(settings, monkeypatch):
+    model, image = net(), picture()
+    monkeypatch.setattr(predictor, "STRIP_ROWS", 37)
+    whole = Predictor(model, **settings).probabilities(image)
+    monkeypatch.setattr(predictor, "STRIP_ROWS", 5)
+    monkeypatch.setattr(predictor, "SWEEP_BYTES", 4000)
+    in_strips = Predictor(model, **settings)
+    assert len(predictor._bands([in_strips._layout((37, 53), 1.0)], (37, 53), 5, 4)) > 3
+    np.testing.assert_allclose(in_strips.probabilities(image), whole, atol=1e-6)
+    np.testing.assert_array_equal(in_strips(image), in_strips.probabilities(image).argmax(-1))
+
+
+def test_large_pictures_are_cut_into_windows_unasked(monkeypatch):
+    monkeypatch.setattr(predictor, "WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(predictor, "AUTO_WINDOW", (16, 16))
+    model, image = net(kernel=1), picture()
+    np.testing.assert_array_equal(Predictor(model)(image), plain(model, image).argmax(-1))
+
+
+def test_padding_is_the_mean_colour_below_and_right():
+    model, image = net(), picture(9, 12)
+    padded = np.empty((16, 20, 3), np.float32)
+    padded[:] = (120, 110, 100)
+    padded[:9, :12] = image
+    found = Predictor(model, window=(16, 20), pad=True).probabilities(image)
+    np.testing.assert_allclose(found, plain(model, padded)[:9, :12], atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(9, 12), (37, 53), (16, 20)])
+def test_a_model_of_fixed_size_runs_in_its_windows(size):
+    free = net(kernel=1)
+    fixed = net(kernel=1, size=(16, 20))
+    fixed.set_weights(free.get_weights())
+    np.testing.assert_allclose(
+        Predictor(fixed).probabilities(picture(*size)), plain(free, picture(*size)), atol=1e-6
+    )
+
+
+def test_batch_is_one_picture_at_a_time():
+    images = np.stack([picture(), picture()[::-1], 255 - picture()])
+    for settings in ({}, {"window": 16}, {"flip": True}):
+        found = Predictor(net(), **settings)
+        np.testing.assert_array_equal(found.batch(images), [found(image) for image in images])
+
+
+def test_crf_comes_last_and_at_full_size():
+    def shift(image, probabilities):
+        assert image.dtype == np.uint8
+        assert probabilities.shape == (*image.shape[:2], 4)
+        return np.roll(probabilities, 1, axis=-1)
+
+    model, image = net(), picture()
+    for settings in ({}, {"window": 16, "flip": True, "scales": (1, 0.5)}):
+        before = Predictor(model, **settings).probabilities(image)
+        refined = Predictor(model, crf=shift, **settings)
+        np.testing.assert_array_equal(refined.probabilities(image), np.roll(before, 1, axis=-1))
+        np.testing.assert_array_equal(refined(image), np.roll(before, 1, axis=-1).argmax(-1))
+
+
+def test_crf_of_a_huge_picture_is_refused(monkeypatch):
+    monkeypatch.setattr(predictor, "CRF_BYTES", 1000)
+    with pytest.raises(DataError, match="GiB for 37x53"):
+        Predictor(net(), crf=lambda image, probabilities: probabilities)(picture())
+
+
+def test_crf_of_the_wrong_shape_is_refused():
+    with pytest.raises(SettingsError, match="CRF"):
+        Predictor(net(), crf=lambda image, probabilities: probabilities[:-1])(picture())
+
+
+@pytest.mark.parametrize(("classes", "dtype"), [(255, np.uint8), (256, np.uint16)])
+def test_many_classes(classes, dtype):
+    model, image = net(classes=classes), picture(8, 9)
+    for settings in ({}, {"window": 6}):
+        labels = Predictor(model, **settings)(image)
+        assert labels.dtype == dtype
+    np.testing.assert_array_equal(Predictor(model)(image), plain(model, image).argmax(-1))
+
+
+def test_progress_counts_the_windows():
+    for settings, windows in (({}, 1), ({"window": (20, 53)}, 3), ({"window": 37, "scales": (1, 0.5)}, 3)):
+        seen = []
+        predict = Predictor(net(), batch_size=2, **settings)
+        predict(picture(), progress=lambda done, total, seen=seen: seen.append((done, total)))
+        assert seen[-1] == (windows, windows)
+        assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((5, 5), np.uint8), "grey"),
+        (np.zeros((5, 5, 4), np.uint8), "alpha"),
+        (np.zeros((1, 5, 5, 3), np.uint8), "shape"),
+        (np.zeros((0, 5, 3), np.uint8), "shape"),
+        (np.zeros((5, 5, 3), np.int64), "int64"),
+        (np.zeros((5, 5, 3), bool), "bool"),
+        (np.full((5, 5, 3), np.nan, np.float32), "nan"),
+        (np.full((5, 5, 3), np.inf, np.float32), "inf"),
+        (np.full((5, 5, 3), -1.5, np.float32), "0-255"),
+        (None, "shape"),
+    ],
+)
+def test_refused_images(image, words):
+    for call in (Predictor(net()), Predictor(net(), window=4).probabilities):
+        with pytest.raises(DataError, match=words):
+            call(image)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"scales": ()},
+        {"scales": (1, 0)},
+        {"scales": (-1.0,)},
+        {"scales": float("nan")},
+        {"window": 0},
+        {"window": (8, 0)},
+        {"window": (8, 8, 8)},
+        {"window": 8.5},
+        {"stride": 0},
+        {"stride": 1.5},
+        {"batch_size": 0},
+    ],
+)
+def test_refused_settings(settings):
+    with pytest.raises(SettingsError):
+        Predictor(net(), **settings)
+
+
+def test_window_below_the_output_stride_is_refused():
+    model = net()
+    model.backbone = net()
+    model.backbone.output_stride = 32
+    with pytest.raises(SettingsError, match=r"16x40 pixels is too small.*32x32"):
+        Predictor(model, window=(16, 40))
+
+
+def test_window_other_than_the_fixed_input_is_refused():
+    with pytest.raises(KsegError, match="only 16x20"):
+        Predictor(net(size=(16, 20)), window=16)
