@@ -59,8 +59,8 @@ class Augment:
     hue: float = 0.0
 
     def __post_init__(self):
-        scale = tuple(float(factor) for factor in self.scale) if len(tuple(self.scale)) == 2 else ()
-        if not scale or not 0 < scale[0] <= scale[1] < 100:
+        scale = tuple(self.scale) if isinstance(self.scale, (tuple, list)) else ()
+        if len(scale) != 2 or not 0 < scale[0] <= scale[1] < 100:
             raise SettingsError(f"scale is (lowest, highest) with 0 < lowest <= highest, got {self.scale!r}")
         object.__setattr__(self, "scale", scale)  # a list from JSON compares and hashes like a tuple
         limits = {

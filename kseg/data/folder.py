@@ -51,10 +51,6 @@ def existing_folder(root: str | Path | None, holds: str) -> Path:
 
 def split_folders(root: Path, split: str) -> tuple[Path, Path]:
     """The folders of the pictures and of the masks of one split."""
-    for part in ("images", "masks"):
-        if not (root / part).is_dir():
-            found = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
-            raise DataError(f"{root}: expected the folders images/ and masks/, and found {found}")
     splits = splits_of(root)
     if split not in splits:
         raise DataError(f"{root / 'images'}: no split {split!r}; found {', '.join(splits)}")
@@ -65,7 +61,12 @@ def split_folders(root: Path, split: str) -> tuple[Path, Path]:
 
 def splits_of(root: Path) -> list[str]:
     """The splits below ``images/``; a folder without subfolders is one split, "train"."""
-    return sorted(entry.name for entry in (root / "images").iterdir() if entry.is_dir()) or ["train"]
+    for part in ("images", "masks"):
+        if not (root / part).is_dir():
+            found = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
+            raise DataError(f"{root}: expected the folders images/ and masks/, and found {found}")
+    entries = [entry for entry in (root / "images").iterdir() if entry.is_dir()]
+    return sorted(entry.name for entry in entries if not entry.name.startswith(".")) or ["train"]
 
 
 def pictures(folder: Path) -> dict[str, list[Path]]:
@@ -129,7 +130,7 @@ def mask_colours_of(names: tuple[str, ...], colours: dict) -> tuple[tuple[tuple[
 def _count_classes(root: Path) -> tuple[str, ...]:
     """Names for the ids found in all masks of all splits, so that every split has the same classes."""
     highest, ignored = 0, False
-    for split in splits_of(root) if (root / "images").is_dir() else ():
+    for split in splits_of(root):
         for sample in pair(*split_folders(root, split)):
             ids = np.flatnonzero(np.bincount(read_mask(sample.mask).ravel(), minlength=256))
             ignored |= bool(ids[-1] == IGNORE_LABEL)

@@ -106,7 +106,7 @@ def _builder_class():
     """The tfds builder, made here because importing tfds takes seconds that other data sets need not pay."""
     import tensorflow_datasets as tfds
 
-    class KsegShapes(tfds.core.GeneratorBasedBuilder):
+    class KsegShapes(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """Textured, lit, overlapping shapes on textured ground, drawn by kseg."""
 
         VERSION = tfds.core.Version(_VERSION)

@@ -133,11 +133,11 @@ def _features(builder) -> tuple[str, str]:
     }
     masks = [name for name, feature in pictures.items() if isinstance(feature, features.LabeledImage)]
     masks += [name for name in _MASK_WORDS if name in pictures and pictures[name].shape[-1] == 1]
-    images = [name for name in ("image", *pictures) if name in pictures and name not in masks]
+    images = [name for name in ("image", *sorted(pictures)) if name in pictures and name not in masks]
     if not masks or not images:
         raise DataError(
             f"{builder.data_path}: expected an image feature and a one-channel mask feature (such as "
-            f"'segmentation_mask'); the data set has {', '.join(builder.info.features)}"
+            f"'segmentation_mask'); the data set has {', '.join(sorted(builder.info.features))}"
         )
     return images[0], masks[0]
 
