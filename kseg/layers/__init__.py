@@ -2,7 +2,9 @@
 
 from kseg.layers.bilinear_upsampling import BilinearUpsampling
 from kseg.layers.crop_like import CropLike
+from kseg.layers.max_pooling_with_argmax import MaxPoolingWithArgmax2D
+from kseg.layers.max_unpooling import MaxUnpooling2D
 from kseg.layers.normalize import Normalize
 from kseg.layers.resize_like import ResizeLike
 
-__all__ = ["BilinearUpsampling", "CropLike", "Normalize", "ResizeLike"]
+__all__ = ["BilinearUpsampling", "CropLike", "MaxPoolingWithArgmax2D", "MaxUnpooling2D", "Normalize", "ResizeLike"]

@@ -1,5 +1,5 @@
 """Pure tensor functions without variables; the one place on the model side that names TensorFlow."""
 
-from kseg.ops import resize
+from kseg.ops import pooling, resize
 
-__all__ = ["resize"]
+__all__ = ["pooling", "resize"]

@@ -1,0 +1,48 @@
+"""`MaxPoolingWithArgmax2D`: max pooling that remembers where each maximum stood."""
+
+import keras
+
+from kseg.ops import pooling
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class MaxPoolingWithArgmax2D(keras.layers.Layer):
+    """Max pooling that also gives the flat index of every maximum, for `MaxUnpooling2D`.
+
+    Written as comparisons of windows instead of TensorFlow's one operation, so that it compiles under XLA and
+    exports to builtin LiteRT operations and to ONNX, with equal values and indices. "Switches" in Zeiler & Fergus
+    2014 and in Noh et al. 2015, "Learning Deconvolution Network for Semantic Segmentation", section 3.1.
+
+    Args:
+        pool_size: window, an integer or (height, width).
+        strides: steps between windows; the window by default.
+        padding: "same" (any size of image) or "valid".
+
+    Input: `(batch, height, width, channels)`.
+    Output: a pair `(pooled, argmax)`, both `(batch, rows, columns, channels)`; `argmax` (int64, under JAX int32) is
+    `(y * width + x) * channels + channel`, as `tf.nn.max_pool_with_argmax` gives it: the batch is not counted, and of
+    equal values the first in reading order is taken.
+
+    Raises:
+        SettingsError: a window or stride below 1, or an image smaller than a "valid" window.
+    """
+
+    def __init__(self, pool_size=2, strides=None, padding="same", **kwargs):
+        super().__init__(**kwargs)
+        self.pool_size, self.strides = pooling.window_and_stride(pool_size, strides, padding)
+        self.padding = padding
+
+    def call(self, x):
+        return pooling.max_pool_with_argmax(x, self.pool_size, self.strides, self.padding)
+
+    def compute_output_shape(self, input_shape):
+        shape = pooling.pooled_shape(input_shape, self.pool_size, self.strides, self.padding)
+        return shape, shape
+
+    def compute_output_spec(self, x):
+        shape, _ = self.compute_output_shape(x.shape)
+        return keras.KerasTensor(shape, self.compute_dtype), keras.KerasTensor(shape, pooling.INDEX_DTYPE)
+
+    def get_config(self):
+        settings = {"pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}
+        return {**super().get_config(), **settings}

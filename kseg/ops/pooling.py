@@ -1,0 +1,219 @@
+"""Max pooling that remembers where each maximum stood, its inverse, and pooling to a fixed grid of bins."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kseg.errors import SettingsError
+from kseg.ops import windows
+from kseg.ops.resize import spatial_shape
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+INDEX_DTYPE = "int32" if keras.backend.backend() == "jax" else "int64"
+MODES = ("average", "max")
+
+def max_pool_with_argmax(x, pool_size=2, strides=None, padding="same"):
+    """Max pooling that also gives the flat index of every maximum.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        pool_size: window, an integer or (height, width).
+        strides: steps between windows; the window by default.
+        padding: "same" or "valid", as in `tf.nn.max_pool_with_argmax`.
+
+    Returns:
+        `(pooled, argmax)`, both `(batch, rows, columns, channels)`. `argmax` holds
+        `(y * width + x) * channels + channel` with `y`, `x` on the unpadded map and the batch left out: bit for bit
+        what `tf.nn.max_pool_with_argmax(include_batch_in_index=False)` gives (int64; int32 under JAX). Of equal
+        values the first in reading order counts.
+
+    Raises:
+        SettingsError: a window or stride below 1, or a map smaller than a "valid" window.
+    """
+    rows, columns = _axes(spatial_shape(x), pool_size, strides, padding)
+    if keras.backend.backend() != "tensorflow":
+        return _pool(x, rows, columns)[:2]
+
+    @tf.custom_gradient
+    def pool(x):
+        pooled, argmax, offset = _pool(x, rows, columns)
+        return (pooled, argmax), lambda upstream, _: windows.place(upstream, offset, rows, columns)
+
+    return pool(tf.convert_to_tensor(x))
+
+
+def max_unpool(pooled, argmax, pool_size=2, strides=None, padding="same", size=None):
+    """Put pooled values back where their maxima stood; every other place is zero.
+
+    Args:
+        pooled: `(batch, rows, columns, channels)`.
+        argmax: indices of the same shape, as `max_pool_with_argmax` with the same window, stride and padding gives
+            them.
+        pool_size, strides, padding: those of the pooling.
+        size: (height, width) of the result: the size of the map that was pooled. By default the pooled size times
+            the stride ("same") or the least size that holds the windows ("valid"), which is right where that size
+            was a multiple of the stride.
+
+    Returns:
+        `(batch, height, width, channels)`. Where windows overlap and several hold their maximum at one place, that
+        place gets the mean of their values: pooling and unpooling in a row then gives each maximum itself, as
+        PyTorch's `MaxUnpool2d` does, and does not depend on any order. The gradient is that of the mean.
+
+    Raises:
+        SettingsError: indices of another shape, a size that such a pooling cannot have come from, or, where the
+            values are at hand (eager execution), indices out of range or outside of their window. In a compiled
+            graph a value with such an index is left out.
+    """
+    window, stride = window_and_stride(pool_size, strides, padding)
+    counts = spatial_shape(pooled)
+    size = size or [unpooled_size(*each, padding) for each in zip(counts, window, stride, strict=True)]
+    check_unpooling(pooled, argmax, window, stride, padding, size)
+    rows, columns = _axes(size, window, stride, padding)
+    # The sizes of the pooled map itself: known where those of `like` are not, and the other way round.
+    rows, columns = (axis._replace(count=n) for axis, n in zip((rows, columns), counts, strict=True))
+    if keras.backend.backend() != "tensorflow":
+        return _unpool(pooled, argmax, rows, columns)[0]
+    pooled, argmax = tf.convert_to_tensor(pooled), tf.convert_to_tensor(argmax)
+    if tf.executing_eagerly():
+        _check_indices(argmax, rows, columns)
+    return _unpool_tensorflow(pooled, argmax, rows, columns)
+
+
+def _unpool_tensorflow(pooled, argmax, rows, columns):
+    @tf.custom_gradient
+    def unpool(pooled):
+        placed, offset, shares = _unpool(pooled, argmax, rows, columns)
+
+        def gradient(upstream):
+            upstream = upstream if shares is None else upstream / shares
+            return windows.pick(upstream, offset, rows, columns)
+
+        return placed, gradient
+
+    return unpool(pooled)
+
+
+def _pool(x, rows, columns):
+    pooled, offset = windows.first_maximum(x, rows, columns)
+    starts = _window_starts(rows, columns, x.shape[-1])
+    return pooled, ops.cast(ops.cast(offset, starts.dtype) + starts, INDEX_DTYPE), offset
+
+
+def _unpool(pooled, argmax, rows, columns):
+    """The unpooled map, the offsets in the windows, and how many windows share each place (None: at most one)."""
+    starts = _window_starts(rows, columns, pooled.shape[-1])
+    offset = ops.cast(ops.cast(argmax, starts.dtype) - starts, "int32")
+    placed = windows.place(pooled, offset, rows, columns)
+    if rows.reach == columns.reach == 1:
+        return placed, offset, None
+    shares = ops.maximum(windows.place(ops.ones_like(pooled), offset, rows, columns), 1)
+    return placed / shares, offset, shares
+
+
+def _window_starts(rows, columns, channels):
+    """Flat index of every window's start (which may lie ahead of the map), `(rows, columns, channels)`."""
+    known = isinstance(rows.size, int) and isinstance(columns.size, int)
+    dtype = "int64" if known and rows.size * columns.size * channels >= 2**31 else "int32"
+    y, x = (ops.arange(a.count, dtype=dtype) * a.stride - ops.cast(a.before, dtype) for a in (rows, columns))
+    flat = y[:, None, None] * (columns.size * channels) + x[None, :, None] * channels
+    return flat + ops.arange(channels, dtype=dtype)
+
+
+def window_and_stride(pool_size, strides, padding):
+    """Check and complete the settings of a pooling: ((height, width) of the window, (height, width) of the step)."""
+    window = _pair(pool_size, "pool_size")
+    stride = window if strides is None else _pair(strides, "strides")
+    if padding not in ("same", "valid"):
+        raise SettingsError(f"`padding` is 'same' or 'valid', not {padding!r}.")
+    return window, stride
+
+
+def _pair(value, name):
+    try:
+        pair = (value, value) if isinstance(value, int) else tuple(int(v) for v in value)
+    except (TypeError, ValueError):
+        pair = ()
+    if len(pair) != 2 or min(pair) < 1:
+        raise SettingsError(f"`{name}` is a positive integer or a pair (height, width) of them, not {value!r}.")
+    return pair
+
+
+def unpooled_size(count, window, stride, padding):
+    """The size that unpooling restores along one axis when it is told none."""
+    if count is None:
+        return None
+    return count * stride if padding == "same" else (count - 1) * stride + window
+
+
+def pooled_shape(shape, window, stride, padding):
+    """The static shape that `max_pool_with_argmax` gives for a static shape."""
+    sizes = [_axis(*each, padding).count if each[0] else None for each in zip(shape[1:3], window, stride, strict=True)]
+    return (shape[0], *sizes, shape[3])
+
+
+def unpooled_shape(shape, window, stride, padding):
+    """The static shape that `max_unpool` gives when it is told no size."""
+    sizes = [unpooled_size(*each, padding) for each in zip(shape[1:3], window, stride, strict=True)]
+    return (shape[0], *sizes, shape[3])
+
+
+def _axes(size, pool_size, strides, padding):
+    window, stride = window_and_stride(pool_size, strides, padding)
+    return tuple(_axis(*each, padding) for each in zip(size, window, stride, strict=True))
+
+
+def _axis(size, window, stride, padding):
+    if padding == "valid" and isinstance(size, int) and size < window:
+        raise SettingsError(
+            f"A 'valid' pooling window of {window} does not fit a map of {size}: enlarge the image, "
+            "take a smaller pool_size, or padding='same'."
+        )
+    count = (size + stride - 1) // stride if padding == "same" else (size - window) // stride + 1
+    if padding == "valid" or window <= 2 <= stride or window == 1:
+        return windows.Axis(size, window, stride, count, 0)
+    missing = (count - 1) * stride + window - size
+    missing = max(missing, 0) if isinstance(missing, int) else ops.maximum(missing, 0)
+    return windows.Axis(size, window, stride, count, missing // 2)
+
+
+def check_unpooling(pooled, argmax, window, stride, padding, size=None):
+    """Refuse shapes that cannot have come from one pooling, as far as they are known; raises SettingsError."""
+    pairs = zip(pooled.shape, argmax.shape, strict=False)
+    if len(pooled.shape) != 4 or len(argmax.shape) != 4 or any(None not in p and p[0] != p[1] for p in pairs):
+        raise SettingsError(
+            "Unpooling needs the indices that came with the values: expected two tensors of one shape (batch, rows, "
+            f"columns, channels), got values {tuple(pooled.shape)} and indices {tuple(argmax.shape)}."
+        )
+    if not keras.backend.is_int_dtype(keras.backend.standardize_dtype(argmax.dtype)):
+        raise SettingsError(f"The indices of an unpooling are integers, not {argmax.dtype}: pass [pooled, argmax].")
+    for count, length, w, s in zip(pooled.shape[1:3], size or (None, None), window, stride, strict=True):
+        if isinstance(count, int) and isinstance(length, int) and _axis(length, w, s, padding).count != count:
+            raise SettingsError(
+                f"A length of {length} pooled by {w} in steps of {s} gives {_axis(length, w, s, padding).count} values, "
+                f"not the {count} that came: `like` must have the size of the map that was pooled."
+            )
+
+
+def _check_indices(argmax, rows, columns):
+    channels = argmax.shape[-1]
+    if 0 in argmax.shape:
+        return
+    low, high, count = int(ops.min(argmax)), int(ops.max(argmax)), rows.size * columns.size * channels
+    if low < 0 or high >= count:
+        raise SettingsError(
+            f"Indices from {low} to {high} came for a map of {rows.size} x {columns.size} x {channels}, whose places are "
+            f"0 to {count - 1}: they belong to another map, or count the batch (include_batch_in_index=True)."
+        )
+    place = argmax // channels
+    inside = argmax % channels == ops.arange(channels, dtype=INDEX_DTYPE)
+    for position, axis, dim in ((place // columns.size, rows, 1), (place % columns.size, columns, 2)):
+        start = ops.arange(axis.count, dtype=INDEX_DTYPE) * axis.stride - axis.before
+        within = position - ops.reshape(start, [-1 if d == dim else 1 for d in range(4)])
+        inside = inside & (within >= 0) & (within < axis.window)
+    if not bool(ops.all(inside)):
+        raise SettingsError(
+            f"Some indices point outside of their pooling window on a map of {rows.size} x {columns.size}: they come from "
+            "another pool_size, stride or padding, or from a map of another size (give it as [pooled, argmax, like])."
+        )

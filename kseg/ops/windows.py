@@ -1,0 +1,196 @@
+"""Where the maximum of each pooling window stands, and how to put values back there, without any scatter.
+
+The map is cut into cells of one stride, every place of a window becomes one plain slice, and all that is left are
+comparisons and selections. They compile under XLA, convert to builtin LiteRT operations and to ONNX, and give the
+same bits everywhere. Windows may overlap (window > stride), touch, or leave gaps (window < stride).
+"""
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+
+class Axis(NamedTuple):
+    """The windows along one spatial axis; `size`, `count` and `before` may be scalars of the running graph."""
+
+    size: Any  # length of the map
+    window: int
+    stride: int
+    count: Any  # number of windows
+    before: Any  # places by which the first window starts ahead of the map
+
+    @property
+    def reach(self) -> int:
+        """How many cells of one stride a window touches."""
+        return -(-self.window // self.stride)
+
+    @property
+    def span(self):
+        """Length of the cells that the windows touch, counted from the start of the first window."""
+        return (self.count + self.reach - 1) * self.stride
+
+    @property
+    def spare(self) -> int:
+        """Empty cells to add after the last window, so that a map which "valid" pooling cut short is covered."""
+        known = all(isinstance(n, int) for n in (self.size, self.count, self.before))
+        return 0 if known and self.span - self.before >= self.size else 1
+
+    @property
+    def first_inside(self):
+        """For each window, its first place inside the map; zero where no window starts ahead of the map."""
+        if _known(self.before, 0):
+            return 0
+        return ops.maximum(self.before - ops.arange(self.count, dtype="int32") * self.stride, 0)
+
+
+def _known(value, number) -> bool:
+    return isinstance(value, int) and value == number
+
+
+def first_maximum(x, rows, columns):
+    """The maximum of every window and its place in the window.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        rows, columns: `Axis` of the height and of the width.
+
+    Returns:
+        `(maximum, offset)`, both `(batch, rows.count, columns.count, channels)`. `offset` is int32: the flat distance
+        `(dy * width + dx) * channels` from the window's start. Of equal values the first in reading order counts.
+    """
+    channels = x.shape[-1]
+    x = _extend(_extend(x, rows, 1), columns, 2)
+    # Along the width first: only then does "the later one wins if strictly greater" keep the reading order.
+    best, offset = _best_along(x, None, columns, 2, channels)
+    return _best_along(best, offset, rows, 1, columns.size * channels)
+
+
+def _extend(x, axis, dim):
+    """Cover the span of the windows; places outside the map repeat its border, so that they never win alone."""
+    length = axis.span
+    if _known(axis.before, 0) and isinstance(axis.size, int) and length == axis.size:
+        return x
+    return ops.take(x, ops.clip(ops.arange(length, dtype="int32") - axis.before, 0, axis.size - 1), axis=dim)
+
+
+def _best_along(x, inherited, axis, dim, step):
+    """Reduce one axis: the best value, and the offset `step * place` (plus the inherited offset) of the first best."""
+    places = _places(x, axis, dim)
+    # `step` is a number here, or a scalar of the graph where the width is not known before.
+    offsets = _places(inherited, axis, dim) if inherited is not None else None
+    shape = [-1 if d == dim else 1 for d in range(4)]
+
+    def offset_of(k):
+        # A border repeated ahead of the map stands for the first place inside it.
+        inside = k if _known(axis.before, 0) else ops.reshape(ops.maximum(axis.first_inside, k), shape)
+        return inside * step if offsets is None else offsets[k] + inside * step
+
+    best, offset = places[0], offset_of(0)
+    for k in range(1, axis.window):
+        better = places[k] > best
+        best = ops.maximum(best, places[k])
+        if isinstance(offset, int):  # so far the first place everywhere
+            offset = ops.cast(better, "int32") * offset_of(k)
+        else:
+            offset = ops.where(better, offset_of(k), offset)
+    if isinstance(offset, int) or offset.shape[-1] != best.shape[-1]:
+        offset = offset + ops.zeros_like(best, dtype="int32")
+    return best, offset
+
+
+def _places(x, axis, dim):
+    """For each place in the window, the slice of `x` that holds it for all windows."""
+    shape = list(ops.shape(x))
+    cells = axis.count + axis.reach - 1
+    x = ops.reshape(x, [*shape[:dim], cells, axis.stride, *shape[dim + 1 :]])
+    phases = ops.unstack(x, axis.stride, axis=dim + 1)
+    return [_shifted(phases[k % axis.stride], k // axis.stride, axis, dim) for k in range(axis.window)]
+
+
+def _shifted(x, start, axis, dim):
+    if axis.reach == 1:
+        return x
+    return x[:, start : start + axis.count] if dim == 1 else x[:, :, start : start + axis.count]
+
+
+def place(values, offset, rows, columns):
+    """Put every value at its place in an empty map; where windows overlap the values add up.
+
+    Args:
+        values: `(batch, rows.count, columns.count, channels)`.
+        offset: int32, same shape, as `first_maximum` gives it. A value whose offset lies outside of its window
+            is left out.
+
+    Returns:
+        `(batch, rows.size, columns.size, channels)`.
+    """
+    channels = values.shape[-1]
+    lines = []
+    for py in range(rows.stride):
+        cells = [_gathered(values, offset, rows, columns, py, px, channels) for px in range(columns.stride)]
+        lines.append(_interleave(cells, 2))
+    y = _interleave(lines, 1)
+    return _trim(_trim(y, rows, 1), columns, 2)
+
+
+def _gathered(values, offset, rows, columns, py, px, channels):
+    """The values that belong to place (py, px) of the cells: the sum over the windows that reach there."""
+    total = None
+    for dy in range(py, rows.window, rows.stride):
+        for dx in range(px, columns.window, columns.stride):
+            here = ops.equal(offset, (dy * columns.size + dx) * channels)
+            value = ops.where(here, values, ops.cast(0, values.dtype))
+            value = _shift_into_cells(value, rows, columns, dy // rows.stride, dx // columns.stride)
+            total = value if total is None else total + value
+    if total is None:  # between windows that leave gaps
+        total = _shift_into_cells(ops.zeros_like(values), rows, columns, 0, 0)
+    return total
+
+
+def _shift_into_cells(x, rows, columns, down, right):
+    after_rows = rows.reach - 1 - down + rows.spare
+    after_columns = columns.reach - 1 - right + columns.spare
+    if not (down or right or after_rows or after_columns):
+        return x
+    return ops.pad(x, [[0, 0], [down, after_rows], [right, after_columns], [0, 0]])
+
+
+def _interleave(parts, dim):
+    """Merge equal maps along `dim`: element i of part k goes to i * len(parts) + k."""
+    if len(parts) == 1:
+        return parts[0]
+    shape = list(ops.shape(parts[0]))
+    merged = [*shape[:dim], shape[dim] * len(parts), *shape[dim + 1 :]]
+    return ops.reshape(ops.stack(parts, axis=dim + 1), merged)
+
+
+def _trim(y, axis, dim):
+    span = axis.span + axis.spare * axis.stride
+    if _known(axis.before, 0) and isinstance(axis.size, int) and span == axis.size:
+        return y
+    stop = axis.before + axis.size
+    return y[:, axis.before : stop] if dim == 1 else y[:, :, axis.before : stop]
+
+
+def pick(x, offset, rows, columns):
+    """Read the map at every window's place: the adjoint of `place`.
+
+    Args:
+        x: `(batch, rows.size, columns.size, channels)`.
+        offset: int32 `(batch, rows.count, columns.count, channels)`.
+
+    Returns:
+        `(batch, rows.count, columns.count, channels)`; zero where the offset lies outside of its window.
+    """
+    channels = x.shape[-1]
+    x = _extend(_extend(x, rows, 1), columns, 2)
+    lines = _places(x, rows, 1)
+    picked = ops.cast(0, x.dtype)
+    for dy, line in enumerate(lines):
+        for dx, value in enumerate(_places(line, columns, 2)):
+            here = ops.equal(offset, (dy * columns.size + dx) * channels)
+            if not _known(columns.before, 0):
+                # On a map narrower than the window, a place ahead of a row has the offset of one inside the row before.
+                here = ops.logical_and(here, ops.reshape(columns.first_inside <= dx, (1, 1, -1, 1)))
+            picked = ops.where(here, value, picked)
+    return picked
