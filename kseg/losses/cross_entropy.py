@@ -99,14 +99,14 @@ class CrossEntropy(keras.losses.Loss):
             labels = ops.squeeze(labels, -1)
         if len(logits.shape) != 4 or len(labels.shape) != 3:
             raise ValueError(
-                "Expected labels (batch, height, width) of class ids and logits (batch, height, width, classes); "
-                f"got shapes {tuple(labels.shape)} and {tuple(logits.shape)}"
+                "Expected labels (batch, height, width) of class ids and logits (batch, height, width, "
+                f"classes); got shapes {tuple(labels.shape)} and {tuple(logits.shape)}"
             )
         for size, other in zip(labels.shape, logits.shape[:3], strict=True):
             if size is not None and other is not None and size != other:
                 raise ValueError(
-                    f"Labels are {tuple(labels.shape)} and logits {tuple(logits.shape)}: the model's output and the "
-                    "label map must have the same height and width"
+                    f"Labels are {tuple(labels.shape)} and logits {tuple(logits.shape)}: the model's output "
+                    "and the label map must have the same height and width"
                 )
         return ops.cast(labels, "int32")
 

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from kseg.ops.labels import class_ids
+
 
 @keras.saving.register_keras_serializable(package="kseg")
 class ConfusionMatrix(keras.metrics.Metric):
@@ -56,7 +58,7 @@ class ConfusionMatrix(keras.metrics.Metric):
                 raise ValueError(
                     f"Predictions have {predictions.shape[-1]} channels for {self.num_classes} classes"
                 )
-            predictions = ops.argmax(predictions, axis=-1)
+            predictions = class_ids(predictions)
         if len(predictions.shape) != len(labels.shape):
             raise ValueError(
                 "Expected labels (batch, height, width) and predictions (batch, height, width[, classes]); "

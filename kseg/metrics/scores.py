@@ -54,7 +54,7 @@ def _check_ids(ids: np.ndarray, what: str, num_classes: int, ignore_label: int |
 
 
 def class_iou(confusion: np.ndarray) -> np.ndarray:
-    """Intersection over union of each class: float64 `(classes,)`, NaN where truth and prediction both lack it."""
+    """Intersection over union of each class, float64 `(classes,)`; NaN where truth and prediction lack it."""
     confusion = _checked(confusion)
     hit = np.diag(confusion)
     return _ratio(hit, confusion.sum(0) + confusion.sum(1) - hit)

@@ -93,26 +93,26 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Raises KsegError in the step in which the loss stops being a number; `last.keras` is the epoch before."""
+    """Raises KsegError in the step whose loss is no finite number; `last.keras` is the epoch before."""
 
     def on_train_batch_end(self, batch, logs=None):
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(float(loss)):
             raise KsegError(
-                f"The loss is no longer a finite number (step {batch + 1} of the epoch). The checkpoint of the last "
-                "whole epoch is kept. Lower the learning rate or lengthen the warm-up; if it happens at once, run "
-                "`kseg check-data`; with mixed_float16, try mixed_bfloat16 or full precision."
+                f"The loss is no longer a finite number (step {batch + 1} of the epoch). The checkpoint of "
+                "the last whole epoch is kept. Lower the learning rate or lengthen the warm-up; if it happens at "
+                "once, run `kseg check-data`; with mixed_float16, try mixed_bfloat16 or full precision."
             )
 
 
 class Progress(keras.callbacks.Callback):
-    """One line an epoch with loss, scores and the time that remains; on a terminal also the step being done.
+    """One line an epoch with loss, scores and the time that remains; on a terminal also the present step.
 
     Args:
         epochs: where the run ends.
         steps: steps of an epoch.
         stream: where to write; stderr by default.
-        checkpoint: to mark the epochs that were the best.
+        best: gives the best score so far, to mark the epoch that reached it.
     """
 
     def __init__(

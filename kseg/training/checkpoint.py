@@ -65,7 +65,7 @@ def load_state(path: str | Path) -> dict[str, Any]:
 
 
 def load_into(model: keras.Model, path: str | Path) -> None:
-    """Fill a model, with its optimizer if it is compiled, from a checkpoint of the same model and optimizer."""
+    """Fill a model, with its optimizer if it is compiled, from a checkpoint of the same two."""
     if model.compiled and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     try:
@@ -113,14 +113,14 @@ def _trained(model: keras.Model, optimizer: bool) -> Iterator[None]:
 
 def _check_space(model: keras.Model, path: Path, optimizer: bool) -> None:
     variables = list(model.variables)
-    if optimizer and model.optimizer is not None:
+    if optimizer and model.compiled:
         variables += list(model.optimizer.variables)
     needed = sum(int(np.prod(v.shape)) * np.dtype(_numpy_type(v.dtype)).itemsize for v in variables)
     free = shutil.disk_usage(path.parent).free
     if free < needed + _SPARE_BYTES:
         raise KsegError(
-            f"{path}: a checkpoint needs about {needed / 2**20:.0f} MiB and the disk has {free / 2**20:.0f} MiB free; "
-            "the previous checkpoint is untouched. Make space, then start the same command again."
+            f"{path}: a checkpoint needs about {needed / 2**20:.0f} MiB and the disk has "
+            f"{free / 2**20:.0f} MiB free; the previous checkpoint is untouched. Make space, then start the same command again."
         )
 
 

@@ -27,8 +27,8 @@ def median_frequency(dataset: Dataset) -> tuple[float, ...]:
     if not pixels.all():
         absent = [name for name, count in zip(dataset.classes, pixels, strict=True) if not count]
         raise DataError(
-            f"{dataset.name}: no pixel of {', '.join(absent)} in the {dataset.split} split, so median frequency gives "
-            "no weight for it; remove the class, or write the weights into the recipe."
+            f"{dataset.name}: no pixel of {', '.join(absent)} in the {dataset.split} split, so median "
+            "frequency gives no weight for it; remove the class, or write the weights into the recipe."
         )
     frequency = pixels / valid
     return tuple(float(weight) for weight in np.median(frequency) / frequency)

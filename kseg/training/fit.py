@@ -115,9 +115,9 @@ def _check(model: keras.Model, recipe: Recipe, train: Dataset, val: Dataset | No
         raise SettingsError(f"{train.name}: the {train.split} split is empty.")
     if recipe.size is None and batch_size > 1:
         raise SettingsError(
-            f"Whole pictures (size null) may differ in size, so a batch holds one; the recipe says {batch_size}."
+            f"Whole pictures (size null) differ in size, so a batch holds one; the recipe says {batch_size}."
         )
-    wanted, found = recipe.mixed_precision or "float32", _precision(model)
+    wanted, found = recipe.mixed_precision or "float32", model.dtype_policy.name
     if wanted != found:
         raise SettingsError(
             f"The recipe asks for {wanted} and the model was built in {found}; call "
@@ -127,20 +127,11 @@ def _check(model: keras.Model, recipe: Recipe, train: Dataset, val: Dataset | No
         _backbone(model)
 
 
-def _precision(model: keras.Model) -> str:
-    """The policy that most of the model's weights are used in; single layers, such as the last, may differ."""
-    sizes: dict[str, int] = {}
-    for layer in getattr(model, "backbone", model).layers:
-        name = layer.dtype_policy.name
-        sizes[name] = sizes.get(name, 0) + (0 if isinstance(layer, keras.Model) else layer.count_params())
-    return max(sizes, key=lambda name: sizes[name])
-
-
 def _backbone(model: keras.Model) -> keras.Model:
     backbone = getattr(model, "backbone", None)
     if backbone is None:
         raise SettingsError(
-            "freeze_backbone and head_multiplier need a model with a `backbone`, such as kseg's own."
+            "freeze_backbone and head_multiplier need a model with a `backbone`, as kseg's own have."
         )
     return backbone
 

@@ -104,7 +104,7 @@ def _read(path: Path) -> dict[str, list[np.ndarray]]:
         raise ModelError(f"{path}: there is no such file.") from None
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ModelError(
-            f"{path}: not a Keras model file ({error}); a .keras or .weights.h5 file of a trained model is expected."
+            f"{path}: not a Keras model file ({error}); give a .keras or .weights.h5 file of a trained model."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""`SGD` and `AdamW` of Keras with a learning rate per layer, and with the weight decay that the papers mean."""
+"""`SGD` and `AdamW` of Keras with a learning rate per layer, and the weight decay that the papers mean."""
 
 import keras
 from keras import ops

@@ -28,6 +28,7 @@ CAMVID_LITE0 = Recipe(
     schedule="poly",
     warmup_steps=50,
     epochs=45,
+    validate_every=3,
     batch_size=8,
     size=(256, 352),
     scale=(0.6, 1.6),
@@ -39,8 +40,8 @@ CAMVID_LITE0 = Recipe(
     source="found by trial on CamVid with two CPU cores; the same for FCN-32s, 16s and 8s",
 )
 
-# The released nets: whole pictures one at a time, the summed loss (hence the tiny rates), Caffe's momentum and
-# decay, biases at twice the rate. 25 rounds of 4,000 steps are the 100,000 of `solve.py`.
+# The released nets: whole pictures one at a time, the summed loss (hence the tiny rates), Caffe's momentum
+# and decay, biases at twice the rate. 25 rounds of 4,000 steps are the 100,000 of `solve.py`.
 FCN_PAPER_32S = Recipe(
     name="fcn_paper_32s",
     model="fcn32s_vgg16",

@@ -48,7 +48,7 @@ def describe(
 
 
 def open_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]:
-    """Make the folder, or check that the run in it is this one; return the checkpoint's state, {} at the start.
+    """Make the folder, or check that the run in it is this one; return its checkpoint's state, {} if none.
 
     Raises:
         SettingsError: another run lies there; the message names what differs and the ways out.
@@ -67,8 +67,8 @@ def open_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]:
     different = differences(before, run)
     if different:
         raise SettingsError(
-            f"{folder} holds another run; different: {'; '.join(different)}. Give another --out, or start again here "
-            "with --no-resume, which replaces that run."
+            f"{folder} holds another run; different: {'; '.join(different)}. Give another --out, or start "
+            "again here with --no-resume, which replaces that run."
         )
     write_json(folder / "recipe.json", run)
     return checkpoint.load_state(folder / "last.keras")
@@ -107,7 +107,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         reason = str(error)
     raise SettingsError(
-        f"{path} cannot be read ({reason}), so the run beside it cannot go on; give another --out or --no-resume."
+        f"{path} cannot be read ({reason}), so the run beside it cannot go on; give another --out, or "
+        "--no-resume to replace it."
     )
 
 

@@ -30,7 +30,7 @@ class TensorBoard(keras.callbacks.Callback):
             import tensorboard  # noqa: F401 (tf.summary needs it and says so only in a traceback)
         except ImportError:
             raise SettingsError(
-                "TensorBoard is not installed: run `pip install tensorboard`, or train without it (--no-tensorboard)."
+                "TensorBoard is not installed: run `pip install tensorboard`, or train without its files."
             ) from None
         self.folder, self.dataset = str(folder), dataset
         count = 0 if dataset is None else min(samples, len(dataset))
@@ -53,8 +53,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def _picture(self, index: int) -> np.ndarray:
         image, labels = self.dataset.load(index)
-        logits = self.model(image[None].astype("float32"), training=False)
-        predicted = np.asarray(keras.ops.argmax(logits[0], -1)).astype("uint8")
+        predicted = self.model.predict_on_batch(image[None])[0].argmax(-1)
         return np.concatenate([image, self._coloured(labels), self._coloured(predicted)], axis=1)
 
     def _coloured(self, labels: np.ndarray) -> np.ndarray:

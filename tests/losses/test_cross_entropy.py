@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kseg.losses import CrossEntropy
 
@@ -134,12 +135,10 @@ def test_one_hot_labels_are_refused():
 def test_label_outside_the_classes_is_never_dropped():
     labels, logits = pixels(ignored=0)
     labels[0, 0, 0] = 9
-    try:
-        loss = float(CrossEntropy()(labels, logits))
-    except Exception as error:
-        assert "9" in str(error)  # TensorFlow names the value
-    else:
-        assert np.isnan(loss)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="value of 9"):
+        CrossEntropy()(labels, logits)
+    # What backends that do not raise are left with.
+    assert np.isnan(CrossEntropy()._class_weights(labels, 4)[0, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -152,7 +151,7 @@ def test_label_outside_the_classes_is_never_dropped():
     ],
 )
 def test_arguments_out_of_range(arguments):
-    with pytest.raises(ValueError, match="ohem|sampling|reduction"):
+    with pytest.raises(ValueError, match=r"ohem|sampling|reduction"):
         CrossEntropy(**arguments)
 
 
@@ -172,8 +171,6 @@ def test_config_round_trip():
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_value_and_gradient_equal_pytorch(weights, reduction):
     torch = pytest.importorskip("torch")
-    import tensorflow as tf
-
     labels, logits = pixels((3, 9, 11))
     theirs = torch.tensor(logits.transpose(0, 3, 1, 2), requires_grad=True)
     expected = torch.nn.functional.cross_entropy(

@@ -1,0 +1,63 @@
+"""A data set in memory and a network that trains on it in a second."""
+
+import keras
+import numpy as np
+import pytest
+
+from kseg.data import Dataset
+
+CLASSES = ("ground", "red", "green")
+PALETTE = ((0, 0, 0), (200, 0, 0), (0, 200, 0))
+
+
+class Blocks:
+    """Pictures of 8x8 blocks in the colours of their classes, with noise; a few ignored pixels."""
+
+    def __init__(self, count, seed, size=(24, 33)):
+        random = np.random.default_rng(seed)
+        blocks = random.integers(0, 3, (count, 5, 5)).repeat(8, 1).repeat(8, 2)[:, : size[0], : size[1]]
+        noise = random.integers(0, 56, (*blocks.shape, 3))
+        self.images = (np.array(PALETTE)[blocks] + noise).astype("uint8")
+        self.labels = np.where(random.random(blocks.shape) < 0.05, 255, blocks).astype("uint8")
+
+    def __len__(self):
+        return len(self.images)
+
+    def name_of(self, index):
+        return f"blocks{index}"
+
+    def read(self, index):
+        return self.images[index], self.labels[index]
+
+
+def blocks(split, count, seed=0, name="blocks"):
+    return Dataset(name, split, CLASSES, PALETTE, Blocks(count, seed))
+
+
+@pytest.fixture
+def train():
+    return blocks("train", 18)
+
+
+@pytest.fixture
+def val():
+    return blocks("val", 5, seed=1)
+
+
+@pytest.fixture
+def network():
+    """A function that builds the same network, with the same weights, each time."""
+
+    def build(classes=3, name="small"):
+        keras.utils.set_random_seed(3)
+        image = keras.Input((None, None, 3))
+        x = keras.layers.Rescaling(1 / 127, -1)(image)
+        x = keras.layers.Conv2D(8, 3, padding="same", name="body")(x)
+        x = keras.layers.BatchNormalization(name="norm", momentum=0.8)(x)
+        x = keras.layers.ReLU()(x)
+        x = keras.layers.Dropout(0.3, name="dropout")(x)
+        return keras.Model(
+            image, keras.layers.Conv2D(classes, 1, name="score", dtype="float32")(x), name=name
+        )
+
+    return build

@@ -1,0 +1,76 @@
+"""Starting from another model's file."""
+
+import keras
+import numpy as np
+import pytest
+
+from kseg.errors import ModelError
+from kseg.training import SGD, initialise_from
+
+
+def stage(skip, classes=3):
+    """A net with "fr" scores, and with "skip" also zero-initialised scores of an earlier map."""
+    image = keras.Input((None, None, 3))
+    body = keras.layers.Conv2D(4, 3, padding="same", name="body")(image)
+    norm = keras.layers.BatchNormalization(name="norm")(body)
+    x = keras.layers.Conv2D(classes, 1, name="score_fr")(norm)
+    if skip:
+        earlier = keras.layers.Conv2D(classes, 1, kernel_initializer="zeros", name="score_skip")(body)
+        x = keras.layers.Add(name="fuse")([x, earlier])
+    return keras.Model(image, x)
+
+
+@pytest.mark.parametrize("file", ["a.keras", "a.weights.h5"])
+def test_the_next_stage_begins_with_the_scores_of_the_one_before(file, tmp_path):
+    before, after = stage(False), stage(True)
+    before.compile(SGD(0.01), "mse")
+    images = np.random.default_rng(0).normal(size=(2, 5, 7, 3)).astype("float32")
+    before.train_on_batch(images, np.ones((2, 5, 7, 3)))
+    (before.save if file.endswith(".keras") else before.save_weights)(tmp_path / file)
+    assert np.abs(before(images) - after(images)).max() > 0.01
+    done = initialise_from(after, tmp_path / file)
+    assert done.copied == ("body", "norm", "score_fr")
+    assert done.kept == ("score_skip",)
+    assert done.unused == ()
+    np.testing.assert_array_equal(after(images), before(images))
+    assert "score_skip" in str(done)
+
+
+def test_other_number_of_classes_keeps_its_scores(tmp_path):
+    before, after = stage(True), stage(False, classes=5)
+    own = after.get_layer("score_fr").get_weights()
+    before.save(tmp_path / "a.keras")
+    done = initialise_from(after, tmp_path / "a.keras")
+    assert done.copied == ("body", "norm")
+    assert done.kept == ("score_fr",)
+    assert set(done.unused) == {"score_fr", "score_skip"}
+    for one, two in zip(after.get_layer("score_fr").get_weights(), own, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_models_inside_models(tmp_path):
+    inner = stage(False)
+    image = keras.Input((None, None, 3))
+    outer = keras.Model(image, keras.layers.ReLU()(inner(image)))
+    stage(False).save(tmp_path / "a.keras")
+    assert initialise_from(outer, tmp_path / "a.keras").copied == ("body", "norm", "score_fr")
+    outer.save(tmp_path / "b.keras")
+    again = stage(False)
+    initialise_from(again, tmp_path / "b.keras")
+    for one, two in zip(again.get_weights(), outer.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_nothing_fits(tmp_path):
+    image = keras.Input((4,))
+    keras.Model(image, keras.layers.Dense(2, name="other")(image)).save(tmp_path / "a.keras")
+    with pytest.raises(ModelError, match="other"):
+        initialise_from(stage(False), tmp_path / "a.keras")
+
+
+@pytest.mark.parametrize("file", ["a.keras", "a.weights.h5", "missing.keras"])
+def test_other_files_are_refused(file, tmp_path):
+    if "missing" not in file:
+        (tmp_path / file).write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(ModelError, match=file):
+        initialise_from(stage(False), tmp_path / file)
