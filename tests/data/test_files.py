@@ -182,3 +182,30 @@ def test_voc_palette_masks_against_pillow(real_data):
         with pillow.open(path) as file:
             assert file.mode == "P"
             np.testing.assert_array_equal(read_mask(path), np.array(file))
+
+
+@pytest.mark.parity
+def test_rarer_kinds_against_pillow(tmp_path):
+    """Grey with alpha, transparent grey and palette, one bit, CMYK."""
+    pillow = pytest.importorskip("PIL.Image")
+    values = RNG.integers(0, 12, (9, 13), dtype=np.uint8)
+    colours = RNG.integers(0, 256, (12, 3), dtype=np.uint8)
+    grey = pillow.fromarray(values)
+    palette = pillow.fromarray(values)
+    palette.putpalette(colours.tobytes())
+    pillow.merge("LA", [grey, pillow.fromarray(255 - values)]).save(tmp_path / "alpha.png")
+    grey.save(tmp_path / "transparent.png", transparency=3)
+    palette.save(tmp_path / "palette.png", transparency=2)
+    pillow.fromarray(values > 5).save(tmp_path / "bit.png")
+    for name, expected in {
+        "alpha": values,
+        "transparent": values,
+        "palette": values,
+        "bit": values > 5,
+    }.items():
+        np.testing.assert_array_equal(read_mask(tmp_path / f"{name}.png"), expected)
+    np.testing.assert_array_equal(read_image(tmp_path / "palette.png"), colours[values])
+    np.testing.assert_array_equal(read_image(tmp_path / "alpha.png")[..., 1], values)
+    print_colours = pillow.new("RGB", (16, 16), (200, 100, 50)).convert("CMYK")
+    print_colours.save(tmp_path / "cmyk.jpg", quality=95)
+    np.testing.assert_allclose(read_image(tmp_path / "cmyk.jpg")[5, 5], [200, 100, 50], atol=2)
