@@ -100,8 +100,8 @@ class StopOnNaN(keras.callbacks.Callback):
         if loss is not None and not math.isfinite(float(loss)):
             raise KsegError(
                 f"The loss is no longer a finite number (step {batch + 1} of the epoch). The checkpoint of "
-                "the last whole epoch is kept. Lower the learning rate or lengthen the warm-up; if it happens at "
-                "once, run `kseg check-data`; with mixed_float16, try mixed_bfloat16 or full precision."
+                "the last whole epoch is kept. Lower the learning rate or lengthen the warm-up; if it happens "
+                "at once, run `kseg check-data`; with mixed_float16, try mixed_bfloat16 or full precision."
             )
 
 
@@ -134,8 +134,8 @@ class Progress(keras.callbacks.Callback):
             done = (batch + 1) / self.steps
             rest = (now - self._start) / done * (1 - done)
             self._write(
-                f"epoch {self._epoch + 1}/{self.epochs} [{'#' * int(20 * done):<20}] {batch + 1}/{self.steps}  "
-                f"{_scores(logs)}  epoch ends in {_duration(rest)}"
+                f"epoch {self._epoch + 1}/{self.epochs} [{'#' * int(20 * done):<20}] "
+                f"{batch + 1}/{self.steps}  {_scores(logs)}  epoch ends in {_duration(rest)}"
             )
 
     def on_test_batch_end(self, batch, logs=None):

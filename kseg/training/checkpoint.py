@@ -120,7 +120,8 @@ def _check_space(model: keras.Model, path: Path, optimizer: bool) -> None:
     if free < needed + _SPARE_BYTES:
         raise KsegError(
             f"{path}: a checkpoint needs about {needed / 2**20:.0f} MiB and the disk has "
-            f"{free / 2**20:.0f} MiB free; the previous checkpoint is untouched. Make space, then start the same command again."
+            f"{free / 2**20:.0f} MiB free; the previous checkpoint is untouched. Make space, then start the "
+            "same command again."
         )
 
 

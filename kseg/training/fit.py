@@ -200,11 +200,12 @@ def _schedule(recipe: Recipe, steps: int) -> Any:
 
 
 def _train_pipeline(recipe: Recipe, train: Dataset, batch_size: int, start_step: int) -> Any:
+    augment = Augment(**{name: getattr(recipe, name) for name in _AUGMENT})
     return pipeline(
         train,
         batch_size=batch_size,
         size=recipe.size,
-        augment=Augment(**{name: getattr(recipe, name) for name in _AUGMENT}),
+        augment=None if recipe.size is None and augment == Augment() else augment,
         seed=recipe.seed,
         shuffle=True,
         epochs=None,

@@ -256,8 +256,9 @@ def die(self, batch, logs=None):
     begin(self, batch, logs)
 kseg.training.Progress.on_train_batch_end = die
 model = shared.network.__wrapped__()()
-recipe = kseg.training.Recipe(epochs=3, batch_size=4, size=(16, 24), learning_rate=0.02, seed=5, deterministic=True)
-kseg.training.fit(model, recipe, shared.blocks("train", 18), shared.blocks("val", 5, 1), sys.argv[2], tensorboard=False)
+recipe = kseg.training.Recipe(epochs=3, batch_size=4, size=(16, 24), seed=5, deterministic=True)
+train, val = shared.blocks("train", 18), shared.blocks("val", 5, 1)
+kseg.training.fit(model, recipe, train, val, sys.argv[2], tensorboard=False)
 """
 
 
