@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from kseg.ops.replicas import sum_over_replicas
+
 
 @keras.saving.register_keras_serializable(package="kseg")
 class CrossEntropy(keras.losses.Loss):
@@ -26,8 +28,8 @@ class CrossEntropy(keras.losses.Loss):
         sampling: keep each pixel with this probability, independently, and drop the rest from the loss.
             To keep the effective batch as large, take 1 / sampling times as many images
             (`kseg.training.fit` does).
-        reduction: "mean" over the kept pixels of the whole batch, 0 where none is left; or "sum", the
-            unnormalised loss of the released FCN.
+        reduction: "mean" over the kept pixels of the whole batch, on all replicas together, 0 where none is
+            left; or "sum", the unnormalised loss of the released FCN.
         seed: for `sampling`; an integer, or None for a random one.
         name: the loss's name.
 
@@ -147,7 +149,7 @@ class CrossEntropy(keras.losses.Loss):
         total = ops.sum(losses * weights)
         if self.reduction == "sum":
             return total
-        return ops.divide_no_nan(total, ops.sum(weights))
+        return ops.divide_no_nan(total, sum_over_replicas(ops.sum(weights)))
 
     def get_config(self):
         return {

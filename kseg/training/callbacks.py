@@ -100,8 +100,9 @@ class StopOnNaN(keras.callbacks.Callback):
         if loss is not None and not math.isfinite(float(loss)):
             raise KsegError(
                 f"The loss is no longer a finite number (step {batch + 1} of the epoch). The checkpoint of "
-                "the last whole epoch is kept. Lower the learning rate or lengthen the warm-up; if it happens "
-                "at once, run `kseg check-data`; with mixed_float16, try mixed_bfloat16 or full precision."
+                "the last whole epoch is kept. Lower the learning rate or lengthen the warm-up; if it "
+                "happens at once, run `kseg check-data`; with mixed_float16, try mixed_bfloat16 or full "
+                "precision."
             )
 
 

@@ -1,0 +1,19 @@
+"""Sums over the replicas of a distributed training step."""
+
+import keras
+
+
+def sum_over_replicas(value):
+    """`value` summed over all replicas of `tf.distribute`; the value itself where there is but one.
+
+    A mean over the pixels of a global batch needs their global number: the mean of each replica's own mean is
+    another number as soon as the replicas hold different numbers of ignored pixels.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return value
+    import tensorflow as tf
+
+    replica = tf.distribute.get_replica_context()  # None outside of strategy.run
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return value
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)
