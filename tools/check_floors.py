@@ -1,7 +1,7 @@
 """Hold the floors of the house: who may import whom, where TensorFlow is named, how long a file may be.
 
-Run from anywhere: ``python tools/check_floors.py [ROOT]``. Prints each violation as ``file:line: what`` and exits
-with 1 when there is one. Imports are read with ``ast``, also those inside functions.
+Run from anywhere: ``python tools/check_floors.py [ROOT]``. Prints each violation as ``file:line: what`` and
+exits with 1 when there is one. Imports are read with ``ast``, also those inside functions.
 """
 
 import ast
@@ -37,7 +37,7 @@ PROGRAMS = {"apps", "tools", "tests"}
 
 
 def imported_names(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, str]]:
-    """Every imported dotted name with its line; ``from a import b`` gives ``a.b``, relative names are resolved."""
+    """Every imported dotted name with its line: ``from a import b`` gives ``a.b``, relative ones too."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -52,7 +52,9 @@ def imported_names(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[in
 def _is_import_call(node: ast.Call) -> bool:
     """Whether this is ``importlib.import_module("...")`` or ``__import__("...")`` with a plain string."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    constant = bool(node.args) and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
+    constant = (
+        bool(node.args) and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
+    )
     return constant and name in {"import_module", "__import__"}
 
 
@@ -60,7 +62,7 @@ def _kseg_violation(folder: str, target: str) -> str | None:
     """What is wrong with a module of kseg's ``folder`` ("" for the top) importing ``kseg.target``."""
     if target in OPEN or target == folder or target in FLOORS.get(folder, set()):
         return None
-    if target not in FLOORS:  # kseg.KsegError and the like: names of kseg/__init__.py, which imports every part
+    if target not in FLOORS:  # a name of kseg/__init__.py, which imports every part
         return f"{folder} imports the package kseg itself; name the module it needs"
     return f"{folder} may not import kseg.{target}"
 

@@ -1,7 +1,7 @@
-"""Every module has a collected test: ``kseg/<folder>/<module>.py`` needs ``tests/<folder>/test_<module>.py``.
+"""Every module has a collected test: ``kseg/data/folder.py`` needs ``tests/data/test_folder.py``.
 
-Run from anywhere: ``python tools/check_tests.py [ROOT]``. Asks pytest which tests it collects (marked ones too),
-so a test file that pytest never sees, or one without a test, is found. Exits with 1 when something is missing.
+Run from anywhere: ``python tools/check_tests.py [ROOT]``. Asks pytest which tests it collects (marked ones
+too), so a test file that pytest never sees, or one without a test, is found. Exits with 1 when one is missing.
 """
 
 import fnmatch
@@ -23,17 +23,30 @@ def modules(root: Path) -> list[Path]:
 
 
 def expected_test(module: Path) -> Path:
-    """``kseg/data/folder.py`` -> ``tests/data/test_folder.py``; ``tools/x.py`` -> ``tests/tools/test_x.py``."""
+    """Where a module's tests lie; those of ``tools/x.py`` in ``tests/tools/test_x.py``."""
     folder = module.parent.relative_to("kseg") if module.parts[0] == "kseg" else module.parent
     return Path("tests") / folder / f"test_{module.name}"
 
 
 def collected(root: Path) -> tuple[Counter, str]:
     """How many tests pytest collects in each file (paths below ``root``), and what it says about errors."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "", "-p", "no:cacheprovider", "tests"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--collect-only",
+        "-q",
+        "-m",
+        "",
+        "-p",
+        "no:cacheprovider",
+        "tests",
+    ]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
-    counts = Counter(Path(line.split("::")[0]) for line in lines if "::" in line and not line.startswith("ERROR"))
+    counts = Counter(
+        Path(line.split("::")[0]) for line in lines if "::" in line and not line.startswith("ERROR")
+    )
     errors = "\n".join(line for line in lines if line.startswith("ERROR"))
     if done.returncode not in (0, 5) and not errors:
         errors = (done.stderr or done.stdout).strip()

@@ -1,15 +1,17 @@
 """The command ``kseg``: finds the verb, parses its arguments, runs it, and turns mistakes into one sentence.
 
 Parsing imports neither TensorFlow nor Keras nor NumPy, so that ``kseg --help`` answers at once. Results go to
-stdout and progress to stderr. Exit codes: 0 done, 1 the answer is no (a check found something), 2 a mistake in
-what was asked, 130 interrupted, 141 the reader of the output went away.
+stdout and progress to stderr. Exit codes: 0 done, 1 the answer is no (a check found something), 2 a mistake
+in what was asked, 130 interrupted, 141 the reader of the output went away.
 """
 
 import argparse
+import contextlib
 import errno
 import importlib
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 
 from kseg.errors import KsegError
@@ -28,7 +30,7 @@ VERBS = {
 
 DESCRIPTION = "Semantic segmentation for Keras 3 and TensorFlow. Start with: kseg demo"
 
-# The system's refusals that the person at the keyboard can mend; any other OSError is a fault and keeps its traceback.
+# The system's refusals that a person can mend; any other OSError is a fault and keeps its traceback.
 _MENDABLE = {
     errno.EACCES,
     errno.EPERM,
@@ -43,7 +45,7 @@ _MENDABLE = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of every verb; a verb's module gives its docstring as the help, its arguments and ``run``."""
+    """The parser of every verb: a verb's module gives the help (its docstring), arguments and ``run``."""
     parser = argparse.ArgumentParser(prog="kseg", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"kseg {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
@@ -63,9 +65,30 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def silence_tensorflow() -> None:
-    """Keep TensorFlow's start-up chatter off the screen; only the command does this, and a set variable wins."""
+    """Keep TensorFlow's chatter off the screen; only the command does this, and a set variable wins."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    if "keras" not in sys.modules and os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3":
+        _import_quietly("keras")
+
+
+def _import_quietly(name: str) -> None:
+    """Import a module while the system's stderr goes to a file, which is shown only if the import fails.
+
+    TensorFlow's libraries write a few lines while they are loaded, before they look at any setting.
+    """
+    with tempfile.TemporaryFile() as said:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            importlib.import_module(name)
+        except BaseException:
+            said.seek(0)
+            os.write(stderr, said.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def one_sentence(error: BaseException) -> str:
@@ -87,10 +110,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _forget_stdout() -> None:
     """Point stdout at nothing, so that Python's own flush at exit does not complain a second time."""
-    try:
+    with contextlib.suppress(OSError, ValueError):  # where stdout is not a file of the system, as in a test
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # stdout is not a file of the system, as in a test
-        pass
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,8 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser().parse_args(argv)
     except SystemExit as exit_:  # argparse's way of saying --help, --version, or a mistake
         return exit_.code if isinstance(exit_.code, int) else 2
-    silence_tensorflow()
     try:
+        silence_tensorflow()
         return _run(args)
     except KsegError as error:
         return _fail(one_sentence(error), 2)

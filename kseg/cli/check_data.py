@@ -1,0 +1,85 @@
+"""Look at a whole data set before training, and say all that is wrong with it.
+
+Finds missing pairs, size mismatches, unknown class ids, odd palettes, unreadable or huge files and empty
+classes, and prints the label histogram. Exit code 0: nothing stops a training; 1: something does; 2: no such
+folder.
+
+  kseg check-data my_pictures
+  kseg check-data --data camvid --root camvid
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from kseg.cli.arguments import positive
+from kseg.cli.terminal import Bar
+from kseg.errors import DataError, SettingsError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", nargs="?", metavar="DIR", help="a folder with images/ and masks/")
+    parser.add_argument("--data", metavar="NAME", help="instead: a data set by name")
+    parser.add_argument("--root", metavar="DIR", help="with --data: the folder that holds it")
+    parser.add_argument("--split", nargs="+", metavar="SPLIT", help="with --data; default: train and val")
+    parser.add_argument("--classes", type=positive, metavar="N", help="with DIR: how many classes it has")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    if (args.folder is None) == (args.data is None):
+        raise SettingsError("kseg check-data takes either a folder or --data NAME")
+    if args.data in (None, "folder"):
+        found = [_check(args.folder or _existing(args.root), "the folder", args.classes)]
+    else:
+        splits = args.split or default_splits(args.data, args.root)
+        found = [_check_split(args.data, args.root, split) for split in splits]
+    if args.json:
+        contents = [findings.to_json() for findings in found]
+        print(json.dumps(contents[0] if args.data in (None, "folder") else contents, indent=2))
+    else:
+        print("\n\n".join(findings.table() for findings in found))
+    return 0 if all(findings.ok for findings in found) else 1
+
+
+def default_splits(name: str, root: str | None) -> tuple[str, ...]:
+    """The splits that are looked at where none is named."""
+    if name.startswith("tfds:"):
+        return ("train",)
+    if name == "oxford_iiit_pet":
+        return "train", "test"
+    images = Path(root, "images") if name == "folder" and root else None
+    if images is not None and images.is_dir():
+        return tuple(sorted(entry.name for entry in images.iterdir() if entry.is_dir())) or ("train",)
+    return "train", "val"
+
+
+def _existing(root: str | None) -> str:
+    if root is None:
+        raise DataError("kseg check-data --data folder needs --root, the folder with images/ and masks/")
+    return root
+
+
+def _check(source: Any, label: str, classes: int | None = None) -> Any:
+    from kseg.data import check
+
+    with Bar(f"reading {label}") as bar:
+        return check(source, classes, on_sample=bar)
+
+
+def _check_split(name: str, root: str | None, split: str) -> Any:
+    """What is wrong with a split; one that cannot even be listed is itself a finding."""
+    from dataclasses import replace
+
+    from kseg.data import Finding, Findings, datasets, load
+
+    known = name in datasets() or name.startswith("tfds:")
+    try:
+        dataset = load(name, root, split)
+    except DataError as error:
+        if not known or (root is None and name != "shapes") or (root and not Path(root).is_dir()):
+            raise
+        finding = Finding("data set", str(root), str(error))
+        return Findings(f"{name} {split}", 0, (), (), (), 0, (finding,))
+    return replace(_check(dataset, split), name=f"{name} {split}")

@@ -1,0 +1,54 @@
+"""List the data sets that kseg reads, and what of them lies in a folder."""
+
+import argparse
+import json
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--root", metavar="DIR", help="say which data sets lie in this folder")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from kseg.data import datasets
+
+    rows = [{"name": name, **asdict(what)} for name, what in datasets().items()]
+    if args.root is not None:
+        rows = [{**row, "found": found(row["name"], args.root)} for row in rows]
+    print(json.dumps(rows, indent=2) if args.json else "\n".join(map(_text, rows)))
+    return 0
+
+
+def found(name: str, root: str) -> dict[str, Any]:
+    """Pictures of each split of a data set below ``root``, or why there are none."""
+    from kseg.cli.check_data import default_splits
+    from kseg.data import load
+    from kseg.errors import DataError
+
+    if name in ("shapes", "tfds:NAME"):
+        return {"splits": {}, "reason": "needs no folder" if name == "shapes" else "name it: tfds:NAME"}
+    splits, reason = {}, None
+    for split in default_splits(name, root):
+        try:
+            splits[split] = len(load(name, root, split))
+        except DataError as error:
+            reason = reason or str(error)
+    return {"splits": splits, "reason": None if splits else reason}
+
+
+def _text(row: dict[str, Any]) -> str:
+    lines = [
+        row["name"],
+        f"    {row['summary']}",
+        f"    splits: {row['splits']}",
+        f"    layout: {row['layout']}",
+    ]
+    if row["page"]:
+        lines.append(f"    page:   {row['page']}")
+    if "found" in row:
+        counts = ", ".join(f"{split} {count}" for split, count in row["found"]["splits"].items())
+        lines.append(f"    found:  {counts or 'nothing: ' + row['found']['reason']}")
+    return "\n".join(lines)

@@ -1,0 +1,200 @@
+"""Train a model on a data set.
+
+The run folder gets recipe.json (all settings), metrics.csv, tensorboard/, last.keras after every epoch and
+best.keras by validation mean IoU. The same command again goes on where a run was broken off.
+
+Without --recipe, the recipe made for this model and data set is taken; options change single settings of it.
+
+  kseg train --model fcn8s_efficientnetlite0 --data camvid --root camvid --out runs/camvid
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from kseg.cli.arguments import above_zero, add_data, fraction, natural, positive
+
+# Option of the command -> setting of the recipe.
+_SETTINGS = {
+    "epochs": "epochs",
+    "steps_per_epoch": "steps_per_epoch",
+    "batch_size": "batch_size",
+    "size": "size",
+    "seed": "seed",
+    "deterministic": "deterministic",
+    "learning_rate": "learning_rate",
+    "freeze_backbone": "freeze_backbone",
+    "mixed_precision": "mixed_precision",
+    "class_weights": "class_weights",
+    "ohem": "ohem_fraction",
+    "validate_every": "validate_every",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, metavar="NAME", help="net (kseg models lists them)")
+    add_data(parser)
+    parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/MODEL-DATA)")
+    parser.add_argument(
+        "--recipe", metavar="NAME|FILE", help="a recipe's name, or a JSON file such as a run's"
+    )
+    parser.add_argument("--train-split", default="train", metavar="SPLIT", help="default: train")
+    parser.add_argument(
+        "--val-split", default="val", metavar="SPLIT", help="default: val; none trains without validation"
+    )
+    parser.add_argument("--no-resume", action="store_true", help="replace the run in --out, if there is one")
+    start = parser.add_argument_group("start")
+    start.add_argument(
+        "--init-from", metavar="FILE", help="a trained .keras file whose fitting layers are taken"
+    )
+    start.add_argument(
+        "--weights",
+        default="packaged",
+        metavar="W",
+        help="the backbone's: packaged (default), imagenet, none, or a file",
+    )
+    _add_settings(parser.add_argument_group("settings of the recipe"))
+
+
+def _add_settings(group: Any) -> None:
+    group.add_argument("--epochs", type=positive)
+    group.add_argument("--steps-per-epoch", type=positive, metavar="N", help="default: once through the data")
+    group.add_argument("--batch-size", type=positive, metavar="N")
+    group.add_argument("--size", type=positive, nargs=2, metavar=("H", "W"), help="of the crops, in pixels")
+    group.add_argument("--seed", type=natural)
+    group.add_argument(
+        "--deterministic", action="store_true", default=None, help="bit-equal repetition; slower"
+    )
+    group.add_argument("--learning-rate", type=above_zero, metavar="R", help="the highest")
+    group.add_argument("--freeze-backbone", action="store_true", default=None, help="train the head only")
+    group.add_argument(
+        "--mixed-precision",
+        nargs="?",
+        const="mixed_float16",
+        choices=("mixed_float16", "mixed_bfloat16"),
+        help="default without a value: mixed_float16",
+    )
+    group.add_argument(
+        "--class-weights", nargs="+", metavar="W", help="median_frequency, or a number a class"
+    )
+    group.add_argument(
+        "--ohem", type=fraction, metavar="F", help="train on this part of the pixels, the hardest"
+    )
+    group.add_argument("--validate-every", type=positive, metavar="N", help="epochs between validations")
+    group.add_argument(
+        "--strategy", choices=("none",), default="none", help="distribution; none is one device"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    import keras
+
+    from kseg import data, models, training
+
+    recipe = changed(chosen_recipe(args.recipe, args.model, args.data), args)
+    train = data.load(args.data, args.root, args.train_split)
+    val = None if args.val_split == "none" else data.load(args.data, args.root, args.val_split)
+    out = Path(args.out or f"runs/{args.model}-{args.data.replace(':', '-').replace('/', '-')}")
+    keras.utils.set_random_seed(recipe.seed)
+    weights = None if args.weights == "none" else args.weights
+    model = models.build(args.model, train.num_classes, weights=weights, dtype=recipe.mixed_precision)
+    going_on = (out / "last.keras").exists() and not args.no_resume
+    if args.init_from and not going_on:
+        print(f"{args.init_from}: {training.initialise_from(model, args.init_from)}", file=sys.stderr)
+    print(
+        f"{args.model} on {args.data}, {len(train)} pictures, recipe {recipe.name}, into {out}",
+        file=sys.stderr,
+    )
+    rows = fit_into(out, model, recipe, train, val, args.model, not args.no_resume)
+    print(outcome(rows, out))
+    return 0
+
+
+def fit_into(
+    out: Path, model: Any, recipe: Any, train: Any, val: Any, name: str, resume: bool
+) -> list[dict[str, float]]:
+    """``kseg.training.fit``; a folder that it made and that got no checkpoint is removed when it fails."""
+    from kseg.training import fit
+
+    existed = out.exists()
+    try:
+        return fit(model, recipe, train, val, out, model_name=name, resume=resume)
+    except BaseException:
+        if not existed and not (out / "last.keras").exists():
+            shutil.rmtree(out, ignore_errors=True)
+        raise
+
+
+def chosen_recipe(recipe: str | None, model: str, data: str) -> Any:
+    """The recipe of that name or JSON file (a run's too), else the one for this model and data."""
+    import json
+
+    from kseg.errors import SettingsError
+    from kseg.training import RECIPES, Recipe
+
+    if recipe is None:
+        found = default_recipe(model, data)
+    elif recipe in RECIPES:
+        found = RECIPES[recipe]
+    elif Path(recipe).is_file():
+        try:
+            values = json.loads(Path(recipe).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise SettingsError(f"{recipe}: not a JSON file ({error})") from None
+        is_run = isinstance(values, dict) and isinstance(values.get("recipe"), dict)
+        found = Recipe.from_dict(values["recipe"] if is_run else values)
+    else:
+        raise SettingsError(f"--recipe {recipe}: neither a file nor one of {', '.join(RECIPES)}")
+    return found.replace(model=model, data=data)
+
+
+def default_recipe(model: str, data: str) -> Any:
+    """The recipe for this model and data set, else for this backbone and data set, else a general one."""
+    from kseg.training import RECIPES, Recipe
+
+    backbone = model.rpartition("_")[2]
+    for recipe in RECIPES.values():
+        if (recipe.model, recipe.data) == (model, data):
+            return recipe
+    for recipe in RECIPES.values():
+        if recipe.data == data and recipe.model.endswith(f"_{backbone}"):
+            return recipe
+    return Recipe(name="general", mirror=True, scale=(0.6, 1.6), warmup_steps=50)
+
+
+def changed(recipe: Any, args: argparse.Namespace) -> Any:
+    """The recipe with the settings that were given on the command line."""
+    given = {
+        setting: getattr(args, option)
+        for option, setting in _SETTINGS.items()
+        if getattr(args, option) is not None
+    }
+    if "class_weights" in given:
+        given["class_weights"] = _class_weights(given["class_weights"])
+    if "ohem_fraction" in given:
+        given["ohem_threshold"] = None
+    return recipe.replace(**given) if given else recipe
+
+
+def _class_weights(words: list[str]) -> str | list[float]:
+    from kseg.errors import SettingsError
+
+    if len(words) == 1 and not words[0][:1].isdigit():
+        return words[0]
+    try:
+        return [float(word) for word in words]
+    except ValueError:
+        raise SettingsError(
+            f"--class-weights {' '.join(words)}: give median_frequency, or a number for each class"
+        ) from None
+
+
+def outcome(rows: list[dict[str, float]], out: Path) -> str:
+    """The last lines of a training: its best score, and where the model lies."""
+    validated = [row for row in rows if "val_mean_iou" in row]
+    if not validated:
+        return f"trained without validation; the model is {out / 'last.keras'}"
+    best = max(validated, key=lambda row: row["val_mean_iou"])
+    return f"best val mean IoU {best['val_mean_iou']:.4f} at epoch {best['epoch']}: {out / 'best.keras'}"
