@@ -1,0 +1,221 @@
+"""Predicting picture files: masks and overlays on disk, resumable, nothing half-written."""
+
+from __future__ import annotations
+
+import glob
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from kseg.data.files import MAX_PIXELS, SUFFIXES, read_image
+from kseg.errors import DataError, ModelError, SettingsError
+from kseg.inference.draw import overlay as draw_overlay
+from kseg.inference.draw import with_legend
+from kseg.inference.palette_png import Palette, default_palette, write_palette_png, write_whole
+from kseg.inference.predictor import Predictor
+
+JPEG_LONGEST = 65_000  # the format ends at 65,535
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What ``predict_files`` did: mask files written, mask files that were there already, and what failed."""
+
+    masks: tuple[Path, ...]
+    skipped: tuple[Path, ...]
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture and the files it becomes; ``overlay`` is None where none is wanted."""
+
+    image: Path
+    mask: Path
+    overlay: Path | None
+
+    @property
+    def done(self) -> bool:
+        return self.mask.is_file() and (self.overlay is None or self.overlay.is_file())
+
+
+def predict_files(
+    predictor: Predictor,
+    inputs: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    palette: Palette | None = None,
+    classes: Sequence[str] | None = None,
+    overlay: bool = True,
+    skip_existing: bool = False,
+    keep_going: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Summary:
+    """Predict pictures into ``<out>/<stem>.png`` and ``<out>/<stem>_overlay.jpg``.
+
+    A mask is a palette PNG of the picture's own size whose pixels are the class ids (a 16-bit grey PNG for
+    more than 255 classes). Pictures of the same stem get their ending into the name (``a_jpg.png``), and
+    their folder where that is not enough. Files appear whole or not at all, and pictures are never
+    overwritten.
+
+    Args:
+        predictor: the ``Predictor``.
+        inputs: a file, a folder (its pictures, not its subfolders), a glob pattern (``**`` too), or several.
+        out: the folder to write to; made if need be.
+        palette: an RGB colour per class; None: the model's own, else VOC's colour map.
+        classes: class names for the legend; None: the model's own, else "class 0", ...
+        overlay: also write the overlay with its legend.
+        skip_existing: leave pictures alone whose files are all there (to resume).
+        keep_going: go on after a picture that cannot be read or predicted; ``Summary.failures`` then says
+            why.
+        max_pixels: larger pictures are refused before they are decoded.
+        progress: called with (pictures done, pictures in all).
+
+    Raises:
+        DataError: no picture found, or one that cannot be read (unless ``keep_going``); names the file.
+        SettingsError: an output would overwrite an input; classes or palette do not fit the model.
+    """
+    classes, palette = _labelling(predictor, classes, palette)
+    jobs = plan(find_pictures(inputs, out), out, overlay)
+    Path(out).mkdir(parents=True, exist_ok=True)
+    masks, skipped, failures = [], [], []
+    for count, job in enumerate(jobs, 1):
+        if skip_existing and job.done:
+            skipped.append(job.mask)
+        else:
+            try:
+                _predict_one(predictor, job, classes, palette, max_pixels)
+                masks.append(job.mask)
+            except (DataError, ModelError) as error:
+                if not keep_going:
+                    raise
+                failures.append(str(error))
+        if progress is not None:
+            progress(count, len(jobs))
+    return Summary(tuple(masks), tuple(skipped), tuple(failures))
+
+
+def find_pictures(inputs: str | Path | Sequence[str | Path], out: str | Path) -> list[Path]:
+    """The pictures that ``inputs`` means, each once and in order.
+
+    A folder or pattern may not sweep up ``out``'s own pictures: a second run would predict the first one's
+    overlays.
+    """
+    found: dict[Path, Path] = {}
+    for one in [inputs] if isinstance(inputs, (str, Path)) else inputs:
+        for path in _pictures(Path(one), Path(out)):
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+def _pictures(place: Path, out: Path) -> list[Path]:
+    if place.is_file():
+        return [place]
+    if place.is_dir():
+        paths, what = place.iterdir(), f"{place}: the folder holds"
+    elif glob.has_magic(str(place)):
+        paths, what = map(Path, glob.glob(str(place), recursive=True)), f"{place}: the pattern finds"
+    else:
+        raise DataError(
+            f"{place}: no such file or folder; give a picture, a folder or a quoted pattern like 'in/*.jpg'"
+        )
+    pictures = sorted(
+        path
+        for path in paths
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+    if not pictures:
+        raise DataError(f"{what} no picture ({', '.join(SUFFIXES)})")
+    inside = [path for path in pictures if path.resolve().parent == out.resolve()]
+    if inside:
+        raise SettingsError(
+            f"{out}: this output folder holds input pictures ({inside[0].name}): choose another folder"
+        )
+    return pictures
+
+
+def plan(pictures: Sequence[Path], out: str | Path, overlay: bool = True) -> list[Job]:
+    """Which files each picture becomes; names depend on all pictures together, not on their order.
+
+    Raises:
+        SettingsError: an output would overwrite an input.
+    """
+    out, names = Path(out), _distinct_names(pictures)
+    jobs = [
+        Job(picture, out / f"{name}.png", out / f"{name}_overlay.jpg" if overlay else None)
+        for picture, name in zip(pictures, names, strict=True)
+    ]
+    sources = {picture.resolve() for picture in pictures}
+    for job in jobs:
+        for target in (job.mask, job.overlay):
+            if target is not None and target.resolve() in sources:
+                raise SettingsError(
+                    f"{target}: the result would overwrite this input picture: choose another folder"
+                )
+    return jobs
+
+
+def _distinct_names(pictures: Sequence[Path]) -> list[str]:
+    """The stem where it is the only one; else with the ending, the folder, or at last a number."""
+    paths = [picture.resolve() for picture in pictures]
+    candidates = [
+        lambda path: path.stem,
+        lambda path: f"{path.stem}_{path.suffix[1:].lower()}",
+        lambda path: f"{path.parent.name}_{path.stem}",
+        lambda path: f"{path.parent.name}_{path.stem}_{path.suffix[1:].lower()}",
+    ]
+    names: dict[Path, str] = {}
+    for candidate in candidates:
+        left = [path for path in paths if path not in names]
+        taken = Counter(name.casefold() for name in names.values())  # file systems that ignore case
+        taken.update(candidate(path).casefold() for path in left)
+        names.update({path: candidate(path) for path in left if taken[candidate(path).casefold()] == 1})
+    for path in sorted(path for path in paths if path not in names):
+        used, number = {name.casefold() for name in names.values()}, 2
+        while f"{path.stem}_{number}".casefold() in used:
+            number += 1
+        names[path] = f"{path.stem}_{number}"
+    return [names[path] for path in paths]
+
+
+def _predict_one(
+    predictor: Predictor, job: Job, classes: Sequence[str], palette: Palette, max_pixels: int
+) -> None:
+    image = read_image(job.image, max_pixels)
+    try:
+        labels = predictor(image)
+    except (DataError, ModelError) as error:
+        raise type(error)(f"{job.image}: {error}") from error
+    if job.overlay is not None:
+        picture = draw_overlay(image, labels, palette, ignore_label=None)
+        write_jpeg(job.overlay, with_legend(picture, labels, classes, palette, ignore_label=None))
+    if labels.dtype == np.uint8:
+        write_palette_png(job.mask, labels, palette)
+    else:
+        write_whole(job.mask, cv2.imencode(".png", labels)[1].tobytes())
+
+
+def write_jpeg(path: str | Path, picture: np.ndarray) -> None:
+    """Write a uint8 RGB picture, whole or not at all; made smaller where it is too large for the format."""
+    scale = JPEG_LONGEST / max(picture.shape)
+    if scale < 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    write_whole(path, data.tobytes())
+
+
+def _labelling(
+    predictor: Predictor, classes: Sequence[str] | None, palette: Palette | None
+) -> tuple[Sequence[str], Palette]:
+    count = predictor.num_classes
+    classes = classes or getattr(predictor.model, "classes", None) or [f"class {i}" for i in range(count)]
+    palette = palette or getattr(predictor.model, "palette", None) or default_palette(count)
+    for what, given in (("class names", classes), ("palette colours", palette)):
+        if len(given) != count:
+            raise SettingsError(f"The model has {count} classes; got {len(given)} {what}")
+    return classes, palette
