@@ -1,0 +1,148 @@
+"""`evaluate`: a model's scores on a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import keras
+import numpy as np
+
+from kseg.data import Dataset
+from kseg.errors import DataError, ModelError, SettingsError
+from kseg.evaluation.boundary import BoundaryF1, TrimapIoU
+from kseg.evaluation.report import Report, WorstImage
+from kseg.inference import Predictor
+from kseg.metrics import confusion_matrix, mean_iou
+
+BATCH_PIXELS = 2_000_000  # images of one size are predicted together up to this many pixels
+BATCH_IMAGES = 8
+AHEAD = 4  # images read while the model works
+
+Item = tuple[int, np.ndarray, np.ndarray]
+
+
+def evaluate(
+    model_or_predictor: keras.Model | Predictor,
+    dataset: Dataset,
+    *,
+    worst: int = 8,
+    limit: int | None = None,
+    boundaries: bool = False,
+    batch_size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Predict every image of a data set at its own size and compare with its mask, pixel by pixel.
+
+    Args:
+        model_or_predictor: a Keras model with class logits, or a ``Predictor`` with the test protocol wanted.
+        dataset: the data set, with masks.
+        worst: how many of the worst images the report lists.
+        limit: evaluate only so many images, evenly spaced over the data set.
+        boundaries: also score the edges (trimap IoU and boundary F1), which takes some time.
+        batch_size: images of one size in a row that are predicted together; None: as many as have two
+            megapixels, at most 8.
+        progress: called with (images done, images in all).
+
+    Raises:
+        ModelError: the model's classes are not the data set's.
+        DataError: an image or mask that cannot be read (names the file), or a data set without images.
+        SettingsError: a ``limit``, ``worst`` or ``batch_size`` that makes no sense.
+    """
+    predictor = (
+        model_or_predictor if isinstance(model_or_predictor, Predictor) else Predictor(model_or_predictor)
+    )
+    _check(predictor, dataset, worst, limit, batch_size)
+    indices = _spaced(len(dataset), limit)
+    classes, ignored = dataset.num_classes, dataset.ignore_label
+    total, own = np.zeros((classes, classes), np.int64), {}
+    edges = (TrimapIoU(classes, ignored), BoundaryF1(classes, ignored)) if boundaries else ()
+    for batch in _batches(_loaded(dataset, indices), batch_size):
+        predictions = predictor.batch(np.stack([image for _, image, _ in batch]))
+        for (index, _, labels), predicted in zip(batch, predictions, strict=True):
+            confusion = confusion_matrix(labels, predicted, classes, ignored)
+            total += confusion
+            own[index] = mean_iou(confusion)
+            for measure in edges:
+                measure.update(labels, predicted)
+            if progress is not None:
+                progress(len(own), len(indices))
+    return Report(
+        classes=tuple(dataset.classes),
+        confusion=total,
+        images=len(indices),
+        dataset=f"{dataset.name} {dataset.split}".strip(),
+        worst=_worst(dataset, own, worst),
+        trimap=tuple(edges[0].curve().tolist()) if edges else (),
+        boundary_f1=edges[1].result() if edges else None,
+    )
+
+
+def _worst(dataset: Dataset, own: dict[int, float], count: int) -> tuple[WorstImage, ...]:
+    """The images with the lowest scores; those without a labelled pixel have none."""
+    scored = sorted((score, index) for index, score in own.items() if score == score)
+    return tuple(WorstImage(index, dataset.name_of(index), score) for score, index in scored[:count])
+
+
+def _loaded(dataset: Dataset, indices: Sequence[int]) -> Iterator[Item]:
+    """Images and masks in order, a few read ahead in a thread while the model works."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting = []
+        for index in indices:
+            waiting.append((index, reader.submit(dataset.load, index)))
+            if len(waiting) > AHEAD:
+                first, loading = waiting.pop(0)
+                yield (first, *loading.result())
+        for first, loading in waiting:
+            yield (first, *loading.result())
+
+
+def _batches(items: Iterator[Item], batch_size: int | None) -> Iterator[list[Item]]:
+    """Runs of images of one size."""
+    batch: list[Item] = []
+    for item in items:
+        if batch and (item[1].shape != batch[0][1].shape or len(batch) >= _most(batch[0][1], batch_size)):
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch
+
+
+def _most(image: np.ndarray, batch_size: int | None) -> int:
+    return batch_size or min(max(BATCH_PIXELS // (image.shape[0] * image.shape[1]), 1), BATCH_IMAGES)
+
+
+def _spaced(count: int, limit: int | None) -> list[int]:
+    """``limit`` of ``count`` numbers, evenly spaced."""
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [count * i // limit for i in range(limit)]
+
+
+def _check(
+    predictor: Predictor, dataset: Dataset, worst: int, limit: int | None, batch_size: int | None
+) -> None:
+    if worst < 0 or (limit is not None and limit < 1) or (batch_size is not None and batch_size < 1):
+        raise SettingsError(
+            "worst is 0 or more, limit and batch_size 1 or more (or None); got "
+            f"worst={worst}, limit={limit}, batch_size={batch_size}"
+        )
+    if not len(dataset):
+        raise DataError(f"The data set {dataset.name} {dataset.split} has no images to evaluate on")
+    ours, theirs = getattr(predictor.model, "classes", None), tuple(dataset.classes)
+    reordered = ours is not None and sorted(ours) == sorted(theirs) and tuple(ours) != theirs
+    if predictor.num_classes != len(theirs) or reordered:
+        raise ModelError(
+            f"The model was made for {predictor.num_classes} classes{_listed(ours)}, the data set "
+            f"{dataset.name} has "
+            f"{len(theirs)}{_listed(theirs)}: evaluate it on data with the classes it was trained on"
+        )
+
+
+def _listed(classes: Sequence[str] | None) -> str:
+    if not classes:
+        return ""
+    shown = list(islice(classes, 12))
+    return f" ({', '.join(shown)}{', ...' if len(classes) > len(shown) else ''})"

@@ -1,0 +1,224 @@
+"""`Report`: what an evaluation found, as a table, as plain data, as a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from kseg.inference.text import INK, PAPER, fitted, put_text, text_width
+from kseg.metrics import scores
+
+SUMMARY = {
+    "mean_iou": "mean IoU",
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "frequency_weighted_iou": "frequency-weighted IoU",
+}
+
+
+@dataclass(frozen=True)
+class WorstImage:
+    """An image of the data set, by its number and name, and its own mean IoU."""
+
+    index: int
+    name: str
+    mean_iou: float
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The scores of a model on a data set, all from one confusion matrix over every labelled pixel.
+
+    Args:
+        classes: class names.
+        confusion: int64 (classes, classes), ``[true, predicted]``; ignored pixels are not in it.
+        images: number of images.
+        dataset: name and split of the data set.
+        worst: the images with the lowest mean IoU of their own (over the classes in their truth or
+            prediction), lowest first.
+        trimap: mean IoU in the bands of 1, 2, ... pixels around true edges, or empty where not asked for.
+        boundary_f1: the BF measure, or None.
+
+    Scores of a class without a pixel are NaN (``None`` in ``to_json``) and means leave it out.
+    """
+
+    classes: tuple[str, ...]
+    confusion: np.ndarray
+    images: int
+    dataset: str = ""
+    worst: tuple[WorstImage, ...] = ()
+    trimap: tuple[float, ...] = ()
+    boundary_f1: float | None = None
+
+    @cached_property
+    def class_iou(self) -> np.ndarray:
+        """float64 (classes,)."""
+        return scores.class_iou(self.confusion)
+
+    @cached_property
+    def class_accuracy(self) -> np.ndarray:
+        """Recall of each class, float64 (classes,)."""
+        return scores.class_accuracy(self.confusion)
+
+    @cached_property
+    def class_share(self) -> np.ndarray:
+        """Each class's share of the labelled pixels, float64 (classes,)."""
+        return self.confusion.sum(axis=1) / max(self.pixels, 1)
+
+    @cached_property
+    def pixels(self) -> int:
+        """Labelled pixels, all together."""
+        return int(self.confusion.sum())
+
+    @cached_property
+    def mean_iou(self) -> float:
+        return scores.mean_iou(self.confusion)
+
+    @cached_property
+    def pixel_accuracy(self) -> float:
+        return scores.pixel_accuracy(self.confusion)
+
+    @cached_property
+    def mean_accuracy(self) -> float:
+        return scores.mean_accuracy(self.confusion)
+
+    @cached_property
+    def frequency_weighted_iou(self) -> float:
+        return scores.frequency_weighted_iou(self.confusion)
+
+    def table(self) -> str:
+        """Per class IoU, accuracy and share of pixels, then the summary, the edges, and the worst images."""
+        width = max(
+            len("class"), *(len(name) for name in self.classes), *(len(name) for name in SUMMARY.values())
+        )
+        lines = [f"{'class':{width}}     IoU  accuracy  pixels"]
+        for name, iou, accuracy, share in zip(
+            self.classes, self.class_iou, self.class_accuracy, self.class_share, strict=True
+        ):
+            lines.append(f"{name:{width}}  {_number(iou)}    {_number(accuracy)}  {share:6.1%}")
+        lines.append("")
+        lines += [f"{name:{width}}  {_number(getattr(self, key))}" for key, name in SUMMARY.items()]
+        if self.boundary_f1 is not None:
+            lines.append(f"{'boundary F1':{width}}  {_number(self.boundary_f1)}")
+        if self.trimap:
+            shown = [w for w in (1, 2, 3, 5, 10, 20, 40) if w <= len(self.trimap)]
+            lines += ["", "mean IoU within so many pixels of a true edge"]
+            lines += [
+                "  ".join(f"{w:6d}" for w in shown),
+                "  ".join(_number(self.trimap[w - 1]) for w in shown),
+            ]
+        lines += [
+            "",
+            f"{self.images} images, {self.pixels:,} labelled pixels"
+            + (f", {self.dataset}" if self.dataset else ""),
+        ]
+        if self.worst:
+            lines += ["", "worst images, by their own mean IoU"]
+            lines += [f"{_number(image.mean_iou)}  {image.name}" for image in self.worst]
+        return "\n".join(lines)
+
+    def to_json(self) -> dict:
+        """Everything as plain lists, numbers and strings, for ``json.dumps``; NaN becomes None."""
+        return {
+            "dataset": self.dataset,
+            "images": self.images,
+            "pixels": self.pixels,
+            **{key: _plain(getattr(self, key)) for key in SUMMARY},
+            "classes": list(self.classes),
+            "class_iou": _plain(self.class_iou),
+            "class_accuracy": _plain(self.class_accuracy),
+            "class_share": _plain(self.class_share),
+            "confusion": self.confusion.tolist(),
+            "worst": [{"index": w.index, "name": w.name, "mean_iou": _plain(w.mean_iou)} for w in self.worst],
+            "trimap_iou": {str(w): _plain(iou) for w, iou in enumerate(self.trimap, 1)} or None,
+            "boundary_f1": _plain(self.boundary_f1),
+        }
+
+    def picture(self) -> np.ndarray:
+        """The confusion matrix, uint8 (height, width, 3)."""
+        return confusion_picture(self.confusion, self.classes)
+
+
+def _number(value: float) -> str:
+    return "     -" if math.isnan(value) else f"{value:6.4f}"
+
+
+def _plain(value):
+    if value is None or isinstance(value, Mapping):
+        return value
+    if np.ndim(value):
+        return [_plain(one) for one in value]
+    return None if math.isnan(value) else float(value)
+
+
+CELL = 40
+FONT = 13
+MOST_NUMBERS = 40  # more classes are drawn in small cells without numbers
+SMALL_CELL = 14
+
+
+def confusion_picture(confusion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """A confusion matrix as a picture, uint8 (height, width, 3): each row a true class, in percent of its
+    pixels.
+
+    Args:
+        confusion: counts (classes, classes), ``[true, predicted]``. A class without pixels has an empty row.
+        classes: class names.
+    """
+    count = len(classes)
+    numbered = count <= MOST_NUMBERS
+    cell, font = (CELL, FONT) if numbered else (SMALL_CELL, 11)
+    margin = min(max(text_width(name, font) for name in classes) + 16, 220)
+    head = 26
+    canvas = np.empty((head + margin + count * cell + 10, margin + count * cell + 10, 3), np.uint8)
+    canvas[:] = PAPER
+    put_text(canvas, "rows: true class, columns: predicted; % of the true class", 8, 18, font)
+    total = confusion.sum(axis=1, keepdims=True)
+    shares = confusion / np.maximum(total, 1)
+    top, middle = head + margin, round(cell / 2 + font * 0.36)
+    _write_upwards(canvas, classes, margin, head, margin, cell, font)
+    for i, name in enumerate(classes):
+        name = fitted(name, font, margin - 12)
+        put_text(canvas, name, margin - 6 - text_width(name, font), top + i * cell + middle, font)
+        for j in range(count):
+            corner = (margin + j * cell, top + i * cell)
+            _draw_cell(canvas, corner, cell, float(shares[i, j]), bool(total[i, 0]), i == j, numbered)
+    return canvas
+
+
+def _write_upwards(
+    canvas: np.ndarray, classes, left: int, top: int, height: int, cell: int, font: int
+) -> None:
+    """The class names over the columns, turned by 90 degrees, each in its own cell."""
+    for j, name in enumerate(classes):
+        strip = np.empty((cell, height, 3), np.uint8)
+        strip[:] = PAPER
+        put_text(strip, fitted(name, font, height - 12), 6, round(cell / 2 + font * 0.36), font)
+        canvas[top : top + height, left + j * cell : left + (j + 1) * cell] = np.rot90(strip)
+
+
+def _draw_cell(
+    canvas: np.ndarray,
+    corner: tuple[int, int],
+    cell: int,
+    share: float,
+    any_: bool,
+    right: bool,
+    numbered: bool,
+) -> None:
+    """One cell: blue for what is right, red for what is confused, the deeper the more; its percentage
+    inside."""
+    deep = np.array((25, 90, 170) if right else (190, 50, 35))
+    strength = share**0.6 if any_ else 0.0  # so that a few percent can be seen
+    colour = np.array(PAPER) * (1 - strength) + deep * strength
+    x, y = corner
+    cv2.rectangle(canvas, (x, y), (x + cell - 2, y + cell - 2), tuple(int(v) for v in colour), -1)
+    if numbered and any_ and share >= 0.0005:
+        text = f"{100 * share:.0f}" if share >= 0.0995 else f"{100 * share:.1f}"
+        ink = (255, 255, 255) if strength > 0.6 else INK
+        put_text(canvas, text, x + (cell - 1 - text_width(text, 12)) // 2, y + round(cell / 2 + 4), 12, ink)
