@@ -8,7 +8,7 @@ from keras import layers
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
 from kseg.errors import ModelError
-from kseg.layers import Normalize
+from kseg.layers import BatchNormalization, Normalize
 
 # variant: (width, depth), efficientnet_lite_builder.py
 _SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2), "lite3": (1.2, 1.4), "lite4": (1.4, 1.8)}
@@ -41,8 +41,8 @@ class EfficientNetLite(Backbone):
         output_stride: 32, 16 or 8; the strides beyond it become dilation and the stages keep their names. On inputs
             whose sides are multiples of 32 the dilated features, sampled at the old stride, equal the undilated ones
             away from the right and bottom borders.
-        weights: "imagenet" (in the package, lite0 only; 75 % top-1), None (random), or the path of an .npz or
-            .weights.h5 file.
+        weights: "imagenet" (in the package as float16, lite0 only), None (random), or the path of an .npz or
+            .weights.h5 file (see `kseg.backbones.weights.load`).
         include_top: adds the classifier, as the entry "logits" (batch, num_classes) behind the stages.
         num_classes: of the classifier.
 
@@ -78,19 +78,14 @@ class EfficientNetLite(Backbone):
 
     def get_config(self):
         # weights=None: a reloaded or cloned network gets its numbers from the saved file, not from ImageNet
-        return {
+        own = {
             "variant": self.variant,
             "output_stride": self.output_stride,
             "weights": None,
             "include_top": self.include_top,
             "num_classes": self.num_classes,
-            "name": self.name,
-            "trainable": self.trainable,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        return {**super().get_config(), **own}
 
 
 def _check(variant, output_stride):
@@ -170,7 +165,7 @@ def _conv_bn(x, filters, kernel, name, strides=1, activation=True):
 
 
 def _batch_norm(x, name):
-    return layers.BatchNormalization(epsilon=1e-3, momentum=0.99, name=name)(x)
+    return BatchNormalization(epsilon=1e-3, momentum=0.99, name=name)(x)
 
 
 def _scaled(filters, width, divisor=8):

@@ -13,6 +13,7 @@ from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
 from kseg.training import callbacks, checkpoint, run_folder
 from kseg.training.class_weights import median_frequency
+from kseg.training.memory import keep_freed_memory
 from kseg.training.optimizers import SGD, AdamW
 from kseg.training.recipe import Recipe
 from kseg.training.schedules import Poly, Step
@@ -137,6 +138,7 @@ def _backbone(model: keras.Model) -> keras.Model:
 
 
 def _prepare(recipe: Recipe) -> None:
+    keep_freed_memory()
     keras.utils.set_random_seed(recipe.seed)
     if recipe.deterministic:
         import tensorflow as tf
