@@ -1,7 +1,7 @@
 """Every module has a collected test: ``kseg/data/folder.py`` needs ``tests/data/test_folder.py``.
 
 Run from anywhere: ``python tools/check_tests.py [ROOT]``. Asks pytest which tests it collects (marked ones
-too), so a test file that pytest never sees, or one without a test, is found. Exits with 1 when one is missing.
+too), so a test file that pytest never sees, or one without a test, is found. Exits with 1 if one is missing.
 """
 
 import fnmatch

@@ -1,0 +1,197 @@
+"""Speed and memory as ratios within one run, so that they mean the same on any machine.
+
+    python tools/benchmark.py              everything
+    python tools/benchmark.py input        input pipeline against training, pictures a second
+    python tools/benchmark.py evaluation   the confusion matrix's share of an evaluation step
+    python tools/benchmark.py help         seconds of kseg --help
+    python tools/benchmark.py memory       peak memory of a training step, in a process of its own
+
+Uses CamVid below KSEG_DATA (default: ../shared/data beside the checkout) where it is there, else the built-in
+data set shapes. Never run while something else keeps the machine busy.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+MODEL = "fcn8s_efficientnetlite0"
+BATCH = 8
+
+
+def seconds(function: Callable[[], object], repeats: int) -> float:
+    """The median time of a call, after one that is not counted."""
+    function()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def training_data():
+    """The training split to measure with, and the crop size and augmentation of its recipe."""
+    import kseg
+
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    root = Path(os.environ.get("KSEG_DATA", default)) / "camvid"
+    dataset = kseg.data.load("camvid", root) if root.is_dir() else kseg.data.load("shapes")
+    recipe = next(r for r in kseg.training.RECIPES.values() if (r.model, r.data) == (MODEL, dataset.name))
+    names = ("scale", "mirror", "rotate", "jitter", "blur", "brightness", "contrast", "saturation", "hue")
+    return dataset, recipe.size, kseg.data.Augment(**{name: getattr(recipe, name) for name in names})
+
+
+def batches(dataset, size, augment):
+    """An endless iterator of training batches, as ``kseg.training.fit`` reads them."""
+    import kseg
+
+    return iter(
+        kseg.data.pipeline(
+            dataset,
+            batch_size=BATCH,
+            size=size,
+            augment=augment,
+            shuffle=True,
+            epochs=None,
+            drop_remainder=True,
+        )
+    )
+
+
+def trainer(num_classes: int):
+    """The fastest net, compiled as training compiles it."""
+    import kseg
+
+    model = kseg.models.build(MODEL, num_classes)
+    metric = kseg.metrics.MeanIoU(num_classes)
+    model.compile(kseg.training.AdamW(1e-3), kseg.losses.CrossEntropy(), metrics=[metric], jit_compile=False)
+    return model
+
+
+def input_against_training(steps: int = 30) -> None:
+    """Pictures a second of the input pipeline alone, and of training on one batch that is there already."""
+    dataset, size, augment = training_data()
+    source = batches(dataset, size, augment)
+    for _ in range(len(dataset) // BATCH + 1):  # the first epoch fills the cache; the others are the rule
+        image, label = next(source)
+    start = time.perf_counter()
+    for _ in range(steps):
+        next(source)
+    reading = BATCH * steps / (time.perf_counter() - start)
+    del source
+    model = trainer(dataset.num_classes)
+    training = BATCH / seconds(lambda: model.train_on_batch(image, label), max(steps // 5, 3))
+    print(f"input pipeline ({dataset.name}, {size[0]}x{size[1]}, batch {BATCH}, augmented)")
+    print(f"  reads {reading:.1f} pictures a second, {MODEL} trains on {training:.1f}")
+    print(f"  ratio {reading / training:.1f} (3 or more is wanted)")
+
+
+def confusion_share(repeats: int = 7) -> None:
+    """What counting the confusion matrix costs of a step that predicts and counts."""
+    import numpy as np
+
+    import kseg
+
+    dataset, _, _ = training_data()
+    image, label = dataset.load(0)
+    model = kseg.models.build(MODEL, dataset.num_classes)
+    predictor = kseg.inference.Predictor(model)
+    predicted = predictor(image)
+
+    def count() -> np.ndarray:
+        return kseg.metrics.confusion_matrix(label, predicted, dataset.num_classes, dataset.ignore_label)
+
+    predicting, counting = seconds(lambda: predictor(image), repeats), seconds(count, repeats)
+    print(f"evaluation step ({dataset.name}, one picture of {image.shape[0]}x{image.shape[1]})")
+    print(f"  predicting {1e3 * predicting:.1f} ms, counting {1e3 * counting:.2f} ms")
+    print(f"  share of the confusion matrix {counting / (predicting + counting):.2%} (under 3 % is wanted)")
+
+
+def help_seconds(repeats: int = 5) -> None:
+    """Wall time of ``kseg --help``, the interpreter's own start included."""
+    command = [sys.executable, "-m", "kseg", "--help"]
+
+    def ask() -> None:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    bare = seconds(lambda: subprocess.run([sys.executable, "-c", ""], check=True), repeats)
+    print("kseg --help")
+    print(f"  {seconds(ask, repeats):.3f} s (under 0.5 s is wanted), Python alone {bare:.3f} s")
+
+
+def peak_memory() -> None:
+    """Peak memory of three training steps in a fresh process, and of the same process without training."""
+    peaks = {what: _peak_of(what) for what in ("import", "step")}
+    print(f"peak memory of a training step ({MODEL}, batch {BATCH})")
+    print(f"  {peaks['step']:.0f} MiB, {peaks['import']:.0f} MiB of it after importing kseg alone")
+
+
+def _peak_of(what: str) -> float:
+    done = subprocess.run(
+        [sys.executable, __file__, f"_peak_{what}"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return float(done.stdout.split()[-1])
+
+
+def peak_mebibytes() -> float:
+    """Peak resident memory of this process so far."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # ru_maxrss also counts what the parent had when it started this process
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**10
+    unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def _print_peak() -> None:
+    print(peak_mebibytes())
+
+
+def _peak_import() -> None:
+    import kseg  # noqa: F401
+
+    _print_peak()
+
+
+def _peak_step() -> None:
+    dataset, size, augment = training_data()
+    source = batches(dataset, size, augment)
+    model = trainer(dataset.num_classes)
+    for _ in range(3):
+        model.train_on_batch(*next(source))
+    _print_peak()
+
+
+MEASUREMENTS = {
+    "input": input_against_training,
+    "evaluation": confusion_share,
+    "help": help_seconds,
+    "memory": peak_memory,
+}
+_IN_A_PROCESS = {"_peak_import": _peak_import, "_peak_step": _peak_step}
+
+
+def main(argv: list[str] | None = None) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"{', '.join(MEASUREMENTS)}; default: all")
+    args = parser.parse_args(argv)
+    known = MEASUREMENTS | _IN_A_PROCESS
+    unknown = [what for what in args.what if what not in known]
+    if unknown:
+        parser.error(f"unknown measurement {', '.join(unknown)}; known are {', '.join(MEASUREMENTS)}")
+    for what in args.what or MEASUREMENTS:
+        known[what]()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
