@@ -28,7 +28,6 @@ CAMVID_LITE0 = Recipe(
     schedule="poly",
     warmup_steps=50,
     epochs=30,
-    validate_every=3,
     batch_size=8,
     size=(256, 352),
     scale=(0.6, 1.6),
