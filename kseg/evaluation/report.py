@@ -21,6 +21,13 @@ SUMMARY = {
 }
 
 
+# Of the picture, in pixels.
+CELL = 40
+FONT = 13
+MOST_NUMBERS = 40  # more classes are drawn in small cells without numbers
+SMALL_CELL = 14
+
+
 @dataclass(frozen=True)
 class WorstImage:
     """An image of the data set, by its number and name, and its own mean IoU."""
@@ -154,12 +161,6 @@ def _plain(value):
     if np.ndim(value):
         return [_plain(one) for one in value]
     return None if math.isnan(value) else float(value)
-
-
-CELL = 40
-FONT = 13
-MOST_NUMBERS = 40  # more classes are drawn in small cells without numbers
-SMALL_CELL = 14
 
 
 def confusion_picture(confusion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
