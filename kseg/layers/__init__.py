@@ -1,10 +1,25 @@
 """Keras layers of the classic segmentation networks, one a file."""
 
+from kseg.layers.atrous_conv import AtrousConv2D
+from kseg.layers.atrous_pyramid import AtrousSpatialPyramidPooling
+from kseg.layers.batch_normalization import BatchNormalization
 from kseg.layers.bilinear_upsampling import BilinearUpsampling
 from kseg.layers.crop_like import CropLike
 from kseg.layers.max_pooling_with_argmax import MaxPoolingWithArgmax2D
 from kseg.layers.max_unpooling import MaxUnpooling2D
 from kseg.layers.normalize import Normalize
+from kseg.layers.pyramid_pooling import PyramidPooling
 from kseg.layers.resize_like import ResizeLike
 
-__all__ = ["BilinearUpsampling", "CropLike", "MaxPoolingWithArgmax2D", "MaxUnpooling2D", "Normalize", "ResizeLike"]
+__all__ = [
+    "AtrousConv2D",
+    "AtrousSpatialPyramidPooling",
+    "BatchNormalization",
+    "BilinearUpsampling",
+    "CropLike",
+    "MaxPoolingWithArgmax2D",
+    "MaxUnpooling2D",
+    "Normalize",
+    "PyramidPooling",
+    "ResizeLike",
+]

@@ -11,8 +11,10 @@ from kseg.ops.resize import spatial_shape
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
+MODES = ("average", "max")
 INDEX_DTYPE = "int32" if keras.backend.backend() == "jax" else "int64"
 MODES = ("average", "max")
+
 
 def max_pool_with_argmax(x, pool_size=2, strides=None, padding="same"):
     """Max pooling that also gives the flat index of every maximum.
@@ -81,6 +83,77 @@ def max_unpool(pooled, argmax, pool_size=2, strides=None, padding="same", size=N
     return _unpool_tensorflow(pooled, argmax, rows, columns)
 
 
+def grid_pool(x, bins, mode="average"):
+    """Pool a map of any size to a grid of bins (adaptive pooling).
+
+    Bin i of n covers the places from floor(i * size / n) to ceil((i + 1) * size / n), the end left out, as in
+    PyTorch's `AdaptiveAvgPool2d` and `AdaptiveMaxPool2d`: neighbours overlap where n does not divide the size, and
+    a map smaller than the grid is repeated. Where both sizes are known and divide, this is plain pooling.
+
+    Args:
+        x: `(batch, height, width, channels)`; sizes may be known only when the graph runs.
+        bins: bins along each axis, an integer or (rows, columns).
+        mode: "average" or "max".
+
+    Returns:
+        `(batch, rows, columns, channels)` of the dtype of `x`. Averages of half-precision maps are summed in float32.
+
+    Raises:
+        SettingsError: bins below 1, or another mode.
+    """
+    grid = _pair(bins, "bins")
+    if mode not in MODES:
+        raise SettingsError(f"`mode` is one of {', '.join(MODES)}, not {mode!r}.")
+    sizes = spatial_shape(x)
+    if all(isinstance(size, int) and size % n == 0 for size, n in zip(sizes, grid, strict=True)):
+        return _divided(x, tuple(size // n for size, n in zip(sizes, grid, strict=True)), mode)
+    if mode == "max":
+        return _bin_maxima(_bin_maxima(x, sizes[0], grid[0], 1), sizes[1], grid[1], 2)
+    return _bin_means(x, sizes, grid)
+
+
+def _divided(x, window, mode):
+    if window == (1, 1):
+        return x
+    if mode == "max":
+        return ops.max_pool(x, window, window, "valid", "channels_last")
+    return ops.average_pool(x, window, window, "valid", "channels_last")
+
+
+def _edges(i, size, n):
+    return i * size // n, ((i + 1) * size + n - 1) // n
+
+
+def _bin_maxima(x, size, n, dim):
+    edges = [_edges(i, size, n) for i in range(n)]
+    parts = [x[:, a:b] if dim == 1 else x[:, :, a:b] for a, b in edges]
+    return ops.stack([ops.max(part, axis=dim) for part in parts], axis=dim)
+
+
+def _bin_means(x, sizes, grid):
+    """Both axes as products with a matrix of bin weights: one pass over the map, whatever its size."""
+    dtype, channels = x.dtype, x.shape[-1]
+    height, width = sizes
+    half = keras.backend.standardize_dtype(dtype) in ("float16", "bfloat16")
+    x = ops.cast(x, "float32") if half else x
+    lines = ops.reshape(x, (-1, height, width * channels))
+    lines = ops.matmul(_bin_weights(height, grid[0], x.dtype), lines)
+    cells = ops.reshape(lines, (-1, width, channels))
+    cells = ops.matmul(_bin_weights(width, grid[1], x.dtype), cells)
+    return ops.cast(ops.reshape(cells, (-1, *grid, channels)), dtype)
+
+
+def _bin_weights(size, n, dtype):
+    """`(n, size)`: 1 / length in the places of each bin, 0 elsewhere."""
+    library = np if isinstance(size, int) else ops
+    i = library.arange(n, dtype="int32")
+    start, stop = _edges(i, size, n)
+    place = library.arange(size, dtype="int32")
+    inside = library.logical_and(place[None] >= start[:, None], place[None] < stop[:, None])
+    length = (stop - start)[:, None]
+    return ops.cast(inside, dtype) / ops.cast(length, dtype)
+
+
 def _unpool_tensorflow(pooled, argmax, rows, columns):
     @tf.custom_gradient
     def unpool(pooled):
@@ -136,7 +209,9 @@ def _pair(value, name):
     except (TypeError, ValueError):
         pair = ()
     if len(pair) != 2 or min(pair) < 1:
-        raise SettingsError(f"`{name}` is a positive integer or a pair (height, width) of them, not {value!r}.")
+        raise SettingsError(
+            f"`{name}` is a positive integer or a pair (height, width) of them, not {value!r}."
+        )
     return pair
 
 
@@ -149,7 +224,10 @@ def unpooled_size(count, window, stride, padding):
 
 def pooled_shape(shape, window, stride, padding):
     """The static shape that `max_pool_with_argmax` gives for a static shape."""
-    sizes = [_axis(*each, padding).count if each[0] else None for each in zip(shape[1:3], window, stride, strict=True)]
+    sizes = [
+        _axis(*each, padding).count if each[0] else None
+        for each in zip(shape[1:3], window, stride, strict=True)
+    ]
     return (shape[0], *sizes, shape[3])
 
 
@@ -187,7 +265,9 @@ def check_unpooling(pooled, argmax, window, stride, padding, size=None):
             f"columns, channels), got values {tuple(pooled.shape)} and indices {tuple(argmax.shape)}."
         )
     if not keras.backend.is_int_dtype(keras.backend.standardize_dtype(argmax.dtype)):
-        raise SettingsError(f"The indices of an unpooling are integers, not {argmax.dtype}: pass [pooled, argmax].")
+        raise SettingsError(
+            f"The indices of an unpooling are integers, not {argmax.dtype}: pass [pooled, argmax]."
+        )
     for count, length, w, s in zip(pooled.shape[1:3], size or (None, None), window, stride, strict=True):
         if isinstance(count, int) and isinstance(length, int) and _axis(length, w, s, padding).count != count:
             raise SettingsError(

@@ -1,0 +1,58 @@
+"""`AtrousConv2D`: convolution with holes that stays one convolution when exported."""
+
+import keras
+
+from kseg.errors import SettingsError
+from kseg.ops.convolution import as_rates, atrous_conv2d
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class AtrousConv2D(keras.layers.Conv2D):
+    """A `keras.layers.Conv2D` whose filter taps stand `rate` places apart (Chen et al., "DeepLab", section 3.1).
+
+    Weights, numbers and all further arguments are those of `keras.layers.Conv2D(dilation_rate=rate)`, which on
+    TensorFlow becomes SpaceToBatch, convolution and BatchToSpace. This layer is one `CONV_2D` in LiteRT and one `Conv`
+    in ONNX, a following BatchNormalization is folded into it, also with sizes known only at run time, and its gradient
+    works on every CPU (see `kseg.ops.convolution.atrous_conv2d`).
+
+    Args:
+        filters, kernel_size: as in Conv2D.
+        rate: distance of neighbouring taps, an integer or (vertical, horizontal). 1 is an ordinary convolution.
+        padding: "same" (zeros, symmetric where the span is odd, as in Caffe's `pad = rate` for 3x3) or "valid".
+        **kwargs: `activation`, `use_bias`, `groups`, initializers, regularizers, constraints, `name`, `dtype`,
+            `trainable` of Conv2D. Strides are always 1.
+
+    Input: `(batch, height, width, channels)`. Output: `(batch, height, width, filters)`, with padding "valid" smaller
+    by `rate * (kernel_size - 1)`.
+
+    Raises:
+        SettingsError: a rate below 1, strides, channels first, or a "valid" filter that does not fit the image.
+    """
+
+    def __init__(self, filters, kernel_size, rate=1, padding="same", **kwargs):
+        unknown = {"strides", "dilation_rate", "data_format"} & set(kwargs)
+        if unknown or padding not in ("same", "valid"):
+            raise SettingsError(
+                "AtrousConv2D has `rate` instead of `dilation_rate`, strides of 1, channels last, and padding 'same' or "
+                f"'valid'; got padding={padding!r}"
+                + "".join(f", {k}={kwargs[k]!r}" for k in sorted(unknown))
+                + "."
+            )
+        rate = as_rates(rate)
+        super().__init__(
+            filters, kernel_size, padding=padding, dilation_rate=rate, data_format="channels_last", **kwargs
+        )
+
+    @property
+    def rate(self):
+        """Distance of neighbouring taps, (vertical, horizontal)."""
+        return self.dilation_rate
+
+    def convolution_op(self, inputs, kernel):
+        return atrous_conv2d(inputs, kernel, self.dilation_rate, self.padding)
+
+    def get_config(self):
+        config = {**super().get_config(), "rate": self.dilation_rate}
+        for fixed in ("dilation_rate", "strides", "data_format"):
+            config.pop(fixed)
+        return config

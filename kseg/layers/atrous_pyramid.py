@@ -1,0 +1,109 @@
+"""`AtrousSpatialPyramidPooling`: DeepLab v2's head, several fields of view at once."""
+
+import keras
+from keras import layers, ops
+
+from kseg.errors import SettingsError
+from kseg.layers.atrous_conv import AtrousConv2D
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class AtrousSpatialPyramidPooling(keras.layers.Layer):
+    """Class scores as the sum of parallel atrous convolutions of one map (ASPP).
+
+    Chen et al., "DeepLab" (2017), section 3.2, in the two forms of the released networks:
+
+    - `hidden=None`, on ResNet-101: each branch is one 3x3 convolution at its rate, straight to the scores.
+    - `hidden=1024`, on VGG16: each branch is fc6 (3x3 at its rate, `hidden` filters), fc7 (1x1, `hidden`) and
+      fc8 (1x1 to the scores), the first two with ReLU and dropout.
+
+    All convolutions have biases; the scores' kernels start from a Gaussian of 0.01 as released. ASPP-L has the rates
+    (6, 12, 18, 24), ASPP-S (2, 4, 8, 12), LargeFOV the single rate 12.
+
+    Args:
+        num_classes: channels of the scores.
+        rates: one branch each.
+        hidden: filters of fc6 and fc7, or None for the short form.
+        dropout: share of activations dropped after fc6 and fc7 in training; without effect when `hidden` is None.
+        kernel_regularizer: Keras regularizer of all kernels, or None.
+
+    Input: `(batch, height, width, channels)`. Output: scores (logits) `(batch, height, width, num_classes)`.
+    Branch r has its layers in `branches[r]`, named `fc6_<r + 1>`, `fc7_<r + 1>`, `fc8_<r + 1>` as in the release.
+
+    Raises:
+        SettingsError: no rates, a rate below 1, fewer than one class or hidden filter, dropout outside [0, 1).
+    """
+
+    def __init__(
+        self, num_classes, rates=(6, 12, 18, 24), hidden=None, dropout=0.5, kernel_regularizer=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.num_classes, self.rates = int(num_classes), tuple(int(r) for r in rates)
+        self.hidden, self.dropout = None if hidden is None else int(hidden), float(dropout)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        _check(self.num_classes, self.rates, self.hidden, self.dropout)
+        self.branches = [self._branch(i + 1, rate) for i, rate in enumerate(self.rates)]
+
+    def _branch(self, number, rate):
+        shared = {"kernel_regularizer": self.kernel_regularizer, "dtype": self.dtype_policy}
+        scores = {
+            **shared,
+            "kernel_initializer": keras.initializers.RandomNormal(stddev=0.01),
+            "name": f"fc8_{number}",
+        }
+        if self.hidden is None:
+            return [AtrousConv2D(self.num_classes, 3, rate, **scores)]
+        full = {**shared, "activation": "relu", "kernel_initializer": "he_normal"}
+        return [
+            AtrousConv2D(self.hidden, 3, rate, name=f"fc6_{number}", **full),
+            layers.Dropout(self.dropout, name=f"drop6_{number}", dtype=self.dtype_policy),
+            layers.Conv2D(self.hidden, 1, name=f"fc7_{number}", **full),
+            layers.Dropout(self.dropout, name=f"drop7_{number}", dtype=self.dtype_policy),
+            layers.Conv2D(self.num_classes, 1, **scores),
+        ]
+
+    def build(self, input_shape):
+        for branch in self.branches:
+            shape = input_shape
+            for layer in branch:
+                layer.build(shape)
+                shape = layer.compute_output_shape(shape)
+
+    def call(self, x, training=None):
+        total, *others = [_through(branch, x, training) for branch in self.branches]
+        for scores in others:
+            total = ops.add(total, scores)
+        return total
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:3], self.num_classes)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "rates": self.rates,
+            "hidden": self.hidden,
+            "dropout": self.dropout,
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }
+
+
+def _through(branch, x, training):
+    for layer in branch:
+        x = layer(x, training=training) if isinstance(layer, layers.Dropout) else layer(x)
+    return x
+
+
+def _check(num_classes, rates, hidden, dropout):
+    if (
+        num_classes < 1
+        or not rates
+        or min(rates) < 1
+        or (hidden is not None and hidden < 1)
+        or not 0 <= dropout < 1
+    ):
+        raise SettingsError(
+            "ASPP needs at least one class, one or more rates of at least 1, hidden filters of at least 1 (or None) and "
+            f"dropout in [0, 1); got {num_classes}, {rates}, {hidden} and {dropout}."
+        )

@@ -1,0 +1,120 @@
+"""`PyramidPooling`: PSPNet's view of a map through grids of several coarseness."""
+
+import keras
+from keras import layers, ops
+
+from kseg.errors import SettingsError
+from kseg.ops.pooling import MODES, grid_pool
+from kseg.ops.resize import resize, spatial_shape
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class PyramidPooling(keras.layers.Layer):
+    """Adds to a map what it holds in whole regions: pooled to grids, reduced, enlarged again, and concatenated.
+
+    Zhao et al., "Pyramid Scene Parsing Network" (2017), section 3.2. The bins follow the floor/ceil rule of
+    `kseg.ops.pooling.grid_pool`, so any size of map will do.
+
+    Args:
+        filters: channels of each reduced level; 512 for four levels on 2048 channels in the paper.
+        bins: levels, each a grid of n x n bins. Their order is that of the concatenation: the released Caffe network
+            has (6, 3, 2, 1), its PyTorch successor (1, 2, 3, 6).
+        mode: "average" or "max" pooling.
+        reduce: True follows each pooling with a 1x1 convolution (no bias), BatchNormalization and ReLU. False keeps
+            all channels and has no weights (`filters` is then without effect), the paper's "without DR".
+        align_corners: how the levels are enlarged; True as in both releases.
+        momentum, epsilon: of BatchNormalization (Keras's momentum: the share of the old average that is kept).
+        synchronized: whether BatchNormalization averages over all replicas of a distribution strategy.
+        kernel_regularizer: Keras regularizer of the convolutions, or None.
+
+    Input: `(batch, height, width, channels)`. Output: `(batch, height, width, channels + len(bins) * filters)`: the
+    input first, then the levels. With one picture a batch, the 1 x 1 level has a single value a channel to normalise
+    over in training and vanishes: train on two or more.
+
+    Raises:
+        SettingsError: no bins, a bin below 1, fewer than one filter, or an unknown mode.
+    """
+
+    def __init__(
+        self,
+        filters,
+        bins=(1, 2, 3, 6),
+        mode="average",
+        reduce=True,
+        align_corners=True,
+        momentum=0.95,
+        epsilon=1e-5,
+        synchronized=False,
+        kernel_regularizer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters, self.bins, self.mode = int(filters), tuple(int(b) for b in bins), mode
+        self.reduce, self.align_corners = bool(reduce), bool(align_corners)
+        self.momentum, self.epsilon, self.synchronized = float(momentum), float(epsilon), bool(synchronized)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        if self.filters < 1 or not self.bins or min(self.bins) < 1 or mode not in MODES:
+            raise SettingsError(
+                "PyramidPooling needs at least one filter, one or more bins of at least 1 and a mode of "
+                f"{', '.join(MODES)}; got {filters}, {bins} and {mode!r}."
+            )
+        self.convolutions = [self._convolution(b) for b in self.bins] if self.reduce else []
+        self.normalizations = [self._normalization(b) for b in self.bins] if self.reduce else []
+
+    def _convolution(self, bins):
+        return layers.Conv2D(
+            self.filters,
+            1,
+            use_bias=False,
+            kernel_initializer="he_normal",
+            kernel_regularizer=self.kernel_regularizer,
+            name=f"conv_{bins}",
+            dtype=self.dtype_policy,
+        )
+
+    def _normalization(self, bins):
+        return layers.BatchNormalization(
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            synchronized=self.synchronized,
+            name=f"bn_{bins}",
+            dtype=self.dtype_policy,
+        )
+
+    def build(self, input_shape):
+        for bins, convolution, normalization in zip(
+            self.bins, self.convolutions, self.normalizations, strict=False
+        ):
+            convolution.build((input_shape[0], bins, bins, input_shape[3]))
+            normalization.build((input_shape[0], bins, bins, self.filters))
+
+    def call(self, x, training=None):
+        size = spatial_shape(x)
+        levels = [self._level(x, i, training) for i in range(len(self.bins))]
+        return ops.concatenate(
+            [x, *(resize(y, size, "bilinear", self.align_corners) for y in levels)], axis=-1
+        )
+
+    def _level(self, x, i, training):
+        y = grid_pool(x, self.bins[i], self.mode)
+        if not self.reduce:
+            return y
+        return ops.relu(self.normalizations[i](self.convolutions[i](y), training=training))
+
+    def compute_output_shape(self, input_shape):
+        channels = input_shape[3]
+        return (*input_shape[:3], channels + len(self.bins) * (self.filters if self.reduce else channels))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "bins": self.bins,
+            "mode": self.mode,
+            "reduce": self.reduce,
+            "align_corners": self.align_corners,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "synchronized": self.synchronized,
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }

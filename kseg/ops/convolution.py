@@ -1,0 +1,99 @@
+"""Atrous (dilated) convolution as one operation of the graph, with gradients on every machine."""
+
+import keras
+from keras import ops
+
+from kseg.errors import SettingsError
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+
+def atrous_conv2d(x, kernel, rate=1, padding="same"):
+    """Convolution with `rate - 1` holes between the filter's taps, stride 1.
+
+    On TensorFlow `keras.ops.conv` wraps a dilated convolution in SpaceToBatch and BatchToSpace, which LiteRT keeps and
+    behind which no BatchNorm is folded. This one stays one convolution in LiteRT and ONNX. TensorFlow's own gradient of
+    that form raises on CPUs where oneDNN is off (ARM, macOS, older x86), so the gradient is written out here: with
+    respect to the input another atrous convolution, with respect to the kernel one matrix product a tap.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        kernel: `(rows, columns, channels, filters)`.
+        rate: distance of neighbouring taps, an integer or (vertical, horizontal).
+        padding: "same" or "valid".
+
+    Returns:
+        `(batch, height, width, filters)`, smaller by `rate * (taps - 1)` with "valid". Equal to
+        `keras.ops.conv(..., dilation_rate=rate)`.
+    """
+    rate = as_rates(rate)
+    taps = tuple(kernel.shape[:2])
+    if keras.backend.backend() != "tensorflow":
+        return ops.conv(x, kernel, 1, padding, "channels_last", rate)
+    _check_fit(x, taps, rate, padding)
+    if rate == (1, 1) or x.shape[-1] != kernel.shape[2]:  # grouped convolutions are left to Keras
+        return ops.conv(x, kernel, 1, padding, "channels_last", rate)
+    margins = _margins(taps, rate, padding)
+
+    @tf.custom_gradient
+    def convolve(x, kernel):
+        def gradient(upstream):
+            seen = _products_per_tap(tf.pad(x, margins), upstream, kernel.shape, rate)
+            return _input_gradient(upstream, kernel, rate, margins), seen
+
+        # Margins as numbers, not "SAME": with unknown sizes that becomes auto_pad in ONNX, which onnxruntime refuses.
+        return tf.nn.conv2d(x, kernel, 1, margins if padding == "same" else "VALID", dilations=rate), gradient
+
+    return convolve(tf.convert_to_tensor(x), tf.convert_to_tensor(kernel))
+
+
+def as_rates(rate):
+    """Check a rate and return it as (vertical, horizontal)."""
+    try:
+        pair = (rate, rate) if isinstance(rate, int) else tuple(int(r) for r in rate)
+    except (TypeError, ValueError):
+        pair = ()
+    if len(pair) != 2 or min(pair) < 1:
+        raise SettingsError(
+            f"`rate` is a positive integer or a pair (vertical, horizontal) of them, not {rate!r}."
+        )
+    return pair
+
+
+def _check_fit(x, taps, rate, padding):
+    for size, k, r in zip(x.shape[1:3], taps, rate, strict=True):
+        if padding == "valid" and size is not None and size < (k - 1) * r + 1:
+            raise SettingsError(
+                f"A filter of {k} taps at rate {r} spans {(k - 1) * r + 1} places and does not fit a map of {size}: "
+                "enlarge the image or take padding='same'."
+            )
+
+
+def _margins(taps, rate, padding):
+    """Zeros ahead of and after the map along the four axes."""
+    spans = [(k - 1) * r if padding == "same" else 0 for k, r in zip(taps, rate, strict=True)]
+    return [[0, 0], *([span // 2, span - span // 2] for span in spans), [0, 0]]
+
+
+def _input_gradient(upstream, kernel, rate, margins):
+    """Correlate the upstream gradient with the kernel turned by 180 degrees."""
+    full = [(k - 1) * r for k, r in zip(kernel.shape[:2], rate, strict=True)]
+    rest = [[span - before, span - after] for span, (before, after) in zip(full, margins[1:3], strict=True)]
+    turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+    return tf.nn.conv2d(upstream, turned, 1, [[0, 0], *rest, [0, 0]], dilations=rate)
+
+
+def _products_per_tap(x, upstream, shape, rate):
+    """For every tap, the product of what it saw with the upstream gradient, `(rows, columns, channels, filters)`."""
+    height, width = (
+        tf.shape(upstream)[d] if upstream.shape[d] is None else upstream.shape[d] for d in (1, 2)
+    )
+    flat = tf.reshape(upstream, (-1, shape[3]))
+    products = []
+    for i in range(shape[0]):
+        for j in range(shape[1]):
+            y, z = i * rate[0], j * rate[1]
+            seen = tf.reshape(x[:, y : y + height, z : z + width], (-1, shape[2]))
+            products.append(tf.matmul(seen, flat, transpose_a=True))
+    return tf.reshape(tf.stack(products), shape)
