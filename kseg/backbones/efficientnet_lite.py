@@ -11,7 +11,13 @@ from kseg.errors import ModelError
 from kseg.layers import BatchNormalization, Normalize
 
 # variant: (width, depth), efficientnet_lite_builder.py
-_SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2), "lite3": (1.2, 1.4), "lite4": (1.4, 1.8)}
+_SCALES = {
+    "lite0": (1.0, 1.0),
+    "lite1": (1.0, 1.1),
+    "lite2": (1.1, 1.2),
+    "lite3": (1.2, 1.4),
+    "lite4": (1.4, 1.8),
+}
 # (repeats, kernel, stride of the first block, expansion, filters) of the seven groups of blocks
 _GROUPS = (
     (1, 3, 1, 1, 16),
@@ -24,29 +30,35 @@ _GROUPS = (
 )
 _STEM_FILTERS, _HEAD_FILTERS = 32, 1280
 # the last activation before each stride
-_STAGES = {"stage1": "block2a_expand", "stage2": "block3a_expand", "stage3": "block4a_expand", "stage4": "block6a_expand"}
+_STAGES = {
+    "stage1": "block2a_expand",
+    "stage2": "block3a_expand",
+    "stage3": "block4a_expand",
+    "stage4": "block6a_expand",
+}
 
 
 @keras.saving.register_keras_serializable(package="kseg")
 class EfficientNetLite(Backbone):
     """EfficientNet without squeeze-and-excitation and with ReLU6, made for phones and CPUs.
 
-    Input: RGB images (batch, height, width, 3), 0-255, any size. Output: a dict of five stages at strides 2, 4, 8,
-    16 and 32. ``stage1`` to ``stage4`` are the *expanded* activations of the block that strides next (96, 144, 240
-    and 672 channels in lite0): they come after a ReLU6 and are wider than the projected ones, so a linear score
-    layer reads more from them. ``stage5`` is the head's 1x1 convolution (1280 channels).
+    Input: RGB images (batch, height, width, 3), 0-255, any size. Output: a dict of five stages at strides
+    2, 4, 8, 16 and 32. ``stage1`` to ``stage4`` are the *expanded* activations of the block that strides next
+    (96, 144, 240 and 672 channels in lite0): they come after a ReLU6 and are wider than the projected ones,
+    so a linear score layer reads more from them. ``stage5`` is the head's 1x1 convolution (1280 channels).
 
     Args:
         variant: "lite0" to "lite4".
-        output_stride: 32, 16 or 8; the strides beyond it become dilation and the stages keep their names. On inputs
-            whose sides are multiples of 32 the dilated features, sampled at the old stride, equal the undilated ones
-            away from the right and bottom borders.
-        weights: "imagenet" (in the package as float16, lite0 only), None (random), or the path of an .npz or
+        output_stride: 32, 16 or 8; the strides beyond it become dilation and the stages keep their names. On
+            inputs whose sides are multiples of 32 the dilated features, sampled at the old stride, are the
+            undilated ones.
+        weights: "imagenet" (in the package as float16, lite0 only), None, or the path of an .npz or
             .weights.h5 file (see `kseg.backbones.weights.load`).
         include_top: adds the classifier, as the entry "logits" (batch, num_classes) behind the stages.
         num_classes: of the classifier.
 
-    There is no stochastic depth and no dropout, which the official code has for training from scratch on ImageNet.
+    There is no stochastic depth and no dropout, which the official code has for training from scratch on
+    ImageNet.
 
     Raises:
         ModelError: unknown variant or output stride, or weights that are missing or do not fit.
@@ -56,7 +68,14 @@ class EfficientNetLite(Backbone):
     """
 
     def __init__(
-        self, variant="lite0", *, output_stride=32, weights="imagenet", include_top=False, num_classes=1000, **kwargs
+        self,
+        variant="lite0",
+        *,
+        output_stride=32,
+        weights="imagenet",
+        include_top=False,
+        num_classes=1000,
+        **kwargs,
     ):
         _check(variant, output_stride)
         width, depth = _SCALES[variant]
@@ -120,7 +139,7 @@ def _blocks(x, width, depth, output_stride):
 
 
 def _block(x, filters, kernel, strides, expansion, dilation, hole, name):
-    """Inverted residual: expand 1x1, depthwise k x k, project 1x1. ``hole``: the stride is left to dilation."""
+    """Inverted residual: expand 1x1, depthwise k x k, project 1x1; ``hole`` dilates instead of striding."""
     inputs = x
     if expansion > 1:
         x = _conv_bn(x, x.shape[-1] * expansion, 1, f"{name}_expand")

@@ -3,8 +3,8 @@
 import keras
 from keras import layers
 
-from kseg.backbones.backbone import Backbone
 from kseg.backbones import weights as weight_files
+from kseg.backbones.backbone import Backbone
 from kseg.layers import Normalize
 
 CONVOLUTIONS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -54,7 +54,9 @@ class VGG16(Backbone):
         super().__init__(image, stages, **kwargs)
         self.padding, self.filters, self.dropout = padding, filters, dropout
         if weights is not None:
-            weight_files.load(self, weights)
+            dense = filters is not None
+            named = weights == "imagenet"
+            weight_files.load(self, weight_files.keras_vgg16_imagenet(dense) if named else weights)
 
     def get_config(self):
         own = {"padding": self.padding, "filters": self.filters, "dropout": self.dropout, "weights": None}

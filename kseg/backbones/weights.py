@@ -1,12 +1,27 @@
-"""Weights files by layer and variable name, and VGG16's ImageNet weights through Keras's verified download."""
+"""Weights files by layer and variable name, and VGG16's ImageNet weights through Keras's own download."""
 
+import os
+import urllib.request
+import zipfile
+import zlib
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from kseg.errors import ModelError
 
 _FOLDER = Path(__file__).parent / "imagenet"
+_SITE = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+# file name and MD5 as in keras.applications.vgg16; the first one holds fc1 and fc2
+_VGG16_FILES = {
+    True: ("vgg16_weights_tf_dim_ordering_tf_kernels.h5", "64373286793e3c8b2b4e3219cbf3544b"),
+    False: ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc"),
+}
+# Keras's classifiers name the dense layers, Shelhamer et al. their convolutions
+_RENAMED = {"fc1": "fc6", "fc2": "fc7"}
+_UNREADABLE = (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
+_WAY_OUT = "give weights=None or a local .npz, .weights.h5 or .h5 file"
 
 
 def packaged(name):
@@ -14,38 +29,120 @@ def packaged(name):
     return _FOLDER / name
 
 
+def keras_vgg16_imagenet(include_dense=True, timeout=10):
+    """Path of keras.applications' VGG16 ImageNet weights: Keras's cached copy, else a verified download.
+
+    Args:
+        include_dense: with fc1 and fc2 (553 MB) or the thirteen convolutions only (59 MB).
+        timeout: seconds to wait for the server's answer.
+
+    Raises:
+        ModelError: the server cannot be reached or sends something else; the message names the way out.
+    """
+    name, md5 = _VGG16_FILES[bool(include_dense)]
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    cached = home / "models" / name
+    try:
+        if not cached.is_file():  # get_file has no timeout of its own: ask first
+            question = urllib.request.Request(_SITE + name, method="HEAD")
+            urllib.request.urlopen(question, timeout=timeout).close()
+        found = keras.utils.get_file(name, _SITE + name, cache_subdir="models", file_hash=md5, cache_dir=home)
+        return Path(found)
+    except Exception as error:  # get_file raises plain Exception
+        raise ModelError(
+            f"cannot download VGG16's ImageNet weights from {_SITE} ({error}); {_WAY_OUT}, "
+            f"or place {name} in {cached.parent}."
+        ) from error
+
+
 def load(model, path):
     """Give a model the numbers of a weights file.
 
     Args:
         model: a Keras model whose layers have fixed names.
-        path: an .npz file with keys "<layer>/<variable>" (any float dtype), or Keras's .weights.h5.
+        path: an .npz file with keys "<layer>/<variable>" (any float dtype), a .weights.h5 file that Keras
+            saved from the same network, or an .h5 file of a keras.applications classifier, whose dense kernels are
+            reshaped where the model has a convolution of that name (fc1 and fc2 are known as fc6 and fc7).
+            Entries for layers that the model does not have, such as a classifier, are left aside.
 
     Raises:
-        ModelError: no such file, another kind of file, a missing layer or another shape.
+        ModelError: no such file, another kind of file, a missing layer or another shape. The model is
+            unchanged then, except by a .weights.h5 file that fits in part.
     """
     path = Path(path)
     if not path.is_file():
-        raise ModelError(f"{path}: no such weights file; give an .npz or .weights.h5 file, or weights=None")
+        raise ModelError(f"{path}: no such weights file; {_WAY_OUT}.")
     if path.name.endswith(".weights.h5"):
-        try:
-            model.load_weights(path)
-        except Exception as error:
-            raise ModelError(f"{path}: these weights do not fit {model.name}: {error}") from error
-        return
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            _assign(model, arrays, path)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: not a readable .npz weights file ({error})") from error
+        _load_keras(model, path)
+    elif path.suffix in (".h5", ".hdf5"):
+        _assign(model, _read_h5(model, path), path)
+    elif path.suffix == ".npz":
+        _assign(model, _read_npz(path), path)
+    else:
+        raise ModelError(f"{path}: not a kind of weights file that kseg reads; {_WAY_OUT}.")
+
+
+def save(model, path, dtype="float16"):
+    """Write a model's numbers as the .npz file that `load` reads."""
+    arrays = {key: np.asarray(variable).astype(dtype) for key, variable in _variables(model).items()}
+    np.savez_compressed(path, **arrays)
+
+
+def _variables(model):
+    return {f"{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.weights}
 
 
 def _assign(model, arrays, path):
-    for layer in model.layers:
-        for variable in layer.weights:
-            key = f"{layer.name}/{variable.name}"
-            if key not in arrays:
-                raise ModelError(f"{path}: has no {key}, which {model.name} needs")
-            if arrays[key].shape != tuple(variable.shape):
-                raise ModelError(f"{path}: {key} is {arrays[key].shape}, {model.name} needs {tuple(variable.shape)}")
-            variable.assign(arrays[key].astype("float32"))
+    variables = _variables(model)
+    for key, variable in variables.items():
+        if key not in arrays:
+            raise ModelError(f"{path}: has no {key}, which {model.name} needs.")
+        given, needed = arrays[key].shape, tuple(variable.shape)
+        if given != needed:
+            raise ModelError(f"{path}: {key} is {given}, {model.name} needs {needed}.")
+    for key, variable in variables.items():
+        variable.assign(arrays[key].astype(variable.dtype))
+
+
+def _load_keras(model, path):
+    try:
+        model.load_weights(path)
+    except Exception as error:  # h5py and Keras raise OSError, ValueError and KeyError
+        raise ModelError(f"{path}: these weights do not fit {model.name}: {error}") from error
+
+
+def _read_npz(path):
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except _UNREADABLE as error:
+        raise ModelError(f"{path}: not a readable .npz weights file ({error}).") from error
+
+
+def _read_h5(model, path):
+    """The arrays of an .h5 file of Keras 1 or 2 under the model's own keys; by position in a layer."""
+    import h5py
+
+    own = {layer.name: layer.weights for layer in model.layers}
+    arrays = {}
+    try:
+        with h5py.File(path, "r") as file:
+            group = file.get("model_weights", file)
+            for name in _texts(group.attrs["layer_names"]):
+                layer = name if name in own else _RENAMED.get(name)
+                saved = [np.asarray(group[name][key]) for key in _texts(group[name].attrs["weight_names"])]
+                for variable, array in zip(own.get(layer, ()), saved, strict=False):
+                    arrays[f"{layer}/{variable.name}"] = _as_kernel(array, tuple(variable.shape))
+    except (OSError, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: not a weights file of a Keras classifier ({error}).") from error
+    return arrays
+
+
+def _texts(names):
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+
+
+def _as_kernel(array, shape):
+    """A dense kernel as a convolution over its whole map: both count rows, columns, channels."""
+    dense = array.ndim == 2 and len(shape) == 4 and array.shape == (int(np.prod(shape[:3])), shape[3])
+    return array.reshape(shape) if dense else array
