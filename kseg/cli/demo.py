@@ -74,7 +74,7 @@ def write_pictures(model: Any, dataset: Any, out: Path) -> None:
 
 def next_steps(out: Path) -> str:
     """Commands that work as they stand on what the demo has written; then those for one's own pictures."""
-    kseg, model = shlex.quote(invocation()), shlex.quote(str(out / "best.keras"))
+    kseg, model = invocation(), shlex.quote(str(out / "best.keras"))
     pictures, predictions = (shlex.quote(str(out / name)) for name in ("pictures", "predictions"))
     return "\n".join(
         [

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import errno
 import importlib
+import logging
 import os
 import sys
 import tempfile
@@ -67,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
 def silence_tensorflow() -> None:
     """Keep TensorFlow's chatter off the screen; only the command does this, and a set variable wins."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # warnings about tracing are for developers
     if "keras" not in sys.modules and os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3":
         _import_quietly("keras")
 
@@ -101,8 +103,14 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _run(args: argparse.Namespace) -> int:
-    """The verb's exit code, its output written out."""
+def _run(argv: Sequence[str] | None) -> int:
+    """The exit code of the verb, its output written out."""
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as exit_:  # argparse's way of saying --help, --version, or a mistake
+        sys.stdout.flush()
+        return exit_.code if isinstance(exit_.code, int) else 2
+    silence_tensorflow()
     code = args.run(args)
     sys.stdout.flush()
     return code
@@ -117,12 +125,7 @@ def _forget_stdout() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``kseg`` with ``argv`` (default: the command line) and return its exit code."""
     try:
-        args = build_parser().parse_args(argv)
-    except SystemExit as exit_:  # argparse's way of saying --help, --version, or a mistake
-        return exit_.code if isinstance(exit_.code, int) else 2
-    try:
-        silence_tensorflow()
-        return _run(args)
+        return _run(argv)
     except KsegError as error:
         return _fail(one_sentence(error), 2)
     except BrokenPipeError:

@@ -1,5 +1,6 @@
 """What verbs say on the terminal besides their result: a progress bar, and commands to try next."""
 
+import shlex
 import shutil
 import sys
 import time
@@ -8,13 +9,13 @@ from typing import TextIO
 
 
 def invocation() -> str:
-    """How this program was called, so that a printed command works when it is pasted."""
+    """How this program was called, for a shell, so that a printed command works when it is pasted."""
     program = Path(sys.argv[0])
     if program.stem != "kseg":
-        return f"{Path(sys.executable).name} -m kseg"
+        return f"{shlex.quote(sys.executable)} -m kseg"
     on_path = shutil.which(program.name)
     known = on_path is not None and Path(on_path).resolve() == program.resolve()
-    return program.name if known else str(program)
+    return program.name if known else shlex.quote(str(program))
 
 
 def minutes(seconds: float) -> str:

@@ -1,0 +1,53 @@
+import json
+
+import cv2
+import numpy as np
+
+from kseg.cli.main import main
+
+
+def test_a_sound_folder(labelled, capsys):
+    assert main(["check-data", str(labelled)]) == 0
+    shown = capsys.readouterr().out
+    assert "6 pictures with masks, 0 problem(s)" in shown
+    # 6 masks of 24 rows; columns: 10 left, 11 right (32 // 3 from the end, rounded up) less one ignored.
+    assert f"{6 * 24 * 10:,}" in shown
+
+
+def test_json_of_a_folder_with_faults(labelled, capsys):
+    (labelled / "masks" / "val" / "v1.png").unlink()
+    cv2.imwrite(str(labelled / "masks" / "train" / "t0.png"), np.full((24, 32), 9, np.uint8))
+    assert main(["check-data", str(labelled), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert not found["ok"]
+    assert {(f["kind"], f["file"].rpartition("/")[2]) for f in found["findings"] if f["fatal"]} == {
+        ("no mask", "v1.png"),
+        ("unknown class", "t0.png"),
+    }
+
+
+def test_a_data_set_by_name_checks_its_splits(labelled, capsys):
+    assert main(["check-data", "--data", "camvid", "--root", str(labelled), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(f["name"], f["samples"]) for f in found] == [("camvid train", 4), ("camvid val", 2)]
+
+
+def test_a_split_that_cannot_be_listed_is_a_finding(labelled, capsys):
+    (labelled / "masks" / "val" / "v1.png").unlink()
+    assert main(["check-data", "--data", "camvid", "--root", str(labelled)]) == 1
+    shown = capsys.readouterr().out
+    assert "camvid train: 4 pictures with masks, 0 problem(s)" in shown
+    assert "v1.png" in shown
+
+
+def test_mistakes(tmp_path, labelled, mistake):
+    assert "nowhere" in mistake("check-data", tmp_path / "nowhere")
+    assert "nowhere" in mistake("check-data", "--data", "camvid", "--root", tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert f"{tmp_path / 'empty'}: expected the folders images/ and masks/" in mistake(
+        "check-data", tmp_path / "empty"
+    )
+    assert "--root" in mistake("check-data", "--data", "folder")
+    assert "nosuch" in mistake("check-data", "--data", "nosuch", "--root", labelled)
+    assert "either a folder or --data" in mistake("check-data")
+    assert "either a folder or --data" in mistake("check-data", labelled, "--data", "camvid")

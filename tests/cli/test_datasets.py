@@ -1,0 +1,20 @@
+import json
+
+import kseg
+from kseg.cli.main import main
+
+
+def test_every_data_set_with_its_layout(capsys):
+    assert main(["datasets"]) == 0
+    shown = capsys.readouterr().out
+    for name, what in kseg.data.datasets().items():
+        assert f"{name}\n    {what.summary}\n" in shown
+        assert what.layout in shown
+
+
+def test_what_lies_in_a_folder(labelled, capsys):
+    assert main(["datasets", "--root", str(labelled), "--json"]) == 0
+    found = {row["name"]: row["found"] for row in json.loads(capsys.readouterr().out)}
+    assert found["folder"]["splits"] == {"train": 4, "val": 2}
+    assert found["voc"]["splits"] == {}
+    assert str(labelled) in found["voc"]["reason"]

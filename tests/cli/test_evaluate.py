@@ -1,0 +1,62 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import kseg
+from kseg.cli.main import main
+
+
+def plain_mean_iou(model_file, dataset) -> float:
+    """Mean IoU by sets of pixels, without a confusion matrix."""
+    model, truth, predicted = keras.models.load_model(model_file), [], []
+    for index in range(len(dataset)):
+        image, labels = dataset.load(index)
+        found = np.asarray(model(image[None].astype(np.float32)))[0].argmax(-1)
+        truth.append(labels[labels != 255])
+        predicted.append(found[labels != 255])
+    truth, predicted = np.concatenate(truth), np.concatenate(predicted)
+    ious = [
+        ((truth == c) & (predicted == c)).sum() / ((truth == c) | (predicted == c)).sum()
+        for c in range(dataset.num_classes)
+        if ((truth == c) | (predicted == c)).any()
+    ]
+    return float(np.mean(ious))
+
+
+def test_json_agrees_with_a_plain_count(labelled, model_file, capsys):
+    command = ["evaluate", "--model", str(model_file), "--data", "folder", "--root", str(labelled)]
+    assert main([*command, "--split", "train", "--json", "--boundaries"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    dataset = kseg.data.load("folder", labelled, "train")
+    assert found["mean_iou"] == pytest.approx(plain_mean_iou(model_file, dataset))
+    assert found["pixels"] == 4 * 24 * 31  # the last column is ignored
+    assert found["classes"] == ["ground", "left", "right"]
+    assert 0 <= found["boundary_f1"] <= 1
+
+
+def test_table_and_files(labelled, model_file, tmp_path, capsys):
+    import cv2
+
+    folder = tmp_path / "a" / "report"
+    command = ["evaluate", "--model", str(model_file), "--data", "folder", "--root", str(labelled)]
+    assert main([*command, "--save", str(folder), "--worst", "1", "--flip"]) == 0
+    shown = capsys.readouterr().out
+    assert (folder / "table.txt").read_text() == shown
+    assert "ground" in shown
+    assert json.loads((folder / "report.json").read_text())["images"] == 2
+    assert cv2.imread(str(folder / "confusion.png")) is not None
+    assert cv2.imread(str(folder / "worst.png")) is not None
+
+
+def test_mistakes(labelled, model_file, tmp_path, mistake):
+    def wrong(*more, model=model_file, data="folder", root=labelled):
+        return mistake("evaluate", "--model", model, "--data", data, "--root", root, *more)
+
+    assert "no.keras" in wrong(model=tmp_path / "no.keras")
+    assert "no split 'test'" in wrong("--split", "test")
+    assert "nowhere" in wrong(root=tmp_path / "nowhere")
+    assert "11" in wrong(data="camvid")  # 3 classes of the model, 11 of the data set
+    (labelled / "masks" / "val" / "v0.png").write_bytes(b"broken")
+    assert str(labelled / "masks" / "val" / "v0.png") in wrong()

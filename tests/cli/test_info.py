@@ -1,0 +1,47 @@
+import json
+
+import kseg
+from kseg.cli.main import main
+
+
+def test_a_net_of_the_catalog(capsys):
+    assert main(["info", "fcn8s_efficientnetlite0", "--classes", "7", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    net = kseg.models.build("fcn8s_efficientnetlite0", 7, weights=None)
+    sizes = {
+        part: sum(v.numpy().size for v in of.variables) for part, of in (("all", net), ("b", net.backbone))
+    }
+    assert found["parameters"]["total"] == sizes["all"]
+    assert found["parameters"]["backbone"] == sizes["b"]
+    assert found["parameters"]["head"] == sizes["all"] - sizes["b"]
+    assert found["output"] == [None, None, None, 7]
+    # EfficientNet (Tan and Le 2019), table 1: the map halves five times, and stage 5 ends with 1280 channels.
+    assert [stage["stride"] for stage in found["stages"]] == [2, 4, 8, 16, 32]
+    assert [stage["at_512x512"] for stage in found["stages"]] == [[512 // s] * 2 for s in (2, 4, 8, 16, 32)]
+    assert found["stages"][-1]["channels"] == 1280
+
+
+def test_a_model_file_with_its_classes(tmp_path, capsys):
+    model = kseg.models.build("fcn32s_efficientnetlite0", 3, weights=None)
+    model.classes = ("ground", "cat", "dog")
+    model.save(tmp_path / "m.keras")
+    assert main(["info", str(tmp_path / "m.keras")]) == 0
+    shown = capsys.readouterr().out
+    assert "FCN" in shown
+    assert "input ?x?x?x3" in shown
+    assert shown.endswith("classes\n    0 ground\n    1 cat\n    2 dog\n")
+
+
+def test_a_plain_keras_model_and_its_layers(model_file, capsys):
+    assert main(["info", str(model_file), "--layers"]) == 0
+    shown = capsys.readouterr().out
+    assert "conv2d" in shown
+    assert f"total     {3 * 3 * 3 * 4 + 4 + 4 * 3 + 3:>13,}" in shown
+    assert "stages" not in shown
+
+
+def test_mistakes(tmp_path, mistake):
+    assert "did you mean fcn8s_vgg16" in mistake("info", "fcn8_vgg16")
+    assert f"{tmp_path / 'no.keras'}" in mistake("info", tmp_path / "no.keras")
+    (tmp_path / "x.keras").write_bytes(b"PK\x03\x04 of another program")
+    assert f"{tmp_path / 'x.keras'}" in mistake("info", tmp_path / "x.keras")

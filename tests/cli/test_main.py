@@ -1,0 +1,128 @@
+"""The command itself: quick, quiet, and clear about mistakes."""
+
+import argparse
+import errno
+import importlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kseg.cli import main as command
+from kseg.cli.main import VERBS, main
+from kseg.errors import DataError
+from kseg.version import __version__
+
+
+def fresh(*argv: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *argv], capture_output=True, text=True, check=False, **options)
+
+
+def test_help_lists_every_verb_and_imports_nothing_heavy():
+    done = fresh("-X", "importtime", "-m", "kseg", "--help")
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert done.returncode == 0
+    assert "argparse" in imported  # the list is one of imports
+    assert imported.isdisjoint({"tensorflow", "keras", "numpy", "cv2", "h5py", "tensorflow_datasets"})
+    assert all(f"\n    {verb}" in done.stdout for verb in VERBS)
+
+
+def test_installed_command_imports_nothing_heavy_either(tmp_path):
+    # As pip's script does: sys.argv[0] is the path of a file called kseg.
+    script = tmp_path / "kseg"
+    script.write_text(
+        "import sys\nfrom kseg.cli.main import main\nmain(['train', '--help'])\n"
+        "print('HEAVY', sorted({'tensorflow', 'keras', 'numpy'} & set(sys.modules)))\n"
+    )
+    done = fresh(str(script))
+    assert done.stderr == ""
+    assert done.stdout.endswith("HEAVY []\n")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_is_its_docstring(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    docstring = importlib.import_module(f"kseg.cli.{VERBS[verb]}").__doc__
+    shown = capsys.readouterr().out
+    for line in docstring.splitlines()[1:]:
+        assert line in shown
+    assert " ".join(docstring.splitlines()[0].split()) in " ".join(shown.split())
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"kseg {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "argv", [[], ["nosuch"], ["train"], ["train", "--epochs", "0"], ["models", "--nosuch"]]
+)
+def test_wrong_arguments_exit_with_2(argv, capsys):
+    assert main(argv) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "error:" in said.err
+
+
+def verb_that(monkeypatch, raises: BaseException) -> None:
+    def run(args: argparse.Namespace) -> int:
+        raise raises
+
+    monkeypatch.setattr("kseg.cli.models.run", run)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (DataError("a.png: not a\n  picture"), 2, "kseg: a.png: not a picture\n"),
+        (KeyboardInterrupt(), 130, "kseg: stopped; what was finished before stays where it is.\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "runs/x"),
+            2,
+            "kseg: the system refused: No space left on device (runs/x).\n",
+        ),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 141, ""),
+    ],
+)
+def test_errors_become_one_sentence_and_a_code(error, code, sentence, monkeypatch, capsys):
+    verb_that(monkeypatch, error)
+    assert main(["models"]) == code
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", sentence)
+
+
+@pytest.mark.parametrize("error", [ValueError("a fault"), OSError(errno.EIO, "I/O error")])
+def test_faults_keep_their_traceback(error, monkeypatch):
+    verb_that(monkeypatch, error)
+    with pytest.raises(type(error)):
+        main(["models"])
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    # As in `kseg models | head -1`; the verb is replaced by one that prints a lot.
+    program = (
+        "import kseg.cli.models as verb\nfrom kseg.cli.main import main\n"
+        "def run(args):\n    print('line ' * 10**5)\n    return 0\n"
+        "verb.run = run\nraise SystemExit(main(['models']))"
+    )
+    producer = subprocess.Popen(
+        [sys.executable, "-c", f"import sys\nsys.argv = ['kseg']\n{program}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},  # set already: nothing is imported to be silenced
+    )
+    producer.stdout.close()
+    _, said = producer.communicate()
+    assert (producer.returncode, said) == (141, b"")
+
+
+def test_quiet_import_shows_what_was_said_when_it_fails(tmp_path, monkeypatch, capfd):
+    (tmp_path / "quiet_module.py").write_text("import os\nos.write(2, b'chatter')\n")
+    (tmp_path / "broken_module.py").write_text("import os\nos.write(2, b'reason')\nraise ImportError('no')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    command._import_quietly("quiet_module")
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ImportError, match="no"):
+        command._import_quietly("broken_module")
+    assert capfd.readouterr().err == "reason"

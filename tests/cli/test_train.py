@@ -1,0 +1,126 @@
+import argparse
+import json
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import kseg
+from kseg.cli import train as verb
+from kseg.cli.main import main
+from kseg.errors import SettingsError
+from kseg.training import RECIPES, Recipe
+
+NAME = "fcn8s_efficientnetlite0"
+SHORT = ("--epochs", "1", "--steps-per-epoch", "2", "--batch-size", "2", "--size", "16", "16")
+
+
+def command(root, out, *more) -> list[str]:
+    words = ["train", "--model", NAME, "--data", "folder", "--root", root, "--out", out, *SHORT, *more]
+    return [str(word) for word in words]
+
+
+def test_a_run_its_resumption_and_its_replacement(labelled, small_net, tmp_path, capsys):
+    out = tmp_path / "runs" / "a"
+    assert main(command(labelled, out, "--seed", "5", "--learning-rate", "0.01")) == 0
+    said = capsys.readouterr()
+    score = max(row["val_mean_iou"] for row in kseg.training.read_metrics(out / "metrics.csv"))
+    assert said.out == f"best val mean IoU {score:.4f} at epoch 1: {out / 'best.keras'}\n"
+    assert "epoch 1/1" in said.err
+    settings = json.loads((out / "recipe.json").read_text())["recipe"]
+    assert (settings["seed"], settings["learning_rate"], settings["size"]) == (5, 0.01, [16, 16])
+    assert (settings["model"], settings["data"], settings["steps_per_epoch"]) == (NAME, "folder", 2)
+
+    assert main(command(labelled, out, "--seed", "5", "--learning-rate", "0.01", "--epochs", "2")) == 0
+    assert "going on after epoch 1" in capsys.readouterr().err
+    assert [row["epoch"] for row in kseg.training.read_metrics(out / "metrics.csv")] == [1, 2]
+
+    assert main(command(labelled, out, "--seed", "6")) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kseg: ")]
+    assert "seed: 5 -> 6" in line
+    assert main(command(labelled, out, "--seed", "6", "--no-resume", "--val-split", "none")) == 0
+    assert capsys.readouterr().out == f"trained without validation; the model is {out / 'last.keras'}\n"
+    assert not (out / "best.keras").exists()
+
+
+def test_a_run_starts_from_another_ones_weights(labelled, small_net, tmp_path, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main(command(labelled, first, "--seed", "1")) == 0
+    # A rate too small to move a float32 weight: what comes out is what went in.
+    start = ("--init-from", first / "best.keras", "--learning-rate", "1e-30")
+    assert main(command(labelled, second, *start)) == 0
+    said = capsys.readouterr().err
+    assert f"{first / 'best.keras'}: 2 layers from the file" in said
+    before, after = (keras.models.load_model(f / "best.keras", compile=False) for f in (first, second))
+    for a, b in zip(before.get_weights(), after.get_weights(), strict=True):
+        assert_array_equal(a, b)
+    assert np.abs(before.get_weights()[0]).max() > 0
+
+
+def test_a_recipe_from_a_file_or_a_run(labelled, tmp_path):
+    recipe = Recipe(name="mine", learning_rate=0.02, epochs=3)
+    (tmp_path / "mine.json").write_text(recipe.to_json())
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": recipe.to_dict(), "seed": 1}))
+    for name in ("mine.json", "run.json"):
+        chosen = verb.chosen_recipe(str(tmp_path / name), NAME, "voc")
+        assert chosen == recipe.replace(model=NAME, data="voc")
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "name"),
+    [
+        ("fcn8s_efficientnetlite0", "camvid", "camvid_lite0"),
+        ("fcn32s_efficientnetlite0", "camvid", "camvid_lite0"),  # same backbone and data
+        ("fcn8s_efficientnetlite0", "shapes", "shapes_demo"),
+        ("fcn16s_vgg16", "voc", "fcn_paper_16s"),
+        ("fcn8s_vgg16", "camvid", "general"),  # the paper's rates are for its own start
+        ("fcn8s_efficientnetlite0", "folder", "general"),
+    ],
+)
+def test_the_recipe_taken_by_itself(model, data, name):
+    assert verb.chosen_recipe(None, model, data).name == name
+
+
+def test_options_become_settings():
+    parser = argparse.ArgumentParser()
+    verb.add_arguments(parser)
+    words = "--ohem 0.25 --freeze-backbone --deterministic --mixed-precision --class-weights 1 2.5"
+    args = parser.parse_args(["--model", "m", "--data", "d", *words.split()])
+    changed = verb.changed(RECIPES["shapes_demo"], args)
+    assert changed == RECIPES["shapes_demo"].replace(
+        ohem_fraction=0.25,
+        freeze_backbone=True,
+        deterministic=True,
+        mixed_precision="mixed_float16",
+        class_weights=[1.0, 2.5],
+    )
+    unchanged = verb.changed(RECIPES["shapes_demo"], parser.parse_args(["--model", "m", "--data", "d"]))
+    assert unchanged == RECIPES["shapes_demo"]
+
+
+def test_class_weights_are_a_name_or_numbers():
+    assert verb._class_weights(["median_frequency"]) == "median_frequency"
+    assert verb._class_weights(["0.5"]) == [0.5]
+    with pytest.raises(SettingsError, match="1 two"):
+        verb._class_weights(["1", "two"])
+
+
+def failure(capsys, argv) -> str:
+    assert main(argv) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kseg: ")]
+    return line
+
+
+def test_mistakes_leave_no_run_folder(labelled, small_net, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert "nowhere" in failure(capsys, command(tmp_path / "nowhere", out))
+    assert "did you mean" in failure(capsys, command(labelled, out, "--model", "fcn8s_efficientnetlite"))
+    assert "nosuch" in failure(capsys, command(labelled, out, "--recipe", "nosuch"))
+    assert "no split 'test'" in failure(capsys, command(labelled, out, "--val-split", "test"))
+    (tmp_path / "broken.json").write_text("{")
+    assert "broken.json" in failure(capsys, command(labelled, out, "--recipe", tmp_path / "broken.json"))
+    assert "no.keras" in failure(capsys, command(labelled, out, "--init-from", tmp_path / "no.keras"))
+    (labelled / "images" / "train" / "t0.png").write_bytes(b"not a picture")
+    assert str(labelled / "images" / "train" / "t0.png") in failure(capsys, command(labelled, out))
+    assert not out.exists()
