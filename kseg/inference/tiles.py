@@ -148,7 +148,8 @@ class Sweep:
             self._sums = np.zeros((tall, columns[1] - columns[0], num_classes), np.float32)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """Probabilities (stop - start, columns, classes) of rows of the scaled picture.
+        """Probabilities (stop - start, columns, classes) of rows of the scaled picture; valid until the next
+        call.
 
         ``start`` must not lie before that of the call before: what lies above it is forgotten.
         """
@@ -156,7 +157,7 @@ class Sweep:
             self._advance(start)
         part = self._sums[start - self._first : stop - self._first]
         counts = self._row_counts[start:stop, None] * self._column_counts
-        return part / counts[..., None].astype(np.float32) if counts.max() > 1 else part.copy()
+        return part / counts[..., None].astype(np.float32) if counts.max() > 1 else part
 
     @property
     def _finished(self) -> int:
@@ -179,7 +180,8 @@ class Sweep:
         for at in range(0, len(self._lefts), self._batch_size):
             lefts = self._lefts[at : at + self._batch_size]
             tiles = np.empty((len(lefts), tall, wide, 3), np.float32)
-            tiles[:] = self._fill
+            if band.shape[0] < tall or band.shape[1] < wide:
+                tiles[:] = self._fill
             for tile, left in zip(tiles, lefts, strict=True):
                 piece = band[:, left - begin : left - begin + wide]
                 tile[: piece.shape[0], : piece.shape[1]] = piece

@@ -85,7 +85,7 @@ def test_sweep_is_the_plain_average(strip, columns, window):
     stride = (-(-window[0] * 2 // 3), -(-window[1] * 2 // 3))
     layout = Layout((29, 37), window, stride)
     sweep = Sweep(image, layout, columns, position_dependent, 2, 3, (0, 0, 0), strip)
-    found = np.concatenate([sweep.rows(y, min(y + strip, 29)) for y in range(0, 29, strip)])
+    found = np.concatenate([sweep.rows(y, min(y + strip, 29)).copy() for y in range(0, 29, strip)])
     expected = plain_average(image.astype(np.float32), window, stride)[:, slice(*columns)]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
