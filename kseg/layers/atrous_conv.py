@@ -8,33 +8,37 @@ from kseg.ops.convolution import as_rates, atrous_conv2d
 
 @keras.saving.register_keras_serializable(package="kseg")
 class AtrousConv2D(keras.layers.Conv2D):
-    """A `keras.layers.Conv2D` whose filter taps stand `rate` places apart (Chen et al., "DeepLab", section 3.1).
+    """A `keras.layers.Conv2D` whose filter taps stand `rate` places apart (DeepLab's "holes").
 
-    Weights, numbers and all further arguments are those of `keras.layers.Conv2D(dilation_rate=rate)`, which on
-    TensorFlow becomes SpaceToBatch, convolution and BatchToSpace. This layer is one `CONV_2D` in LiteRT and one `Conv`
-    in ONNX, a following BatchNormalization is folded into it, also with sizes known only at run time, and its gradient
-    works on every CPU (see `kseg.ops.convolution.atrous_conv2d`).
+    Weights, numbers and all further arguments are those of `keras.layers.Conv2D(dilation_rate=rate)`, which
+    on TensorFlow becomes SpaceToBatch, convolution and BatchToSpace. This layer is one `CONV_2D` in LiteRT
+    and one `Conv` in ONNX, a following BatchNormalization is folded into it, also with sizes known only at
+    run time, and its gradient works on every CPU (see `kseg.ops.convolution.atrous_conv2d`).
+    Chen et al. 2017, "DeepLab", section 3.1.
 
     Args:
         filters, kernel_size: as in Conv2D.
-        rate: distance of neighbouring taps, an integer or (vertical, horizontal). 1 is an ordinary convolution.
-        padding: "same" (zeros, symmetric where the span is odd, as in Caffe's `pad = rate` for 3x3) or "valid".
-        **kwargs: `activation`, `use_bias`, `groups`, initializers, regularizers, constraints, `name`, `dtype`,
-            `trainable` of Conv2D. Strides are always 1.
+        rate: distance of neighbouring taps, an integer or (vertical, horizontal). 1 is an ordinary
+            convolution.
+        padding: "same" (zeros, symmetric where the span is odd, as in Caffe's `pad = rate` for 3x3) or
+            "valid".
+        **kwargs: `activation`, `use_bias`, `groups`, initializers, regularizers, constraints, `name`,
+            `dtype`, `trainable` of Conv2D. Strides are always 1.
 
-    Input: `(batch, height, width, channels)`. Output: `(batch, height, width, filters)`, with padding "valid" smaller
-    by `rate * (kernel_size - 1)`.
+    Input: `(batch, height, width, channels)`. Output: `(batch, height, width, filters)`, with padding "valid"
+    smaller by `rate * (kernel_size - 1)`.
 
     Raises:
-        SettingsError: a rate below 1, strides, channels first, or a "valid" filter that does not fit the image.
+        SettingsError: a rate below 1, strides, channels first, or a "valid" filter that does not fit the
+            image.
     """
 
     def __init__(self, filters, kernel_size, rate=1, padding="same", **kwargs):
         unknown = {"strides", "dilation_rate", "data_format"} & set(kwargs)
         if unknown or padding not in ("same", "valid"):
             raise SettingsError(
-                "AtrousConv2D has `rate` instead of `dilation_rate`, strides of 1, channels last, and padding 'same' or "
-                f"'valid'; got padding={padding!r}"
+                "AtrousConv2D has `rate` instead of `dilation_rate`, strides of 1, channels last, and "
+                f"padding 'same' or 'valid'; got padding={padding!r}"
                 + "".join(f", {k}={kwargs[k]!r}" for k in sorted(unknown))
                 + "."
             )

@@ -17,21 +17,24 @@ class AtrousSpatialPyramidPooling(keras.layers.Layer):
     - `hidden=1024`, on VGG16: each branch is fc6 (3x3 at its rate, `hidden` filters), fc7 (1x1, `hidden`) and
       fc8 (1x1 to the scores), the first two with ReLU and dropout.
 
-    All convolutions have biases; the scores' kernels start from a Gaussian of 0.01 as released. ASPP-L has the rates
-    (6, 12, 18, 24), ASPP-S (2, 4, 8, 12), LargeFOV the single rate 12.
+    All convolutions have biases; the scores' kernels start from a Gaussian of 0.01 as released. ASPP-L has
+    the rates (6, 12, 18, 24), ASPP-S (2, 4, 8, 12), LargeFOV the single rate 12.
 
     Args:
         num_classes: channels of the scores.
         rates: one branch each.
         hidden: filters of fc6 and fc7, or None for the short form.
-        dropout: share of activations dropped after fc6 and fc7 in training; without effect when `hidden` is None.
+        dropout: share of activations dropped after fc6 and fc7 in training; without effect when `hidden` is
+            None.
         kernel_regularizer: Keras regularizer of all kernels, or None.
 
     Input: `(batch, height, width, channels)`. Output: scores (logits) `(batch, height, width, num_classes)`.
-    Branch r has its layers in `branches[r]`, named `fc6_<r + 1>`, `fc7_<r + 1>`, `fc8_<r + 1>` as in the release.
+    Branch r has its layers in `branches[r]`, named `fc6_<r + 1>`, `fc7_<r + 1>`, `fc8_<r + 1>` as in the
+    release.
 
     Raises:
-        SettingsError: no rates, a rate below 1, fewer than one class or hidden filter, dropout outside [0, 1).
+        SettingsError: no rates, a rate below 1, fewer than one class or hidden filter, dropout outside
+            [0, 1).
     """
 
     def __init__(
@@ -104,6 +107,6 @@ def _check(num_classes, rates, hidden, dropout):
         or not 0 <= dropout < 1
     ):
         raise SettingsError(
-            "ASPP needs at least one class, one or more rates of at least 1, hidden filters of at least 1 (or None) and "
-            f"dropout in [0, 1); got {num_classes}, {rates}, {hidden} and {dropout}."
+            "ASPP needs at least one class, one or more rates of at least 1, hidden filters of at least 1 "
+            f"(or None) and dropout in [0, 1); got {num_classes}, {rates}, {hidden} and {dropout}."
         )

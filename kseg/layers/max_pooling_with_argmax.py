@@ -10,8 +10,9 @@ class MaxPoolingWithArgmax2D(keras.layers.Layer):
     """Max pooling that also gives the flat index of every maximum, for `MaxUnpooling2D`.
 
     Written as comparisons of windows instead of TensorFlow's one operation, so that it compiles under XLA and
-    exports to builtin LiteRT operations and to ONNX, with equal values and indices. "Switches" in Zeiler & Fergus
-    2014 and in Noh et al. 2015, "Learning Deconvolution Network for Semantic Segmentation", section 3.1.
+    exports to builtin LiteRT operations and to ONNX, with equal values and indices. "Switches" in Zeiler &
+    Fergus 2014 and in Noh et al. 2015, "Learning Deconvolution Network for Semantic Segmentation", section
+    3.1.
 
     Args:
         pool_size: window, an integer or (height, width).
@@ -19,9 +20,9 @@ class MaxPoolingWithArgmax2D(keras.layers.Layer):
         padding: "same" (any size of image) or "valid".
 
     Input: `(batch, height, width, channels)`.
-    Output: a pair `(pooled, argmax)`, both `(batch, rows, columns, channels)`; `argmax` (int64, under JAX int32) is
-    `(y * width + x) * channels + channel`, as `tf.nn.max_pool_with_argmax` gives it: the batch is not counted, and of
-    equal values the first in reading order is taken.
+    Output: a pair `(pooled, argmax)`, both `(batch, rows, columns, channels)`; `argmax` (int64, under JAX
+    int32) is `(y * width + x) * channels + channel`, as `tf.nn.max_pool_with_argmax` gives it: the batch is
+    not counted, and of equal values the first in reading order is taken.
 
     Raises:
         SettingsError: a window or stride below 1, or an image smaller than a "valid" window.

@@ -2,6 +2,7 @@
 
 import keras
 
+from kseg.errors import SettingsError
 from kseg.ops import pooling
 from kseg.ops.resize import spatial_shape
 
@@ -10,21 +11,22 @@ from kseg.ops.resize import spatial_shape
 class MaxUnpooling2D(keras.layers.Layer):
     """Puts every value at the place that its index names; all other places are zero.
 
-    The inverse of `MaxPoolingWithArgmax2D` with the same settings (Noh et al. 2015, section 3.1). Without scatter:
-    compiles under XLA, exports to builtin LiteRT operations and to ONNX. Where windows overlap and several hold
-    their maximum at one place, it gets the mean of their values, whatever the order.
+    The inverse of `MaxPoolingWithArgmax2D` with the same settings (Noh et al. 2015, section 3.1). Without
+    scatter: compiles under XLA, exports to builtin LiteRT operations and to ONNX. Where windows overlap and
+    several hold their maximum at one place, it gets the mean of their values, whatever the order.
 
     Args:
         pool_size, strides, padding: those of the pooling.
 
-    Input: a list `[pooled, argmax]` of two `(batch, rows, columns, channels)`, or `[pooled, argmax, like]` where
-    `like`, `(batch, height, width, any)`, has the height and width of the map that was pooled.
-    Output: `(batch, height, width, channels)`. Without `like` the size is the pooled size times the stride ("same") or
-    the least that holds the windows ("valid"): an odd size is restored only with `like`.
+    Input: a list `[pooled, argmax]` of two `(batch, rows, columns, channels)`, or `[pooled, argmax, like]`
+    where `like`, `(batch, height, width, any)`, has the height and width of the map that was pooled.
+    Output: `(batch, height, width, channels)`. Without `like` the size is the pooled size times the stride
+    ("same") or the least that holds the windows ("valid"): an odd size is restored only with `like`.
 
     Raises:
-        SettingsError: indices of another shape than the values, `like` of a size that does not fit, and in eager
-            execution indices out of range or outside of their window (a compiled graph leaves such values out).
+        SettingsError: indices of another shape than the values, `like` of a size that does not fit, and in
+            eager execution indices out of range or outside of their window (a compiled graph leaves such
+            values out).
     """
 
     def __init__(self, pool_size=2, strides=None, padding="same", **kwargs):
@@ -57,5 +59,5 @@ class MaxUnpooling2D(keras.layers.Layer):
 def _three(inputs):
     """The values, the indices, and the third input or None."""
     if not isinstance(inputs, list | tuple) or len(inputs) not in (2, 3):
-        raise pooling.SettingsError("MaxUnpooling2D takes a list [pooled, argmax] or [pooled, argmax, like].")
+        raise SettingsError("MaxUnpooling2D takes a list [pooled, argmax] or [pooled, argmax, like].")
     return (*inputs, None) if len(inputs) == 2 else tuple(inputs)

@@ -10,26 +10,28 @@ from kseg.ops.resize import resize, spatial_shape
 
 @keras.saving.register_keras_serializable(package="kseg")
 class PyramidPooling(keras.layers.Layer):
-    """Adds to a map what it holds in whole regions: pooled to grids, reduced, enlarged again, and concatenated.
+    """Adds to a map what whole regions of it hold: pooled to grids, reduced, enlarged, concatenated.
 
     Zhao et al., "Pyramid Scene Parsing Network" (2017), section 3.2. The bins follow the floor/ceil rule of
     `kseg.ops.pooling.grid_pool`, so any size of map will do.
 
     Args:
         filters: channels of each reduced level; 512 for four levels on 2048 channels in the paper.
-        bins: levels, each a grid of n x n bins. Their order is that of the concatenation: the released Caffe network
-            has (6, 3, 2, 1), its PyTorch successor (1, 2, 3, 6).
+        bins: levels, each a grid of n x n bins. Their order is that of the concatenation: the released Caffe
+            network has (6, 3, 2, 1), its PyTorch successor (1, 2, 3, 6).
         mode: "average" or "max" pooling.
-        reduce: True follows each pooling with a 1x1 convolution (no bias), BatchNormalization and ReLU. False keeps
-            all channels and has no weights (`filters` is then without effect), the paper's "without DR".
+        reduce: True follows each pooling with a 1x1 convolution (no bias), BatchNormalization and ReLU. False
+            keeps all channels and has no weights (`filters` is then without effect), the paper's "without
+            DR".
         align_corners: how the levels are enlarged; True as in both releases.
-        momentum, epsilon: of BatchNormalization (Keras's momentum: the share of the old average that is kept).
+        momentum, epsilon: of BatchNormalization (Keras's momentum: the share of the old average that is
+            kept).
         synchronized: whether BatchNormalization averages over all replicas of a distribution strategy.
         kernel_regularizer: Keras regularizer of the convolutions, or None.
 
-    Input: `(batch, height, width, channels)`. Output: `(batch, height, width, channels + len(bins) * filters)`: the
-    input first, then the levels. With one picture a batch, the 1 x 1 level has a single value a channel to normalise
-    over in training and vanishes: train on two or more.
+    Input: `(batch, height, width, channels)`. Output: `(batch, height, width,
+    channels + len(bins) * filters)`: the input first, then the levels. With one picture a batch, the 1 x 1 level
+    has a single value a channel to normalise over in training and vanishes: train on two or more.
 
     Raises:
         SettingsError: no bins, a bin below 1, fewer than one filter, or an unknown mode.

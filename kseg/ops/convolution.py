@@ -12,10 +12,11 @@ if keras.backend.backend() == "tensorflow":
 def atrous_conv2d(x, kernel, rate=1, padding="same"):
     """Convolution with `rate - 1` holes between the filter's taps, stride 1.
 
-    On TensorFlow `keras.ops.conv` wraps a dilated convolution in SpaceToBatch and BatchToSpace, which LiteRT keeps and
-    behind which no BatchNorm is folded. This one stays one convolution in LiteRT and ONNX. TensorFlow's own gradient of
-    that form raises on CPUs where oneDNN is off (ARM, macOS, older x86), so the gradient is written out here: with
-    respect to the input another atrous convolution, with respect to the kernel one matrix product a tap.
+    On TensorFlow `keras.ops.conv` wraps a dilated convolution in SpaceToBatch and BatchToSpace, which LiteRT
+    keeps and behind which no BatchNorm is folded. This one stays one convolution in LiteRT and ONNX.
+    TensorFlow's own gradient of that form raises on CPUs where oneDNN is off (ARM, macOS, older x86), so the
+    gradient is written out here: with respect to the input another atrous convolution, with respect to the
+    kernel one matrix product a tap.
 
     Args:
         x: `(batch, height, width, channels)`.
@@ -42,7 +43,7 @@ def atrous_conv2d(x, kernel, rate=1, padding="same"):
             seen = _products_per_tap(tf.pad(x, margins), upstream, kernel.shape, rate)
             return _input_gradient(upstream, kernel, rate, margins), seen
 
-        # Margins as numbers, not "SAME": with unknown sizes that becomes auto_pad in ONNX, which onnxruntime refuses.
+        # Not "SAME": with unknown sizes that becomes auto_pad in ONNX, which onnxruntime refuses.
         return tf.nn.conv2d(x, kernel, 1, margins if padding == "same" else "VALID", dilations=rate), gradient
 
     return convolve(tf.convert_to_tensor(x), tf.convert_to_tensor(kernel))
@@ -65,8 +66,8 @@ def _check_fit(x, taps, rate, padding):
     for size, k, r in zip(x.shape[1:3], taps, rate, strict=True):
         if padding == "valid" and size is not None and size < (k - 1) * r + 1:
             raise SettingsError(
-                f"A filter of {k} taps at rate {r} spans {(k - 1) * r + 1} places and does not fit a map of {size}: "
-                "enlarge the image or take padding='same'."
+                f"A filter of {k} taps at rate {r} spans {(k - 1) * r + 1} places and does not fit "
+                f"a map of {size}: enlarge the image or take padding='same'."
             )
 
 
@@ -85,7 +86,7 @@ def _input_gradient(upstream, kernel, rate, margins):
 
 
 def _products_per_tap(x, upstream, shape, rate):
-    """For every tap, the product of what it saw with the upstream gradient, `(rows, columns, channels, filters)`."""
+    """For every tap, the product of what it saw with the upstream gradient; the shape of the kernel."""
     height, width = (
         tf.shape(upstream)[d] if upstream.shape[d] is None else upstream.shape[d] for d in (1, 2)
     )

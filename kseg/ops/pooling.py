@@ -7,6 +7,7 @@ from keras import ops
 from kseg.errors import SettingsError
 from kseg.ops import windows
 from kseg.ops.resize import spatial_shape
+from kseg.ops.windows import as_pair, pooling_axes, pooling_axis, window_and_stride
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -27,14 +28,14 @@ def max_pool_with_argmax(x, pool_size=2, strides=None, padding="same"):
 
     Returns:
         `(pooled, argmax)`, both `(batch, rows, columns, channels)`. `argmax` holds
-        `(y * width + x) * channels + channel` with `y`, `x` on the unpadded map and the batch left out: bit for bit
-        what `tf.nn.max_pool_with_argmax(include_batch_in_index=False)` gives (int64; int32 under JAX). Of equal
-        values the first in reading order counts.
+        `(y * width + x) * channels + channel` with `y`, `x` on the unpadded map and the batch left out: bit
+        for bit what `tf.nn.max_pool_with_argmax(include_batch_in_index=False)` gives (int64; int32 under
+        JAX). Of equal values the first in reading order counts.
 
     Raises:
         SettingsError: a window or stride below 1, or a map smaller than a "valid" window.
     """
-    rows, columns = _axes(spatial_shape(x), pool_size, strides, padding)
+    rows, columns = pooling_axes(spatial_shape(x), pool_size, strides, padding)
     if keras.backend.backend() != "tensorflow":
         return _pool(x, rows, columns)[:2]
 
@@ -51,28 +52,31 @@ def max_unpool(pooled, argmax, pool_size=2, strides=None, padding="same", size=N
 
     Args:
         pooled: `(batch, rows, columns, channels)`.
-        argmax: indices of the same shape, as `max_pool_with_argmax` with the same window, stride and padding gives
-            them.
+        argmax: indices of the same shape, as `max_pool_with_argmax` with the same window, stride and padding
+            gives them.
         pool_size, strides, padding: those of the pooling.
-        size: (height, width) of the result: the size of the map that was pooled. By default the pooled size times
-            the stride ("same") or the least size that holds the windows ("valid"), which is right where that size
-            was a multiple of the stride.
+        size: (height, width) of the result, integers or scalar tensors: the size of the map that was
+            pooled. By default the pooled size times the stride ("same") or the least size that holds the
+            windows ("valid"), which is right where that size was a multiple of the stride.
 
     Returns:
-        `(batch, height, width, channels)`. Where windows overlap and several hold their maximum at one place, that
-        place gets the mean of their values: pooling and unpooling in a row then gives each maximum itself, as
-        PyTorch's `MaxUnpool2d` does, and does not depend on any order. The gradient is that of the mean.
+        `(batch, height, width, channels)`. Where windows overlap and several hold their maximum at one place,
+        that place gets the mean of their values: pooling and unpooling in a row then gives each maximum
+        itself, as PyTorch's `MaxUnpool2d` does, and does not depend on any order. The gradient is that of the
+        mean.
 
     Raises:
-        SettingsError: indices of another shape, a size that such a pooling cannot have come from, or, where the
-            values are at hand (eager execution), indices out of range or outside of their window. In a compiled
-            graph a value with such an index is left out.
+        SettingsError: indices of another shape, a size that such a pooling cannot have come from, or, where
+            the values are at hand (eager execution), indices out of range or outside of their window. In a
+            compiled graph a value with such an index is left out.
     """
     window, stride = window_and_stride(pool_size, strides, padding)
     counts = spatial_shape(pooled)
-    size = size or [unpooled_size(*each, padding) for each in zip(counts, window, stride, strict=True)]
+    if size is None:
+        size = [unpooled_size(*each, padding) for each in zip(counts, window, stride, strict=True)]
+    size = size[0], size[1]
     check_unpooling(pooled, argmax, window, stride, padding, size)
-    rows, columns = _axes(size, window, stride, padding)
+    rows, columns = pooling_axes(size, window, stride, padding)
     # The sizes of the pooled map itself: known where those of `like` are not, and the other way round.
     rows, columns = (axis._replace(count=n) for axis, n in zip((rows, columns), counts, strict=True))
     if keras.backend.backend() != "tensorflow":
@@ -87,8 +91,9 @@ def grid_pool(x, bins, mode="average"):
     """Pool a map of any size to a grid of bins (adaptive pooling).
 
     Bin i of n covers the places from floor(i * size / n) to ceil((i + 1) * size / n), the end left out, as in
-    PyTorch's `AdaptiveAvgPool2d` and `AdaptiveMaxPool2d`: neighbours overlap where n does not divide the size, and
-    a map smaller than the grid is repeated. Where both sizes are known and divide, this is plain pooling.
+    PyTorch's `AdaptiveAvgPool2d` and `AdaptiveMaxPool2d`: neighbours overlap where n does not divide the
+    size, and a map smaller than the grid is repeated. Where both sizes are known and divide, this is plain
+    pooling.
 
     Args:
         x: `(batch, height, width, channels)`; sizes may be known only when the graph runs.
@@ -96,14 +101,17 @@ def grid_pool(x, bins, mode="average"):
         mode: "average" or "max".
 
     Returns:
-        `(batch, rows, columns, channels)` of the dtype of `x`. Averages of half-precision maps are summed in float32.
+        `(batch, rows, columns, channels)` of the dtype of `x`. Averages of half-precision maps are summed in
+        float32.
 
     Raises:
         SettingsError: bins below 1, or another mode.
     """
-    grid = _pair(bins, "bins")
+    grid = as_pair(bins, "bins")
     if mode not in MODES:
         raise SettingsError(f"`mode` is one of {', '.join(MODES)}, not {mode!r}.")
+    if mode == "average" and keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16"):
+        return ops.cast(grid_pool(ops.cast(x, "float32"), bins), x.dtype)
     sizes = spatial_shape(x)
     if all(isinstance(size, int) and size % n == 0 for size, n in zip(sizes, grid, strict=True)):
         return _divided(x, tuple(size // n for size, n in zip(sizes, grid, strict=True)), mode)
@@ -132,15 +140,13 @@ def _bin_maxima(x, size, n, dim):
 
 def _bin_means(x, sizes, grid):
     """Both axes as products with a matrix of bin weights: one pass over the map, whatever its size."""
-    dtype, channels = x.dtype, x.shape[-1]
     height, width = sizes
-    half = keras.backend.standardize_dtype(dtype) in ("float16", "bfloat16")
-    x = ops.cast(x, "float32") if half else x
+    channels = x.shape[-1]
     lines = ops.reshape(x, (-1, height, width * channels))
     lines = ops.matmul(_bin_weights(height, grid[0], x.dtype), lines)
     cells = ops.reshape(lines, (-1, width, channels))
     cells = ops.matmul(_bin_weights(width, grid[1], x.dtype), cells)
-    return ops.cast(ops.reshape(cells, (-1, *grid, channels)), dtype)
+    return ops.reshape(cells, (-1, *grid, channels))
 
 
 def _bin_weights(size, n, dtype):
@@ -175,7 +181,7 @@ def _pool(x, rows, columns):
 
 
 def _unpool(pooled, argmax, rows, columns):
-    """The unpooled map, the offsets in the windows, and how many windows share each place (None: at most one)."""
+    """The unpooled map, the offsets, and how many windows share each place (None: at most one)."""
     starts = _window_starts(rows, columns, pooled.shape[-1])
     offset = ops.cast(ops.cast(argmax, starts.dtype) - starts, "int32")
     placed = windows.place(pooled, offset, rows, columns)
@@ -194,27 +200,6 @@ def _window_starts(rows, columns, channels):
     return flat + ops.arange(channels, dtype=dtype)
 
 
-def window_and_stride(pool_size, strides, padding):
-    """Check and complete the settings of a pooling: ((height, width) of the window, (height, width) of the step)."""
-    window = _pair(pool_size, "pool_size")
-    stride = window if strides is None else _pair(strides, "strides")
-    if padding not in ("same", "valid"):
-        raise SettingsError(f"`padding` is 'same' or 'valid', not {padding!r}.")
-    return window, stride
-
-
-def _pair(value, name):
-    try:
-        pair = (value, value) if isinstance(value, int) else tuple(int(v) for v in value)
-    except (TypeError, ValueError):
-        pair = ()
-    if len(pair) != 2 or min(pair) < 1:
-        raise SettingsError(
-            f"`{name}` is a positive integer or a pair (height, width) of them, not {value!r}."
-        )
-    return pair
-
-
 def unpooled_size(count, window, stride, padding):
     """The size that unpooling restores along one axis when it is told none."""
     if count is None:
@@ -225,7 +210,7 @@ def unpooled_size(count, window, stride, padding):
 def pooled_shape(shape, window, stride, padding):
     """The static shape that `max_pool_with_argmax` gives for a static shape."""
     sizes = [
-        _axis(*each, padding).count if each[0] else None
+        pooling_axis(*each, padding).count if each[0] else None
         for each in zip(shape[1:3], window, stride, strict=True)
     ]
     return (shape[0], *sizes, shape[3])
@@ -237,42 +222,27 @@ def unpooled_shape(shape, window, stride, padding):
     return (shape[0], *sizes, shape[3])
 
 
-def _axes(size, pool_size, strides, padding):
-    window, stride = window_and_stride(pool_size, strides, padding)
-    return tuple(_axis(*each, padding) for each in zip(size, window, stride, strict=True))
-
-
-def _axis(size, window, stride, padding):
-    if padding == "valid" and isinstance(size, int) and size < window:
-        raise SettingsError(
-            f"A 'valid' pooling window of {window} does not fit a map of {size}: enlarge the image, "
-            "take a smaller pool_size, or padding='same'."
-        )
-    count = (size + stride - 1) // stride if padding == "same" else (size - window) // stride + 1
-    if padding == "valid" or window <= 2 <= stride or window == 1:
-        return windows.Axis(size, window, stride, count, 0)
-    missing = (count - 1) * stride + window - size
-    missing = max(missing, 0) if isinstance(missing, int) else ops.maximum(missing, 0)
-    return windows.Axis(size, window, stride, count, missing // 2)
-
-
 def check_unpooling(pooled, argmax, window, stride, padding, size=None):
-    """Refuse shapes that cannot have come from one pooling, as far as they are known; raises SettingsError."""
+    """Refuse shapes that, as far as they are known, cannot have come from one pooling (SettingsError)."""
     pairs = zip(pooled.shape, argmax.shape, strict=False)
     if len(pooled.shape) != 4 or len(argmax.shape) != 4 or any(None not in p and p[0] != p[1] for p in pairs):
         raise SettingsError(
-            "Unpooling needs the indices that came with the values: expected two tensors of one shape (batch, rows, "
-            f"columns, channels), got values {tuple(pooled.shape)} and indices {tuple(argmax.shape)}."
+            "Unpooling needs the indices that came with the values: expected two tensors of one shape "
+            f"(batch, rows, columns, channels), got values {tuple(pooled.shape)} and indices "
+            f"{tuple(argmax.shape)}."
         )
     if not keras.backend.is_int_dtype(keras.backend.standardize_dtype(argmax.dtype)):
         raise SettingsError(
             f"The indices of an unpooling are integers, not {argmax.dtype}: pass [pooled, argmax]."
         )
     for count, length, w, s in zip(pooled.shape[1:3], size or (None, None), window, stride, strict=True):
-        if isinstance(count, int) and isinstance(length, int) and _axis(length, w, s, padding).count != count:
+        if not (isinstance(count, int) and isinstance(length, int)):
+            continue
+        expected = pooling_axis(length, w, s, padding).count
+        if expected != count:
             raise SettingsError(
-                f"A length of {length} pooled by {w} in steps of {s} gives {_axis(length, w, s, padding).count} values, "
-                f"not the {count} that came: `like` must have the size of the map that was pooled."
+                f"A length of {length} pooled by {w} in steps of {s} gives {expected} values, not the {count} "
+                "that came: `like` must have the size of the map that was pooled."
             )
 
 
@@ -283,9 +253,11 @@ def _check_indices(argmax, rows, columns):
     low, high, count = int(ops.min(argmax)), int(ops.max(argmax)), rows.size * columns.size * channels
     if low < 0 or high >= count:
         raise SettingsError(
-            f"Indices from {low} to {high} came for a map of {rows.size} x {columns.size} x {channels}, whose places are "
-            f"0 to {count - 1}: they belong to another map, or count the batch (include_batch_in_index=True)."
+            f"Indices from {low} to {high} came for a map of {rows.size} x {columns.size} x {channels}, "
+            f"whose places are 0 to {count - 1}: they belong to another map, or count the batch "
+            "(include_batch_in_index=True)."
         )
+    argmax = ops.cast(argmax, INDEX_DTYPE)
     place = argmax // channels
     inside = argmax % channels == ops.arange(channels, dtype=INDEX_DTYPE)
     for position, axis, dim in ((place // columns.size, rows, 1), (place % columns.size, columns, 2)):
@@ -294,6 +266,7 @@ def _check_indices(argmax, rows, columns):
         inside = inside & (within >= 0) & (within < axis.window)
     if not bool(ops.all(inside)):
         raise SettingsError(
-            f"Some indices point outside of their pooling window on a map of {rows.size} x {columns.size}: they come from "
-            "another pool_size, stride or padding, or from a map of another size (give it as [pooled, argmax, like])."
+            "Some indices point outside of their pooling window "
+            f"on a map of {rows.size} x {columns.size}: they come from another pool_size, stride or padding, "
+            "or from a map of another size (give it as [pooled, argmax, like])."
         )

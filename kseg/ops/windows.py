@@ -1,17 +1,19 @@
 """Where the maximum of each pooling window stands, and how to put values back there, without any scatter.
 
-The map is cut into cells of one stride, every place of a window becomes one plain slice, and all that is left are
-comparisons and selections. They compile under XLA, convert to builtin LiteRT operations and to ONNX, and give the
-same bits everywhere. Windows may overlap (window > stride), touch, or leave gaps (window < stride).
+The map is cut into cells of one stride, every place of a window becomes one plain slice, and all that is left
+are comparisons and selections. They compile under XLA, convert to builtin LiteRT operations and to ONNX, and
+give the same bits everywhere. Windows may overlap (window > stride), touch, or leave gaps (window < stride).
 """
 
 from typing import Any, NamedTuple
 
 from keras import ops
 
+from kseg.errors import SettingsError
+
 
 class Axis(NamedTuple):
-    """The windows along one spatial axis; `size`, `count` and `before` may be scalars of the running graph."""
+    """The windows along one axis; `size`, `count` and `before` may be scalars of the running graph."""
 
     size: Any  # length of the map
     window: int
@@ -31,7 +33,7 @@ class Axis(NamedTuple):
 
     @property
     def spare(self) -> int:
-        """Empty cells to add after the last window, so that a map which "valid" pooling cut short is covered."""
+        """Empty cells to add after the last window: "valid" pooling may have cut the map short."""
         known = all(isinstance(n, int) for n in (self.size, self.count, self.before))
         return 0 if known and self.span - self.before >= self.size else 1
 
@@ -47,6 +49,49 @@ def _known(value, number) -> bool:
     return isinstance(value, int) and value == number
 
 
+def window_and_stride(pool_size, strides, padding):
+    """Check the settings of a pooling: (height, width) of the window and of the step."""
+    window = as_pair(pool_size, "pool_size")
+    stride = window if strides is None else as_pair(strides, "strides")
+    if padding not in ("same", "valid"):
+        raise SettingsError(f"`padding` is 'same' or 'valid', not {padding!r}.")
+    return window, stride
+
+
+def as_pair(value, name):
+    """A positive integer or a pair of them as (height, width)."""
+    try:
+        pair = (value, value) if isinstance(value, int) else tuple(int(v) for v in value)
+    except (TypeError, ValueError):
+        pair = ()
+    if len(pair) != 2 or min(pair) < 1:
+        raise SettingsError(
+            f"`{name}` is a positive integer or a pair (height, width) of them, not {value!r}."
+        )
+    return pair
+
+
+def pooling_axes(size, pool_size, strides, padding):
+    """The windows of a pooling along the height and along the width of a map."""
+    window, stride = window_and_stride(pool_size, strides, padding)
+    return tuple(pooling_axis(*each, padding) for each in zip(size, window, stride, strict=True))
+
+
+def pooling_axis(size, window, stride, padding):
+    """The windows of a pooling along one axis, placed as TensorFlow places them."""
+    if padding == "valid" and isinstance(size, int) and size < window:
+        raise SettingsError(
+            f"A 'valid' pooling window of {window} does not fit a map of {size}: enlarge the image, "
+            "take a smaller pool_size, or padding='same'."
+        )
+    count = (size + stride - 1) // stride if padding == "same" else (size - window) // stride + 1
+    if padding == "valid" or window <= 2 <= stride or window == 1:
+        return Axis(size, window, stride, count, 0)
+    missing = (count - 1) * stride + window - size
+    missing = max(missing, 0) if isinstance(missing, int) else ops.maximum(missing, 0)
+    return Axis(size, window, stride, count, missing // 2)
+
+
 def first_maximum(x, rows, columns):
     """The maximum of every window and its place in the window.
 
@@ -55,8 +100,9 @@ def first_maximum(x, rows, columns):
         rows, columns: `Axis` of the height and of the width.
 
     Returns:
-        `(maximum, offset)`, both `(batch, rows.count, columns.count, channels)`. `offset` is int32: the flat distance
-        `(dy * width + dx) * channels` from the window's start. Of equal values the first in reading order counts.
+        `(maximum, offset)`, both `(batch, rows.count, columns.count, channels)`. `offset` is int32: the flat
+        distance `(dy * width + dx) * channels` from the window's start. Of equal values the first in reading
+        order counts.
     """
     channels = x.shape[-1]
     x = _extend(_extend(x, rows, 1), columns, 2)
@@ -66,7 +112,7 @@ def first_maximum(x, rows, columns):
 
 
 def _extend(x, axis, dim):
-    """Cover the span of the windows; places outside the map repeat its border, so that they never win alone."""
+    """Cover the span of the windows; outside the map its border is repeated, which never wins alone."""
     length = axis.span
     if _known(axis.before, 0) and isinstance(axis.size, int) and length == axis.size:
         return x
@@ -74,7 +120,7 @@ def _extend(x, axis, dim):
 
 
 def _best_along(x, inherited, axis, dim, step):
-    """Reduce one axis: the best value, and the offset `step * place` (plus the inherited offset) of the first best."""
+    """Reduce one axis: the best value, and `step * place` of the first best (plus the inherited offset)."""
     places = _places(x, axis, dim)
     # `step` is a number here, or a scalar of the graph where the width is not known before.
     offsets = _places(inherited, axis, dim) if inherited is not None else None
@@ -118,8 +164,8 @@ def place(values, offset, rows, columns):
 
     Args:
         values: `(batch, rows.count, columns.count, channels)`.
-        offset: int32, same shape, as `first_maximum` gives it. A value whose offset lies outside of its window
-            is left out.
+        offset: int32, same shape, as `first_maximum` gives it. A value whose offset lies outside of its
+            window is left out.
 
     Returns:
         `(batch, rows.size, columns.size, channels)`.
@@ -190,7 +236,7 @@ def pick(x, offset, rows, columns):
         for dx, value in enumerate(_places(line, columns, 2)):
             here = ops.equal(offset, (dy * columns.size + dx) * channels)
             if not _known(columns.before, 0):
-                # On a map narrower than the window, a place ahead of a row has the offset of one inside the row before.
+                # On a map narrower than the window, a place ahead of a row shares the offset of one inside.
                 here = ops.logical_and(here, ops.reshape(columns.first_inside <= dx, (1, 1, -1, 1)))
             picked = ops.where(here, value, picked)
     return picked

@@ -1,0 +1,155 @@
+"""Atrous convolution against Keras's own, against loops, and its gradients with oneDNN on and off."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kseg.errors import SettingsError
+from kseg.ops.convolution import atrous_conv2d
+
+CASES = [
+    (3, 2, "same"),
+    (3, 2, "valid"),
+    (3, 4, "same"),
+    ((2, 4), (3, 2), "same"),
+    ((1, 3), (2, 5), "same"),
+    (3, 1, "same"),
+]
+
+
+def _inputs(taps, dtype="float32"):
+    rng = np.random.default_rng(0)
+    taps = (taps, taps) if isinstance(taps, int) else taps
+    return rng.normal(size=(2, 11, 14, 3)).astype(dtype), rng.normal(size=(*taps, 3, 4)).astype(dtype)
+
+
+def _loop(x, kernel, rate, padding):
+    """The definition: y[p] = sum over taps of x[p + rate * tap] * kernel[tap], zeros outside the map."""
+    spans = [(k - 1) * r for k, r in zip(kernel.shape[:2], rate, strict=True)]
+    if padding == "same":
+        x = np.pad(x, [(0, 0), *((s // 2, s - s // 2) for s in spans), (0, 0)])
+    height, width = (n - s for n, s in zip(x.shape[1:3], spans, strict=True))
+    y = np.zeros((x.shape[0], height, width, kernel.shape[3]))
+    for i, j in np.ndindex(kernel.shape[:2]):
+        seen = x[:, i * rate[0] : i * rate[0] + height, j * rate[1] : j * rate[1] + width]
+        y += seen.astype("float64") @ kernel[i, j].astype("float64")
+    return y
+
+
+@pytest.mark.parametrize(("taps", "rate", "padding"), CASES)
+def test_values_are_those_of_the_definition(taps, rate, padding):
+    x, kernel = _inputs(taps)
+    pair = (rate, rate) if isinstance(rate, int) else rate
+    np.testing.assert_allclose(
+        atrous_conv2d(x, kernel, rate, padding), _loop(x, kernel, pair, padding), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(("taps", "rate", "padding"), CASES)
+@pytest.mark.parametrize("known", [True, False])
+def test_values_and_gradients_are_those_of_keras(taps, rate, padding, known):
+    x, kernel = (tf.constant(t) for t in _inputs(taps))
+    upstream = np.random.default_rng(1).normal(
+        size=_loop(*_inputs(taps), np.broadcast_to(rate, 2), padding).shape
+    )
+
+    def gradients(convolution):
+        def run(x, kernel):
+            with tf.GradientTape() as tape:
+                tape.watch([x, kernel])
+                y = convolution(x, kernel)
+                loss = tf.reduce_sum(y * tf.cast(upstream, y.dtype))
+            return y, *tape.gradient(loss, [x, kernel])
+
+        shape = (2, 11, 14, 3) if known else (None, None, None, 3)
+        return tf.function(run, input_signature=[tf.TensorSpec(shape), tf.TensorSpec(kernel.shape)])(
+            x, kernel
+        )
+
+    ours = gradients(lambda x, kernel: atrous_conv2d(x, kernel, rate, padding))
+    keras_own = gradients(lambda x, kernel: keras.ops.conv(x, kernel, 1, padding, dilation_rate=rate))
+    for mine, theirs in zip(ours, keras_own, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision(dtype):
+    x, kernel = _inputs(3)
+    y = atrous_conv2d(tf.cast(x, dtype), tf.cast(kernel, dtype), 2)
+    assert y.dtype == dtype
+    np.testing.assert_allclose(tf.cast(y, "float32"), _loop(x, kernel, (2, 2), "same"), atol=0.2)
+
+
+def test_second_gradient():
+    x, kernel = (tf.constant(t) for t in _inputs(3))
+
+    def second(convolution):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as tape:
+                tape.watch(kernel)
+                loss = tf.reduce_sum(convolution(x, kernel) ** 2)
+            slope = tf.reduce_sum(tape.gradient(loss, kernel) ** 2)
+        return outer.gradient(slope, x)
+
+    want = second(lambda x, kernel: keras.ops.conv(x, kernel, 1, "same", dilation_rate=2))
+    np.testing.assert_allclose(
+        second(lambda x, kernel: atrous_conv2d(x, kernel, 2)), want, rtol=1e-4, atol=1e-2
+    )
+
+
+def test_compiles_with_gradients():
+    x, kernel = (tf.constant(t) for t in _inputs(3))
+
+    @tf.function(jit_compile=True)
+    def run(x, kernel):
+        with tf.GradientTape() as tape:
+            tape.watch(kernel)
+            loss = tf.reduce_sum(atrous_conv2d(x, kernel, 2) ** 2)
+        return tape.gradient(loss, kernel)
+
+    with tf.GradientTape() as tape:
+        tape.watch(kernel)
+        loss = tf.reduce_sum(keras.ops.conv(x, kernel, 1, "same", dilation_rate=2) ** 2)
+    np.testing.assert_allclose(run(x, kernel), tape.gradient(loss, kernel), rtol=1e-4)
+
+
+_TRAIN = """
+import numpy as np, keras, kseg, sys
+keras.utils.set_random_seed(0)
+from kseg.layers import AtrousConv2D
+m = keras.Sequential([keras.Input((None, None, 2)), AtrousConv2D(4, 3, 2), AtrousConv2D(1, 3, 3)])
+m.compile(keras.optimizers.SGD(0.01), "mse")
+x = np.random.default_rng(0).normal(size=(4, 9, 9, 2)).astype("float32")
+m.fit(x, x[..., :1], epochs=2, batch_size=2, shuffle=False, verbose=0)
+np.save(sys.argv[1], np.concatenate([w.ravel() for w in m.get_weights()]))
+"""
+
+
+@pytest.mark.slow
+def test_training_is_the_same_with_onednn_on_and_off(tmp_path):
+    weights = []
+    for flag in "01":
+        file = tmp_path / f"{flag}.npy"
+        environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": flag}
+        subprocess.run(
+            [sys.executable, "-c", _TRAIN, str(file)], env=environment, check=True, capture_output=True
+        )
+        weights.append(np.load(file))
+    np.testing.assert_allclose(*weights, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [0, -2, (2,), (1, 0), "3", None])
+def test_rates_that_are_none_are_refused(rate):
+    with pytest.raises(SettingsError, match="rate"):
+        atrous_conv2d(*_inputs(3), rate)
+
+
+def test_a_filter_larger_than_the_map_is_refused():
+    with pytest.raises(SettingsError, match="spans 13 places and does not fit a map of 11"):
+        atrous_conv2d(*_inputs(3), 6, "valid")
