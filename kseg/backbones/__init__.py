@@ -1,7 +1,19 @@
 """Encoders that name their stages, and the surgery that makes one from any Keras classifier."""
 
 from kseg.backbones.backbone import Backbone
+from kseg.backbones.dilation import dilate
 from kseg.backbones.efficientnet_lite import EfficientNetLite
+from kseg.backbones.surgery import ClassifierBackbone, convolutionalize, from_classifier
 from kseg.backbones.vgg import VGG16
+from kseg.backbones.vgg_bn import VGG16BatchNorm
 
-__all__ = ["VGG16", "Backbone", "EfficientNetLite"]
+__all__ = [
+    "VGG16",
+    "VGG16BatchNorm",
+    "Backbone",
+    "ClassifierBackbone",
+    "EfficientNetLite",
+    "convolutionalize",
+    "dilate",
+    "from_classifier",
+]

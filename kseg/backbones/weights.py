@@ -61,9 +61,10 @@ def load(model, path):
     Args:
         model: a Keras model whose layers have fixed names.
         path: an .npz file with keys "<layer>/<variable>" (any float dtype), a .weights.h5 file that Keras
-            saved from the same network, or an .h5 file of a keras.applications classifier, whose dense kernels are
-            reshaped where the model has a convolution of that name (fc1 and fc2 are known as fc6 and fc7).
-            Entries for layers that the model does not have, such as a classifier, are left aside.
+            saved from the same network, or an .h5 file of a keras.applications classifier, whose dense
+            kernels are reshaped where the model has a convolution of that name (fc1 and fc2 are known as
+            fc6 and fc7). Entries for layers that the model does not have, such as a classifier, are left
+            aside.
 
     Raises:
         ModelError: no such file, another kind of file, a missing layer or another shape. The model is

@@ -1,0 +1,209 @@
+"""The two ideas behind this family of networks, for any Keras classifier: dense layers become convolutions
+(`convolutionalize`), and a classifier becomes an encoder with named stages whose strides are holes
+(`from_classifier`; see `kseg.backbones.dilation` for `dilate`)."""
+
+import json
+
+import keras
+from keras import layers
+
+from kseg.backbones.backbone import Backbone
+from kseg.backbones.dilation import Dilation, check_output_stride, dilate
+from kseg.backbones.graph import Copies, free_input, functional, rebuild
+from kseg.errors import ModelError
+
+__all__ = ["ClassifierBackbone", "convolutionalize", "dilate", "from_classifier"]
+
+_GLOBAL = {
+    layers.GlobalAveragePooling2D: layers.AveragePooling2D,
+    layers.GlobalMaxPooling2D: layers.MaxPooling2D,
+}
+_UNCHANGED = (
+    layers.Activation,
+    layers.ReLU,
+    layers.LeakyReLU,
+    layers.ELU,
+    layers.Softmax,
+    layers.Identity,
+    layers.Dropout,
+)
+_ON_VECTORS = (layers.BatchNormalization, layers.Conv2D)
+
+
+def convolutionalize(model, size=None):
+    """A copy of a classifier that gives a map of scores on images larger than those it was trained on.
+
+    Each value of the map answers for the window of the image below it. An image of the classifier's own size
+    gives one value: its own logits (and a final softmax stays, per value).
+
+    - Flatten and Dense (VGG16): the dense kernel becomes a convolution as large as the map it flattened,
+      further dense layers become 1x1 convolutions. Shelhamer, Long and Darrell 2017, "Fully convolutional
+      networks", section 3.1.
+    - global pooling and Dense (ResNet, MobileNet): pooling over the map's size in training, stride 1, then
+      1x1 convolutions. Gates inside the network that pool globally (squeeze and excitation) are left as
+      they are.
+
+    Layers keep their names. Images smaller than the classifier's own size are refused by Keras.
+
+    Args:
+        model: functional Keras model (or Sequential) with one image input and one output; not modified.
+        size: (height, width) of the classifier's images; needed where the model leaves them open.
+
+    Returns:
+        A functional Keras model from (batch, height, width, channels) to (batch, rows, columns, classes).
+
+    Raises:
+        ModelError: no functional model, no dense end, an open size, or a layer that cannot be converted,
+            with its name.
+    """
+    graph = functional(model)
+    body, tail = _split(graph)
+    if not tail:
+        raise ModelError(
+            f"{graph.name} has no global pooling or Flatten at its end: nothing to convolutionalize."
+        )
+    rows, columns = _map_size(graph, body, size)
+    image, copies = free_input(graph), Copies()
+    x = rebuild(body, image, lambda op, *args, **kwargs: copies(op)(*args, **kwargs))
+    kernel = None
+    for layer in tail:
+        x, kernel = _convert(layer, x, kernel, (rows, columns), copies)
+    copies.fill()
+    return keras.Model(image, x, name=graph.name)
+
+
+def _split(graph):
+    """The part that makes maps, and the chain of layers behind its last global pooling or Flatten."""
+    tensor, tail = graph.output, []
+    while isinstance(tensor, keras.KerasTensor):
+        # Keras's record of what made a tensor; there is no public name for it.
+        operation, index = tensor._keras_history.operation, tensor._keras_history.node_index
+        inputs = operation._inbound_nodes[index].input_tensors
+        if len(inputs) != 1:
+            break
+        tail.insert(0, operation)
+        if len(inputs[0].shape) == 4 and _ends_maps(operation, tensor):
+            return keras.Model(graph.inputs[0], inputs[0], name=graph.name), tail
+        tensor = inputs[0]
+    return graph, []
+
+
+def _ends_maps(operation, output):
+    return type(operation) in _GLOBAL or (
+        isinstance(operation, (layers.Flatten, layers.Reshape)) and len(output.shape) == 2
+    )
+
+
+def _map_size(graph, body, size):
+    """Rows and columns of the map on the classifier's own image size."""
+    image = graph.inputs[0].shape
+    given = tuple(image[1:3]) if size is None else tuple(size)
+    if None in given:
+        raise ModelError(f"{graph.name} leaves its image size open: give size=(height, width).")
+    return body.compute_output_shape((1, *given, image[3]))[1:3]
+
+
+def _convert(layer, x, kernel, size, copies):
+    """One layer of the end on maps; `kernel` is the window that the next dense layer has to cover."""
+    if kernel is None:
+        if type(layer) not in _GLOBAL:
+            return x, size  # Flatten
+        pool = _GLOBAL[type(layer)]
+        return pool(size, strides=1, padding="valid", name=layer.name, dtype=layer.dtype_policy)(x), (1, 1)
+    if isinstance(layer, layers.Dense):
+        return _as_convolution(layer, kernel, copies)(x), (1, 1)
+    if isinstance(layer, _UNCHANGED):
+        return copies(layer)(x), kernel
+    if kernel == (1, 1) and isinstance(layer, (layers.Flatten, layers.Reshape)):
+        return x, kernel
+    if kernel == (1, 1) and isinstance(layer, _ON_VECTORS):
+        return copies(layer)(x), kernel
+    raise ModelError(f"layer {layer.name!r} ({type(layer).__name__}) cannot be turned into a convolution.")
+
+
+def _as_convolution(dense, kernel, copies):
+    own = ("units", "quantization_config")
+    return copies(dense, kind=layers.Conv2D, without=own, filters=dense.units, kernel_size=kernel)
+
+
+def from_classifier(model, output_stride=32, normalize=None, *, name=None):
+    """An encoder with named stages, made of a Keras classifier.
+
+    The dense end is left out, strides beyond `output_stride` become holes (see `dilate`), and `stage<k>` is
+    the last feature map at 1/2^k of the image, counted by the *classifier's* strides: dilated stages keep
+    their names. "Last" means next to the following stride, so in MobileNetV2 it is the expanded activation
+    of the block that strides next, and in VGG16 the map ahead of the pooling.
+
+    Args:
+        model: functional Keras model (or Sequential) with one image input, e.g. from keras.applications,
+            with or without its classification layers; not modified.
+        output_stride: 8, 16 or 32 (also 1, 2, 4).
+        normalize: layer that turns RGB images of 0-255 into what the classifier expects, e.g.
+            `kseg.layers.Normalize((127.5,) * 3, (127.5,) * 3)` for MobileNetV2; None where the classifier
+            takes 0-255 itself.
+        name: of the backbone; the classifier's where None.
+
+    Returns:
+        A `ClassifierBackbone`, with the classifier's weights.
+
+    Raises:
+        ModelError: no functional model, or a layer that cannot be dilated, with its name.
+    """
+    return ClassifierBackbone(
+        model, output_stride=output_stride, normalize=normalize, name=name or model.name
+    )
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class ClassifierBackbone(Backbone):
+    """The encoder inside a Keras classifier; `from_classifier` has the arguments and the rules.
+
+    Input: images (batch, height, width, channels), any size. Output: a dict of stages, shallow first.
+    """
+
+    def __init__(self, classifier, *, output_stride=32, normalize=None, **kwargs):
+        check_output_stride(output_stride)
+        body, _ = _split(functional(classifier))
+        image, dilation = free_input(body), Dilation(output_stride)
+        x = image if normalize is None else normalize(image)
+        dilation.start(x)
+        rebuild(body, x, dilation)
+        dilation.copy.fill()
+        super().__init__(image, _stages(dilation.steps, body.name), **kwargs)
+        self.output_stride, self.normalize = output_stride, normalize
+        # as text, so that Keras does not track what is inside
+        self._classifier = json.dumps(keras.saving.serialize_keras_object(body))
+
+    def get_config(self):
+        own = {
+            "classifier": json.loads(self._classifier),
+            "output_stride": self.output_stride,
+            "normalize": keras.saving.serialize_keras_object(self.normalize),
+        }
+        return {**super().get_config(), **own}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        for part in ("classifier", "normalize"):
+            config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects)
+        return super().from_config(config)
+
+
+def _stages(steps, name):
+    """The last map at each stride; maps with a margin of their own count where there is no other."""
+    last, exact = {}, {}
+    for operation, tensor, grid in steps:
+        if (
+            grid is None
+            or isinstance(operation, (layers.ZeroPadding2D, layers.Cropping2D))
+            or grid.stride == 1
+        ):
+            continue
+        last[grid.stride] = tensor
+        if grid.excess == (0, 0):
+            exact[grid.stride] = tensor
+    odd = [stride for stride in last if stride & (stride - 1)]
+    if odd or not last:
+        raise ModelError(f"{name} has strides {sorted(last)}; stages need powers of two.")
+    return {f"stage{stride.bit_length() - 1}": exact.get(stride, last[stride]) for stride in sorted(last)}

@@ -1,0 +1,74 @@
+"""`DilatedPooling2D`: pooling whose window has holes."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class DilatedPooling2D(keras.layers.Layer):
+    """Maximum or average over a window whose places stand `rate` pixels apart, at stride 1.
+
+    What a pooling layer becomes when a stride ahead of it, or its own, is turned into holes (Chen et al.
+    2015, "hole algorithm"; Keras has dilated convolutions only).
+
+    Args:
+        pool_size: places in the window, an integer or (vertical, horizontal).
+        rate: distance of neighbouring places, in pixels.
+        padding: ((top, bottom), (left, right)) pixels around the map that never count: they are not a maximum
+            and do not enter an average, as in Keras's "same" padding.
+        mode: "max" or "average".
+
+    Input: `(batch, height, width, channels)`. Output: the same, with
+    `height + top + bottom - rate * (pool_size - 1)` rows and likewise for columns.
+    """
+
+    def __init__(self, pool_size=2, rate=1, padding=((0, 0), (0, 0)), mode="max", **kwargs):
+        super().__init__(**kwargs)
+        self.pool_size = (pool_size, pool_size) if isinstance(pool_size, int) else tuple(pool_size)
+        self.rate = int(rate)
+        self.padding = tuple(tuple(int(side) for side in pair) for pair in padding)
+        self.mode = mode
+        if mode not in ("max", "average") or self.rate < 1 or min(self.pool_size) < 1:
+            raise ValueError(
+                "DilatedPooling2D needs mode 'max' or 'average' and a positive pool_size and rate; "
+                f"got {mode!r}, {pool_size!r}, {rate!r}"
+            )
+
+    def call(self, inputs):
+        if self.mode == "max":
+            return self._over_window(self._padded(inputs, float("-inf")), ops.maximum)
+        total = self._over_window(self._padded(inputs, 0.0), ops.add)
+        if not any(map(any, self.padding)):
+            return total / (self.pool_size[0] * self.pool_size[1])
+        inside = self._padded(ops.ones_like(inputs[:1, :, :, :1]), 0.0)
+        return total / ops.maximum(self._over_window(inside, ops.add), 1)
+
+    def _padded(self, x, value):
+        if not any(map(any, self.padding)):
+            return x
+        return ops.pad(x, ((0, 0), *self.padding, (0, 0)), constant_values=value)
+
+    def _over_window(self, x, combine):
+        """Rows first, then columns: both operations are separable."""
+        for axis, places in enumerate(self.pool_size, start=1):
+            shifts = [self._shifted(x, axis, index, places) for index in range(places)]
+            x = shifts[0]
+            for shift in shifts[1:]:
+                x = combine(x, shift)
+        return x
+
+    def _shifted(self, x, axis, index, places):
+        start, cut = index * self.rate, (places - 1 - index) * self.rate
+        window = slice(start, -cut if cut else None)
+        return x[:, window] if axis == 1 else x[:, :, window]
+
+    def compute_output_shape(self, input_shape):
+        batch, *size, channels = input_shape
+        for axis, (places, pair) in enumerate(zip(self.pool_size, self.padding, strict=True)):
+            if size[axis] is not None:
+                size[axis] += sum(pair) - self.rate * (places - 1)
+        return (batch, *size, channels)
+
+    def get_config(self):
+        own = {"pool_size": self.pool_size, "rate": self.rate, "padding": self.padding, "mode": self.mode}
+        return {**super().get_config(), **own}
