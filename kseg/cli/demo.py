@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     fit_into(out, model, recipe, train, held_out, recipe.model, not args.no_resume)
     best = models.load(out / "best.keras")
     with Bar("evaluating") as bar:
-        report = evaluation.evaluate(best, held_out, progress=bar)
+        report = evaluation.evaluate(best, held_out, worst=0, progress=bar)
     (out / "table.txt").write_text(report.table() + "\n", encoding="utf-8")
     write_pictures(best, held_out, out)
     print(report.table())
