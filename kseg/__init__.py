@@ -12,7 +12,19 @@ from pathlib import Path
 from kseg.errors import KsegError
 from kseg.version import __version__
 
-_PARTS = ("ops", "layers", "backbones", "models", "losses", "metrics", "data", "training", "inference", "evaluation")
+_PARTS = (
+    "ops",
+    "layers",
+    "backbones",
+    "models",
+    "losses",
+    "metrics",
+    "data",
+    "training",
+    "inference",
+    "evaluation",
+    "export",
+)
 
 __all__ = ["KsegError", "__version__", *_PARTS]
 

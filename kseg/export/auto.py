@@ -1,0 +1,113 @@
+"""Try precisions and sizes, and keep the fastest TFLite file within a budget of lost accuracy."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kseg.errors import SettingsError
+from kseg.export.check import Check, check
+from kseg.export.graph import Size
+from kseg.export.tflite import PRECISIONS, tflite
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One file that was tried: precision, check, and the mean IoU lost against the best Keras size."""
+
+    precision: str
+    check: Check
+    lost: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was tried, and the index of the trial that was written (None: none was within the budget)."""
+
+    trials: tuple[Trial, ...]
+    chosen: int | None
+    max_drop: float
+
+    def to_json(self) -> dict[str, Any]:
+        tried = [{"precision": t.precision, "lost": t.lost, **t.check.to_json()} for t in self.trials]
+        return {"trials": tried, "chosen": self.chosen, "max_drop": self.max_drop}
+
+    def table(self) -> str:
+        """The trials for a reader; a star marks the chosen one."""
+        lines = ["  size       precision   ms      MB     mean IoU  lost"]
+        for number, trial in enumerate(self.trials):
+            one, mark = trial.check, "*" if number == self.chosen else " "
+            size = f"{one.size[0]}x{one.size[1]}"
+            lines.append(
+                f"{mark} {size:<10} {trial.precision:<10} {one.milliseconds:>6.1f}  {one.bytes / 1e6:>6.2f}  "
+                f"{one.after:>8.4f}  {trial.lost:+.4f}"
+            )
+        return "\n".join(lines)
+
+
+def auto(
+    model: keras.Model,
+    path: str | Path,
+    dataset: Any,
+    *,
+    sizes: Sequence[Size],
+    max_drop: float = 0.02,
+    precisions: Sequence[str] = PRECISIONS,
+    calibration: Any = None,
+    class_ids: bool = False,
+    limit: int | None = 100,
+    progress: Callable[[int, int], None] | None = None,
+) -> Choice:
+    """Write the fastest .tflite file that loses at most ``max_drop`` mean IoU.
+
+    Every precision is tried at every size; the loss is counted against the Keras model at the size where that
+    is best, on the labels' own resolution.
+
+    Args:
+        model, path, class_ids: see `kseg.export.tflite`.
+        dataset: labelled pictures that decide.
+        sizes: (height, width) to try.
+        max_drop: mean IoU that may be lost.
+        precisions: those to try.
+        calibration: pictures for int8; without them int8 is calibrated on ``dataset``.
+        limit: at most that many pictures for each check.
+        progress: called with (files tried, files in all).
+
+    Returns:
+        `Choice`. Where no file is within the budget nothing is written and ``chosen`` is None.
+
+    Raises:
+        SettingsError: no sizes or precisions.
+    """
+    pairs = [(tuple(size), precision) for size in sizes for precision in precisions]
+    if not pairs:
+        raise SettingsError("Nothing to try: `sizes` and `precisions` need at least one entry each")
+    path, checks = Path(path), []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".kseg-auto-", dir=path.parent) as folder:
+        files = [Path(folder) / f"{number}.tflite" for number in range(len(pairs))]
+        for number, (size, precision) in enumerate(pairs):
+            tflite(
+                model,
+                files[number],
+                size=size,
+                precision=precision,
+                calibration=dataset if calibration is None else calibration,
+                class_ids=class_ids,
+            )
+            checks.append(check(model, files[number], dataset, limit=limit))
+            if progress is not None:
+                progress(number + 1, len(pairs))
+        best = max(one.before for one in checks)
+        trials = tuple(Trial(p, one, best - one.after) for (_, p), one in zip(pairs, checks, strict=True))
+        inside = [n for n, trial in enumerate(trials) if trial.lost <= max_drop and trial.check.passed]
+        chosen = min(inside, key=lambda n: trials[n].check.milliseconds, default=None)
+        if chosen is not None:
+            os.replace(files[chosen], path)
+    return Choice(trials, chosen, max_drop)

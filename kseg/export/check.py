@@ -1,0 +1,220 @@
+"""Check an exported file: loaded in its own runtime, compared, scored, timed, its operations counted."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+
+from kseg.errors import ModelError, SettingsError
+from kseg.export.graph import Size, image_shape, in_float32
+from kseg.export.images import as_batches, made_up, resized
+from kseg.export.parity import Comparison, Parity, compiled
+from kseg.export.runtime import load
+from kseg.export.tflite import outside_builtins
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `kseg.export.check` found.
+
+    Attributes:
+        path, format, size, bytes: the file; ``size`` is its fixed (height, width), or None.
+        operations: count of each operation; ``outside`` those that are not builtins (TFLite only).
+        parity: agreement with the Keras model.
+        milliseconds, keras_milliseconds: one picture, median; the Keras model as a compiled graph.
+        before, after: mean IoU, 0-1, of the Keras model and of the file at the same size; None without
+            labels.
+        max_drop: what may be lost of it; None: anything.
+    """
+
+    path: str
+    format: str
+    size: Size | None
+    bytes: int
+    operations: dict[str, int]
+    outside: dict[str, int]
+    parity: Parity
+    milliseconds: float
+    keras_milliseconds: float
+    before: float | None
+    after: float | None
+    max_drop: float | None
+
+    @property
+    def drop(self) -> float | None:
+        """Mean IoU lost by exporting; negative where the file happens to be better."""
+        return None if self.before is None or self.after is None else self.before - self.after
+
+    @property
+    def passed(self) -> bool:
+        """Builtins only, and no more mean IoU lost than allowed."""
+        lost = self.max_drop is not None and self.drop is not None and self.drop > self.max_drop
+        return not self.outside and not lost
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "format": self.format,
+            "size": None if self.size is None else list(self.size),
+            "bytes": self.bytes,
+            "operations": self.operations,
+            "outside": self.outside,
+            "parity": self.parity.to_json(),
+            "milliseconds": self.milliseconds,
+            "keras_milliseconds": self.keras_milliseconds,
+            "mean_iou_before": self.before,
+            "mean_iou_after": self.after,
+            "drop": self.drop,
+            "max_drop": self.max_drop,
+            "passed": self.passed,
+        }
+
+    def table(self) -> str:
+        """The findings for a reader."""
+        size = "any" if self.size is None else f"{self.size[0]}x{self.size[1]}"
+        rows = [
+            ("file", f"{self.path} ({self.format}, {self.bytes / 1e6:.2f} MB, input {size})"),
+            ("same class as Keras", f"{self.parity.agreement:.3%} of {self.parity.pixels:,} pixels"),
+            (
+                "largest difference",
+                f"{self.parity.largest_difference:.3g} (largest logit {self.parity.largest_logit:.3g})",
+            ),
+            (
+                "one picture",
+                f"{self.milliseconds:.1f} ms; Keras graph {self.keras_milliseconds:.1f} ms "
+                f"({self.keras_milliseconds / max(self.milliseconds, 1e-9):.2f}x)",
+            ),
+            ("operations", ", ".join(f"{count} {name}" for name, count in self.operations.items())),
+            (
+                "outside builtins",
+                ", ".join(f"{count} {name}" for name, count in self.outside.items()) or "none",
+            ),
+        ]
+        if self.drop is not None:
+            allowed = "" if self.max_drop is None else f", allowed {self.max_drop:.4f}"
+            iou = f"{self.before:.4f} -> {self.after:.4f}, lost {self.drop:+.4f}{allowed}"
+            rows.insert(3, ("mean IoU", iou))
+        rows.append(("verdict", "passed" if self.passed else "FAILED"))
+        return "\n".join(f"{name:<20} {value}" for name, value in rows)
+
+
+def check(
+    model: keras.Model,
+    path: str | Path,
+    data: Any = None,
+    *,
+    max_drop: float | None = None,
+    limit: int | None = None,
+    repeats: int = 5,
+) -> Check:
+    """Load an exported file in its own runtime and compare it with the Keras model.
+
+    Args:
+        model: the Keras model that was exported.
+        path: a .tflite or .onnx file, or a SavedModel's version folder.
+        data: a `kseg.data.Dataset` (its labels give the mean IoU before and after), an iterable of pictures
+            (H, W, channels) 0-255, or None: made-up pictures. Resized to the file's size; predictions are
+            brought to the labels' size (nearest) before they are counted.
+        max_drop: mean IoU that may be lost (0.02 is two points); needs labels.
+        limit: at most that many pictures, evenly spaced.
+        repeats: timed runs.
+
+    Returns:
+        `Check`; ``passed`` says whether the file may be used.
+
+    Raises:
+        ModelError: a file that its runtime cannot run, or outputs of another shape.
+        SettingsError: ``max_drop`` without labels.
+    """
+    labelled = hasattr(data, "load") and hasattr(data, "classes")
+    if max_drop is not None and not labelled:
+        raise SettingsError("`max_drop` compares mean IoU and needs a labelled data set (--data)")
+    exported, reference = load(path), compiled(in_float32(model))
+    channels, classes = image_shape(model)[2], int(model.outputs[0].shape[-1])
+    if labelled and len(data.classes) != classes:
+        raise ModelError(f"The model has {classes} classes, the data set {data.name} {len(data.classes)}")
+    comparison, counts = Comparison(), np.zeros((2, classes, classes), np.int64)
+    first = None
+    for batch, truth in _pictures(data, labelled, exported.size, channels, limit):
+        first = batch if first is None else first
+        outputs = reference(batch), exported(batch)
+        comparison.add(*outputs)
+        if truth is not None:
+            counts += [_confusion(output, truth, classes, data.ignore_label) for output in outputs]
+    times = [_milliseconds(run, first, repeats) for run in (exported, reference)]
+    before, after = (_mean_iou(matrix) for matrix in counts) if labelled else (None, None)
+    outside = outside_builtins(exported.operations) if exported.format == "tflite" else {}
+    return Check(
+        str(path),
+        exported.format,
+        exported.size,
+        _bytes(Path(path)),
+        dict(exported.operations.most_common()),
+        outside,
+        comparison.parity(),
+        *times,
+        before,
+        after,
+        max_drop,
+    )
+
+
+def _pictures(
+    data: Any, labelled: bool, size: Size | None, channels: int, limit: int | None
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Batches of one picture, rounded to whole numbers as a camera gives them, and their labels or None."""
+    if not labelled:
+        batches = (
+            made_up([size or (128, 160)], channels)
+            if data is None
+            else as_batches(data, size, channels, limit)
+        )
+        yield from ((batch.round(), None) for batch in batches)
+        return
+    if len(data) == 0:
+        raise SettingsError(f"The data set {data.name} has no pictures to compare on")
+    for index in np.unique(
+        np.linspace(0, len(data) - 1, min(limit or len(data), len(data))).round().astype(int)
+    ):
+        image, truth = data.load(int(index))
+        yield (image if size is None else resized(image, size)).astype(np.float32)[None], truth
+
+
+def _confusion(output: np.ndarray, truth: np.ndarray, classes: int, ignore_label: int) -> np.ndarray:
+    """Pixels by [true, predicted] class; the prediction at the labels' size."""
+    found = (output.argmax(-1) if output.ndim == 4 else output)[0].astype(np.uint8)
+    if found.shape != truth.shape:
+        found = cv2.resize(found, truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    valid = truth != ignore_label
+    pairs = truth[valid].astype(np.int64) * classes + found[valid]
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def _mean_iou(matrix: np.ndarray) -> float:
+    """Mean over the classes that occur in labels or predictions."""
+    both = np.diag(matrix)
+    union = matrix.sum(0) + matrix.sum(1) - both
+    return float(np.mean(both[union > 0] / union[union > 0])) if union.any() else 0.0
+
+
+def _milliseconds(run: Callable[[np.ndarray], np.ndarray], batch: np.ndarray, repeats: int) -> float:
+    run(batch)
+    times = []
+    for _ in range(max(repeats, 1)):
+        start = time.perf_counter()
+        run(batch)
+        times.append(time.perf_counter() - start)
+    return 1000 * statistics.median(times)
+
+
+def _bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -1,0 +1,95 @@
+"""Pictures for calibrating and for comparing: drawn from a data set, given by the user, or made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from kseg.errors import DataError, SettingsError
+from kseg.export.graph import Size
+
+
+def calibration_images(dataset: Any, size: Size, *, count: int = 100, seed: int = 0) -> list[np.ndarray]:
+    """Pictures of a data set with which int8 quantisation measures the range of every map.
+
+    Args:
+        dataset: a `kseg.data.Dataset` (anything with a length and ``load(i) -> (image, mask)``).
+        size: (height, width) of the export; pictures are resized to it.
+        count: how many, drawn without repetition; fewer where the data set has fewer.
+        seed: of the draw.
+
+    Returns:
+        uint8 arrays (height, width, 3), RGB 0-255.
+
+    Raises:
+        SettingsError: a count below 1. DataError: an empty data set, or a picture that cannot be read.
+    """
+    if count < 1:
+        raise SettingsError(f"`count` of calibration images is at least 1, got {count}")
+    if len(dataset) == 0:
+        raise DataError("Calibration needs pictures, and the data set has none")
+    chosen = np.random.default_rng(seed).permutation(len(dataset))[:count]
+    return [resized(dataset.load(int(index))[0], size) for index in sorted(chosen)]
+
+
+def resized(image: np.ndarray, size: Size) -> np.ndarray:
+    """The picture at (height, width), averaged where it shrinks; itself where it has that size."""
+    height, width = size
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = height < image.shape[0] or width < image.shape[1]
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def as_batches(source: Any, size: Size | None, channels: int, count: int | None = None) -> list[np.ndarray]:
+    """float32 pictures (1, height, width, channels) from a data set or an iterable of pictures.
+
+    Args:
+        source: data set, or iterable of arrays (H, W, C) or (1, H, W, C), 0-255.
+        size: (height, width) they are brought to; None leaves them.
+        channels: number of channels that the model takes.
+        count: at most that many.
+    """
+    if hasattr(source, "load") and hasattr(source, "__len__"):
+        total = len(source)
+        chosen = (
+            np.unique(np.linspace(0, total - 1, min(count or total, total)).round().astype(int))
+            if total
+            else []
+        )
+        source = [source.load(int(index))[0] for index in chosen]
+    pictures = [_checked(np.asarray(image), channels) for image in _first(source, count)]
+    if not pictures:
+        raise DataError("At least one picture is needed, and none came")
+    return [(image if size is None else resized(image, size)).astype(np.float32)[None] for image in pictures]
+
+
+def _first(source: Iterable[Any], count: int | None) -> Iterable[Any]:
+    for number, image in enumerate(source):
+        if count is not None and number >= count:
+            return
+        yield image
+
+
+def _checked(image: np.ndarray, channels: int) -> np.ndarray:
+    image = image[0] if image.ndim == 4 and len(image) == 1 else image
+    if image.ndim != 3 or image.shape[-1] != channels or image.dtype.kind not in "uif" or 0 in image.shape:
+        raise DataError(
+            f"Expected a picture (height, width, {channels}), 0-255, got {image.dtype} {image.shape}"
+        )
+    return image
+
+
+def made_up(sizes: Sequence[Size], channels: int, seed: int = 0) -> list[np.ndarray]:
+    """float32 (1, height, width, channels), 0-255: soft blobs with some noise, one picture a size."""
+    rng = np.random.default_rng(seed)
+    pictures = []
+    for height, width in sizes:
+        coarse = rng.uniform(0, 255, (5, 7, channels)).astype(np.float32)
+        planes = [cv2.resize(coarse[..., c], (width, height)) for c in range(channels)]
+        noisy = np.stack(planes, axis=-1) + rng.normal(0, 8, (height, width, channels))
+        pictures.append(np.clip(noisy, 0, 255).astype(np.float32).round()[None])
+    return pictures

@@ -1,0 +1,99 @@
+"""What travels with an exported file: class names, palette, input range; packed into the file itself."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kseg.errors import ModelError
+from kseg.export.graph import Size
+from kseg.inference.palette_png import default_palette
+from kseg.version import __version__
+
+LABELS, SIDE_FILE = "labels.txt", "kseg.json"
+
+
+def describe(
+    model: keras.Model, *, file_format: str, size: Size | None, precision: str, output: str
+) -> dict[str, Any]:
+    """The side file's content, as JSON has it.
+
+    Args:
+        file_format: "tflite", "onnx" or "saved_model".
+        size: fixed (height, width), or None where any goes in.
+        precision: of the weights: "float32", "float16", "dynamic", "int8".
+        output: "logits", "class_ids" or "mask".
+    """
+    count = int(model.outputs[0].shape[-1])
+    classes = getattr(model, "classes", None) or [f"class {number}" for number in range(count)]
+    palette = getattr(model, "palette", None) or default_palette(count)
+    channels = int(model.inputs[0].shape[-1])
+    return {
+        "name": model.name,
+        "format": file_format,
+        "precision": precision,
+        "classes": list(classes),
+        "palette": [list(colour) for colour in palette],
+        "ignore_label": 255,
+        "input": {
+            "size": None if size is None else list(size),
+            "range": [0, 255],
+            "channels": "RGB" if channels == 3 else channels,
+            "layout": "NHWC",
+        },
+        "output": output,
+        "kseg": __version__,
+    }
+
+
+def labels_text(description: dict[str, Any]) -> str:
+    """``labels.txt``: one class name a line, in the order of the class ids."""
+    return "".join(" ".join(str(name).split()) + "\n" for name in description["classes"])
+
+
+def pack(path: Path, description: dict[str, Any]) -> None:
+    """Append ``labels.txt`` and ``kseg.json`` to a TFLite file as a zip archive.
+
+    The model lies at the front of the file and the archive at its end, so that interpreters and unzip both
+    read it; the convention of TFLite Metadata (tensorflow.org/lite/models/convert/metadata).
+    """
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(LABELS, labels_text(description))
+        archive.writestr(SIDE_FILE, json.dumps(description, indent=2) + "\n")
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """The side file packed with an exported model: classes, palette, input range, precision, output.
+
+    Args:
+        path: a .tflite or .onnx file, or a SavedModel's version folder.
+
+    Returns:
+        The JSON object; empty for a file that kseg did not write.
+
+    Raises:
+        ModelError: there is no such file.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ModelError(f"{path}: no such exported model")
+    if path.is_dir():
+        side = path / "assets.extra" / SIDE_FILE
+        return json.loads(side.read_text(encoding="utf-8")) if side.is_file() else {}
+    if path.suffix == ".onnx":
+        return _from_onnx(path)
+    if not zipfile.is_zipfile(path):
+        return {}
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read(SIDE_FILE)) if SIDE_FILE in archive.namelist() else {}
+
+
+def _from_onnx(path: Path) -> dict[str, Any]:
+    import onnx
+
+    properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    return json.loads(properties["kseg"]) if "kseg" in properties else {}

@@ -1,0 +1,148 @@
+"""ONNX files through tf2onnx, run in onnxruntime and compared before they are called done."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kseg.errors import ModelError, SettingsError
+from kseg.export.graph import (
+    Size,
+    chosen_size,
+    class_ids_of,
+    image_shape,
+    in_float32,
+    logits_of,
+    refuse_many_classes,
+)
+from kseg.export.images import as_batches, made_up
+from kseg.export.metadata import describe
+from kseg.export.parity import Parity, compare
+from kseg.export.runtime import ONNX
+from kseg.export.tflite import refuse_different
+
+OPSET = 17
+INPUT = "image"
+
+
+def onnx(
+    model: keras.Model,
+    path: str | Path,
+    *,
+    size: Size | None = None,
+    class_ids: bool = False,
+    opset: int = OPSET,
+    images: Any = None,
+    verify: bool = True,
+) -> Parity | None:
+    """Write a Keras model as an ONNX file: input `image`, output `logits` (or `class_ids`), NHWC as in Keras.
+
+    The file is written beside its place, run in onnxruntime, compared with the Keras model on pictures, and
+    only then renamed. Classes, palette and input range lie in the file's metadata
+    (`kseg.export.read_metadata`).
+
+    Args:
+        model: any Keras model with one image-shaped input and one output (batch, height, width, classes).
+            Layers in half precision are rebuilt in float32.
+        path: the file.
+        size: fixed (height, width); None leaves them free where the model does. The batch is always free.
+        class_ids: the output is uint8 class ids (batch, height, width) instead of float32 logits.
+        opset: ONNX operator set, 13 to 18.
+        images: pictures for the comparison: a data set or an iterable of (H, W, channels), 0-255; made up
+            where there are none.
+        verify: False writes the file without running it, where onnxruntime is not installed.
+
+    Returns:
+        `Parity`, or None with ``verify=False``.
+
+    Raises:
+        ModelError: a network that cannot be converted, or logits that differ by more than 1e-3 of their
+            scale.
+        SettingsError: a name without .onnx, an opset out of range, or onnxruntime is not installed.
+    """
+    path, size = Path(path), chosen_size(model, size)
+    _check(path, opset)
+    if class_ids:
+        refuse_many_classes(model)
+    model, channels = in_float32(model), image_shape(model)[2]
+    output = "class_ids" if class_ids else "logits"
+    converted = _converted(model, size, output, opset)
+    description = describe(model, file_format="onnx", size=size, precision="float32", output=output)
+    converted.metadata_props.add(key="kseg", value=json.dumps(description))
+    part = path.with_name(f".{path.name}.{os.getpid()}.onnx")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _save(converted, part)
+        parity = _verified(model, part, path, size, images, channels) if verify else None
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return parity
+
+
+def _check(path: Path, opset: int) -> None:
+    if path.suffix != ".onnx":
+        raise SettingsError(f"{path}: the name of an ONNX file ends in .onnx")
+    if not 13 <= opset <= 18:
+        raise SettingsError(f"`opset` is 13 to 18 (what tf2onnx writes), got {opset}")
+
+
+def _converted(model: keras.Model, size: Size | None, output: str, opset: int) -> Any:
+    """The ONNX model with named input and output."""
+    import tf2onnx
+
+    logits = logits_of(model)
+
+    def function(image: tf.Tensor) -> tf.Tensor:
+        y = logits(image)
+        return class_ids_of(y) if output == "class_ids" else y
+
+    spec = tf.TensorSpec((None, *(size or (None, None)), image_shape(model)[2]), tf.float32, name=INPUT)
+    try:
+        converted, _ = tf2onnx.convert.from_function(
+            tf.function(function, autograph=False), input_signature=[spec], opset=opset
+        )
+    except Exception as error:  # tf2onnx raises many kinds
+        said = " ".join(str(error).split())[:300]
+        raise ModelError(f"tf2onnx cannot convert the model {model.name!r}: {said}") from error
+    _rename(converted.graph, converted.graph.output[0].name, output)
+    _rename(converted.graph, converted.graph.input[0].name, INPUT)
+    if foreign := sorted(
+        {node.op_type for node in converted.graph.node if node.domain not in ("", "ai.onnx")}
+    ):
+        raise ModelError(f"The ONNX file would hold operations outside of the standard: {', '.join(foreign)}")
+    return converted
+
+
+def _rename(graph: Any, old: str, new: str) -> None:
+    """Rename one tensor of a graph wherever it occurs (tf2onnx calls a function's result `Identity:0`)."""
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        value.name = new if value.name == old else value.name
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                names[place] = new if name == old else name
+
+
+def _save(converted: Any, path: Path) -> None:
+    import onnx as library
+
+    library.checker.check_model(converted)
+    library.save(converted, str(path))
+
+
+def _verified(
+    model: keras.Model, part: Path, path: Path, size: Size | None, images: Any, channels: int
+) -> Parity:
+    if images is not None:
+        batches = as_batches(images, size, channels, 16)
+    else:
+        batches = made_up([size] if size else [(96, 128), (81, 114)], channels)
+    parity = compare(model, ONNX(part), batches)
+    refuse_different(parity, path, exact=True, min_agreement=None)
+    return parity

@@ -1,0 +1,102 @@
+"""The signatures of a served model: images or encoded pictures in, masks out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kseg.export.graph import Size, class_ids_of, logits_of
+
+MAX_BYTES = 32_000_000  # of one encoded picture
+MAX_PIXELS = 50_000_000
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+
+
+def signatures(
+    model: keras.Model, *, size: Size | None, encoded_size: Size, dtype: str, confidence: bool
+) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
+    """`serving_default` and `encoded`, each a function and its input.
+
+    Args:
+        size: (height, width) of `serving_default`; None takes any.
+        encoded_size: (height, width) that `encoded` resizes pictures to.
+        dtype: of the images of `serving_default`, "uint8" or "float32".
+        confidence: also give the softmax of the winning class, float32 (batch, height, width).
+    """
+    logits = logits_of(model)
+
+    def masks(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        y = logits(images)
+        outputs = {"mask": class_ids_of(y)}
+        if confidence:
+            outputs["confidence"] = tf.reduce_max(tf.nn.softmax(y), axis=-1)
+        return outputs
+
+    def serving_default(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.control_dependencies([_not_empty(images, "images")]):
+            return masks(tf.identity(images))
+
+    def encoded(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.control_dependencies([_not_empty(image_bytes, "image_bytes")]):
+            image_bytes = tf.identity(image_bytes)
+        spec = tf.TensorSpec((*encoded_size, 3), tf.float32)
+        images = tf.map_fn(lambda b: decoded(b, encoded_size), image_bytes, fn_output_signature=spec)
+        outputs = masks(tf.ensure_shape(images, (None, *encoded_size, 3)))
+        png = tf.map_fn(tf.io.encode_png, outputs["mask"][..., None], fn_output_signature=tf.string)
+        return {**outputs, "mask_bytes": png}
+
+    spec = tf.TensorSpec((None, *(size or (None, None)), model.inputs[0].shape[-1]), dtype, name="images")
+    found = {"serving_default": (serving_default, [spec])}
+    if model.inputs[0].shape[-1] == 3:
+        found["encoded"] = (encoded, [tf.TensorSpec((None,), tf.string, name="image_bytes")])
+    return found
+
+
+def _not_empty(batch: tf.Tensor, name: str) -> tf.Operation:
+    return tf.debugging.Assert(tf.shape(batch)[0] > 0, [f"{name}: the batch is empty; send at least one"])
+
+
+def decoded(data: tf.Tensor, size: Size) -> tf.Tensor:
+    """A JPEG or PNG file's bytes as float32 (height, width, 3), 0-255, antialiased where it shrinks.
+
+    Sizes are read from the header first: a small file can claim a picture that fills the memory. Anything
+    else than a JPEG or PNG picture of at most 50 megapixels and 32 MB raises InvalidArgumentError.
+    """
+    is_png = tf.strings.substr(data, 0, len(PNG)) == PNG
+    is_jpeg = tf.strings.substr(data, 0, len(JPEG)) == JPEG
+    known = tf.debugging.Assert(is_png | is_jpeg, ["image_bytes: not a JPEG or PNG file"])
+    small = tf.debugging.Assert(
+        tf.strings.length(data) <= MAX_BYTES, [f"image_bytes: a file of more than {MAX_BYTES} bytes"]
+    )
+    with tf.control_dependencies([known, small]):
+        data = tf.identity(data)
+    pixels = tf.cond(is_png, lambda: _png_pixels(data), lambda: _jpeg_pixels(data))
+    fits = tf.debugging.Assert(
+        (pixels > 0) & (pixels <= MAX_PIXELS),
+        [f"image_bytes: a picture of no or of more than {MAX_PIXELS} pixels:", pixels],
+    )
+    with tf.control_dependencies([fits]):
+        data = tf.identity(data)
+    image = tf.cond(
+        is_png, lambda: tf.io.decode_png(data, channels=3), lambda: tf.io.decode_jpeg(data, channels=3)
+    )
+    return tf.ensure_shape(tf.image.resize(image, size, antialias=True), (*size, 3))
+
+
+def _png_pixels(data: tf.Tensor) -> tf.Tensor:
+    """Width times height from the IHDR chunk, always the first (PNG specification, section 11.2.1)."""
+    long_enough = tf.debugging.Assert(tf.strings.length(data) >= 24, ["image_bytes: a PNG file cut short"])
+    with tf.control_dependencies([long_enough]):
+        header = tf.strings.substr(data, 16, 8)
+    values = tf.cast(tf.io.decode_raw(header, tf.uint8), tf.int64)
+    sides = tf.reduce_sum(
+        tf.reshape(values, (2, 4)) * tf.constant([1 << 24, 1 << 16, 1 << 8, 1], tf.int64), axis=1
+    )
+    # Each side by itself first: the product of two large ones would overflow.
+    return tf.where(tf.reduce_max(sides) > MAX_PIXELS, tf.reduce_max(sides), tf.reduce_prod(sides))
+
+
+def _jpeg_pixels(data: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_prod(tf.cast(tf.image.extract_jpeg_shape(data)[:2], tf.int64))
