@@ -45,7 +45,9 @@ class FCN(Segmenter):
         if stride not in SKIPS:
             raise ValueError(f"`stride` must be 32, 16 or 8, got {stride}")
         if learned_upsampling not in ("none", "intermediate", "all"):
-            raise ValueError(f"`learned_upsampling` must be none, intermediate or all; got {learned_upsampling!r}")
+            raise ValueError(
+                f"`learned_upsampling` must be none, intermediate or all; got {learned_upsampling!r}"
+            )
         original = backbone.padding == "original"
         edges, crops = ("valid", CROPS[stride]) if original else ("same", (0,) * len(CROPS[stride]))
         image, between = backbone.input, learned_upsampling != "none"

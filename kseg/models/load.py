@@ -24,12 +24,16 @@ def load(path):
     if not path.is_file():
         raise ModelError(f"{path}: no such model file; expected a .keras file such as runs/x/best.keras")
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
-        raise ModelError(f"{path}: not a Keras model file; expected a .keras file that kseg train or Keras wrote")
+        raise ModelError(
+            f"{path}: not a Keras model file; expected a .keras file that kseg train or Keras wrote"
+        )
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds here; the user needs one sentence
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise ModelError(f"{path}: Keras cannot load this model ({reason}); was it written by another program?") from error
+        raise ModelError(
+            f"{path}: Keras cannot load this model ({reason}); was it written by another program?"
+        ) from error
     _check_shapes(model, path)
     return model
 

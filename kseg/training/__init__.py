@@ -1,7 +1,6 @@
 """Training: recipes, optimizers, schedules, callbacks, and `fit`."""
 
 from kseg.training.callbacks import Checkpoint, MetricsCsv, Progress, StopOnNaN, read_metrics
-from kseg.training.class_weights import median_frequency
 from kseg.training.fit import fit
 from kseg.training.initialise import Initialised, initialise_from
 from kseg.training.optimizers import SGD, AdamW
@@ -25,6 +24,5 @@ __all__ = [
     "TensorBoard",
     "fit",
     "initialise_from",
-    "median_frequency",
     "read_metrics",
 ]

@@ -7,12 +7,11 @@ from typing import Any
 
 import keras
 
-from kseg.data import Augment, Dataset, pipeline, user_errors
+from kseg.data import Augment, Dataset, class_histogram, median_frequency_weights, pipeline, user_errors
 from kseg.errors import SettingsError
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
 from kseg.training import callbacks, checkpoint, run_folder
-from kseg.training.class_weights import median_frequency
 from kseg.training.memory import keep_freed_memory
 from kseg.training.optimizers import SGD, AdamW
 from kseg.training.recipe import Recipe
@@ -152,9 +151,11 @@ def _compile(model: keras.Model, recipe: Recipe, train: Dataset, steps: int) -> 
     if hasattr(model, "palette"):
         model.classes, model.palette = train.classes, train.palette
     weights = recipe.class_weights
+    if weights == "median_frequency":
+        weights = tuple(median_frequency_weights(class_histogram(train)))
     loss = CrossEntropy(
         ignore_label=train.ignore_label,
-        class_weights=median_frequency(train) if weights == "median_frequency" else weights,
+        class_weights=weights,
         ohem_fraction=recipe.ohem_fraction,
         ohem_threshold=recipe.ohem_threshold,
         ohem_min_kept=recipe.ohem_min_kept,

@@ -32,8 +32,12 @@ def _randomise(model, rng):
 
 def _check_names(model):
     again = type(model).from_config(model.get_config())
-    assert [v.path.split("/", 1)[-1] for v in again.variables] == [v.path.split("/", 1)[-1] for v in model.variables]
-    assert {k: str(v) for k, v in again.get_config().items()} == {k: str(v) for k, v in model.get_config().items()}
+    assert [v.path.split("/", 1)[-1] for v in again.variables] == [
+        v.path.split("/", 1)[-1] for v in model.variables
+    ]
+    assert {k: str(v) for k, v in again.get_config().items()} == {
+        k: str(v) for k, v in model.get_config().items()
+    }
 
 
 def _check_reload(model, image, tmp_path):

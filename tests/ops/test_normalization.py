@@ -14,6 +14,8 @@ def test_is_the_formula():
 
 
 def test_one_value_has_no_variance():
-    _, mean, variance = fused_batch_norm(np.full((1, 1, 1, 2), 7, "float32"), np.ones(2, "f"), np.zeros(2, "f"), 1e-3)
+    _, mean, variance = fused_batch_norm(
+        np.full((1, 1, 1, 2), 7, "float32"), np.ones(2, "f"), np.zeros(2, "f"), 1e-3
+    )
     np.testing.assert_allclose(mean, 7)
     np.testing.assert_allclose(variance, 0)

@@ -21,7 +21,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
 def test_freed_blocks_are_not_mapped_again():
     faults = [
-        int(subprocess.run([sys.executable, "-c", CODE, mode], check=True, capture_output=True, text=True).stdout)
+        int(
+            subprocess.run(
+                [sys.executable, "-c", CODE, mode], check=True, capture_output=True, text=True
+            ).stdout
+        )
         for mode in ("keep", "default")
     ]
     assert faults[0] < 0.1 * faults[1]
