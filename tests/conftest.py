@@ -18,5 +18,7 @@ def real_data() -> Path:
     default = Path(__file__).parents[2] / "shared" / "data"
     root = Path(os.environ.get("KSEG_DATA", default))
     if not (root / "camvid").is_dir():
-        pytest.skip(f"no real pictures at {root}: set KSEG_DATA to a folder that holds camvid/ and voc_people/")
+        pytest.skip(
+            f"no real pictures at {root}: set KSEG_DATA to a folder that holds camvid/ and voc_people/"
+        )
     return root

@@ -77,4 +77,9 @@ class BilinearUpsampling(keras.layers.Layer):
         return (input_shape[0], height, width, input_shape[3])
 
     def get_config(self):
-        return {**super().get_config(), "factor": self.factor, "learned": self.learned, "padding": self.padding}
+        return {
+            **super().get_config(),
+            "factor": self.factor,
+            "learned": self.learned,
+            "padding": self.padding,
+        }

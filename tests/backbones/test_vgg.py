@@ -28,7 +28,9 @@ def test_features_are_keras_applications():
             backbone.get_layer(layer.name).set_weights(layer.get_weights())
     image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype("float32")
     expected = reference(keras.applications.vgg16.preprocess_input(image.copy()))
-    np.testing.assert_allclose(np.asarray(backbone(image)["stage5"]), np.asarray(expected), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        np.asarray(backbone(image)["stage5"]), np.asarray(expected), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_config_round_trip():
