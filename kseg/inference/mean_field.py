@@ -1,6 +1,7 @@
-"""The mean-field iterations of a dense CRF: splat, blur and slice as gathers that XLA compiles for the host's CPU."""
+"""The mean-field iterations of a dense CRF: splat, blur and slice as gathers that XLA compiles."""
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ class Kernel(NamedTuple):
     member: tf.Tensor  # int32 (rows, CHUNK): points gathered into a row
     share: tf.Tensor  # float32 (rows, CHUNK): their weights, normalisation included
     owner: tf.Tensor  # int32 (rows,): the vertex that a row is added to
-    neighbours: list  # pairs of int32 (vertices,), one pair a direction
+    neighbours: tf.Tensor  # int32 (dimensions + 1, 2, vertices)
     corner: tf.Tensor  # int32 (points, dimensions + 1): vertices read by a point
     read: tf.Tensor  # float32 (points, dimensions + 1): their weights, normalisation and scale included
 
@@ -34,27 +35,37 @@ def padded(count: int) -> int:
 def kernel(lattice: PermutohedralLattice) -> Kernel:
     """Lay out a lattice for the compiled filter, with 1 / sqrt(filter(1)) on both sides."""
     norm = 1 / np.sqrt(lattice.filter(np.ones((lattice.points, 1), np.float32))[:, 0] + np.float32(1e-20))
+    with ThreadPoolExecutor(2) as pool, tf.device("CPU:0"):
+        splat = pool.submit(_splat_tables, lattice, norm)
+        neighbours = np.full(
+            (lattice.dimensions + 1, 2, padded(lattice.vertices + 1)), lattice.vertices, np.int32
+        )
+        neighbours[:, :, : lattice.vertices] = lattice.neighbours
+        corner = np.zeros((padded(lattice.points), lattice.dimensions + 1), np.int32)
+        corner[: lattice.points] = lattice.corners.T
+        read = np.zeros(corner.shape, np.float32)
+        np.multiply(lattice.weights.T, (lattice.scale * norm)[:, None], out=read[: lattice.points])
+        return Kernel(
+            *map(tf.constant, splat.result()), tf.constant(neighbours), tf.constant(corner), tf.constant(read)
+        )
+
+
+def _splat_tables(
+    lattice: PermutohedralLattice, norm: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Members and shares of every row, and the vertex that owns it."""
     sizes = np.diff(lattice.starts)
     rows = -(-sizes // CHUNK)
-    total, first = int(rows.sum()), np.cumsum(rows) - rows
-    slots = np.arange(len(lattice.members)) + np.repeat(CHUNK * first - lattice.starts[:-1], sizes)
+    total, before = int(rows.sum()), np.cumsum(rows) - rows
+    slots = np.repeat(CHUNK * before - lattice.starts[:-1], sizes)
+    slots += np.arange(len(slots))
     member = np.zeros((padded(total), CHUNK), np.int32)
-    share = np.zeros((padded(total), CHUNK), np.float32)
     member.reshape(-1)[slots] = lattice.members
+    share = np.zeros(member.shape, np.float32)
     share.reshape(-1)[slots] = lattice.member_weights * norm[lattice.members]
-    vertices = padded(lattice.vertices + 1)
-    owner = np.full(padded(total), vertices - 1, np.int32)
+    owner = np.full(len(member), padded(lattice.vertices + 1) - 1, np.int32)
     owner[:total] = np.repeat(np.arange(lattice.vertices, dtype=np.int32), rows)
-    neighbours = np.full((lattice.dimensions + 1, 2, vertices), lattice.vertices, np.int32)
-    neighbours[:, :, : lattice.vertices] = lattice.neighbours
-    corner = np.zeros((padded(lattice.points), lattice.dimensions + 1), np.int32)
-    corner[: lattice.points] = lattice.corners.T
-    read = np.zeros(corner.shape, np.float32)
-    read[: lattice.points] = (lattice.weights * (lattice.scale * norm)).T
-    with tf.device("CPU:0"):
-        pairs = [(tf.constant(before), tf.constant(after)) for before, after in neighbours]
-        member, share, owner, corner, read = (tf.constant(x) for x in (member, share, owner, corner, read))
-    return Kernel(member, share, owner, pairs, corner, read)
+    return member, share, owner
 
 
 def mean_field(
@@ -71,74 +82,64 @@ def mean_field(
     rows = np.full((padded(points), classes), np.float32(1))
     rows[:points] = probabilities
     with tf.device("CPU:0"):
-        unary, q = _start(tf.constant(rows), tf.constant(copies), tf.constant(floor, tf.float32))
-        del rows
-        weights = [tf.constant(weight, tf.float32) for weight in weights]
-        copies = tf.constant(copies)
-        step = _step(tuple(k.corner.shape[1] for k in kernels))
-        for _ in range(iterations):
-            # what Potts subtracts from the other classes it may as well add to a class's own
-            agreement = q if compatibility is None else tf.matmul(q, tf.constant(-compatibility))
-            q = step(agreement, unary, copies, kernels, weights)
-    return q.numpy()[:points]
+        numbers = (tf.constant(x, tf.float32) for x in (copies, floor, weights))
+        matrix = () if compatibility is None else (tf.constant(compatibility),)
+        run = _program(tuple(k.corner.shape[1] for k in kernels), compatibility is not None)
+        return run(tf.constant(rows), kernels, *numbers, tf.constant(iterations), *matrix).numpy()[:points]
 
 
 @functools.lru_cache(maxsize=8)
-def _step(corners: tuple[int, ...]):
-    """One iteration, traced once for kernels with these numbers of corners; XLA compiles its parts for each size."""
+def _program(corners: tuple[int, ...], has_compatibility: bool):
+    """The program for kernels with these numbers of corners, traced once; XLA compiles it for each size."""
 
     def spec(*shape, dtype=tf.float32):
         return tf.TensorSpec(shape, dtype)
 
     def kernel_spec(n):
-        index = spec(None, dtype=tf.int32)
-        corner, member = spec(None, n, dtype=tf.int32), spec(None, CHUNK, dtype=tf.int32)
-        return Kernel(member, spec(None, CHUNK), index, [(index, index)] * n, corner, spec(None, n))
+        index, corner = spec(None, CHUNK, dtype=tf.int32), spec(None, n, dtype=tf.int32)
+        neighbours = spec(n, 2, None, dtype=tf.int32)
+        return Kernel(index, spec(None, CHUNK), spec(None, dtype=tf.int32), neighbours, corner, spec(None, n))
 
-    kernel_specs, weight_specs = [kernel_spec(n) for n in corners], [spec()] * len(corners)
-
-    @tf.function(input_signature=[spec(None, None), spec(None, None), spec(None), kernel_specs, weight_specs])
-    def step(q, unary, copies, kernels, weights):
-        values = [_on_lattice(q, kernel) for kernel in kernels]
-        return _read(unary, copies, values, [k.corner for k in kernels], [k.read for k in kernels], weights)
-
-    return step
+    signature = [spec(None, None), [kernel_spec(n) for n in corners], spec(None), spec(), spec(len(corners))]
+    signature += [spec(dtype=tf.int32)] + [spec(None, None)] * has_compatibility
+    return tf.function(_mean_field, input_signature=signature, jit_compile=True, autograph=False)
 
 
-def _on_lattice(q, kernel):
-    values = _splat(q, kernel.member, kernel.share, kernel.owner, kernel.neighbours[0][0])
-    for before, after in kernel.neighbours:
-        values = _blur(values, before, after)
-    return values
+def _mean_field(probabilities, kernels, copies, floor, weights, iterations, compatibility=None):
+    clipped = tf.clip_by_value(probabilities, floor, 1.0)
+    unary = tf.math.log(clipped)
+
+    def update(i, q):
+        # what Potts takes from all the other classes, it may as well add to a class's own
+        agreement = q if compatibility is None else -tf.matmul(q, compatibility)
+        logits = unary
+        for n, kernel in enumerate(kernels):
+            logits += weights[n] * _slice(_blur(_splat(agreement, kernel), kernel), kernel)
+        q = tf.exp(logits - tf.reduce_max(logits, axis=1, keepdims=True))
+        return i + 1, q / tf.reduce_sum(q * copies, axis=1, keepdims=True)
+
+    start = clipped / tf.reduce_sum(clipped * copies, axis=1, keepdims=True)
+    return tf.while_loop(lambda i, q: i < iterations, update, (0, start))[1]
 
 
-@tf.function(jit_compile=True)
-def _start(probabilities, copies, floor):
-    probabilities = tf.clip_by_value(probabilities, floor, 1.0)
-    return -tf.math.log(probabilities), probabilities / tf.reduce_sum(
-        probabilities * copies, axis=1, keepdims=True
-    )
-
-
-@tf.function(jit_compile=True)
-def _splat(q, member, share, owner, like):
-    rows = share[:, 0, None] * tf.gather(q, member[:, 0])
+def _splat(q, kernel):
+    rows = kernel.share[:, 0, None] * tf.gather(q, kernel.member[:, 0])
     for k in range(1, CHUNK):
-        rows += share[:, k, None] * tf.gather(q, member[:, k])
-    return tf.math.unsorted_segment_sum(rows, owner, tf.shape(like)[0])
+        rows += kernel.share[:, k, None] * tf.gather(q, kernel.member[:, k])
+    return tf.math.unsorted_segment_sum(rows, kernel.owner, tf.shape(kernel.neighbours)[-1])
 
 
-@tf.function(jit_compile=True)
-def _blur(values, before, after):
-    # one direction a program: fused with the next, XLA would compute each of them three times
-    return values + 0.5 * (tf.gather(values, before) + tf.gather(values, after))
+def _blur(values, kernel):
+    def direction(j, values):
+        before, after = kernel.neighbours[j, 0], kernel.neighbours[j, 1]
+        return j + 1, values + 0.5 * (tf.gather(values, before) + tf.gather(values, after))
+
+    # a loop, because XLA would fuse the directions and compute each of them three times
+    return tf.while_loop(lambda j, _: j < kernel.neighbours.shape[0], direction, (0, values))[1]
 
 
-@tf.function(jit_compile=True)
-def _read(unary, copies, values, corners, reads, weights):
-    logits = -unary
-    for value, corner, read, weight in zip(values, corners, reads, weights, strict=True):
-        for k in range(corner.shape[1]):
-            logits += (weight * read[:, k, None]) * tf.gather(value, corner[:, k])
-    q = tf.exp(logits - tf.reduce_max(logits, axis=1, keepdims=True))
-    return q / tf.reduce_sum(q * copies, axis=1, keepdims=True)
+def _slice(values, kernel):
+    read = kernel.read[:, 0, None] * tf.gather(values, kernel.corner[:, 0])
+    for k in range(1, kernel.read.shape[1]):
+        read += kernel.read[:, k, None] * tf.gather(values, kernel.corner[:, k])
+    return read

@@ -14,24 +14,24 @@ FARTHEST = 32000  # simplices from the origin; int16 holds them
 class PermutohedralLattice:
     """The sparse lattice on which a Gaussian filter costs linear instead of quadratic time.
 
-    Every point is spread over the `dimensions + 1` corners of the simplex around it (splat), the corners are blurred
-    along each lattice direction with [1 2 1] / 2 (blur), and every point reads its corners back (slice). The result
-    approximates `sum_j exp(-|f_i - f_j|^2 / 2) values_j` up to a constant factor.
+    Every point is spread over the `dimensions + 1` corners of the simplex around it (splat), the corners are
+    blurred along each lattice direction with [1 2 1] / 2 (blur), and every point reads its corners (slice).
+    The result approximates `sum_j exp(-|f_i - f_j|^2 / 2) values_j` up to a constant factor.
 
-    Source: Adams, Baek and Davis 2010, "Fast High-Dimensional Filtering Using the Permutohedral Lattice", sections
-    3.1 to 3.3; scaling, rounding and order of the blur as in the code released with Krähenbühl and Koltun 2011. Instead
-    of a hash table, the vertices are numbered by sorting their integer coordinates.
+    Source: Adams, Baek and Davis 2010, "Fast High-Dimensional Filtering Using the Permutohedral Lattice",
+    sections 3.1 to 3.3; scaling, rounding and order of the blur as in the code released with Krähenbühl and
+    Koltun 2011. Instead of a hash table, the vertices are numbered by sorting their integer coordinates.
 
     Args:
-        features: float array (points, dimensions), each column divided by the standard deviation wanted in it.
+        features: float (points, dimensions), each column divided by the standard deviation wanted in it.
 
     Attributes:
         points, dimensions, vertices: counts.
         corners: int32 (dimensions + 1, points), the vertices around each point.
         weights: float32 (dimensions + 1, points), their barycentric weights; columns sum to one.
-        neighbours: int32 (dimensions + 1, 2, vertices), the two vertices beside each vertex in each direction; the
-            number `vertices` stands for a missing one.
-        members, member_weights: the points (int32) and weights (float32) that each vertex gathers, sorted by vertex.
+        neighbours: int32 (dimensions + 1, 2, vertices), the two vertices beside each vertex in each
+            direction; the number `vertices` stands for a missing one.
+        members, member_weights: the points (int32) and weights (float32) that each vertex gathers, by vertex.
         starts: int64 (vertices + 1,), where in `members` each vertex begins.
         scale: the factor on what is sliced.
 
@@ -76,7 +76,7 @@ class PermutohedralLattice:
         self.member_weights = np.empty((d + 1, n), np.float32)
 
         def number(k):
-            points, starts, unique = colours[k]
+            points, starts, _ = colours[k]
             sizes = np.diff(starts, append=n)
             self.members[k] = points
             self.member_weights[k] = self.weights[k][points]
@@ -145,7 +145,7 @@ def _strides(spans: np.ndarray) -> np.ndarray:
 def _encode(
     cells: np.ndarray, ranks: np.ndarray, lowest: np.ndarray, strides: np.ndarray, codes: np.ndarray
 ) -> None:
-    """Code the corners: corner k has the coordinates `k + (d + 1) (cell - [rank > d - k])`, cells alone are coded."""
+    """Code the corners: corner k lies at `k + (d + 1) (cell - [rank > d - k])`, and k is coded by its row."""
     d, n = len(strides), cells.shape[1]
     codes[0] = -(lowest @ strides)
     for i in range(d):
@@ -158,7 +158,7 @@ def _encode(
 
 def _sort(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sort points by code: the points, where each distinct code starts, and the distinct codes."""
-    bits = int(len(codes)).bit_length()
+    bits = len(codes).bit_length()
     if int(codes.max()).bit_length() + bits <= 63:
         packed = codes << bits  # sorting one packed array is much faster than argsort
         packed |= np.arange(len(codes))
