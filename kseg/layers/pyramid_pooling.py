@@ -30,8 +30,8 @@ class PyramidPooling(keras.layers.Layer):
         kernel_regularizer: Keras regularizer of the convolutions, or None.
 
     Input: `(batch, height, width, channels)`. Output: `(batch, height, width,
-    channels + len(bins) * filters)`: the input first, then the levels. With one picture a batch, the 1 x 1 level
-    has a single value a channel to normalise over in training and vanishes: train on two or more.
+    channels + len(bins) * filters)`: the input first, then the levels. With one picture a batch, the 1 x 1
+    level has a single value a channel to normalise over in training and vanishes: train on two or more.
 
     Raises:
         SettingsError: no bins, a bin below 1, fewer than one filter, or an unknown mode.

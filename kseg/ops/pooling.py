@@ -241,8 +241,8 @@ def check_unpooling(pooled, argmax, window, stride, padding, size=None):
         expected = pooling_axis(length, w, s, padding).count
         if expected != count:
             raise SettingsError(
-                f"A length of {length} pooled by {w} in steps of {s} gives {expected} values, not the {count} "
-                "that came: `like` must have the size of the map that was pooled."
+                f"A length of {length} pooled by {w} in steps of {s} gives {expected} values, "
+                f"not the {count} that came: `like` must have the size of the map that was pooled."
             )
 
 
