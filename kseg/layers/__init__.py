@@ -5,9 +5,11 @@ from kseg.layers.atrous_pyramid import AtrousSpatialPyramidPooling
 from kseg.layers.batch_normalization import BatchNormalization
 from kseg.layers.bilinear_upsampling import BilinearUpsampling
 from kseg.layers.crop_like import CropLike
+from kseg.layers.dilated_pooling import DilatedPooling2D
 from kseg.layers.max_pooling_with_argmax import MaxPoolingWithArgmax2D
 from kseg.layers.max_unpooling import MaxUnpooling2D
 from kseg.layers.normalize import Normalize
+from kseg.layers.pad_to_least import PadToLeast
 from kseg.layers.pyramid_pooling import PyramidPooling
 from kseg.layers.resize_like import ResizeLike
 
@@ -17,9 +19,11 @@ __all__ = [
     "BatchNormalization",
     "BilinearUpsampling",
     "CropLike",
+    "DilatedPooling2D",
     "MaxPoolingWithArgmax2D",
     "MaxUnpooling2D",
     "Normalize",
+    "PadToLeast",
     "PyramidPooling",
     "ResizeLike",
 ]

@@ -1,0 +1,97 @@
+"""VGG16 with batch normalisation and pooling switches, the encoder of DeconvNet."""
+
+import keras
+from keras import layers
+
+from kseg.backbones.backbone import Backbone
+from kseg.backbones.vgg import MEAN, VGG16
+from kseg.errors import ModelError
+from kseg.layers import BatchNormalization, MaxPoolingWithArgmax2D, Normalize, PadToLeast
+
+WIDTHS = (64, 128, 256, 512, 512)
+DEPTHS = (2, 2, 3, 3, 3)
+KERNEL = 7  # of fc6
+EPSILON = 1e-5  # Keras's 1e-3 would outweigh the variance behind kernels of standard deviation 0.01
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class VGG16BatchNorm(Backbone):
+    """VGG16 (Simonyan and Zisserman 2015) with batch normalisation after every convolution, fully convolutional.
+
+    Five stages of 3x3 convolutions, each followed by batch normalisation and ReLU, each stage closed by a 2x2
+    maximum pooling that rounds odd sizes up and keeps the places of its maxima; then fc6 (7x7) and fc7 (1x1) as
+    convolutions, without dropout. Convolutions are named as in keras.applications (`block1_conv1` ... `fc6`,
+    `fc7`), so that VGG16's weights fit.
+
+    Args:
+        widths: channels of the five stages.
+        filters: width of fc6 and fc7; None leaves both out.
+        fc6_padding: "valid" (the published net: a map of 7x7, from 224x224 pixels, becomes one value; maps
+            below 7x7, from images below 193 pixels, are filled up with zeros) or "same" (keeps the size).
+        weights: None (random), "imagenet" or a local weights file of VGG16 without batch normalisation; only
+            with the published widths.
+        name, trainable: as in Keras.
+
+    Stages: "stage1" ... "stage5" (strides 2 to 32) and, unless `filters=None`, "fc7".
+    Raises `ModelError` where weights cannot be had or are for other widths.
+
+    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, section 3;
+    released `stage_1_train.prototxt`.
+    """
+
+    output_stride = 32
+
+    def __init__(self, *, widths=WIDTHS, filters=4096, fc6_padding="valid", weights=None, **kwargs):
+        if fc6_padding not in ("valid", "same"):
+            raise ValueError(f"`fc6_padding` must be 'valid' or 'same', got {fc6_padding!r}")
+        if len(widths) != len(DEPTHS):
+            raise ValueError(f"`widths` needs {len(DEPTHS)} entries, one a stage; got {widths!r}")
+        image = keras.Input((None, None, 3), name="image")
+        x = Normalize(MEAN, (1, 1, 1), bgr=True, name="normalize")(image)
+        stages = {}
+        for block, (width, count) in enumerate(zip(widths, DEPTHS, strict=True), start=1):
+            for number in range(1, count + 1):
+                x = layers.Conv2D(width, 3, padding="same", name=f"block{block}_conv{number}")(x)
+                x = normalised(x, f"bn{block}_{number}")
+            x, _ = MaxPoolingWithArgmax2D(2, padding="same", name=f"block{block}_pool")(x)
+            stages[f"stage{block}"] = x
+        if filters is not None:
+            if fc6_padding == "valid":
+                x = PadToLeast(KERNEL, name="pad6")(x)
+            x = layers.Conv2D(filters, KERNEL, padding=fc6_padding, name="fc6")(x)
+            x = normalised(x, "bn6")
+            x = layers.Conv2D(filters, 1, name="fc7")(x)
+            stages["fc7"] = normalised(x, "bn7")
+        super().__init__(image, stages, **kwargs)
+        self.widths, self.filters, self.fc6_padding = tuple(widths), filters, fc6_padding
+        if weights is not None:
+            self._take_convolutions(weights)
+
+    def switches(self, stage):
+        """Where the pooling that closes a stage found its maxima, and the map it found them in: two tensors."""
+        pool = self.get_layer(stage.replace("stage", "block") + "_pool")
+        return pool.output[1], pool.input
+
+    def _take_convolutions(self, weights):
+        if self.widths != WIDTHS:
+            raise ModelError(f"VGG16's weights are for widths {WIDTHS}, this net has {self.widths}; give weights=None.")
+        plain = VGG16(filters=self.filters, weights=weights)
+        for layer in plain.layers:
+            if isinstance(layer, layers.Conv2D):
+                self.get_layer(layer.name).set_weights(layer.get_weights())
+
+    def get_config(self):
+        own = {
+            "widths": self.widths,
+            "filters": self.filters,
+            "fc6_padding": self.fc6_padding,
+            "weights": None,
+        }
+        return {**super().get_config(), **own}
+
+
+def normalised(x, name):
+    """Batch normalisation of a given name ("bn1_2"), and ReLU."""
+    shift = keras.initializers.Constant(0.001)  # as released
+    x = BatchNormalization(epsilon=EPSILON, beta_initializer=shift, name=name)(x)
+    return layers.ReLU(name=name.replace("bn", "relu"))(x)

@@ -1,0 +1,44 @@
+"""`PadToLeast`: zeros at the bottom and the right of maps that are too small for what follows."""
+
+import keras
+from keras import ops
+
+from kseg.ops.resize import spatial_shape
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class PadToLeast(keras.layers.Layer):
+    """Fills a map up to a least height and width with zeros at the bottom and the right; larger maps pass as they are.
+
+    Put before a convolution without padding, whose window a small map would not fill.
+
+    Args:
+        size: least height and width.
+
+    Input: `(batch, height, width, channels)`. Output: the same with height and width of at least `size`.
+    """
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.size = int(size)
+        if self.size < 1:
+            raise ValueError(f"`size` must be at least 1, got {size}")
+
+    def call(self, x):
+        missing = [self._missing(length) for length in spatial_shape(x)]
+        if all(isinstance(length, int) and length == 0 for length in missing):
+            return x
+        return ops.pad(x, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
+
+    def _missing(self, length):
+        return max(self.size - length, 0) if isinstance(length, int) else ops.maximum(self.size - length, 0)
+
+    def compute_output_shape(self, input_shape):
+        height, width = (None if s is None else max(s, self.size) for s in input_shape[1:3])
+        return (input_shape[0], height, width, input_shape[3])
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(self.compute_output_shape(x.shape), dtype=x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
