@@ -7,12 +7,14 @@ of it; a new model adds a function, or a line.
 import difflib
 from functools import partial
 
-from kseg.backbones import VGG16, EfficientNetLite
+from kseg.backbones import VGG16, EfficientNetLite, VGG16BatchNorm
 from kseg.backbones.backbone import precision
 from kseg.errors import ModelError
+from kseg.models.deconvnet import DeconvNet
 from kseg.models.fcn import FCN
 
 AT_ONCE = (0.01, 0.0001)
+SMALL_WIDTHS = (16, 32, 64, 128, 128)  # a quarter of VGG16's
 
 
 def fcn_vgg16(num_classes, weights=None, *, stride, skip_scales=(1.0, 1.0)):
@@ -27,6 +29,19 @@ def fcn_efficientnetlite0(num_classes, weights="imagenet", *, stride):
     return FCN(backbone, num_classes, stride=stride)
 
 
+def deconvnet_vgg16(num_classes, weights=None):
+    """Noh, Hong and Han's DeconvNet on VGG16 with batch normalisation, made for 224x224 pixels."""
+    return DeconvNet(VGG16BatchNorm(weights=weights, name="vgg16_bn"), num_classes)
+
+
+def deconvnet_small(num_classes, weights=None):
+    """DeconvNet with a quarter of the channels and a bottleneck of 256: trains on a laptop, from random weights."""
+    backbone = VGG16BatchNorm(
+        widths=SMALL_WIDTHS, filters=256, fc6_padding="same", weights=weights, name="vgg16_bn_small"
+    )
+    return DeconvNet(backbone, num_classes, kernel_std=None)
+
+
 CATALOG = {
     "fcn32s_vgg16": partial(fcn_vgg16, stride=32),
     "fcn16s_vgg16": partial(fcn_vgg16, stride=16),
@@ -35,6 +50,8 @@ CATALOG = {
     "fcn32s_efficientnetlite0": partial(fcn_efficientnetlite0, stride=32),
     "fcn16s_efficientnetlite0": partial(fcn_efficientnetlite0, stride=16),
     "fcn8s_efficientnetlite0": partial(fcn_efficientnetlite0, stride=8),
+    "deconvnet_vgg16": partial(deconvnet_vgg16),
+    "deconvnet_small": partial(deconvnet_small),
 }
 
 
@@ -69,10 +86,8 @@ def build(name, num_classes, *, weights="packaged", dtype=None):
         raise ModelError(f"a segmentation model needs at least 2 classes, got num_classes={num_classes}")
     function = _entry(name)
     with precision(dtype):
-        if weights == "packaged":
-            model = function(int(num_classes))
-        else:
-            model = function(int(num_classes), weights)
+        given = () if weights == "packaged" else (weights,)
+        model = function(int(num_classes), *given)
     model.name = name
     return model
 
