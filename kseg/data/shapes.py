@@ -28,7 +28,7 @@ PALETTE = (
 )  # fmt: skip
 SPLITS = {"train": 480, "val": 96}
 SIZE = 128
-_VERSION = "1.0.0"
+_VERSION = "1.2.0"
 _FINE = 4  # outlines are drawn this many times larger, then averaged: antialiasing
 
 
@@ -142,7 +142,7 @@ def _builder_class():
 def _outlines(rng: np.random.Generator, kind: str, size: int) -> list[np.ndarray]:
     """Polygons (filled by the even-odd rule) of one shape at a random place, size and angle."""
     outlines = _unit_outlines(kind)
-    radius = rng.uniform(0.13, 0.27) * size
+    radius = rng.uniform(0.17, 0.32) * size
     angle = rng.uniform(0, 2 * np.pi)
     centre = rng.uniform(0.15, 0.85, 2) * size
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * radius

@@ -11,11 +11,15 @@ SHAPES_DEMO = Recipe(
     weight_decay=1e-2,
     schedule="poly",
     warmup_steps=20,
-    epochs=14,
-    validate_every=2,
+    epochs=10,
     batch_size=8,
     size=(128, 128),
+    scale=(0.8, 1.25),
     mirror=True,
+    brightness=0.2,
+    saturation=0.2,
+    hue=0.1,
+    validate_every=5,
     source="kseg demo: small enough for two CPU cores",
 )
 

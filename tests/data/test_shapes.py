@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kseg.data import load
-from kseg.data.shapes import CLASSES, SPLITS, draw_scene
+from kseg.data.shapes import _VERSION, CLASSES, SPLITS, draw_scene
 from kseg.errors import DataError
 
 
@@ -63,7 +63,7 @@ def test_prepared_once_then_reused(shapes_cache):
 def test_drawn_again_equals_itself(tmp_path, shapes_cache, monkeypatch):
     monkeypatch.setattr("kseg.data.shapes.SPLITS", {"train": 14, "val": 6})
     monkeypatch.setenv("KSEG_CACHE", str(tmp_path / "new"))
-    left = tmp_path / "new" / "kseg_shapes" / "1.0.0"
+    left = tmp_path / "new" / "kseg_shapes" / _VERSION
     left.mkdir(parents=True)
     (left / "rubbish").write_text("of a drawing that was cut off")
     again, first = load("shapes"), load("shapes", shapes_cache)
