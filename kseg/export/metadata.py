@@ -94,6 +94,11 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 def _from_onnx(path: Path) -> dict[str, Any]:
     import onnx
+    from google.protobuf.message import DecodeError
 
-    properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        raise ModelError(f"{path}: not an ONNX file") from error
+    properties = {entry.key: entry.value for entry in model.metadata_props}
     return json.loads(properties["kseg"]) if "kseg" in properties else {}

@@ -1,0 +1,207 @@
+"""Export a trained model to TFLite, ONNX or a SavedModel, and check the file against it.
+
+  kseg export --model runs/x/best.keras --out x.tflite --size 360 480
+  kseg export --model runs/x/best.keras --out x.tflite --size 360 480 --precision int8 --class-ids \\
+      --data camvid --root camvid --max-drop 0.02
+  kseg export --model runs/x/best.keras --out x.tflite --size 360 480 --auto --data camvid --root camvid
+  kseg export --model runs/x/best.keras --out x.onnx
+  kseg export --model runs/x/best.keras --format saved_model --out served/x --size 360 480
+
+The file is loaded again in its own runtime and compared before it gets its name. With --max-drop, a file that
+loses more mean IoU is thrown away and the exit code is 1.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from kseg.cli.arguments import above_zero, positive
+from kseg.cli.terminal import Bar
+from kseg.errors import SettingsError
+
+ENDINGS = {".tflite": "tflite", ".onnx": "onnx"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, metavar="FILE", help="a .keras file")
+    parser.add_argument(
+        "--out", required=True, metavar="PATH", help="x.tflite, x.onnx, or a SavedModel's base folder"
+    )
+    parser.add_argument(
+        "--format", choices=("saved_model", "tflite", "onnx"), help="default: by the ending of --out"
+    )
+    parser.add_argument(
+        "--size", type=positive, nargs=2, metavar=("H", "W"), help="fixed height and width of the input"
+    )
+    parser.add_argument("--class-ids", action="store_true", help="TFLite, ONNX: give class ids, not logits")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    _add_tflite(parser.add_argument_group("TFLite"))
+    _add_saved_model(parser.add_argument_group("SavedModel"))
+    _add_check(parser.add_argument_group("check"))
+
+
+def _add_tflite(group: Any) -> None:
+    group.add_argument(
+        "--precision",
+        choices=("float32", "float16", "dynamic", "int8"),
+        default="float32",
+        help="default: float32; int8 is calibrated on --data",
+    )
+    group.add_argument("--dynamic", action="store_true", help="leave height and width free")
+    group.add_argument(
+        "--auto", action="store_true", help="try every precision at several sizes, keep the fastest in budget"
+    )
+    group.add_argument(
+        "--calibration-split", default="train", metavar="SPLIT", help="of --data, for int8; default: train"
+    )
+    group.add_argument("--calibration-count", type=positive, default=100, metavar="N", help="default: 100")
+
+
+def _add_saved_model(group: Any) -> None:
+    group.add_argument("--version", type=positive, default=1, metavar="N", help="default: 1")
+    group.add_argument("--overwrite", action="store_true", help="replace the version if it exists")
+    group.add_argument("--confidence", action="store_true", help="also give the winning class's probability")
+
+
+def _add_check(group: Any) -> None:
+    group.add_argument("--data", metavar="NAME", help="data set to check on (kseg datasets lists them)")
+    group.add_argument("--root", metavar="DIR", help="the folder that holds the data set")
+    group.add_argument("--split", default="val", metavar="SPLIT", help="default: val")
+    group.add_argument("--limit", type=positive, metavar="N", help="only N images, evenly spaced")
+    group.add_argument(
+        "--max-drop", type=above_zero, metavar="IOU", help="mean IoU that may be lost, such as 0.02"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from kseg.data import load as load_data
+    from kseg.models import load as load_model
+
+    kind = _format(args)
+    if args.data is None and (args.max_drop is not None or args.auto or args.precision == "int8"):
+        raise SettingsError(
+            "kseg export --max-drop, --auto and --precision int8 need pictures: --data NAME --root DIR"
+        )
+    model = load_model(args.model)
+    dataset = None if args.data is None else load_data(args.data, args.root, args.split)
+    if args.auto:
+        return _auto(args, model, dataset)
+    if kind == "saved_model":
+        return _saved_model(args, model, dataset)
+    return _file(args, kind, model, dataset)
+
+
+def _format(args: argparse.Namespace) -> str:
+    by_name = ENDINGS.get(Path(args.out).suffix)
+    kind = args.format or by_name or "saved_model"
+    if kind != "saved_model" and by_name != kind:
+        raise SettingsError(f"kseg export --format {kind} writes a file that ends in .{kind}, not {args.out}")
+    for name in ("dynamic", "auto"):
+        if getattr(args, name) and kind != "tflite":
+            raise SettingsError(f"kseg export --{name} is for TFLite files, not for {kind}")
+    if args.precision != "float32" and kind != "tflite":
+        raise SettingsError(f"kseg export --precision {args.precision} is for TFLite files, not for {kind}")
+    return kind
+
+
+def _size(args: argparse.Namespace) -> tuple[int, int] | None:
+    return None if args.size is None else tuple(args.size)
+
+
+def _calibration(args: argparse.Namespace, size: tuple[int, int] | None) -> Any:
+    from kseg.data import load as load_data
+    from kseg.export import calibration_images
+
+    if size is None:
+        raise SettingsError("kseg export --precision int8 needs --size H W")
+    dataset = load_data(args.data, args.root, args.calibration_split)
+    return calibration_images(dataset, size, count=args.calibration_count)
+
+
+def _file(args: argparse.Namespace, kind: str, model: Any, dataset: Any) -> int:
+    """Export to a file under another name, check it, and give it its name only if it passes."""
+    from kseg.export import check, onnx, tflite
+
+    out, size = Path(args.out), _size(args)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".kseg-export-", dir=out.parent) as folder:
+        made = Path(folder) / out.name
+        if kind == "onnx":
+            onnx(model, made, size=size, class_ids=args.class_ids)
+        else:
+            calibration = _calibration(args, size) if args.precision == "int8" else None
+            tflite(
+                model,
+                made,
+                size=size,
+                precision=args.precision,
+                calibration=calibration,
+                dynamic=args.dynamic,
+                class_ids=args.class_ids,
+            )
+        found = check(model, made, dataset, max_drop=args.max_drop, limit=args.limit)
+        if found.passed:
+            os.replace(made, out)
+    return _report(args, found, str(out))
+
+
+def _saved_model(args: argparse.Namespace, model: Any, dataset: Any) -> int:
+    from kseg.export import check, saved_model
+
+    saved_model(
+        model,
+        args.out,
+        size=_size(args),
+        version=args.version,
+        overwrite=args.overwrite,
+        confidence=args.confidence,
+    )
+    version = Path(args.out) / str(args.version)
+    found = check(model, version, dataset, max_drop=args.max_drop, limit=args.limit)
+    return _report(args, found, str(version))
+
+
+def _report(args: argparse.Namespace, found: Any, where: str) -> int:
+    from dataclasses import replace
+
+    found = replace(found, path=where)
+    print(json.dumps(found.to_json(), indent=2) if args.json else found.table())
+    print(f"written to {where}" if found.passed else f"{where}: the check failed", file=sys.stderr)
+    return 0 if found.passed else 1
+
+
+def _auto(args: argparse.Namespace, model: Any, dataset: Any) -> int:
+    from kseg.export import auto
+
+    if args.size is None:
+        raise SettingsError("kseg export --auto needs --size H W, the largest size to try")
+    sizes = smaller_sizes(_size(args))
+    with Bar("trying") as bar:
+        choice = auto(
+            model,
+            args.out,
+            dataset,
+            sizes=sizes,
+            max_drop=0.02 if args.max_drop is None else args.max_drop,
+            calibration=_calibration(args, sizes[0]),
+            class_ids=args.class_ids,
+            limit=args.limit or 100,
+            progress=bar,
+        )
+    print(json.dumps(choice.to_json(), indent=2) if args.json else choice.table())
+    done = choice.chosen is not None
+    message = (
+        f"written to {args.out}" if done else f"nothing within {choice.max_drop:.4f} mean IoU, not written"
+    )
+    print(message, file=sys.stderr)
+    return 0 if done else 1
+
+
+def smaller_sizes(size: tuple[int, int]) -> list[tuple[int, int]]:
+    """The size, three quarters and half of it, in multiples of 8."""
+    parts = [tuple(max(8, round(side * part / 8) * 8) for side in size) for part in (3 / 4, 1 / 2)]
+    return list(dict.fromkeys([size, *parts]))

@@ -1,0 +1,71 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import kseg
+from kseg.errors import ModelError, SettingsError
+
+pytestmark = pytest.mark.parity
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def session(path):
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def test_free_sizes_batches_and_names(net, tmp_path):
+    path = tmp_path / "n.onnx"
+    assert kseg.export.onnx(net, path).equal
+    found = session(path)
+    assert [tensor.name for tensor in found.get_inputs()] == ["image"]
+    assert [tensor.name for tensor in found.get_outputs()] == ["logits"]
+    for shape in ((1, 17, 23, 3), (2, 40, 8, 3)):
+        image = np.random.default_rng(0).uniform(0, 255, shape).astype("float32")
+        np.testing.assert_allclose(found.run(["logits"], {"image": image})[0], net(image), atol=1e-4)
+
+
+def test_fixed_size_class_ids_opset_and_side_file(net, dataset, tmp_path):
+    import onnx
+
+    path = tmp_path / "n.onnx"
+    kseg.export.onnx(net, path, size=(24, 36), class_ids=True, images=dataset)
+    found, (image, _) = session(path), dataset.load(2)
+    (ids,) = found.run(["class_ids"], {"image": image[None].astype("float32")})
+    assert ids.dtype == np.uint8
+    assert (ids == np.asarray(net(image[None].astype("float32"))).argmax(-1)).mean() > 0.99
+    assert found.get_inputs()[0].shape[1:] == [24, 36, 3]
+    assert {entry.domain: entry.version for entry in onnx.load(path).opset_import}[""] == 17
+    assert kseg.export.read_metadata(path)["input"]["size"] == [24, 36]
+    assert kseg.export.load(path).size == (24, 36)
+
+
+def test_half_precision_runs(half_net, tmp_path):
+    assert kseg.export.onnx(half_net, tmp_path / "n.onnx", size=(24, 36)).equal
+
+
+def test_mistakes(net, tmp_path):
+    with pytest.raises(SettingsError, match=r"\.onnx"):
+        kseg.export.onnx(net, tmp_path / "n.tflite")
+    with pytest.raises(SettingsError, match="opset"):
+        kseg.export.onnx(net, tmp_path / "n.onnx", opset=30)
+    (tmp_path / "bad.onnx").write_bytes(b"x")
+    with pytest.raises(ModelError, match="ONNX"):
+        kseg.export.load(tmp_path / "bad.onnx")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", kseg.models.names())
+def test_catalog(name, tmp_path):
+    """Every network, its untrained head set at random, in a process of its own: VGG16 takes much memory."""
+    program = (
+        "import sys, numpy as np, kseg\n"
+        f"model = kseg.models.build({name!r}, 11, weights=None)\n"
+        "rng = np.random.default_rng(0)\n"
+        "for v in model.trainable_variables:\n"
+        "    if len(v.shape) == 4 and not np.asarray(v).any(): v.assign(rng.normal(size=v.shape) * 0.02)\n"
+        "parity = kseg.export.onnx(model, sys.argv[1])\n"
+        "print(parity); assert parity.equal and parity.largest_logit > 0\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "n.onnx")], check=True)
