@@ -1,5 +1,6 @@
 """Training: recipes, optimizers, schedules, callbacks, and `fit`."""
 
+from kseg.training.batch_norm_statistics import reestimate_batch_norm
 from kseg.training.callbacks import Checkpoint, MetricsCsv, Progress, StopOnNaN, read_metrics
 from kseg.training.fit import fit
 from kseg.training.initialise import Initialised, initialise_from
@@ -25,4 +26,5 @@ __all__ = [
     "fit",
     "initialise_from",
     "read_metrics",
+    "reestimate_batch_norm",
 ]
