@@ -2,7 +2,20 @@
 
 from kseg.inference import draw
 from kseg.inference.crf import DenseCRF
+from kseg.inference.ensemble import Ensemble
 from kseg.inference.images import Summary, predict_files
 from kseg.inference.predictor import Predictor
+from kseg.inference.proposal_predictor import ProposalPredictor
+from kseg.inference.proposals import edge_box_proposals, proposal_recall
 
-__all__ = ["DenseCRF", "Predictor", "Summary", "draw", "predict_files"]
+__all__ = [
+    "DenseCRF",
+    "Ensemble",
+    "Predictor",
+    "ProposalPredictor",
+    "Summary",
+    "draw",
+    "edge_box_proposals",
+    "predict_files",
+    "proposal_recall",
+]

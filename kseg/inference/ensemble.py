@@ -1,0 +1,98 @@
+"""`Ensemble`: several predictors as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kseg.errors import SettingsError
+
+MODES = ("mean", "product")
+_TINY = 1e-30  # where the members rule out every class between them, all classes are alike
+
+
+class Ensemble:
+    """Combines the probabilities of several predictors, as EDeconvNet does those of DeconvNet and FCN-8s.
+
+    Args:
+        predictors: at least two of `Predictor`, `ProposalPredictor`, `Ensemble`, ... for the same classes.
+        mode: "mean" of the probabilities (the paper), or their "product" per pixel, divided by its sum over
+            the classes. The release multiplies raw scores instead, DeconvNet's with FCN's cut at zero, whose
+            ranges differ from model to model; probabilities are what all predictors share.
+        crf: called with (image, probabilities) after they are combined, such as `DenseCRF()`.
+
+    Call it with an image, uint8 or float (H, W, 3), RGB 0-255: gives labels (H, W), uint8, or uint16 for more
+    than 255 classes. ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called
+    with (predictors done, predictors in all).
+
+    Raises:
+        SettingsError: fewer than two predictors, another mode, predictors for different numbers of classes or
+            with different class names.
+
+    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, section 5.2;
+    released `generate_EDeconvNet_CRF_results.m`.
+    """
+
+    def __init__(
+        self,
+        predictors: Sequence[Any],
+        mode: str = "mean",
+        crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    ):
+        self.predictors, self.mode, self.crf = tuple(predictors), mode, crf
+        if mode not in MODES:
+            raise SettingsError(f"An ensemble's mode is {' or '.join(MODES)}; got {mode!r}")
+        if len(self.predictors) < 2:
+            raise SettingsError(f"An ensemble needs at least 2 predictors; got {len(self.predictors)}")
+        _check_classes(self.predictors)
+        self.num_classes = self.predictors[0].num_classes
+
+    @property
+    def model(self) -> keras.Model:
+        """The first predictor's model, whose class names and palette stand for all."""
+        return self.predictors[0].model
+
+    @property
+    def label_dtype(self) -> type:
+        return self.predictors[0].label_dtype
+
+    def __call__(self, image: np.ndarray, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+        return self.probabilities(image, progress).argmax(-1).astype(self.label_dtype)
+
+    def probabilities(
+        self, image: np.ndarray, progress: Callable[[int, int], None] | None = None
+    ) -> np.ndarray:
+        """Combined probabilities, after the CRF if there is one: float32 (H, W, classes)."""
+        total = None
+        for count, predictor in enumerate(self.predictors, 1):
+            total = self._joined(total, predictor.probabilities(image).astype(np.float64))
+            if progress is not None:
+                progress(count, len(self.predictors))
+        if self.mode == "product":
+            total += _TINY
+        combined = (total / total.sum(-1, keepdims=True)).astype(np.float32)
+        return combined if self.crf is None else np.asarray(self.crf(image, combined), np.float32)
+
+    def batch(self, images: np.ndarray) -> np.ndarray:
+        """Labels (B, H, W) of pictures of one size (B, H, W, 3)."""
+        return np.stack([self(image) for image in images])
+
+    def _joined(self, total: np.ndarray | None, more: np.ndarray) -> np.ndarray:
+        if total is None:
+            return more
+        return total + more if self.mode == "mean" else total * more
+
+
+def _check_classes(predictors: Sequence[Any]) -> None:
+    counts = [predictor.num_classes for predictor in predictors]
+    if len(set(counts)) > 1:
+        raise SettingsError(
+            f"The predictors of an ensemble share their classes; got models for {counts} classes"
+        )
+    names = {getattr(predictor.model, "classes", None) for predictor in predictors} - {None}
+    if len(names) > 1:
+        first, second = sorted(names)[:2]
+        raise SettingsError(f"The predictors of an ensemble share their classes; got {first} and {second}")
