@@ -13,7 +13,7 @@ from kseg.data import Dataset
 from kseg.errors import DataError, ModelError, SettingsError
 from kseg.evaluation.boundary import BoundaryF1, TrimapIoU
 from kseg.evaluation.report import Report, WorstImage
-from kseg.inference import Predictor
+from kseg.inference import Ensemble, Predictor, ProposalPredictor
 from kseg.metrics import confusion_matrix, mean_iou
 
 BATCH_PIXELS = 2_000_000  # images of one size are predicted together up to this many pixels
@@ -24,7 +24,7 @@ Item = tuple[int, np.ndarray, np.ndarray]
 
 
 def evaluate(
-    model_or_predictor: keras.Model | Predictor,
+    model_or_predictor: keras.Model | Predictor | ProposalPredictor | Ensemble,
     dataset: Dataset,
     *,
     worst: int = 8,
@@ -36,7 +36,8 @@ def evaluate(
     """Predict every image of a data set at its own size and compare with its mask, pixel by pixel.
 
     Args:
-        model_or_predictor: a Keras model with class logits, or a ``Predictor`` with the test protocol wanted.
+        model_or_predictor: a Keras model with class logits, or a predictor (``Predictor``,
+            ``ProposalPredictor``, ``Ensemble``) with the test protocol wanted.
         dataset: the data set, with masks.
         worst: how many of the worst images the report lists.
         limit: evaluate only so many images, evenly spaced over the data set.
@@ -51,7 +52,7 @@ def evaluate(
         SettingsError: a ``limit``, ``worst`` or ``batch_size`` that makes no sense.
     """
     predictor = (
-        model_or_predictor if isinstance(model_or_predictor, Predictor) else Predictor(model_or_predictor)
+        model_or_predictor if hasattr(model_or_predictor, "probabilities") else Predictor(model_or_predictor)
     )
     _check(predictor, dataset, worst, limit, batch_size)
     indices = _spaced(len(dataset), limit)
