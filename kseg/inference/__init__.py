@@ -2,6 +2,7 @@
 
 from kseg.inference import draw
 from kseg.inference.crf import DenseCRF
+from kseg.inference.crf_search import SearchResult, search_crf
 from kseg.inference.ensemble import Ensemble
 from kseg.inference.images import Summary, predict_files
 from kseg.inference.predictor import Predictor
@@ -13,9 +14,11 @@ __all__ = [
     "Ensemble",
     "Predictor",
     "ProposalPredictor",
+    "SearchResult",
     "Summary",
     "draw",
     "edge_box_proposals",
     "predict_files",
     "proposal_recall",
+    "search_crf",
 ]

@@ -84,8 +84,9 @@ def mean_field(
     with tf.device("CPU:0"):
         numbers = (tf.constant(x, tf.float32) for x in (copies, floor, weights))
         matrix = () if compatibility is None else (tf.constant(compatibility),)
+        rows = tf.constant(rows)
         run = _program(tuple(k.corner.shape[1] for k in kernels), compatibility is not None)
-        return run(tf.constant(rows), kernels, *numbers, tf.constant(iterations), *matrix).numpy()[:points]
+        return run(rows, kernels, *numbers, tf.constant(iterations), *matrix).numpy()[:points]
 
 
 @functools.lru_cache(maxsize=8)
