@@ -27,9 +27,7 @@ def image_shape(model: keras.Model) -> tuple[int | None, int | None, int]:
     if not isinstance(model, keras.Model):
         raise ModelError(f"A Keras model is expected to export, got {type(model).__name__}")
     if not (model.built and getattr(model, "inputs", None)):
-        raise ModelError(
-            f"The model {model.name!r} has no known input: use a functional model, or call it first"
-        )
+        raise ModelError(f"The model {model.name!r} has no known input and output: export a functional model")
     inputs, outputs = [tuple(t.shape) for t in model.inputs], [tuple(t.shape) for t in model.outputs]
     one = len(inputs) == len(outputs) == 1 and len(inputs[0]) == len(outputs[0]) == 4
     if not one or inputs[0][-1] is None or outputs[0][-1] is None:

@@ -80,7 +80,9 @@ def decoded(data: tf.Tensor, size: Size) -> tf.Tensor:
     with tf.control_dependencies([fits]):
         data = tf.identity(data)
     image = tf.cond(
-        is_png, lambda: tf.io.decode_png(data, channels=3), lambda: tf.io.decode_jpeg(data, channels=3)
+        is_png,
+        lambda: tf.io.decode_png(data, channels=3),
+        lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),
     )
     return tf.ensure_shape(tf.image.resize(image, size, antialias=True), (*size, 3))
 

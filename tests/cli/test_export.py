@@ -20,7 +20,7 @@ def test_tflite_checked_on_a_data_set(labelled, model_file, tmp_path, capsys):
 def test_a_file_that_loses_too_much_is_thrown_away(labelled, model_file, tmp_path, capsys, monkeypatch):
     out = tmp_path / "x.tflite"
     out.write_bytes(b"an earlier, good file")
-    monkeypatch.setattr("kseg.export.check.Check.drop", property(lambda self: 0.1))
+    monkeypatch.setattr(kseg.export.Check, "drop", property(lambda self: 0.1))
     command = ["export", "--model", str(model_file), "--out", str(out), "--size", "24", "32"]
     command += ["--data", "folder", "--root", str(labelled), "--max-drop", "0.02"]
     assert main([*command, "--precision", "int8", "--class-ids"]) == 1

@@ -1,9 +1,9 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import jaccard_score
 
 import kseg
 from kseg.errors import ModelError, SettingsError
@@ -26,8 +26,11 @@ def test_a_good_file_passes(net, dataset, tmp_path):
         ids = np.asarray(net(image[None].astype("float32")))[0].argmax(-1)
         truth.append(labels[labels != 255])
         predicted.append(ids[labels != 255])
-    expected = jaccard_score(np.concatenate(truth), np.concatenate(predicted), average="macro")
-    np.testing.assert_allclose(found.before, expected, atol=1e-3)
+    truth, predicted = np.concatenate(truth), np.concatenate(predicted)
+    ious = [
+        ((truth == c) & (predicted == c)).sum() / ((truth == c) | (predicted == c)).sum() for c in range(3)
+    ]
+    np.testing.assert_allclose(found.before, np.mean(ious), atol=1e-3)
     assert json.loads(json.dumps(found.to_json()))["passed"] is True
     assert "passed" in found.table()
 
@@ -59,8 +62,6 @@ def test_pictures_without_labels(net, pictures, tmp_path):
 def test_another_number_of_classes(net, dataset, tmp_path):
     path = tmp_path / "n.tflite"
     kseg.export.tflite(net, path, size=(24, 36))
-    from dataclasses import replace
-
     with pytest.raises(ModelError, match="3 classes"):
         kseg.export.check(net, path, replace(dataset, classes=("a",), palette=((0, 0, 0),)))
     shutil.rmtree(tmp_path)
