@@ -1,8 +1,11 @@
 """Encoders that name their stages, and the surgery that makes one from any Keras classifier."""
 
 from kseg.backbones.backbone import Backbone
+from kseg.backbones.decimation import decimate
+from kseg.backbones.deeplab_vgg import DeepLabVGG16
 from kseg.backbones.dilation import dilate
 from kseg.backbones.efficientnet_lite import EfficientNetLite
+from kseg.backbones.resnet import ResNet
 from kseg.backbones.surgery import ClassifierBackbone, convolutionalize, from_classifier
 from kseg.backbones.vgg import VGG16
 from kseg.backbones.vgg_bn import VGG16BatchNorm
@@ -12,8 +15,11 @@ __all__ = [
     "VGG16BatchNorm",
     "Backbone",
     "ClassifierBackbone",
+    "DeepLabVGG16",
     "EfficientNetLite",
+    "ResNet",
     "convolutionalize",
+    "decimate",
     "dilate",
     "from_classifier",
 ]

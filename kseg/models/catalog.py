@@ -7,11 +7,14 @@ of it; a new model adds a function, or a line.
 import difflib
 from functools import partial
 
-from kseg.backbones import VGG16, EfficientNetLite, VGG16BatchNorm
+from kseg.backbones import VGG16, DeepLabVGG16, EfficientNetLite, ResNet, VGG16BatchNorm
 from kseg.backbones.backbone import precision
 from kseg.errors import ModelError
 from kseg.models.deconvnet import DeconvNet
+from kseg.models.deeplab_v1 import DeepLabV1
+from kseg.models.deeplab_v2 import DeepLabV2, start_branches_from
 from kseg.models.fcn import FCN
+from kseg.models.pspnet import PSPNet
 
 AT_ONCE = (0.01, 0.0001)
 SMALL_WIDTHS = (16, 32, 64, 128, 128)  # a quarter of VGG16's
@@ -42,6 +45,50 @@ def deconvnet_small(num_classes, weights=None):
     return DeconvNet(backbone, num_classes, kernel_std=None)
 
 
+def deeplabv1_vgg16(num_classes, weights=None, *, multi_scale=False, **fields):
+    """DeepLab v1 of Chen et al. on VGG16: fc6 with holes at output stride 8."""
+    backbone = DeepLabVGG16(weights=weights, name="vgg16", **fields)
+    return DeepLabV1(backbone, num_classes, multi_scale=multi_scale)
+
+
+def deeplabv2_vgg16(num_classes, weights=None):
+    """DeepLab v2 (ASPP-L) of Chen et al. on VGG16: four branches of fc6, fc7 and fc8."""
+    backbone = DeepLabVGG16(filters=None, average=False, weights=weights, name="vgg16")
+    model = DeepLabV2(backbone, num_classes, hidden=1024)
+    if weights == "imagenet":
+        start_branches_from(model, VGG16(weights=weights))
+    return model
+
+
+def deeplabv2_resnet101(num_classes, weights=None):
+    """DeepLab v2 (ASPP-L) of Chen et al. on ResNet-101, batch normalisation frozen if pretrained."""
+    frozen = weights is not None
+    backbone = ResNet(101, output_stride=8, frozen_normalization=frozen, weights=weights, name="resnet101")
+    return DeepLabV2(backbone, num_classes)
+
+
+def deeplabv2_efficientnetlite0(num_classes, weights="imagenet", *, output_stride, rates):
+    """DeepLab v2 (ASPP) on EfficientNet-Lite0, whose ImageNet weights come with kseg."""
+    backbone = EfficientNetLite(
+        "lite0", output_stride=output_stride, weights=weights, name="efficientnetlite0"
+    )
+    return DeepLabV2(backbone, num_classes, rates=rates, align_corners=False)
+
+
+def pspnet_resnet(num_classes, weights=None, *, depth):
+    """PSPNet of Zhao et al. on ResNet with the deep stem at output stride 8."""
+    backbone = ResNet(depth, stem="deep", output_stride=8, weights=weights, name=f"resnet{depth}")
+    return PSPNet(backbone, num_classes)
+
+
+def pspnet_efficientnetlite0(num_classes, weights="imagenet", *, output_stride, filters):
+    """PSPNet on EfficientNet-Lite0, whose ImageNet weights come with kseg, with a narrow head."""
+    backbone = EfficientNetLite(
+        "lite0", output_stride=output_stride, weights=weights, name="efficientnetlite0"
+    )
+    return PSPNet(backbone, num_classes, filters=filters, align_corners=False)
+
+
 CATALOG = {
     "fcn32s_vgg16": partial(fcn_vgg16, stride=32),
     "fcn16s_vgg16": partial(fcn_vgg16, stride=16),
@@ -52,6 +99,20 @@ CATALOG = {
     "fcn8s_efficientnetlite0": partial(fcn_efficientnetlite0, stride=8),
     "deconvnet_vgg16": partial(deconvnet_vgg16),
     "deconvnet_small": partial(deconvnet_small),
+    "deeplabv1_vgg16": partial(deeplabv1_vgg16),
+    "deeplabv1_vgg16_4x4": partial(deeplabv1_vgg16, kernel=4, rate=8, filters=4096, average=False),
+    "deeplabv1_vgg16_7x7": partial(deeplabv1_vgg16, kernel=7, rate=4, filters=4096, average=False),
+    "deeplabv1_vgg16_msc": partial(deeplabv1_vgg16, multi_scale=True),
+    "deeplabv2_vgg16": partial(deeplabv2_vgg16),
+    "deeplabv2_resnet101": partial(deeplabv2_resnet101),
+    "deeplabv2_efficientnetlite0": partial(
+        deeplabv2_efficientnetlite0, output_stride=16, rates=(3, 6, 9, 12)
+    ),
+    "pspnet_resnet50": partial(pspnet_resnet, depth=50),
+    "pspnet_resnet101": partial(pspnet_resnet, depth=101),
+    "pspnet_resnet152": partial(pspnet_resnet, depth=152),
+    "pspnet_resnet269": partial(pspnet_resnet, depth=269),
+    "pspnet_efficientnetlite0": partial(pspnet_efficientnetlite0, output_stride=16, filters=128),
 }
 
 

@@ -1,0 +1,127 @@
+"""VGG16 with holes instead of its last two strides, the encoder of DeepLab v1 and v2."""
+
+import keras
+from keras import layers
+
+from kseg.backbones import weights as weight_files
+from kseg.backbones.backbone import Backbone
+from kseg.backbones.decimation import decimate
+from kseg.backbones.vgg import CONVOLUTIONS, VGG16
+from kseg.layers import AtrousConv2D, Normalize
+
+MEAN = (122.675, 116.669, 104.008)
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class DeepLabVGG16(Backbone):
+    """VGG16 at output stride 8: pool4 and pool5 do not stride, conv5 and fc6 have holes.
+
+    The defaults are DeepLab-LargeFOV. The paper's other nets: `kernel=4, rate=8, filters=4096` (4x4),
+    `kernel=7, rate=4, filters=4096` (7x7), and `kernel=4, rate=4, filters=4096, pool_size=2` (the plain net,
+    all three with `average=False`). DeepLab v2 puts its own branches on `filters=None, average=False`.
+
+    Args:
+        kernel, rate: of fc6.
+        filters: width of fc6 and fc7; None leaves both out.
+        pool_size: 3 (padding 1, sizes rounded up as by Caffe, so that cell i of stage 3 to 5 stands at pixel
+            8 i) or 2 (cell i stands at pixel 8 i + 3.5).
+        average: an average pooling 3x3 (pool5a) after pool5.
+        dropout: rate after fc6 and after fc7.
+        weights: None (random), "imagenet" (Keras's verified download of VGG16), an .h5 file of a
+            keras.applications VGG16, or an .npz or .weights.h5 file of this network. Of the first two, fc6
+            and fc7 are made by `decimate`.
+        **kwargs: Keras's `name` and `trainable`.
+
+    Input: `(batch, height, width, 3)`, RGB 0-255. Stages: "stage1" ... "stage5" (strides 2, 4, 8, 8, 8;
+    pool1 to pool5) and, unless `filters=None`, "fc7" (8).
+
+    Raises:
+        ModelError: weights that cannot be had.
+        ValueError: another pool size.
+
+    Sources: Chen et al., ICLR 2015, section 3 and table 2 of its arXiv version 3; the released
+    DeepLab-LargeFOV `train.prototxt`.
+    """
+
+    output_stride = 8
+
+    def __init__(
+        self,
+        *,
+        kernel=3,
+        rate=12,
+        filters=1024,
+        pool_size=3,
+        average=True,
+        dropout=0.5,
+        weights=None,
+        **kwargs,
+    ):
+        if pool_size not in (2, 3):
+            raise ValueError(f"`pool_size` must be 2 or 3, got {pool_size!r}")
+        image = keras.Input((None, None, 3), name="image")
+        x = Normalize(MEAN, (1, 1, 1), bgr=True, name="normalize")(image)
+        stages = {}
+        for block, (width, count) in enumerate(CONVOLUTIONS, start=1):
+            for number in range(1, count + 1):
+                name, holes = f"block{block}_conv{number}", 2 if block == 5 else 1
+                x = AtrousConv2D(width, 3, holes, activation="relu", name=name)(x)
+            x = _pool(x, block, pool_size)
+            stages[f"stage{block}"] = x
+        if average:  # Caffe counts the padding into the mean
+            x = layers.ZeroPadding2D(1, name="pool5a_pad")(x)
+            x = layers.AveragePooling2D(3, 1, name="pool5a")(x)
+        if filters is not None:
+            x = AtrousConv2D(filters, kernel, rate, activation="relu", name="fc6")(x)
+            x = layers.Dropout(dropout, name="drop6")(x)
+            x = layers.Conv2D(filters, 1, activation="relu", name="fc7")(x)
+            stages["fc7"] = layers.Dropout(dropout, name="drop7")(x)
+        elif average:
+            stages["pool5a"] = x
+        super().__init__(image, stages, **kwargs)
+        self.kernel, self.rate, self.filters = kernel, rate, filters
+        self.pool_size, self.average, self.dropout = pool_size, bool(average), dropout
+        if weights is not None:
+            self._load(weights)
+
+    def get_config(self):
+        own = {
+            "kernel": self.kernel,
+            "rate": self.rate,
+            "filters": self.filters,
+            "pool_size": self.pool_size,
+            "average": self.average,
+            "dropout": self.dropout,
+            "weights": None,
+        }
+        return {**super().get_config(), **own}
+
+    def _load(self, weights):
+        path = str(weights)
+        own = path.endswith((".npz", ".weights.h5"))
+        if path == "imagenet" or not own:
+            copy_vgg16(VGG16(filters=4096 if self.filters else None, weights=weights), self)
+        else:
+            weight_files.load(self, weights)
+
+
+def copy_vgg16(vgg16, backbone):
+    """Copy the convolutions of a `VGG16` into a `DeepLabVGG16`, its fc6 and fc7 decimated."""
+    for layer in backbone.layers:
+        if layer.weights:
+            kernel, bias = vgg16.get_layer(layer.name).get_weights()
+            layer.set_weights(decimate(kernel, bias, layer.kernel.shape))
+
+
+def _pool(x, block, size):
+    """Caffe's maximum pooling; from block 4 on it keeps the map's size."""
+    stride, name = (2 if block < 4 else 1), f"block{block}_pool"
+    if size == 3:
+        # zeros lose against any ReLU; the second one behind makes the size round up
+        margin = (1, 2) if stride == 2 else (1, 1)
+    elif stride == 2:
+        return layers.MaxPooling2D(2, padding="same", name=name)(x)
+    else:  # one before, one after: together they shift nothing
+        margin = (1, 0) if block == 4 else (0, 1)
+    x = layers.ZeroPadding2D((margin, margin), name=f"{name}_pad")(x)
+    return layers.MaxPooling2D(size, stride, name=name)(x)

@@ -1,0 +1,92 @@
+"""DeepLab v1 (Chen, Papandreou, Kokkinos, Murphy and Yuille)."""
+
+import keras
+from keras import layers
+
+from kseg.layers import ResizeLike, ZoomLike
+from kseg.models.segmenter import Segmenter
+
+MULTI_SCALE_FILTERS = 128
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class DeepLabV1(Segmenter):
+    """DeepLab v1: a 1x1 convolution scores the map of a dilated backbone; the scores are enlarged bilinearly.
+
+    Args:
+        backbone: a `Backbone` with `output_stride`, such as `DeepLabVGG16`; its deepest stage is scored.
+        num_classes: number of classes.
+        multi_scale: the MSc net: the normalised image and stages 1 to 4 (`pool1` to `pool4`) each go through
+            a 3x3 and a 1x1 convolution of 128 filters, with ReLU and dropout, and are scored together with
+            the deepest stage.
+        dropout: rate in those branches.
+        align_corners: cell i stands at pixel `output_stride * i` (backbones with symmetric padding, on which
+            the release relies); False spreads the cells evenly over the image (EfficientNet-Lite).
+        **kwargs: Keras's `name` and `trainable`.
+
+    Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
+    num_classes)`. With aligned corners `logits[:, ::8, ::8]` are the scores before interpolation; the release
+    puts its loss there, on the labels at the same places.
+
+    Source: Chen et al., "Semantic image segmentation with deep convolutional nets and fully connected CRFs",
+    ICLR 2015, section 3; the released `train.prototxt`.
+    """
+
+    def __init__(
+        self, backbone, num_classes, *, multi_scale=False, dropout=0.5, align_corners=True, **kwargs
+    ):
+        image, x = backbone.input, backbone.deepest
+        if multi_scale:
+            branches = [_branch(*source, dropout) for source in _sources(backbone)]
+            x = layers.Concatenate(name="multi_scale")([x, *branches])
+        x = score(num_classes, "fc8")(x)
+        logits = enlarge(x, image, backbone.output_stride, align_corners)
+        super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
+        self.multi_scale, self.dropout = bool(multi_scale), dropout
+        self.align_corners = bool(align_corners)
+
+    def get_config(self):
+        own = {
+            "multi_scale": self.multi_scale,
+            "dropout": self.dropout,
+            "align_corners": self.align_corners,
+        }
+        return {**super().get_config(), **own}
+
+
+def score(num_classes, name):
+    """The released score layer: 1x1, from a Gaussian of 0.01."""
+    gaussian = keras.initializers.RandomNormal(stddev=0.01)
+    return layers.Conv2D(num_classes, 1, kernel_initializer=gaussian, name=name)
+
+
+def enlarge(x, image, output_stride, align_corners, name="logits"):
+    """Scores at the image's size, in float32."""
+    if align_corners:
+        return ZoomLike(output_stride, name=name, dtype="float32")([x, image])
+    return ResizeLike(name=name, dtype="float32")([x, image])
+
+
+def _sources(backbone):
+    """Name, tensor and stride down to the deepest map, of the image and of the first four pools."""
+    yield "image", backbone.get_layer("normalize").output, 8
+    for number, stride in enumerate((4, 2, 1, 1), start=1):
+        yield f"pool{number}", backbone.stages[f"stage{number}"], stride
+
+
+def _branch(name, x, stride, dropout):
+    if stride > 1:  # the size that this many pixels a cell, rounded up as by Caffe's pooling, give
+        x = layers.ZeroPadding2D(((1, stride), (1, stride)), name=f"{name}_pad")(x)
+    edges = "valid" if stride > 1 else "same"
+    for size, step, padding, suffix in ((3, stride, edges, "conv1"), (1, 1, "same", "conv2")):
+        x = layers.Conv2D(
+            MULTI_SCALE_FILTERS,
+            size,
+            step,
+            padding,
+            activation="relu",
+            kernel_initializer="he_normal",
+            name=f"{name}_{suffix}",
+        )(x)
+        x = layers.Dropout(dropout, name=f"{name}_{suffix}_drop")(x)
+    return x

@@ -1,0 +1,76 @@
+"""DeepLab v2 (Chen, Papandreou, Kokkinos, Murphy and Yuille)."""
+
+import keras
+
+from kseg.backbones.decimation import decimate
+from kseg.layers import AtrousSpatialPyramidPooling
+from kseg.models.deeplab_v1 import enlarge
+from kseg.models.segmenter import Segmenter
+
+ASPP_S = (2, 4, 8, 12)
+ASPP_L = (6, 12, 18, 24)
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class DeepLabV2(Segmenter):
+    """DeepLab v2: atrous spatial pyramid pooling on a dilated backbone; the branches' scores are summed.
+
+    Args:
+        backbone: a `Backbone` with `output_stride` 8, such as `ResNet(101, output_stride=8)` or
+            `DeepLabVGG16(filters=None, average=False)`; its deepest stage feeds the branches.
+        num_classes: number of classes.
+        rates: one branch each; (6, 12, 18, 24) is ASPP-L, (2, 4, 8, 12) ASPP-S.
+        hidden: width of each branch's own fc6 and fc7 (1024 on VGG16), or None: a branch is one 3x3
+            convolution (ResNet-101).
+        dropout: rate after fc6 and after fc7.
+        align_corners: as in `DeepLabV1`.
+        **kwargs: Keras's `name` and `trainable`.
+
+    Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
+    num_classes)`.
+
+    Source: Chen et al., "DeepLab: semantic image segmentation with deep convolutional nets, atrous
+    convolution, and fully connected CRFs", TPAMI 2017, section 3.
+    """
+
+    def __init__(
+        self,
+        backbone,
+        num_classes,
+        *,
+        rates=ASPP_L,
+        hidden=None,
+        dropout=0.5,
+        align_corners=True,
+        **kwargs,
+    ):
+        image = backbone.input
+        aspp = AtrousSpatialPyramidPooling(num_classes, rates, hidden, dropout, name="aspp")
+        logits = enlarge(aspp(backbone.deepest), image, backbone.output_stride, align_corners)
+        super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
+        self.rates, self.hidden, self.dropout = aspp.rates, hidden, dropout
+        self.align_corners = bool(align_corners)
+
+    def get_config(self):
+        own = {
+            "rates": self.rates,
+            "hidden": self.hidden,
+            "dropout": self.dropout,
+            "align_corners": self.align_corners,
+        }
+        return {**super().get_config(), **own}
+
+
+def start_branches_from(model, vgg16):
+    """Start fc6 and fc7 of every branch from a classifier's, as the released VGG16 net does.
+
+    Args:
+        model: a `DeepLabV2` with `hidden` branches.
+        vgg16: a `kseg.backbones.VGG16` with fc6 and fc7; they are decimated to the branches' shapes.
+    """
+    for branch in model.get_layer("aspp").branches:
+        for layer in branch:
+            source = layer.name.rsplit("_", 1)[0]
+            if source in ("fc6", "fc7"):
+                kernel, bias = vgg16.get_layer(source).get_weights()
+                layer.set_weights(decimate(kernel, bias, layer.kernel.shape))
