@@ -50,5 +50,5 @@ def _text(row: dict[str, Any]) -> str:
         lines.append(f"    page:   {row['page']}")
     if "found" in row:
         counts = ", ".join(f"{split} {count}" for split, count in row["found"]["splits"].items())
-        lines.append(f"    found:  {counts or 'nothing: ' + row['found']['reason']}")
+        lines.append(f"    found:  {counts or row['found']['reason']}")
     return "\n".join(lines)

@@ -6,12 +6,14 @@ All scores come from one confusion matrix over every labelled pixel; ignored pix
 """
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from kseg.cli.arguments import add_data, add_prediction, natural, positive, predictor_of
+from kseg.cli.folders import removed_if_empty
 from kseg.cli.terminal import Bar
 
 
@@ -38,21 +40,24 @@ def run(args: argparse.Namespace) -> int:
 
     dataset = load_data(args.data, args.root, args.split)
     predictor = predictor_of(load_model(args.model), args)
-    if args.save is not None:
-        Path(args.save).mkdir(parents=True, exist_ok=True)  # before the work, should it be refused
-    with Bar("evaluating") as bar:
-        report = evaluate(
-            predictor,
-            dataset,
-            worst=args.worst,
-            limit=args.limit,
-            boundaries=args.boundaries,
-            progress=bar,
-        )
+    folder = None if args.save is None else Path(args.save)
+    with contextlib.nullcontext() if folder is None else removed_if_empty(folder):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)  # before the work, should it be refused
+        with Bar("evaluating") as bar:
+            report = evaluate(
+                predictor,
+                dataset,
+                worst=args.worst,
+                limit=args.limit,
+                boundaries=args.boundaries,
+                progress=bar,
+            )
+        if folder is not None:
+            save(report, predictor, dataset, folder)
     print(json.dumps(report.to_json(), indent=2) if args.json else report.table())
-    if args.save is not None:
-        save(report, predictor, dataset, Path(args.save))
-        print(f"written to {args.save}", file=sys.stderr)
+    if folder is not None:
+        print(f"written to {folder}", file=sys.stderr)
     return 0
 
 

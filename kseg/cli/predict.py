@@ -8,11 +8,11 @@ be read is named and left out; the exit code is then 2.
 """
 
 import argparse
-import contextlib
 import sys
 from pathlib import Path
 
 from kseg.cli.arguments import add_prediction, predictor_of
+from kseg.cli.folders import removed_if_empty
 from kseg.cli.terminal import Bar
 
 
@@ -33,22 +33,16 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     pictures = find_pictures(args.inputs, out)  # a wrong path is said before the model is read
     predictor = predictor_of(load(args.model), args)
-    existed = out.exists()
-    try:
-        with Bar("predicting") as bar:
-            summary = predict_files(
-                predictor,
-                pictures,
-                out,
-                overlay=not args.no_overlay,
-                skip_existing=args.skip_existing,
-                keep_going=True,
-                progress=bar,
-            )
-    finally:
-        if not existed:
-            with contextlib.suppress(OSError):  # it holds results, or was never made
-                out.rmdir()
+    with removed_if_empty(out), Bar("predicting") as bar:
+        summary = predict_files(
+            predictor,
+            pictures,
+            out,
+            overlay=not args.no_overlay,
+            skip_existing=args.skip_existing,
+            keep_going=True,
+            progress=bar,
+        )
     for failure in summary.failures:
         print(f"kseg: {' '.join(failure.split())}", file=sys.stderr)
     skipped = f", {len(summary.skipped)} were there already" if summary.skipped else ""

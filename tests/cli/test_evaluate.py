@@ -59,4 +59,5 @@ def test_mistakes(labelled, model_file, tmp_path, mistake):
     assert "nowhere" in wrong(root=tmp_path / "nowhere")
     assert "11" in wrong(data="camvid")  # 3 classes of the model, 11 of the data set
     (labelled / "masks" / "val" / "v0.png").write_bytes(b"broken")
-    assert str(labelled / "masks" / "val" / "v0.png") in wrong()
+    assert str(labelled / "masks" / "val" / "v0.png") in wrong("--save", tmp_path / "report")
+    assert not (tmp_path / "report").exists()
