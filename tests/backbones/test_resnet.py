@@ -1,0 +1,87 @@
+import keras
+import numpy as np
+import pytest
+
+from kseg.backbones import ResNet
+from kseg.errors import ModelError
+
+IMAGE = np.random.default_rng(0).uniform(0, 255, (1, 65, 97, 3)).astype("float32")
+
+
+def small(**arguments):
+    return ResNet(50, filters=4, **arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("height", "width", "ceil"), [(65, 97, True), (64, 96, False)])
+def test_features_of_keras_applications(height, width, ceil):
+    """Random biases and statistics in Keras's ResNet-50, copied: its last features, from its own preprocessing."""
+    theirs = keras.applications.ResNet50(include_top=False, weights=None)
+    rng = np.random.default_rng(1)
+    for variable in theirs.weights:
+        if not variable.path.endswith("kernel"):
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    ours = ResNet(50, ceil_pooling=ceil, weights=theirs)
+    image = rng.uniform(0, 255, (1, height, width, 3)).astype("float32")
+    expected = np.asarray(theirs(keras.applications.resnet50.preprocess_input(image.copy())))
+    features = np.asarray(ours(image)["stage5"])
+    np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-3 * expected.std())
+
+
+@pytest.mark.parametrize("output_stride", [32, 16, 8])
+def test_stage_sizes(output_stride):
+    """32 k + 1 pixels: every stage has (size - 1) / stride + 1 cells, the last ones at the output stride."""
+    stages = small(output_stride=output_stride, stem="deep")(IMAGE)
+    for number in range(1, 6):
+        stride = min(2**number, output_stride)
+        assert stages[f"stage{number}"].shape[1] == 64 // stride + 1
+    channels = [stages[f"stage{n}"].shape[-1] for n in range(1, 6)]
+    assert channels == [8, 16, 32, 64, 128]
+
+
+def test_dilated_features_are_the_undilated_ones_between():
+    """Stride in the 1x1: sampled at the old stride, the dilated net is the net."""
+    plain, dilated = small(), small(output_stride=8)
+    rng = np.random.default_rng(2)
+    for a, b in zip(plain.variables, dilated.variables, strict=True):
+        if a.path.endswith(("mean", "variance", "gamma", "beta")):
+            a.assign(rng.uniform(0.5, 1.5, a.shape))
+        b.assign(a)
+    expected = np.asarray(plain(IMAGE)["stage5"])
+    sampled = np.asarray(dilated(IMAGE)["stage5"])[:, ::4, ::4]
+    np.testing.assert_allclose(sampled, expected, rtol=1e-3, atol=1e-4 * expected.std())
+
+
+def test_config_round_trip():
+    arguments = {
+        "depth": 50,
+        "stem": "deep",
+        "output_stride": 16,
+        "stride_in": "3x3",
+        "ceil_pooling": False,
+        "filters": 4,
+        "momentum": 0.8,
+        "synchronized": True,
+        "frozen_normalization": True,
+    }
+    backbone = ResNet(**arguments, name="r")
+    again = ResNet.from_config(backbone.get_config())
+    assert {k: again.get_config()[k] for k in arguments} == arguments
+    assert not [v.path for v in again.trainable_variables if "_bn" in v.path]
+    assert again.get_layer("conv3_block1_1_conv").strides == (1, 1)
+    assert again.get_layer("conv3_block1_2_conv").strides == (2, 2)
+
+
+def test_weights_of_another_net_are_refused():
+    with pytest.raises(ModelError, match="no layer conv1_1_conv"):
+        small(stem="deep", weights=small())
+    with pytest.raises(ModelError, match="7x7 stem, not for ResNet-50"):
+        small(weights="imagenet")
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"depth": 34}, {"stem": "5x5"}, {"output_stride": 4}, {"stride_in": "1"}]
+)
+def test_nonsense_is_refused(arguments):
+    with pytest.raises(ModelError, match="is one of"):
+        ResNet(**arguments)

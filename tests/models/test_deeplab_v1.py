@@ -1,0 +1,47 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kseg import models
+from kseg.backbones import DeepLabVGG16
+from kseg.models import DeepLabV1
+
+sys.path.insert(0, str(Path(__file__).parent))
+from contracts import check_segmenter
+
+# Chen et al. 2015, table 2, in full: 21 classes
+PUBLISHED = {
+    "deeplabv1_vgg16": 20_505_429,
+    "deeplabv1_vgg16_4x4": 65_140_565,
+    "deeplabv1_vgg16_7x7": 134_346_581,
+    "deeplabv1_vgg16_msc": 21_711_445,
+}
+
+
+def test_contract_of_the_multi_scale_net(tmp_path):
+    backbone = DeepLabVGG16(filters=4, dropout=0.25, name="vgg16")
+    check_segmenter(DeepLabV1(backbone, 3, multi_scale=True, dropout=0.1), tmp_path)
+
+
+def test_loss_grid():
+    """Logits at every eighth pixel are the score layer's own, where the release puts its loss."""
+    model = DeepLabV1(DeepLabVGG16(filters=4, kernel=4, rate=4, average=False, name="vgg16"), 3)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 33, 41, 3)).astype("float32")
+    scores = model.get_layer("fc8")(model.backbone(image)["fc7"])
+    logits = np.asarray(model(image))[:, ::8, ::8]
+    np.testing.assert_allclose(logits, np.asarray(scores), rtol=1e-4, atol=1e-6)
+
+
+def test_even_spread_for_other_backbones():
+    backbone = DeepLabVGG16(filters=4, pool_size=2, average=False, name="vgg16")
+    model = DeepLabV1(backbone, 3, align_corners=False)
+    assert DeepLabV1.from_config(model.get_config()).align_corners is False
+    assert type(model.get_layer("logits")).__name__ == "ResizeLike"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_parameter_counts(name):
+    assert models.build(name, 21).count_params() == PUBLISHED[name]

@@ -1,0 +1,48 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kseg import models
+from kseg.backbones import ResNet
+from kseg.models import PSPNet, with_auxiliary_head
+
+sys.path.insert(0, str(Path(__file__).parent))
+from contracts import check_segmenter
+
+# released nets at 150 classes, auxiliary head left out
+PUBLISHED = {50: 46_782_550, 101: 65_774_678, 152: 81_418_326, 269: 123_298_902}
+AUXILIARY = 2_398_358
+
+
+def small(**arguments):
+    backbone = ResNet(50, filters=4, stem="deep", output_stride=8, name="resnet50")
+    return PSPNet(backbone, 3, filters=4, **arguments)
+
+
+def test_contract(tmp_path):
+    check_segmenter(small(bins=(6, 2), mode="max", dropout=0.25, momentum=0.8), tmp_path)
+
+
+def test_auxiliary_head_trains_with_the_model_and_stays_outside_it():
+    model = small()
+    names = {v.path for v in model.trainable_variables}
+    twin = with_auxiliary_head(model, filters=2)
+    assert {v.path for v in model.trainable_variables} == names
+    added = [v for v in twin.trainable_variables if v.path not in names]
+    assert sum(int(np.prod(v.shape)) for v in added) == 9 * 64 * 2 + 2 * 2 + 2 * 3 + 3
+    image = np.zeros((2, 33, 41, 3), "float32")
+    outputs = twin(image)
+    assert outputs["auxiliary"].shape == (2, 33, 41, 3)
+    np.testing.assert_array_equal(np.asarray(outputs["logits"]), np.asarray(model(image)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", PUBLISHED)
+def test_published_parameter_counts(depth):
+    model = models.build(f"pspnet_resnet{depth}", 150)
+    count = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+    twin = with_auxiliary_head(model)
+    assert count == PUBLISHED[depth]
+    assert sum(int(np.prod(w.shape)) for w in twin.trainable_weights) == count + AUXILIARY
