@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kseg.inference.permutohedral import PermutohedralLattice
 
+LATTICE_SIZES = 4  # an octave; the lattice of a picture of given size varies, its padding costs little
 CHUNK = 8  # members of a vertex summed in one row; a vertex with more owns several rows
 
 
@@ -26,9 +27,9 @@ class Kernel(NamedTuple):
     read: tf.Tensor  # float32 (points, dimensions + 1): their weights, normalisation and scale included
 
 
-def padded(count: int) -> int:
-    """The next of eight sizes an octave, so that a picture of another size seldom needs a new compilation."""
-    step = 1 << max(count.bit_length() - 4, 0)
+def padded(count: int, sizes: int = 8) -> int:
+    """The next of so many sizes an octave (a power of two): few sizes mean few compilations."""
+    step = 1 << max(count.bit_length() - sizes.bit_length(), 0)
     return -(-count // step) * step
 
 
@@ -38,7 +39,9 @@ def kernel(lattice: PermutohedralLattice) -> Kernel:
     with ThreadPoolExecutor(2) as pool, tf.device("CPU:0"):
         splat = pool.submit(_splat_tables, lattice, norm)
         neighbours = np.full(
-            (lattice.dimensions + 1, 2, padded(lattice.vertices + 1)), lattice.vertices, np.int32
+            (lattice.dimensions + 1, 2, padded(lattice.vertices + 1, LATTICE_SIZES)),
+            lattice.vertices,
+            np.int32,
         )
         neighbours[:, :, : lattice.vertices] = lattice.neighbours
         corner = np.zeros((padded(lattice.points), lattice.dimensions + 1), np.int32)
@@ -59,11 +62,11 @@ def _splat_tables(
     total, before = int(rows.sum()), np.cumsum(rows) - rows
     slots = np.repeat(CHUNK * before - lattice.starts[:-1], sizes)
     slots += np.arange(len(slots))
-    member = np.zeros((padded(total), CHUNK), np.int32)
+    member = np.zeros((padded(total, LATTICE_SIZES), CHUNK), np.int32)
     member.reshape(-1)[slots] = lattice.members
     share = np.zeros(member.shape, np.float32)
     share.reshape(-1)[slots] = lattice.member_weights * norm[lattice.members]
-    owner = np.full(len(member), padded(lattice.vertices + 1) - 1, np.int32)
+    owner = np.full(len(member), padded(lattice.vertices + 1, LATTICE_SIZES) - 1, np.int32)
     owner[:total] = np.repeat(np.arange(lattice.vertices, dtype=np.int32), rows)
     return member, share, owner
 

@@ -81,9 +81,10 @@ def test_tables_hold_every_weight_once():
     np.testing.assert_allclose(np.sum(tables.share), (lattice.weights * norm).sum(), rtol=1e-5)
 
 
-def test_padded_sizes():
+@pytest.mark.parametrize("sizes", [4, 8])
+def test_padded_sizes(sizes):
     counts = np.arange(1, 5000)
-    sizes = np.array([padded(int(count)) for count in counts])
-    assert (sizes >= counts).all()
-    assert (sizes <= counts * 1.125).all()
-    assert len({size for size in sizes if 1024 < size <= 2048}) == 8
+    padding = np.array([padded(int(count), sizes) for count in counts])
+    assert (padding >= counts).all()
+    assert (padding <= counts * (1 + 1 / sizes)).all()
+    assert len({size for size in padding if 1024 < size <= 2048}) == sizes
