@@ -71,6 +71,7 @@ def test_small_images_are_filled_up_and_large_ones_are_not():
         assert (padded.shape[1], value.shape[1]) == (deepest, bottleneck)
 
 
+@pytest.mark.slow
 def test_learns_one_picture():
     """A few steps on two halves of different colour: the loss falls, and no variable is left out."""
     keras.utils.set_random_seed(0)
