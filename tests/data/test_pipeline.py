@@ -138,7 +138,7 @@ def test_sizes_that_differ():
     dataset = numbered(size=lambda index: (10 + index, 12))
     assert [image.shape[1] for image, _ in batches(dataset, batch_size=1)] == list(range(10, 10 + COUNT))
     with (
-        pytest.raises(SettingsError, match=r"n0 is 10x12, n1 is 11x12\): give size=\(height, width\)"),
+        pytest.raises(SettingsError, match=r"n\d is 1\dx12, n\d is 1\dx12\): give size=\(height, width\)"),
         user_errors(),
     ):
         batches(dataset, batch_size=2)

@@ -81,6 +81,7 @@ def test_no_such_split_and_no_place(tmp_path, monkeypatch):
         load("shapes", tmp_path / "file" / "cache")
 
 
+@pytest.mark.slow
 def test_needs_no_network(tmp_path):
     """In a process where any socket fails."""
     code = (

@@ -54,6 +54,7 @@ def test_iterations_equal_numpy(problem, potts):
     np.testing.assert_allclose(ours, expected, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_copies_stand_for_equal_classes(problem):
     lattices, probabilities = problem
     rare = np.full((45, 3), 1e-7, np.float32)

@@ -105,7 +105,7 @@ def test_refuses(bad):
 
 
 @pytest.mark.parametrize("mode", ["average", "max"])
-@pytest.mark.parametrize("size", [(12, 13), (None, None)])
+@pytest.mark.parametrize("size", [pytest.param((12, 13), marks=pytest.mark.slow), (None, None)])
 def test_litert_with_builtin_operations(tmp_path, size, mode):
     litert = pytest.importorskip("ai_edge_litert.interpreter")
     model = keras.Sequential([keras.Input((*size, 3)), PyramidPooling(2, bins=(1, 3), mode=mode)])
