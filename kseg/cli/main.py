@@ -23,6 +23,7 @@ VERBS = {
     "train": "train",
     "evaluate": "evaluate",
     "predict": "predict",
+    "export": "export",
     "info": "info",
     "models": "models",
     "datasets": "datasets",
