@@ -30,14 +30,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if (args.folder is None) == (args.data is None):
         raise SettingsError("kseg check-data takes either a folder or --data NAME")
-    if args.data in (None, "folder"):
+    if args.split and args.data is None:
+        raise SettingsError("kseg check-data DIR looks at all splits; --split needs --data")
+    if args.data is None or (args.data == "folder" and not args.split):
         found = [_check(args.folder or _existing(args.root), "the folder", args.classes)]
     else:
         splits = args.split or default_splits(args.data, args.root)
         found = [_check_split(args.data, args.root, split) for split in splits]
     if args.json:
         contents = [findings.to_json() for findings in found]
-        print(json.dumps(contents[0] if args.data in (None, "folder") else contents, indent=2))
+        print(
+            json.dumps(
+                contents[0] if args.data in (None, "folder") and not args.split else contents, indent=2
+            )
+        )
     else:
         print("\n\n".join(findings.table() for findings in found))
     return 0 if all(findings.ok for findings in found) else 1

@@ -21,7 +21,7 @@ class Augment:
 
     Mirror, scale, rotation, jitter and crop are one resampling: bilinear for the image, nearest for the
     mask, with the same geometry, so no class id is ever invented. What lies outside of the picture becomes
-    ``MEAN_COLOUR`` in the image and 255 (ignored) in the mask. Then the colours change, then the blur. One
+    ``MEAN_COLOUR`` in the image and ``ignore_label`` in the mask. Then the colours change, then the blur. One
     scale factor serves both axes: shapes are never stretched. Shrinking does not smooth first; below about
     half size fine texture aliases.
 
@@ -40,6 +40,7 @@ class Augment:
         image: uint8 (H, W, 3), RGB; label: uint8 (H, W).
         size: (height, width) of the result, cut out at random; None keeps the picture's own size.
         seed: int tensor (2,). The same seed gives the same result.
+        ignore_label: the id in the mask for what lies outside of the picture.
 
     Returns:
         image uint8 (height, width, 3) and label uint8 (height, width).
@@ -81,13 +82,18 @@ class Augment:
         return any((self.brightness, self.contrast, self.saturation, self.hue))
 
     def __call__(
-        self, image: tf.Tensor, label: tf.Tensor, size: tuple[int, int] | None, seed: tf.Tensor
+        self,
+        image: tf.Tensor,
+        label: tf.Tensor,
+        size: tuple[int, int] | None,
+        seed: tf.Tensor,
+        ignore_label: int = IGNORE_LABEL,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         draw = tf.random.stateless_uniform([13], seed)
         own_size = tf.shape(image)[:2]
         target = own_size if size is None else tf.constant(size, tf.int32)
         transform = self._transform(draw, own_size, target)
-        label = _resample(label[..., None], transform, target, "NEAREST", fill=IGNORE_LABEL)[..., 0]
+        label = _resample(label[..., None], transform, target, "NEAREST", fill=ignore_label)[..., 0]
         image = tf.cast(image, tf.float32)
         # The fourth channel tells how much of a pixel comes from inside of the picture.
         image = tf.concat([image, tf.ones_like(image[..., :1])], axis=-1)
@@ -136,8 +142,12 @@ class Augment:
         return tf.tensordot(image, tf.concat([matrix, (offset - mean)[None]], axis=0), 1) + mean
 
 
-def centre(image: tf.Tensor, label: tf.Tensor, size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
-    """The middle of a picture and its mask at ``size``, cut or padded (mean colour, 255), never resampled."""
+def centre(
+    image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], ignore_label: int = IGNORE_LABEL
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The middle of a picture and its mask at ``size``, cut or padded (mean colour, ``ignore_label``), never
+    resampled.
+    """
     own = tf.shape(image)[:2]
     excess = own - tf.constant(size)
     start = tf.maximum(excess, 0) // 2
@@ -145,7 +155,7 @@ def centre(image: tf.Tensor, label: tf.Tensor, size: tuple[int, int]) -> tuple[t
     image, label = (part[start[0] : stop[0], start[1] : stop[1]] for part in (image, label))
     before = tf.maximum(-excess, 0) // 2
     margins = tf.stack([before, tf.maximum(-excess, 0) - before], axis=1)
-    label = tf.pad(label, margins, constant_values=tf.cast(IGNORE_LABEL, label.dtype))
+    label = tf.pad(label, margins, constant_values=tf.cast(ignore_label, label.dtype))
     colours = [
         tf.pad(image[..., channel], margins, constant_values=tf.cast(value, image.dtype))
         for channel, value in enumerate(MEAN_COLOUR)

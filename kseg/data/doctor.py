@@ -18,7 +18,7 @@ from kseg.data.folder import (
     split_folders,
     splits_of,
 )
-from kseg.errors import DataError
+from kseg.errors import DataError, SettingsError
 
 IGNORE_LABEL = 255
 
@@ -105,7 +105,7 @@ def check(
     """
     doctor = _Doctor()
     if isinstance(source, Dataset):
-        doctor.classes = source.classes
+        doctor.classes, doctor.ignore_label = source.classes, source.ignore_label
         for index in range(len(source)):
             if isinstance(source.samples, Sequence):
                 doctor.examine(source.samples[index], source.mask_colours, source.to_labels)
@@ -113,6 +113,8 @@ def check(
                 doctor.examine_array(source, index)
             _report(on_sample, index + 1, len(source))
         return doctor.conclude(source.name)
+    if num_classes is not None and not 1 <= num_classes <= IGNORE_LABEL:
+        raise SettingsError(f"a data set has 1 to 255 classes, got {num_classes}")
     root = existing_folder(source, "images/ and masks/")
     colours = ()
     if (root / "classes.txt").is_file():
@@ -124,7 +126,7 @@ def check(
     for done, sample in enumerate(samples, start=1):
         doctor.examine(sample, colours)
         _report(on_sample, done, len(samples))
-    return doctor.conclude(root.name)
+    return doctor.conclude(root.resolve().name)
 
 
 def _report(on_sample, done: int, total: int) -> None:
@@ -137,6 +139,7 @@ class _Doctor:
 
     def __init__(self):
         self.classes: tuple[str, ...] | None = None
+        self.ignore_label = IGNORE_LABEL
         self.findings: list[Finding] = []
         self.counts = np.zeros(256, np.int64)
         self.pictures = np.zeros(256, np.int64)
@@ -203,7 +206,9 @@ class _Doctor:
         self.pictures += counts > 0
         if self.classes is None:
             return
-        unknown = [int(i) for i in np.flatnonzero(counts) if i >= len(self.classes) and i != IGNORE_LABEL]
+        unknown = [
+            int(i) for i in np.flatnonzero(counts) if i >= len(self.classes) and i != self.ignore_label
+        ]
         if unknown:
             ids = ", ".join(f"{i} ({counts[i]} pixels)" for i in unknown)
             message = f"{file}: class id {ids}, but the classes are 0 to {len(self.classes) - 1}"
@@ -234,7 +239,7 @@ class _Doctor:
             classes,
             tuple(map(int, self.counts[: len(classes)])),
             tuple(map(int, self.pictures[: len(classes)])),
-            int(self.counts[IGNORE_LABEL]),
+            int(self.counts[self.ignore_label]),
             tuple(sorted(self.findings, key=lambda finding: not finding.fatal)),
         )
 

@@ -36,7 +36,7 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     else:
         pixels = _to_rgb(_decode_cv2(path, data))
     pixels = _upright(pixels, header.orientation)
-    return _to_8_bits(pixels)
+    return to_8_bits(pixels)
 
 
 def read_mask(
@@ -149,7 +149,8 @@ def _to_rgb(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels[..., 2::-1])
 
 
-def _to_8_bits(pixels: np.ndarray) -> np.ndarray:
+def to_8_bits(pixels: np.ndarray) -> np.ndarray:
+    """uint8 of uint8 or uint16 values, white to white."""
     if pixels.dtype == np.uint16:
         pixels = (pixels.astype(np.uint32) + 128) // 257  # 65535 / 255 = 257: white stays white
     return pixels.astype(np.uint8, copy=False)

@@ -35,7 +35,9 @@ def load_folder(root: str | Path, split: str = "train") -> Dataset:
     palette = tuple(
         colours.get(name, drawn) for name, drawn in zip(names, colour_map(len(names)), strict=True)
     )
-    return Dataset(root.name, split, names, palette, samples, mask_colours=mask_colours_of(names, colours))
+    return Dataset(
+        root.resolve().name, split, names, palette, samples, mask_colours=mask_colours_of(names, colours)
+    )
 
 
 def existing_folder(root: str | Path | None, holds: str) -> Path:
@@ -101,12 +103,16 @@ def pair(images: Path, masks: Path) -> tuple[Sample, ...]:
 def read_classes(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, int, int]]]:
     """Class names in order, and the colours given for them (with ``ignore``, which is no class)."""
     names, colours = [], {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin a file with a mark
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not a text in UTF-8: save it again in that encoding") from None
+    for number, line in enumerate(text.splitlines(), start=1):
         words = line.replace(",", " ").split()
         if not words:
             continue
         name, colour = " ".join(words), None
-        if len(words) > 3 and all(word.isdigit() for word in words[-3:]):
+        if len(words) > 3 and all(word.isdecimal() for word in words[-3:]):
             name, colour = " ".join(words[:-3]), tuple(int(word) for word in words[-3:])
         if name in names or name in colours or (colour and (colour in colours.values() or max(colour) > 255)):
             raise DataError(
@@ -116,6 +122,8 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, int,
             names.append(name)
         if colour:
             colours[name] = colour
+    if len(names) > IGNORE_LABEL:
+        raise DataError(f"{path}: {len(names)} classes; ids are 0 to 254, so at most 255 can be told apart")
     if not names:
         raise DataError(f'{path}: no class names; expected one class a line, "name" or "name R G B"')
     return tuple(names), colours

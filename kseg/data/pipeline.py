@@ -41,7 +41,7 @@ def pipeline(
     Args:
         batch_size: samples in a batch; only the very last batch may be smaller.
         size: (height, width) of the results. Without ``augment``, the middle is cut out or padded (mean
-            colour, 255); with it, a random window. None keeps every picture's size, which then must be the
+            colour, ignored); with it, a random window. None keeps every picture's size, which then must be the
             same within a batch.
         augment: random changes; without it samples are the stored ones.
         epochs: how often every sample comes; None for endless.
@@ -68,8 +68,8 @@ def pipeline(
         image, label = tf.numpy_function(loader, [index], [tf.uint8, tf.uint8], stateful=True)
         image, label = tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(label, (None, None))
         if augment is not None:
-            return augment(image, label, size, _seed(seed, epoch, place))
-        return (image, label) if size is None else centre(image, label, size)
+            return augment(image, label, size, _seed(seed, epoch, place), dataset.ignore_label)
+        return (image, label) if size is None else centre(image, label, size, dataset.ignore_label)
 
     stream = tf.data.Dataset.range(min(start_step * batch_size, total), total)
     stream = stream.map(produce, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kseg.data.dataset import Dataset, colour_map
+from kseg.data.files import to_8_bits
 from kseg.errors import DataError
 
 PET_CLASSES = ("pet", "background", "border")
@@ -41,12 +42,22 @@ class TfdsSource:
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         example = self._example(index)
         image, mask = np.asarray(example[self.image]), np.asarray(example[self.mask])
-        if image.shape[-1] == 1:
-            image = np.repeat(image, 3, axis=-1)
+        image = self._rgb(image, index)
         mask = mask[..., 0] if mask.ndim == 3 else mask
         if mask.size and mask.max() > 255:
             raise DataError(f"{self.name_of(index)}: class id {mask.max()} in the mask: ids are 0 to 254")
-        return image.astype(np.uint8), mask.astype(np.uint8)
+        return image, mask.astype(np.uint8)
+
+    def _rgb(self, image: np.ndarray, index: int) -> np.ndarray:
+        """uint8 (H, W, 3) of what the image feature holds: grey repeated, alpha left out, 16 bits as 8."""
+        channels = image.shape[-1]
+        if image.dtype not in (np.uint8, np.uint16) or channels not in (1, 3, 4):
+            raise DataError(
+                f"{self.name_of(index)}: the image is {image.dtype} with {channels} channels; expected uint8 or "
+                "uint16 with 1, 3 or 4"
+            )
+        image = np.repeat(image, 3, axis=-1) if channels == 1 else image[..., :3]
+        return np.ascontiguousarray(to_8_bits(image))
 
     def _example(self, index: int) -> dict:
         if self.arrays is not None:

@@ -111,6 +111,11 @@ def _check(model: keras.Model, recipe: Recipe, train: Dataset, val: Dataset | No
         raise SettingsError(
             "The training and validation data have different classes or another ignored label."
         )
+    if isinstance(recipe.class_weights, tuple) and len(recipe.class_weights) != classes:
+        raise SettingsError(
+            f"The recipe gives {len(recipe.class_weights)} class weights and {train.name} has {classes} classes "
+            f"({', '.join(train.classes[:12])}{', ...' if classes > 12 else ''})."
+        )
     if not len(train):
         raise SettingsError(f"{train.name}: the {train.split} split is empty.")
     if recipe.size is None and batch_size > 1:

@@ -99,6 +99,10 @@ class Recipe:
                 raise _wrong(name, value, f"between {low:g} and {high:g}")
         if isinstance(self.class_weights, str) and self.class_weights != "median_frequency":
             raise _wrong("class_weights", self.class_weights, 'null, "median_frequency" or a list of numbers')
+        if isinstance(self.class_weights, tuple) and not (
+            min(self.class_weights, default=0) >= 0 and sum(self.class_weights)
+        ):
+            raise _wrong("class_weights", self.class_weights, "numbers from 0 on, at least one above 0")
         if self.size is not None and min(self.size) < 1:
             raise _wrong("size", self.size, "a positive height and width")
         if not 0 < self.scale[0] <= self.scale[1]:

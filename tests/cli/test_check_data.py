@@ -40,7 +40,15 @@ def test_a_split_that_cannot_be_listed_is_a_finding(labelled, capsys):
     assert "v1.png" in shown
 
 
+def test_one_split_of_a_folder(labelled, capsys):
+    (labelled / "masks" / "train" / "t0.png").write_bytes(b"")
+    assert main(["check-data", "--data", "folder", "--root", str(labelled), "--split", "val"]) == 0
+    assert "folder val: 2 pictures with masks" in capsys.readouterr().out
+
+
 def test_mistakes(tmp_path, labelled, mistake):
+    assert "--split needs --data" in mistake("check-data", labelled, "--split", "val")
+    assert "1 to 255" in mistake("check-data", labelled, "--classes", "300")
     assert "nowhere" in mistake("check-data", tmp_path / "nowhere")
     assert "nowhere" in mistake("check-data", "--data", "camvid", "--root", tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()

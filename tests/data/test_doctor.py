@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
 from kseg.data import check, load
-from kseg.errors import DataError
+from kseg.errors import DataError, SettingsError
 
 
 def kinds(findings, fatal=True):
@@ -55,6 +56,21 @@ def test_number_of_classes_given(tmp_path, write):
     write.folder_pair(tmp_path, classes=3)
     assert kinds(check(tmp_path, num_classes=2)) == ["unknown class"] * 3
     assert kinds(check(tmp_path, num_classes=4), fatal=False) == ["empty class"]
+
+
+def test_more_classes_than_ids(tmp_path, write):
+    write.folder_pair(tmp_path)
+    with pytest.raises(SettingsError, match="1 to 255 classes, got 300"):
+        check(tmp_path, num_classes=300)
+
+
+def test_another_ignored_label(tmp_path, write):
+    write.folder_pair(tmp_path, classes=3)
+    dataset = load("folder", tmp_path)
+    two = replace(dataset, classes=dataset.classes[:2], palette=dataset.palette[:2], ignore_label=2)
+    findings = check(two)
+    assert findings.ok
+    assert findings.ignored > 0
 
 
 def test_masks_that_are_no_class_ids(tmp_path, write):

@@ -59,6 +59,24 @@ def test_bad_class_lists(tmp_path, text):
         read_classes(tmp_path / "classes.txt")
 
 
+def test_class_lists_of_other_programs(tmp_path):
+    path = tmp_path / "classes.txt"
+    path.write_bytes("\N{ZERO WIDTH NO-BREAK SPACE}road\r\nStraße 1 2 ²\r\n".encode())
+    assert read_classes(path)[0] == ("road", "Straße 1 2 ²")
+    path.write_bytes("Straße".encode("latin-1"))
+    with pytest.raises(DataError, match=r"classes\.txt: not a text in UTF-8"):
+        read_classes(path)
+    path.write_text("\n".join(f"c{index}" for index in range(256)))
+    with pytest.raises(DataError, match="256 classes"):
+        read_classes(path)
+
+
+def test_the_present_folder_has_a_name(tmp_path, write, monkeypatch):
+    write.folder_pair(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path / "mine")
+    assert load("folder", ".").name == "mine"
+
+
 def test_missing_and_empty_folders(tmp_path, write):
     with pytest.raises(DataError, match=r"nowhere: the folder does not exist; expected"):
         load("folder", tmp_path / "nowhere")

@@ -205,3 +205,14 @@ def test_camvid_batches_hold_only_class_ids(real_data):
         assert image.shape == (4, 256, 352, 3)
         assert set(np.unique(label)) <= {*range(11), 255}
         assert image.numpy()[label.numpy() != 255].std() > 20
+
+
+@pytest.mark.parametrize("augment", [None, Augment(scale=(0.5, 0.6))])
+def test_padding_has_the_data_sets_own_ignored_label(augment):
+    dataset = Dataset("n", "train", tuple("abcdefg"), colour_map(7), Numbered(), ignore_label=200)
+    found = {
+        int(i)
+        for _, label in batches(dataset, batch_size=1, size=(30, 30), augment=augment)
+        for i in label.flat
+    }
+    assert found == {*range(COUNT), 200}

@@ -130,3 +130,19 @@ def test_cut_record_file(tmp_path):
     path.write_bytes(data[:60] + bytes(200) + data[260:])
     with pytest.raises(DataError, match=r"record 0 of 'train' is damaged"):
         load("oxford_iiit_pet", tmp_path).load(0)
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(np.uint16, 3), (np.uint16, 1), (np.uint8, 4), (np.uint8, 1)])
+def test_images_of_other_depths_and_channels(tmp_path, kind, channels):
+    image = np.full((4, 6, channels), 40_000 if kind == np.uint16 else 156, kind)  # 40,000 / 257 = 155.6
+    build(
+        tmp_path,
+        "deep",
+        lambda features: {
+            "image": features.Image(shape=(None, None, channels), dtype=kind),
+            "mask": features.Image(shape=(None, None, 1)),
+        },
+        {"train": [{"image": image, "mask": np.ones((4, 6, 1), np.uint8)}]},
+    )
+    found = load("tfds:deep", tmp_path).load(0)[0]
+    np.testing.assert_array_equal(found, np.full((4, 6, 3), 156, np.uint8))

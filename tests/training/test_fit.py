@@ -146,6 +146,7 @@ def test_nan_stops_before_it_is_saved(network, train, val, tmp_path):
     [
         ({"size": None}, "batch holds one"),
         ({"mixed_precision": "mixed_bfloat16"}, "built in float32"),
+        ({"class_weights": (1, 2)}, "2 class weights and blocks has 3 classes"),
         ({"freeze_backbone": True}, "backbone"),
         ({"head_multiplier": 10.0}, "backbone"),
     ],
