@@ -1,7 +1,5 @@
 """Rebuilding a Keras functional model layer by layer: the common ground of surgery and dilation."""
 
-import inspect
-
 import keras
 from keras import tree
 
@@ -64,7 +62,12 @@ def functional(model):
         outputs = rebuild(model, image, lambda op, *args, **kwargs: copies(op)(*args, **kwargs))
         copies.fill()
         return keras.Model(image, outputs, name=model.name)
-    return keras.Model(inputs[0], model.output, name=model.name)
+    return keras.Model(inputs[0], _output(model), name=model.name)
+
+
+def _output(model):
+    """The output in the model's structure; a Sequential has no `.output` until it is called."""
+    return model.outputs[0] if isinstance(model, keras.Sequential) else model.output
 
 
 def free_input(model):
@@ -85,28 +88,14 @@ def rebuild(model, image, call):
     def step(operation, *args, **kwargs):
         if not isinstance(operation, keras.Model):
             return call(operation, *args, **kwargs)
-        inner = call if kwargs.get("training") is None else _with_training(call, kwargs["training"])
         tensors = tree.flatten(args)
         if len(tensors) != 1 or not getattr(operation, "inputs", None):
             raise ModelError(f"the inner model {operation.name!r} is not a graph of layers with one input.")
-        return rebuild(operation, tensors[0], inner)
+        return rebuild(operation, tensors[0], call)
 
     # A wrapper of the same graph is never compiled, so nothing but layers is copied.
-    graph = keras.Model(model.inputs[0], model.output)
+    graph = keras.Model(model.inputs[0], _output(model))
     copy = keras.models.clone_model(
         graph, input_tensors=image, clone_function=lambda layer: layer, call_function=step
     )
     return copy.output
-
-
-def _with_training(call, training):
-    """An inner model called with training=False keeps its normalisation frozen."""
-
-    def inner(operation, *args, **kwargs):
-        takes = (
-            isinstance(operation, keras.layers.Layer)
-            and "training" in inspect.signature(operation.call).parameters
-        )
-        return call(operation, *args, **({**kwargs, "training": training} if takes else kwargs))
-
-    return inner

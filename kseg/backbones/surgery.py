@@ -82,16 +82,16 @@ def _split(graph):
         if len(inputs) != 1:
             break
         tail.insert(0, operation)
-        if len(inputs[0].shape) == 4 and _ends_maps(operation, tensor):
+        if _ends_maps(operation, inputs[0], tensor):
             return keras.Model(graph.inputs[0], inputs[0], name=graph.name), tail
         tensor = inputs[0]
     return graph, []
 
 
-def _ends_maps(operation, output):
-    return type(operation) in _GLOBAL or (
-        isinstance(operation, (layers.Flatten, layers.Reshape)) and len(output.shape) == 2
-    )
+def _ends_maps(operation, x, output):
+    """Whether it pools globally or flattens a map that has more than one place."""
+    flat = isinstance(operation, (layers.Flatten, layers.Reshape)) and len(output.shape) == 2
+    return type(operation) in _GLOBAL or (flat and len(x.shape) == 4 and x.shape[1:3] != (1, 1))
 
 
 def _map_size(graph, body, size):
@@ -172,14 +172,11 @@ class ClassifierBackbone(Backbone):
         super().__init__(image, _stages(dilation.steps, body.name), **kwargs)
         self.output_stride, self.normalize = output_stride, normalize
         # as text, so that Keras does not track what is inside
-        self._classifier = json.dumps(keras.saving.serialize_keras_object(body))
+        self._parts = json.dumps([keras.saving.serialize_keras_object(part) for part in (body, normalize)])
 
     def get_config(self):
-        own = {
-            "classifier": json.loads(self._classifier),
-            "output_stride": self.output_stride,
-            "normalize": keras.saving.serialize_keras_object(self.normalize),
-        }
+        classifier, normalize = json.loads(self._parts, object_hook=_settings)
+        own = {"classifier": classifier, "output_stride": self.output_stride, "normalize": normalize}
         return {**super().get_config(), **own}
 
     @classmethod
@@ -188,6 +185,11 @@ class ClassifierBackbone(Backbone):
         for part in ("classifier", "normalize"):
             config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects)
         return super().from_config(config)
+
+
+def _settings(config):
+    """Less what differs from run to run: shapes that layers happened to be built with, memory addresses."""
+    return {key: value for key, value in config.items() if key not in ("build_config", "shared_object_id")}
 
 
 def _stages(steps, name):
