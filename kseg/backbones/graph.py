@@ -70,10 +70,10 @@ def _output(model):
     return model.outputs[0] if isinstance(model, keras.Sequential) else model.output
 
 
-def free_input(model):
+def free_input(model, name=None):
     """A new input like the model's, of any height and width."""
     image = model.inputs[0]
-    return keras.Input((None, None, image.shape[3]), dtype=image.dtype, name=image.name)
+    return keras.Input((None, None, image.shape[3]), dtype=image.dtype, name=name or image.name)
 
 
 def rebuild(model, image, call):

@@ -164,7 +164,7 @@ class ClassifierBackbone(Backbone):
     def __init__(self, classifier, *, output_stride=32, normalize=None, **kwargs):
         check_output_stride(output_stride)
         body, _ = _split(functional(classifier))
-        image, dilation = free_input(body), Dilation(output_stride)
+        image, dilation = free_input(body, "image"), Dilation(output_stride)
         x = image if normalize is None else normalize(image)
         dilation.start(x)
         rebuild(body, x, dilation)

@@ -168,7 +168,7 @@ def test_stages_of_mobilenet_v2():
         "block_13_expand_relu",
         "out_relu",
     ]
-    parts = keras.Model(model.inputs, [model.get_layer(tap).output for tap in taps])
+    parts = keras.Model(model.inputs[0], [model.get_layer(tap).output for tap in taps])
     normalize = Normalize((127.5,) * 3, (127.5,) * 3, name="normalize")
     backbone = from_classifier(model, normalize=normalize)
     assert list(backbone.stages) == ["stage1", "stage2", "stage3", "stage4", "stage5"]
