@@ -151,14 +151,19 @@ def chosen_recipe(recipe: str | None, model: str, data: str) -> Any:
 
 
 def default_recipe(model: str, data: str) -> Any:
-    """The recipe for this model and data set, else for this backbone and data set, else a general one."""
+    """The recipe for this model and data set, else for this backbone and data set, else a general one.
+
+    The FCN paper's stages (summed loss, tiny rates) train nothing without the stage before or ImageNet weights, so
+    they are taken only where --recipe names them.
+    """
     from kseg.training import RECIPES, Recipe
 
     backbone = model.rpartition("_")[2]
-    for recipe in RECIPES.values():
+    known = [recipe for recipe in RECIPES.values() if recipe.reduction != "sum"]
+    for recipe in known:
         if (recipe.model, recipe.data) == (model, data):
             return recipe
-    for recipe in RECIPES.values():
+    for recipe in known:
         if recipe.data == data and recipe.model.endswith(f"_{backbone}"):
             return recipe
     return Recipe(name="general", mirror=True, scale=(0.6, 1.6), warmup_steps=50)

@@ -198,12 +198,14 @@ def _head(model: keras.Model, multiplier: float) -> dict[str, float]:
 
 
 def _schedule(recipe: Recipe, steps: int) -> Any:
+    total = recipe.epochs * steps
+    warmup = min(recipe.warmup_steps, total // 5)  # a few pictures make a run shorter than the warm-up
     if recipe.schedule == "poly":
-        return Poly(recipe.learning_rate, recipe.epochs * steps, recipe.power, recipe.warmup_steps)
+        return Poly(recipe.learning_rate, total, recipe.power, warmup)
     if recipe.schedule == "step":
-        return Step(recipe.learning_rate, recipe.step_every, warmup_steps=recipe.warmup_steps)
-    if recipe.warmup_steps:
-        return Poly(recipe.learning_rate, recipe.epochs * steps, 0.0, recipe.warmup_steps)
+        return Step(recipe.learning_rate, recipe.step_every, warmup_steps=warmup)
+    if warmup:
+        return Poly(recipe.learning_rate, total, 0.0, warmup)
     return recipe.learning_rate
 
 

@@ -73,7 +73,7 @@ def test_a_recipe_from_a_file_or_a_run(labelled, tmp_path):
         ("fcn8s_efficientnetlite0", "camvid", "camvid_lite0"),
         ("fcn32s_efficientnetlite0", "camvid", "camvid_lite0"),  # same backbone and data
         ("fcn8s_efficientnetlite0", "shapes", "shapes_demo"),
-        ("fcn16s_vgg16", "voc", "fcn_paper_16s"),
+        ("fcn16s_vgg16", "voc", "general"),
         ("fcn8s_vgg16", "camvid", "general"),  # the paper's rates are for its own start
         ("fcn8s_efficientnetlite0", "folder", "general"),
     ],
@@ -124,3 +124,8 @@ def test_mistakes_leave_no_run_folder(labelled, small_net, tmp_path, capsys):
     (labelled / "images" / "train" / "t0.png").write_bytes(b"not a picture")
     assert str(labelled / "images" / "train" / "t0.png") in failure(capsys, command(labelled, out))
     assert not out.exists()
+
+
+@pytest.mark.parametrize("model", ["fcn8s_vgg16", "deconvnet_vgg16"])
+def test_the_papers_stages_are_never_taken_unasked(model):
+    assert verb.default_recipe(model, "voc").reduction == "mean"
