@@ -115,16 +115,27 @@ def run(args: argparse.Namespace) -> int:
 def fit_into(
     out: Path, model: Any, recipe: Any, train: Any, val: Any, name: str, resume: bool
 ) -> list[dict[str, float]]:
-    """``kseg.training.fit``; a folder that it made and that got no checkpoint is removed when it fails."""
+    """``kseg.training.fit``; a run that fails before its first checkpoint leaves nothing behind."""
     from kseg.training import fit
 
-    existed = out.exists()
+    existed = out.is_dir()
+    before = set(out.iterdir()) if existed else set()
     try:
         return fit(model, recipe, train, val, out, model_name=name, resume=resume)
     except BaseException:
-        if not existed and not (out / "last.keras").exists():
-            shutil.rmtree(out, ignore_errors=True)
+        if out.is_dir() and not (out / "last.keras").exists():
+            _remove(set(out.iterdir()) - before)
+            if not existed:
+                out.rmdir()
         raise
+
+
+def _remove(paths: set[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def chosen_recipe(recipe: str | None, model: str, data: str) -> Any:

@@ -124,6 +124,10 @@ def test_mistakes_leave_no_run_folder(labelled, small_net, tmp_path, capsys):
     (labelled / "images" / "train" / "t0.png").write_bytes(b"not a picture")
     assert str(labelled / "images" / "train" / "t0.png") in failure(capsys, command(labelled, out))
     assert not out.exists()
+    out.mkdir()
+    (out / "notes.txt").write_text("the user's own")
+    assert "t0.png" in failure(capsys, command(labelled, out))
+    assert [path.name for path in out.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.parametrize("model", ["fcn8s_vgg16", "deconvnet_vgg16"])

@@ -4,13 +4,18 @@ import cv2
 import keras
 import numpy as np
 import pytest
-import scipy.special
 from keras import layers
 
 from kseg.errors import DataError, KsegError, SettingsError
 from kseg.inference import Predictor, predictor
 from kseg.inference.tiles import window_starts
 from kseg.layers import Normalize
+
+
+def softmax(logits):
+    """Over the last axis, by the formula."""
+    powers = np.exp(np.asarray(logits, "float64"))
+    return powers / powers.sum(-1, keepdims=True)
 
 
 def picture(height=37, width=53):
@@ -29,7 +34,7 @@ def net(kernel=3, classes=4, size=(None, None)):
 
 def plain(model, image):
     """The model's softmax on one image, straight from Keras."""
-    return scipy.special.softmax(np.asarray(model(image[None].astype(np.float32)))[0], axis=-1)
+    return softmax(model(image[None].astype(np.float32)))[0]
 
 
 @pytest.mark.parametrize("size", [(37, 53), (1, 1), (1, 40), (64, 3)])
