@@ -8,10 +8,16 @@ import kseg
 from kseg.errors import ModelError, SettingsError
 
 pytestmark = pytest.mark.parity
-onnxruntime = pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(autouse=True)
+def onnxruntime():
+    return pytest.importorskip("onnxruntime")
 
 
 def session(path):
+    import onnxruntime
+
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
