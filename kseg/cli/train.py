@@ -9,7 +9,6 @@ Without --recipe, the recipe made for this model and data set is taken; options 
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ _SETTINGS = {
     "mixed_precision": "mixed_precision",
     "class_weights": "class_weights",
     "ohem": "ohem_fraction",
+    "sampling": "sampling",
     "validate_every": "validate_every",
 }
 
@@ -82,6 +82,12 @@ def _add_settings(group: Any) -> None:
     group.add_argument(
         "--ohem", type=fraction, metavar="F", help="train on this part of the pixels, the hardest"
     )
+    group.add_argument(
+        "--sampling",
+        type=fraction,
+        metavar="F",
+        help="compute the loss on this part of the pixels, drawn anew each step, with 1/F as many pictures",
+    )
     group.add_argument("--validate-every", type=positive, metavar="N", help="epochs between validations")
     group.add_argument(
         "--strategy", choices=("none",), default="none", help="distribution; none is one device"
@@ -107,35 +113,13 @@ def run(args: argparse.Namespace) -> int:
         f"{args.model} on {args.data}, {len(train)} pictures, recipe {recipe.name}, into {out}",
         file=sys.stderr,
     )
-    rows = fit_into(out, model, recipe, train, val, args.model, not args.no_resume)
+    start = {"weights": args.weights, "init_from": args.init_from, "root": args.root}
+    with training.run_folder.all_or_nothing(out, replace=args.no_resume):
+        rows = training.fit(
+            model, recipe, train, val, out, model_name=args.model, resume=not args.no_resume, start=start
+        )
     print(outcome(rows, out))
     return 0
-
-
-def fit_into(
-    out: Path, model: Any, recipe: Any, train: Any, val: Any, name: str, resume: bool
-) -> list[dict[str, float]]:
-    """``kseg.training.fit``; a run that fails before its first checkpoint leaves nothing behind."""
-    from kseg.training import fit
-
-    existed = out.is_dir()
-    before = set(out.iterdir()) if existed else set()
-    try:
-        return fit(model, recipe, train, val, out, model_name=name, resume=resume)
-    except BaseException:
-        if out.is_dir() and not (out / "last.keras").exists():
-            _remove(set(out.iterdir()) - before)
-            if not existed:
-                out.rmdir()
-        raise
-
-
-def _remove(paths: set[Path]) -> None:
-    for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def chosen_recipe(recipe: str | None, model: str, data: str) -> Any:

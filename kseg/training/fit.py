@@ -32,6 +32,7 @@ def fit(
     resume: bool = True,
     verbose: bool = True,
     tensorboard: bool = True,
+    start: dict[str, Any] | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` on `train`, validate on the whole pictures of `val`, and write the run into folder `out`.
 
@@ -52,6 +53,8 @@ def fit(
         resume: go on with the run in `out`; False replaces it.
         verbose: one line an epoch on stderr, and the steps on a terminal.
         tensorboard: write `tensorboard/`.
+        start: what else recipe.json shall hold, such as where the weights came from; a run goes on only if it is
+            the same (but for "root").
 
     Returns:
         One dict an epoch, the rows of `metrics.csv`, those of earlier starts included.
@@ -65,7 +68,10 @@ def fit(
     _check(model, recipe, train, val, batch_size)
     _prepare(recipe)
     steps = recipe.steps_per_epoch or max(len(train) // batch_size, 1)
-    run = run_folder.describe(model, model_name or model.name, recipe, train, val, steps)
+    weights = _class_weights(recipe, train)
+    run = run_folder.describe(
+        model, model_name or model.name, recipe, train, val, steps, class_weights=weights, start=start
+    )
     state = run_folder.open_run(out, run, resume)
     done = state.get("epochs_done", 0)
     if done >= recipe.epochs:
@@ -74,7 +80,7 @@ def fit(
         )
         checkpoint.load_into(model, out / "last.keras")
         return callbacks.read_metrics(out / "metrics.csv")
-    loss = _compile(model, recipe, train, steps)
+    loss = _compile(model, recipe, train, steps, weights)
     if state:
         checkpoint.load_into(model, out / "last.keras")
         checkpoint.set_seed_states(state["seeds"], model, loss)
@@ -150,14 +156,17 @@ def _prepare(recipe: Recipe) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def _compile(model: keras.Model, recipe: Recipe, train: Dataset, steps: int) -> CrossEntropy:
+def _class_weights(recipe: Recipe, train: Dataset) -> tuple[float, ...] | None:
+    if recipe.class_weights == "median_frequency":
+        return tuple(median_frequency_weights(class_histogram(train)))
+    return recipe.class_weights
+
+
+def _compile(model: keras.Model, recipe: Recipe, train: Dataset, steps: int, weights: Any) -> CrossEntropy:
     if recipe.freeze_backbone:
         _backbone(model).trainable = False
     if hasattr(model, "palette"):
         model.classes, model.palette = train.classes, train.palette
-    weights = recipe.class_weights
-    if weights == "median_frequency":
-        weights = tuple(median_frequency_weights(class_histogram(train)))
     loss = CrossEntropy(
         ignore_label=train.ignore_label,
         class_weights=weights,

@@ -4,6 +4,8 @@ import json
 import os
 import platform
 import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from kseg.version import __version__
 
 # What may differ between two starts of the same run.
 _FREE = {"name", "model", "data", "epochs", "validate_every", "expected_score", "expected_minutes", "source"}
-_FILES = ("recipe.json", "metrics.csv", "last.keras", "best.keras")
+_FREE_START = {"root"}
+_RUN = ("recipe.json", "metrics.csv", "last.keras", "best.keras", "tensorboard")
 
 
 def describe(
@@ -28,13 +31,26 @@ def describe(
     train: Dataset,
     val: Dataset | None,
     steps_per_epoch: int,
+    *,
+    class_weights: tuple[float, ...] | None = None,
+    start: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What recipe.json holds: everything that was resolved before the first step."""
+    """What recipe.json holds: everything that was resolved before the first step.
+
+    Args:
+        class_weights: the numbers that the recipe's setting became.
+        start: where the first weights came from and what else the caller wants to be the same in a run that goes
+            on; the root of the data is noted, but may move.
+    """
     return {
         "recipe": recipe.to_dict(),
+        "class_weights": None if class_weights is None else [float(weight) for weight in class_weights],
+        "start": dict(start or {}),
         "model": {"name": model_name, "class": type(model).__name__, "parameters": model.count_params()},
         "data": {
             "name": train.name,
+            "train_split": train.split,
+            "val_split": None if val is None else val.split,
             "train": len(train),
             "val": 0 if val is None else len(val),
             "classes": list(train.classes),
@@ -88,7 +104,50 @@ def _flat(run: dict[str, Any]) -> dict[str, Any]:
     recipe = {name: value for name, value in run.get("recipe", {}).items() if name not in _FREE}
     data = {f"data {name}": value for name, value in run.get("data", {}).items()}
     model = {f"model {name}": value for name, value in run.get("model", {}).items()}
-    return {**model, **data, **recipe, "steps an epoch": run.get("steps_per_epoch")}
+    start = {
+        f"start {name}": value for name, value in run.get("start", {}).items() if name not in _FREE_START
+    }
+    return {**model, **data, **recipe, **start, "steps an epoch": run.get("steps_per_epoch")}
+
+
+@contextmanager
+def all_or_nothing(folder: Path, replace: bool) -> Iterator[None]:
+    """Undo a start that fails before its first checkpoint.
+
+    What it wrote is removed; a run that it was to replace, set aside in `.previous` meanwhile, comes back.
+    """
+    existed, aside = folder.is_dir(), folder / ".previous"
+    if replace and (folder / "last.keras").exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        _move([folder / name for name in _RUN], aside)
+    before = set(folder.iterdir()) if existed else set()
+    try:
+        yield
+    except BaseException:
+        if folder.is_dir() and not (folder / "last.keras").exists():
+            _remove(set(folder.iterdir()) - before)
+            if aside.is_dir():
+                _move(aside.iterdir(), folder)
+                aside.rmdir()
+            if not existed:
+                folder.rmdir()
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _move(paths: Iterable[Path], folder: Path) -> None:
+    for path in list(paths):
+        if path.exists():
+            os.replace(path, folder / path.name)
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -113,9 +172,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _remove_run(folder: Path) -> None:
-    for name in _FILES:
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+    _remove(folder / name for name in _RUN)
 
 
 def _versions() -> dict[str, str]:

@@ -36,6 +36,10 @@ def test_a_run_its_resumption_and_its_replacement(labelled, small_net, tmp_path,
     assert "going on after epoch 1" in capsys.readouterr().err
     assert [row["epoch"] for row in kseg.training.read_metrics(out / "metrics.csv")] == [1, 2]
 
+    assert json.loads((out / "recipe.json").read_text())["start"]["weights"] == "packaged"
+    other = ("--seed", "5", "--learning-rate", "0.01", "--epochs", "3", "--weights", "none")
+    assert main(command(labelled, out, *other)) == 2
+    assert 'start weights: "packaged" -> "none"' in capsys.readouterr().err
     assert main(command(labelled, out, "--seed", "6")) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kseg: ")]
     assert "seed: 5 -> 6" in line
@@ -85,11 +89,14 @@ def test_the_recipe_taken_by_itself(model, data, name):
 def test_options_become_settings():
     parser = argparse.ArgumentParser()
     verb.add_arguments(parser)
-    words = "--ohem 0.25 --freeze-backbone --deterministic --mixed-precision --class-weights 1 2.5"
+    words = (
+        "--ohem 0.25 --sampling 0.5 --freeze-backbone --deterministic --mixed-precision --class-weights 1 2.5"
+    )
     args = parser.parse_args(["--model", "m", "--data", "d", *words.split()])
     changed = verb.changed(RECIPES["shapes_demo"], args)
     assert changed == RECIPES["shapes_demo"].replace(
         ohem_fraction=0.25,
+        sampling=0.5,
         freeze_backbone=True,
         deterministic=True,
         mixed_precision="mixed_float16",

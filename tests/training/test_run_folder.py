@@ -32,6 +32,58 @@ def test_recipe_json_tells_what_was_resolved(describe, tmp_path):
     assert {"kseg", "keras", "tensorflow", "numpy", "python"} == set(run["versions"])
 
 
+def test_the_start_and_the_splits_are_kept_and_must_agree(network, train, val, tmp_path):
+    def make(**start):
+        weights = (1.0, 0.5, 2.0)
+        return run_folder.describe(
+            network(), "small", Recipe(), train, val, 4, class_weights=weights, start=start
+        )
+
+    run_folder.open_run(tmp_path, make(weights="none", init_from="a.keras", root="here"), resume=True)
+    checkpoint.save(network(), tmp_path / "last.keras", {"epochs_done": 1})
+    run = json.loads((tmp_path / "recipe.json").read_text())
+    assert run["start"] == {"weights": "none", "init_from": "a.keras", "root": "here"}
+    assert run["class_weights"] == [1.0, 0.5, 2.0]
+    assert (run["data"]["train_split"], run["data"]["val_split"]) == (train.split, val.split)
+    run_folder.open_run(tmp_path, make(weights="none", init_from="a.keras", root="moved"), resume=True)
+    with pytest.raises(SettingsError, match=r'start init_from: "a\.keras" -> null'):
+        run_folder.open_run(tmp_path, make(weights="none", init_from=None, root="here"), resume=True)
+
+
+def start(folder, replace, files, error=None):
+    with run_folder.all_or_nothing(folder, replace):
+        folder.mkdir(exist_ok=True)
+        assert not (folder / "last.keras").exists()
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        if error is not None:
+            raise error
+
+
+def contents(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_a_failed_start_is_undone(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        start(tmp_path / "new", False, {"recipe.json": "{}"}, KeyboardInterrupt())
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(SettingsError):
+        start(tmp_path / "begun", False, {"last.keras": "an epoch"}, SettingsError("later"))
+    assert contents(tmp_path / "begun") == {"last.keras": "an epoch"}
+
+
+def test_a_run_to_be_replaced_comes_back_if_the_new_one_fails(tmp_path):
+    old = {"recipe.json": "{}", "last.keras": "old", "best.keras": "best", "notes.txt": "mine"}
+    for name, text in old.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(SettingsError):
+        start(tmp_path, True, {"recipe.json": "new"}, SettingsError("bad data"))
+    assert contents(tmp_path) == old
+    start(tmp_path, True, {"last.keras": "new"})
+    assert contents(tmp_path) == {"last.keras": "new", "notes.txt": "mine"}
+
+
 def test_same_settings_go_on_also_for_more_epochs(describe, network, tmp_path):
     begun(tmp_path, describe, network, epochs=2)
     assert run_folder.open_run(tmp_path, describe(epochs=5, source="x"), resume=True) == {"epochs_done": 1}
