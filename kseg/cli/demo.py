@@ -14,7 +14,6 @@ from typing import Any
 from kseg.cli.arguments import natural, positive
 from kseg.cli.evaluate import write_picture
 from kseg.cli.terminal import Bar, invocation, minutes
-from kseg.cli.train import fit_into
 
 SHOWN = 6  # pictures in grid.png, and as files to try kseg predict on
 
@@ -29,18 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import keras
 
-    from kseg import data, evaluation, models
-    from kseg.training import RECIPES
+    from kseg import data, evaluation, models, training
 
     start, out = time.monotonic(), Path(args.out)
-    recipe = RECIPES["shapes_demo"]
+    recipe = training.RECIPES["shapes_demo"]
     given = {name: getattr(args, name) for name in ("seed", "epochs") if getattr(args, name) is not None}
     recipe = recipe.replace(**given)
-    train, held_out = data.load("shapes", split="train"), data.load("shapes", split="val")
+    train, val, held_out = (data.load("shapes", split=split) for split in ("train", "val", "test"))
     print(f"training {recipe.model} on {len(train)} pictures of shapes, into {out}", file=sys.stderr)
     keras.utils.set_random_seed(recipe.seed)
     model = models.build(recipe.model, train.num_classes)
-    fit_into(out, model, recipe, train, held_out, recipe.model, not args.no_resume)
+    with training.run_folder.all_or_nothing(out, replace=args.no_resume):
+        training.fit(model, recipe, train, val, out, model_name=recipe.model, resume=not args.no_resume)
     best = models.load(out / "best.keras")
     with Bar("evaluating") as bar:
         report = evaluation.evaluate(best, held_out, worst=0, progress=bar)
@@ -80,7 +79,7 @@ def next_steps(out: Path) -> str:
         [
             "What to try next:",
             f"  {kseg} predict {pictures} --model {model} --out {predictions}",
-            f"  {kseg} evaluate --model {model} --data shapes --save {shlex.quote(str(out / 'report'))}",
+            f"  {kseg} evaluate --model {model} --data shapes --split test --save {shlex.quote(str(out / 'report'))}",
             f"  {kseg} info {model}",
             "With your own pictures in my_data/images/{train,val}, masks in my_data/masks/{train,val}:",
             f"  {kseg} check-data my_data",

@@ -12,7 +12,11 @@ def test_the_demo_trains_scores_and_draws(labelled, small_net, tmp_path, monkeyp
     load = kseg.data.load
 
     def small_shapes(name, root=None, split="train") -> Dataset:
-        return load("folder", labelled, split) if name == "shapes" else load(name, root, split)
+        return (
+            load("folder", labelled, "train" if split == "train" else "val")
+            if name == "shapes"
+            else load(name, root, split)
+        )
 
     monkeypatch.setattr("kseg.data.load", small_shapes)
     recipe = kseg.training.RECIPES["shapes_demo"].replace(size=[16, 16], batch_size=2)
