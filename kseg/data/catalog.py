@@ -13,13 +13,9 @@ from kseg.data.tfds_source import load_pet, load_tfds
 from kseg.data.voc import load_voc
 from kseg.errors import DataError
 
-_LOADERS = {
-    "shapes": load_shapes,
-    "folder": load_folder,
-    "camvid": load_camvid,
-    "voc": load_voc,
-    "oxford_iiit_pet": load_pet,
-}
+# Data sets of files know whether all files of their lists are there (`complete`); the others are prepared as a whole.
+_OF_FILES = {"folder": load_folder, "camvid": load_camvid, "voc": load_voc}
+_PREPARED = {"shapes": load_shapes, "oxford_iiit_pet": load_pet}
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ _DESCRIPTIONS = {
         "Six kinds of textured shapes on textured ground, 128x128, drawn on the spot; no download",
         "",
         "none (kept in $KSEG_CACHE, else ~/.cache/kseg)",
-        "train 480, val 96",
+        "train 480, val 96, test 96",
     ),
     "folder": Description(
         "Your own pictures and masks in two folders",
@@ -77,14 +73,21 @@ def datasets() -> dict[str, Description]:
     return dict(_DESCRIPTIONS)
 
 
-def load(name: str, root: str | Path | None = None, split: str = "train") -> Dataset:
+def load(
+    name: str, root: str | Path | None = None, split: str = "train", *, complete: bool = True
+) -> Dataset:
     """A split of a data set by name (see ``datasets()``); ``root`` is the folder that holds it.
+
+    With ``complete=False`` files that are missing are no error yet, but when they are read: ``kseg.data.check``
+    then names all of them.
 
     Raises:
         DataError: no such name, folder, or split, or a file is missing; it says what was expected and found.
     """
     if name.startswith("tfds:"):
         return load_tfds(name.removeprefix("tfds:"), root, split)
-    if name not in _LOADERS:
+    if name in _OF_FILES:
+        return _OF_FILES[name](root, split, complete)
+    if name not in _PREPARED:
         raise DataError(f"no data set named {name!r}; known are {', '.join(_DESCRIPTIONS)}")
-    return _LOADERS[name](root, split)
+    return _PREPARED[name](root, split)

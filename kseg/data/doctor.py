@@ -44,6 +44,7 @@ class Findings:
         pixels: labelled pixels of each class, and ``pictures``: pictures where it occurs.
         ignored: pixels with the ignore label.
         findings: problems and notes, problems first.
+        ignore_label: the id of those pixels.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Findings:
     pictures: tuple[int, ...]
     ignored: int
     findings: tuple[Finding, ...]
+    ignore_label: int = IGNORE_LABEL
 
     @property
     def ok(self) -> bool:
@@ -77,7 +79,7 @@ class Findings:
         width = max(len(name) for name in (*self.classes, "(ignored)"))
         largest = max(*self.pixels, self.ignored, 1)
         rows = [(str(i), name, self.pixels[i], str(self.pictures[i])) for i, name in enumerate(self.classes)]
-        rows.append(("255", "(ignored)", self.ignored, ""))
+        rows.append((str(self.ignore_label), "(ignored)", self.ignored, ""))
         lines = [f"{'id':>4}  {'class':{width}}  {'pixels':>13}  {'share':>7}  {'pictures':>8}"]
         for label, name, pixels, count in rows:
             bar = "#" * round(20 * pixels / largest)
@@ -178,9 +180,16 @@ class _Doctor:
 
     def examine(self, sample: Sample, colours=(), to_labels=None) -> None:
         """A picture and its mask as files; ``to_labels`` turns stored ids into class ids."""
-        image, mask = self._read(read_image, sample.image), None
-        if sample.mask is None:
-            self.find("no mask", sample.image, f"{sample.image}: this picture has no mask")
+        image, mask = None, None
+        if sample.image.is_file():
+            image = self._read(read_image, sample.image)
+        else:
+            self.find(
+                "no picture", sample.image, f"{sample.image}: no such file, though the data set lists it"
+            )
+        if sample.mask is None or not sample.mask.is_file():
+            expected = "" if sample.mask is None else f"; expected {sample.mask}"
+            self.find("no mask", sample.image, f"{sample.image}: this picture has no mask{expected}")
         else:
             mask = self._read(read_mask, sample.mask, colours=colours)
         if image is not None and mask is not None and image.shape[:2] != mask.shape:
@@ -241,6 +250,7 @@ class _Doctor:
             tuple(map(int, self.pictures[: len(classes)])),
             int(self.counts[self.ignore_label]),
             tuple(sorted(self.findings, key=lambda finding: not finding.fatal)),
+            self.ignore_label,
         )
 
     def _read(self, reader, path: Path, **settings) -> np.ndarray | None:

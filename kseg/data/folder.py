@@ -24,14 +24,14 @@ from kseg.errors import DataError
 IGNORE_LABEL = 255
 
 
-def load_folder(root: str | Path, split: str = "train") -> Dataset:
-    """The split ``split`` of a folder pair; DataError says what was expected and is missing."""
+def load_folder(root: str | Path, split: str = "train", complete: bool = True) -> Dataset:
+    """The split ``split`` of a folder pair; DataError says what was expected and is missing (`pair`)."""
     root = existing_folder(root, "images/ and masks/")
     if (root / "classes.txt").is_file():
         names, colours = read_classes(root / "classes.txt")
     else:
         names, colours = _count_classes(root), {}
-    samples = pair(*split_folders(root, split))
+    samples = pair(*split_folders(root, split), complete)
     palette = tuple(
         colours.get(name, drawn) for name, drawn in zip(names, colour_map(len(names)), strict=True)
     )
@@ -80,8 +80,11 @@ def pictures(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def pair(images: Path, masks: Path) -> tuple[Sample, ...]:
-    """Every picture with its mask; DataError where there is no picture, or a picture has no mask, or two."""
+def pair(images: Path, masks: Path, complete: bool = True) -> tuple[Sample, ...]:
+    """Every picture with its mask; DataError where there is no picture, or a picture has no mask, or two.
+
+    Without ``complete`` a missing mask is left for the reader to find (``kseg.data.check`` wants all of them).
+    """
     if not masks.is_dir():
         raise DataError(f"{masks}: the folder does not exist; expected the masks of the pictures in {images}")
     found, labelled = pictures(images), pictures(masks)
@@ -94,10 +97,11 @@ def pair(images: Path, masks: Path) -> tuple[Sample, ...]:
                 f"{twins[0]} and {twins[1].name}: two files of the same name: remove or rename one"
             )
     missing = [paths[0] for stem, paths in found.items() if stem not in labelled]
-    if missing:
+    if missing and complete:
         more = f" (and {len(missing) - 1} more pictures without a mask)" if len(missing) > 1 else ""
         raise DataError(f"{missing[0]}: no mask found; expected {masks / missing[0].stem}.png{more}")
-    return tuple(Sample(paths[0], labelled[stem][0]) for stem, paths in found.items())
+    expected = {stem: [masks / f"{stem}.png"] for stem in found}
+    return tuple(Sample(paths[0], (expected | labelled)[stem][0]) for stem, paths in found.items())
 
 
 def read_classes(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, int, int]]]:
@@ -114,6 +118,11 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, int,
         name, colour = " ".join(words), None
         if len(words) > 3 and all(word.isdecimal() for word in words[-3:]):
             name, colour = " ".join(words[:-3]), tuple(int(word) for word in words[-3:])
+        if name == "ignore" and colour is None:
+            raise DataError(
+                f"{path}, line {number}: ignore is no class and has no id; give the colour of ignored pixels "
+                f"(ignore R G B), or leave the line out: in masks of ids they are {IGNORE_LABEL}"
+            )
         if name in names or name in colours or (colour and (colour in colours.values() or max(colour) > 255)):
             raise DataError(
                 f"{path}, line {number}: {line.strip()!r} repeats a name or colour, or is no colour 0-255"
@@ -136,11 +145,16 @@ def mask_colours_of(names: tuple[str, ...], colours: dict) -> tuple[tuple[tuple[
 
 
 def _count_classes(root: Path) -> tuple[str, ...]:
-    """Names for the ids found in all masks of all splits, so that every split has the same classes."""
+    """Names for the ids found in all masks of all splits, so that every split has the same classes.
+
+    A split without masks (pictures to predict) tells nothing and is no mistake here.
+    """
     highest, ignored = 0, False
-    for split in splits_of(root):
-        for sample in pair(*split_folders(root, split)):
-            ids = np.flatnonzero(np.bincount(read_mask(sample.mask).ravel(), minlength=256))
+    for folder in (split_folders(root, split)[1] for split in splits_of(root)):
+        for mask in (
+            (path for twins in pictures(folder).values() for path in twins) if folder.is_dir() else ()
+        ):
+            ids = np.flatnonzero(np.bincount(read_mask(mask).ravel(), minlength=256))
             ignored |= bool(ids[-1] == IGNORE_LABEL)
             highest = max(highest, int(ids[ids != IGNORE_LABEL].max(initial=0)))
     if highest == 0 and ignored:

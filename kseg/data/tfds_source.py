@@ -80,19 +80,21 @@ def load_tfds(name: str, root: str | Path | None, split: str = "train") -> Datas
     ``~/tensorflow_datasets`` if not given).
 
     ``split`` may be a tfds slice (``"train[:80%]"``). The mask feature's class names are used where it has
-    them; otherwise the classes are numbered up to the highest id found in the masks of this split.
+    them; otherwise the classes are numbered up to the highest id found in the masks of all splits.
     """
     builder = open_builder(name, root)
     image, mask = _features(builder)
     source = _source(builder, split, image, mask)
     names = tuple(getattr(builder.info.features[mask], "names", None) or ())
     if not names:
-        highest = max(
-            max((int(i) for i in np.unique(source.read(k)[1]) if i != 255), default=0)
-            for k in range(len(source))
-        )
+        everywhere = [TfdsSource(builder, each, image, mask) for each in builder.info.splits]
+        highest = max(_highest_id(each.read(k)[1]) for each in everywhere for k in range(len(each)))
         names = tuple(f"class {index}" for index in range(highest + 1))
     return Dataset(builder.info.name, split, names, colour_map(len(names)), source)
+
+
+def _highest_id(mask: np.ndarray) -> int:
+    return int(mask[mask != 255].max(initial=0))
 
 
 def load_pet(root: str | Path | None, split: str = "train") -> Dataset:

@@ -16,7 +16,7 @@ CLASSES = (
 _AUGMENTED = ("train_aug", "trainaug")
 
 
-def load_voc(root: str | Path | None, split: str = "train") -> Dataset:
+def load_voc(root: str | Path | None, split: str = "train", complete: bool = True) -> Dataset:
     """A list of ``ImageSets/Segmentation``: ``train``, ``val``, ``trainval``, or ``train_aug`` with the masks
     of ``SegmentationClassAug``.
 
@@ -29,7 +29,7 @@ def load_voc(root: str | Path | None, split: str = "train") -> Dataset:
     masks = "SegmentationClassAug" if augmented else "SegmentationClass"
     lines = _read_lists(lists, split)
     samples = tuple(_sample(root, line, masks) for line in lines)
-    for sample in samples:
+    for sample in samples if complete else ():
         for path in (sample.image, sample.mask):
             if not path.is_file():
                 raise DataError(f"{path}: no such file, though the list of {split!r} in {lists} names it")

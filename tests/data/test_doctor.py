@@ -1,5 +1,7 @@
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -71,6 +73,18 @@ def test_another_ignored_label(tmp_path, write):
     findings = check(two)
     assert findings.ok
     assert findings.ignored > 0
+    assert re.search(r"^ +2  \(ignored\)", findings.table(), re.MULTILINE)
+
+
+def test_every_missing_file_of_a_listed_data_set_is_named(tmp_path, write):
+    write.folder_pair(tmp_path, count=4)
+    for path in (tmp_path / "masks" / "p1.png", tmp_path / "masks" / "p2.png"):
+        path.unlink()
+    dataset = load("camvid", tmp_path, complete=False)
+    (tmp_path / "images" / "p3.png").unlink()
+    found = check(dataset)
+    named = {(finding.kind, Path(finding.file).name) for finding in found.findings if finding.fatal}
+    assert named == {("no mask", "p1.png"), ("no mask", "p2.png"), ("no picture", "p3.png")}
 
 
 def test_masks_that_are_no_class_ids(tmp_path, write):

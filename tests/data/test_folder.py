@@ -52,7 +52,9 @@ def test_class_names_and_colours(tmp_path, write):
     np.testing.assert_array_equal(dataset.load(0)[1], [[1, 2, 255]])
 
 
-@pytest.mark.parametrize("text", ["a\na\n", "a 1 2 3\nb 1 2 3\n", "a 1 2 300\n", "", "ignore 0 0 0"])
+@pytest.mark.parametrize(
+    "text", ["a\na\n", "a 1 2 3\nb 1 2 3\n", "a 1 2 300\n", "", "ignore 0 0 0", "a\nignore\n"]
+)
 def test_bad_class_lists(tmp_path, text):
     (tmp_path / "classes.txt").write_text(text)
     with pytest.raises(DataError, match=r"classes\.txt"):
@@ -100,6 +102,15 @@ def test_picture_without_mask_and_twins(tmp_path, write):
         (tmp_path / "masks" / name).unlink()
     with pytest.raises(DataError, match=r"p1\.png: no mask found; expected .*p1\.png \(and 1 more"):
         load("folder", tmp_path)
+
+
+def test_splits_to_predict_need_no_masks(tmp_path, write):
+    write.folder_pair(tmp_path, split="train", classes=4)
+    (tmp_path / "images" / "test").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "test" / "new.png"), np.zeros((4, 4, 3), np.uint8))
+    assert load("folder", tmp_path).num_classes == 4
+    with pytest.raises(DataError, match=r"masks.test: the folder does not exist"):
+        load("folder", tmp_path, "test")
 
 
 def test_masks_of_0_and_255_are_not_taken_for_ignored(tmp_path, write):

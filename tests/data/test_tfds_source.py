@@ -106,6 +106,21 @@ def test_classes_are_counted_where_they_have_no_names(tmp_path):
     assert load("tfds:oxford_iiit_pet", tmp_path).num_classes == 4
 
 
+def test_all_splits_have_the_classes_of_the_highest_id(tmp_path):
+    one, two = (
+        {"image": np.zeros((4, 5, 3), np.uint8), "mask": np.full((4, 5, 1), i, np.uint8)} for i in (1, 6)
+    )
+    features = {"image": (None, None, 3), "mask": (None, None, 1)}
+    build(
+        tmp_path,
+        "ids",
+        lambda f: {name: f.Image(shape=shape) for name, shape in features.items()},
+        {"train": [one], "test": [two]},
+    )
+    assert load("tfds:ids", tmp_path).classes == load("tfds:ids", tmp_path, "test").classes
+    assert load("tfds:ids", tmp_path).num_classes == 7
+
+
 def test_not_prepared_or_without_masks(tmp_path):
     with pytest.raises(DataError, match=r"run `tfds build oxford_iiit_pet --data_dir"):
         load("oxford_iiit_pet", tmp_path)
