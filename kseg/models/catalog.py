@@ -122,9 +122,11 @@ def names():
 
 
 def describe(name):
-    """One line about a catalog entry: the first of its function's docstring."""
+    """One line about a catalog entry: the first of its function's docstring, and what sets it apart."""
     function = _entry(name)
-    return function.func.__doc__.strip().splitlines()[0]
+    settings = ", ".join(f"{key} {value}" for key, value in function.keywords.items())
+    first = function.func.__doc__.strip().splitlines()[0]
+    return f"{first} ({settings})".replace("_", " ") if settings else first
 
 
 def build(name, num_classes, *, weights="packaged", dtype=None):

@@ -35,6 +35,11 @@ def test_dtype_policy_is_for_this_model_only():
     assert models.build("fcn32s_efficientnetlite0", 4, weights=None).compute_dtype == "float32"
 
 
+def test_descriptions_tell_the_entries_apart():
+    assert len({models.describe(name) for name in models.names()}) == len(models.names())
+    assert models.describe("fcn16s_vgg16").endswith("(stride 16)")
+
+
 def test_every_entry_is_described():
     for name in models.names():
         assert len(models.describe(name)) > 20
