@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from kseg.cli.arguments import add_prediction, predictor_of
+from kseg.cli.arguments import add_prediction, fraction, predictor_of
 from kseg.cli.folders import removed_if_empty
 from kseg.cli.terminal import Bar
 
@@ -22,6 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--skip-existing", action="store_true", help="leave out what is there (to resume)")
     parser.add_argument("--no-overlay", action="store_true", help="write masks only")
+    parser.add_argument(
+        "--alpha",
+        type=fraction,
+        default=0.5,
+        metavar="A",
+        help="of the overlay: 0 picture to 1 classes (0.5)",
+    )
     add_prediction(parser)
 
 
@@ -39,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
             pictures,
             out,
             overlay=not args.no_overlay,
+            alpha=args.alpha,
             skip_existing=args.skip_existing,
             keep_going=True,
             progress=bar,

@@ -51,6 +51,7 @@ def predict_files(
     palette: Palette | None = None,
     classes: Sequence[str] | None = None,
     overlay: bool = True,
+    alpha: float = 0.5,
     skip_existing: bool = False,
     keep_going: bool = False,
     max_pixels: int = MAX_PIXELS,
@@ -70,6 +71,7 @@ def predict_files(
         palette: an RGB colour per class; None: the model's own, else VOC's colour map.
         classes: class names for the legend; None: the model's own, else "class 0", ...
         overlay: also write the overlay with its legend.
+        alpha: how opaque the overlay's paint is, 0 to 1.
         skip_existing: leave pictures alone whose files are all there (to resume).
         keep_going: go on after a picture that cannot be read or predicted; ``Summary.failures`` then says
             why.
@@ -89,7 +91,7 @@ def predict_files(
             skipped.append(job.mask)
         else:
             try:
-                _predict_one(predictor, job, classes, palette, max_pixels)
+                _predict_one(predictor, job, classes, palette, alpha, max_pixels)
                 masks.append(job.mask)
             except (DataError, ModelError) as error:
                 if not keep_going:
@@ -184,7 +186,7 @@ def _distinct_names(pictures: Sequence[Path]) -> list[str]:
 
 
 def _predict_one(
-    predictor: Predictor, job: Job, classes: Sequence[str], palette: Palette, max_pixels: int
+    predictor: Predictor, job: Job, classes: Sequence[str], palette: Palette, alpha: float, max_pixels: int
 ) -> None:
     image = read_image(job.image, max_pixels)
     try:
@@ -192,7 +194,7 @@ def _predict_one(
     except (DataError, ModelError) as error:
         raise type(error)(f"{job.image}: {error}") from error
     if job.overlay is not None:
-        picture = draw_overlay(image, labels, palette, ignore_label=None)
+        picture = draw_overlay(image, labels, palette, alpha, ignore_label=None)
         write_jpeg(job.overlay, with_legend(picture, labels, classes, palette, ignore_label=None))
     if labels.dtype == np.uint8:
         write_palette_png(job.mask, labels, palette)

@@ -25,6 +25,21 @@ def test_masks_hold_the_class_of_the_highest_logit(labelled, model_file, tmp_pat
     assert capsys.readouterr().out == f"2 predicted, 0 failed: {out}\n"
 
 
+def test_how_opaque_the_overlay_is(model_file, tmp_path):
+    picture = tmp_path / "grey.png"
+    cv2.imwrite(str(picture), np.full((300, 300, 3), 119, np.uint8))
+    for alpha in ("0", "1"):
+        words = ["predict", picture, "--model", model_file, "--out", tmp_path / alpha, "--alpha", alpha]
+        assert main([str(word) for word in words]) == 0
+    bare, painted = (
+        cv2.imread(str(tmp_path / alpha / "grey_overlay.jpg"))[10:290, 10:290].astype(float)
+        for alpha in ("0", "1")
+    )
+    assert np.abs(bare - 119).max() < 4  # JPEG's loss
+    labels = cv2.imread(str(tmp_path / "1" / "grey.png"), cv2.IMREAD_UNCHANGED)
+    assert (np.abs(painted - 119).max() > 60) == bool(labels.any())
+
+
 def test_skip_existing_goes_on_where_it_was(labelled, model_file, tmp_path, capsys):
     out, pattern = tmp_path / "out", str(labelled / "images" / "t*" / "*.png")
     command = ["predict", pattern, "--model", str(model_file), "--out", str(out), "--no-overlay"]
