@@ -25,13 +25,13 @@ def run(args: argparse.Namespace) -> int:
 def found(name: str, root: str) -> dict[str, Any]:
     """Pictures of each split of a data set below ``root``, or why there are none."""
     from kseg.cli.check_data import default_splits
-    from kseg.data import load
+    from kseg.data import datasets, load
     from kseg.errors import DataError
 
     if name in ("shapes", "tfds:NAME"):
         return {"splits": {}, "reason": "needs no folder" if name == "shapes" else "name it: tfds:NAME"}
     splits, reason = {}, None
-    for split in default_splits(name, root):
+    for split in datasets()[name].split_names or default_splits(name, root):
         try:
             splits[split] = len(load(name, root, split))
         except DataError as error:
@@ -46,8 +46,9 @@ def _text(row: dict[str, Any]) -> str:
         f"    splits: {row['splits']}",
         f"    layout: {row['layout']}",
     ]
-    if row["page"]:
-        lines.append(f"    page:   {row['page']}")
+    for key in ("page", "size"):
+        if row[key]:
+            lines.append(f"    {key + ':':7} {row[key]}")
     if "found" in row:
         counts = ", ".join(f"{split} {count}" for split, count in row["found"]["splits"].items())
         lines.append(f"    found:  {counts or row['found']['reason']}")

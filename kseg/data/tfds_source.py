@@ -15,7 +15,6 @@ from kseg.data.dataset import Dataset, colour_map
 from kseg.data.files import to_8_bits
 from kseg.errors import DataError
 
-PET_CLASSES = ("pet", "background", "border")
 _MASK_WORDS = ("segmentation_mask", "segmentation", "mask", "annotation", "segmentation_label", "label")
 
 
@@ -97,13 +96,9 @@ def _highest_id(mask: np.ndarray) -> int:
     return int(mask[mask != 255].max(initial=0))
 
 
-def load_pet(root: str | Path | None, split: str = "train") -> Dataset:
-    """Oxford-IIIT Pet (Parkhi et al. 2012) as tfds prepares it; trimap ids 1, 2, 3 become 0, 1, 2."""
-    builder = open_builder("oxford_iiit_pet", root)
-    source = _source(builder, split, "image", "segmentation_mask")
-    colours = ((220, 100, 60), (40, 60, 110), (250, 220, 120))
-    ids = ((0, 255), (1, 0), (2, 1), (3, 2))
-    return Dataset("oxford_iiit_pet", split, PET_CLASSES, colours, source, stored_ids=ids)
+def prepared(name: str, root: str | Path | None, split: str, image: str, mask: str) -> TfdsSource:
+    """A split of a prepared data set whose features' names are known."""
+    return _source(open_builder(name, root), split, image, mask)
 
 
 def open_builder(name: str, root: str | Path | None):

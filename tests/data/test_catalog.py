@@ -5,7 +5,8 @@ from kseg.errors import DataError
 
 
 def test_every_name_is_described_and_loads_or_says_why(tmp_path):
-    assert list(datasets()) == ["shapes", "folder", "camvid", "voc", "oxford_iiit_pet", "tfds:NAME"]
+    names = ["shapes", "folder", "camvid", "voc", "ade20k", "cityscapes", "oxford_iiit_pet", "tfds:NAME"]
+    assert list(datasets()) == names
     for name, description in datasets().items():
         assert description.summary
         assert description.layout
