@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -125,11 +124,12 @@ def _calibration(args: argparse.Namespace, size: tuple[int, int] | None) -> Any:
 def _file(args: argparse.Namespace, kind: str, model: Any, dataset: Any) -> int:
     """Export to a file under another name, check it, and give it its name only if it passes."""
     from kseg.export import check, onnx, tflite
+    from kseg.export.unfinished import unfinished
 
     out, size = Path(args.out), _size(args)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".kseg-export-", dir=out.parent) as folder:
-        made = Path(folder) / out.name
+    with unfinished(out) as folder:
+        folder.mkdir()
+        made = folder / out.name
         if kind == "onnx":
             onnx(model, made, size=size, class_ids=args.class_ids)
         else:
@@ -152,6 +152,12 @@ def _file(args: argparse.Namespace, kind: str, model: Any, dataset: Any) -> int:
 def _saved_model(args: argparse.Namespace, model: Any, dataset: Any) -> int:
     from kseg.export import check, saved_model
 
+    checks = []
+
+    def accept(folder: Path) -> bool:
+        checks.append(check(model, folder, dataset, max_drop=args.max_drop, limit=args.limit))
+        return checks[0].passed
+
     saved_model(
         model,
         args.out,
@@ -159,10 +165,9 @@ def _saved_model(args: argparse.Namespace, model: Any, dataset: Any) -> int:
         version=args.version,
         overwrite=args.overwrite,
         confidence=args.confidence,
+        accept=accept,
     )
-    version = Path(args.out) / str(args.version)
-    found = check(model, version, dataset, max_drop=args.max_drop, limit=args.limit)
-    return _report(args, found, str(version))
+    return _report(args, checks[0], str(Path(args.out) / str(args.version)))
 
 
 def _report(args: argparse.Namespace, found: Any, where: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from kseg.errors import SettingsError
 from kseg.export.check import Check, check
 from kseg.export.graph import Size
 from kseg.export.tflite import PRECISIONS, tflite
+from kseg.export.unfinished import unfinished
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def auto(
     if not pairs:
         raise SettingsError("Nothing to try: `sizes` and `precisions` need at least one entry each")
     path, checks = Path(path), []
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".kseg-auto-", dir=path.parent) as folder:
-        files = [Path(folder) / f"{number}.tflite" for number in range(len(pairs))]
+    with unfinished(path) as folder:
+        folder.mkdir()
+        files = [folder / f"{number}.tflite" for number in range(len(pairs))]
         for number, (size, precision) in enumerate(pairs):
             tflite(
                 model,

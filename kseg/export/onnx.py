@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kseg.errors import ModelError, SettingsError
+from kseg.export.dilation import for_converters
 from kseg.export.graph import (
     Size,
     chosen_size,
@@ -25,6 +27,7 @@ from kseg.export.metadata import describe
 from kseg.export.parity import Parity, compare
 from kseg.export.runtime import ONNX
 from kseg.export.tflite import refuse_different
+from kseg.export.unfinished import unfinished
 
 OPSET = 17
 INPUT = "image"
@@ -74,14 +77,10 @@ def onnx(
     converted = _converted(model, size, output, opset)
     description = describe(model, file_format="onnx", size=size, precision="float32", output=output)
     converted.metadata_props.add(key="kseg", value=json.dumps(description))
-    part = path.with_name(f".{path.name}.{os.getpid()}.onnx")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with unfinished(path) as part:
         _save(converted, part)
         parity = _verified(model, part, path, size, images, channels) if verify else None
         os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return parity
 
 
@@ -96,6 +95,7 @@ def _converted(model: keras.Model, size: Size | None, output: str, opset: int) -
     """The ONNX model with named input and output."""
     import tf2onnx
 
+    model = for_converters(model)
     logits = logits_of(model)
 
     def function(image: tf.Tensor) -> tf.Tensor:
@@ -112,6 +112,7 @@ def _converted(model: keras.Model, size: Size | None, output: str, opset: int) -
         raise ModelError(f"tf2onnx cannot convert the model {model.name!r}: {said}") from error
     _rename(converted.graph, converted.graph.output[0].name, output)
     _rename(converted.graph, converted.graph.input[0].name, INPUT)
+    _raise_scales(converted.graph)
     if foreign := sorted(
         {node.op_type for node in converted.graph.node if node.domain not in ("", "ai.onnx")}
     ):
@@ -127,6 +128,28 @@ def _rename(graph: Any, old: str, new: str) -> None:
         for names in (node.input, node.output):
             for place, name in enumerate(names):
                 names[place] = new if name == old else name
+
+
+def _raise_scales(graph: Any) -> None:
+    """Make every fixed enlargement reach its size.
+
+    tf2onnx writes bilinear resizing between known sizes as float32 scales, and a runtime takes the whole part
+    of length times scale: 6 times 2.8333333 is 16, not 17. The next larger float32 gives 17 and moves no
+    sample by more than a millionth of a pixel's place.
+    """
+    from onnx import numpy_helper
+
+    fixed = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        linear = any(a.name == "mode" and a.s == b"linear" for a in node.attribute)
+        scales = fixed.get(node.input[2]) if node.op_type == "Resize" and len(node.input) == 3 else None
+        if not linear or scales is None:
+            continue
+        values = numpy_helper.to_array(scales)
+        raised = np.where(values == np.round(values), values, np.nextafter(values, np.float32(np.inf)))
+        name = f"{node.name}_scales"
+        graph.initializer.append(numpy_helper.from_array(raised.astype(np.float32), name))
+        node.input[2] = name
 
 
 def _save(converted: Any, path: Path) -> None:

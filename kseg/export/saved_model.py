@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from kseg.errors import ModelError, SettingsError
+from kseg.errors import SettingsError
 from kseg.export.graph import Module, Size, chosen_size, image_shape, in_float32, refuse_many_classes
 from kseg.export.images import as_batches, made_up
 from kseg.export.metadata import describe
@@ -19,6 +18,7 @@ from kseg.export.runtime import SavedModel
 from kseg.export.serving_files import warm_up_requests, write_extra, write_settings
 from kseg.export.signatures import signatures
 from kseg.export.tflite import refuse_different
+from kseg.export.unfinished import put_in_place, unfinished
 
 ENCODED_SIZE = (512, 512)
 
@@ -33,6 +33,7 @@ def saved_model(
     dtype: str = "uint8",
     confidence: bool = False,
     images: Any = None,
+    accept: Callable[[Path], bool] | None = None,
 ) -> Parity:
     """Write a Keras model as `<path>/<version>/` for TensorFlow Serving.
 
@@ -60,6 +61,8 @@ def saved_model(
         confidence: both signatures also give `confidence`, the softmax of the winning class.
         images: pictures for the comparison: a data set or an iterable of (H, W, 3), 0-255; made up where
             there are none.
+        accept: asked about the finished version's folder before it gets its number (`kseg.export.check`, say);
+            False throws it away.
 
     Returns:
         `Parity` of `serving_default`.
@@ -74,10 +77,9 @@ def saved_model(
     refuse_many_classes(model)
     model, fixed = in_float32(model), size or ENCODED_SIZE
     found = signatures(model, size=size, encoded_size=fixed, dtype=dtype, confidence=confidence)
-    part = base / f".{version}.{os.getpid()}.part"
     name = served_name(base)
-    try:
-        part.mkdir(parents=True)
+    with unfinished(target) as part:
+        part.mkdir()
         Module(model, **found).save(part)
         description = describe(
             model, file_format="saved_model", size=size, precision="float32", output="mask"
@@ -88,9 +90,9 @@ def saved_model(
         batches = made_up(probe, channels) if images is None else as_batches(images, size, channels, 16)
         parity = compare(model, SavedModel(part), [batch.round() for batch in batches])
         refuse_different(parity, target, exact=True, min_agreement=None)
-        _put_in_place(part, target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if accept is not None and not accept(part):
+            return parity
+        _put(part, target)
     write_settings(base, name)
     return parity
 
@@ -113,18 +115,10 @@ def _check(target: Path, version: int, overwrite: bool, dtype: str) -> None:
         )
 
 
-def _put_in_place(part: Path, target: Path) -> None:
-    """Rename; an older version of that number steps aside first and comes back should that fail."""
-    if not target.exists():
-        os.rename(part, target)
-        return
-    old = part.with_suffix(".old")
-    os.rename(target, old)
+def _put(part: Path, target: Path) -> None:
     try:
-        os.rename(part, target)
+        put_in_place(part, target)
     except OSError as error:
-        os.rename(old, target)
-        raise ModelError(
-            f"{target}: cannot be replaced ({error.strerror}); the old version is still there"
+        raise SettingsError(
+            f"{target}: the finished version cannot be put there ({error.strerror}); what was there stays"
         ) from error
-    shutil.rmtree(old, ignore_errors=True)

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from kseg.errors import ModelError, SettingsError
+from kseg.export.dilation import for_converters
 from kseg.export.graph import (
     Size,
     chosen_size,
@@ -28,6 +29,7 @@ from kseg.export.images import as_batches, made_up
 from kseg.export.metadata import describe, pack
 from kseg.export.parity import Parity, compare
 from kseg.export.runtime import TFLite, tflite_operations
+from kseg.export.unfinished import unfinished
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
@@ -83,9 +85,7 @@ def tflite(
     fixed = None if dynamic else size
     samples = None if precision != "int8" else as_batches(calibration, size, channels, 500)
     data = _converted(model, fixed, precision, samples, class_ids)
-    part = path.with_name(f".{path.name}.{os.getpid()}.tflite")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with unfinished(path) as part:
         part.write_bytes(data)
         refuse_foreign(tflite_operations(part))
         output = "class_ids" if class_ids else "logits"
@@ -96,8 +96,6 @@ def tflite(
         parity = compare(model, TFLite(part), batches)
         refuse_different(parity, path, exact=precision == "float32", min_agreement=min_agreement)
         os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return parity
 
 
@@ -118,6 +116,7 @@ def _converted(
     model: keras.Model, size: Size | None, precision: str, samples: list[np.ndarray] | None, class_ids: bool
 ) -> bytes:
     """The flatbuffer; ModelError where the network has operations that TFLite lacks."""
+    model = for_converters(model)
     logits = logits_of(model)
 
     def function(image: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -47,6 +47,20 @@ def test_fixed_size_class_ids_opset_and_side_file(net, dataset, tmp_path):
     assert kseg.export.load(path).size == (24, 36)
 
 
+def test_every_fixed_enlargement_reaches_its_size(tmp_path):
+    """6 x float32(17 / 6) is 16.9999995, of which a runtime takes the whole part."""
+    import keras
+
+    assert int(6 * float(np.float32(17 / 6))) == 16
+    for number, (rows, size) in enumerate([(6, 17), (7, 31)]):  # short in float64; in float32 also
+        image = keras.Input((size, size, 2))
+        small = keras.layers.AveragePooling2D(size // rows)(image)[:, :rows, :rows]
+        net = keras.Model(image, kseg.layers.ResizeLike()([small, image]))
+        assert kseg.export.onnx(net, tmp_path / f"{number}.onnx", size=(size, size)).equal
+        found = session(tmp_path / f"{number}.onnx").run(None, {"image": np.ones((1, size, size, 2), "f")})[0]
+        assert found.shape == (1, size, size, 2)
+
+
 def test_half_precision_runs(half_net, tmp_path):
     assert kseg.export.onnx(half_net, tmp_path / "n.onnx", size=(24, 36)).equal
 
