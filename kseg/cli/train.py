@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kseg.cli.arguments import above_zero, add_data, fraction, natural, positive
+from kseg.cli.crops import cut
 
 # Option of the command -> setting of the recipe.
 _SETTINGS = {
@@ -113,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
         f"{args.model} on {args.data}, {len(train)} pictures, recipe {recipe.name}, into {out}",
         file=sys.stderr,
     )
+    train, val = cut(recipe, train, val)
     start = {"weights": args.weights, "init_from": args.init_from, "root": args.root}
     with training.run_folder.all_or_nothing(out, replace=args.no_resume):
         rows = training.fit(
@@ -148,13 +150,13 @@ def chosen_recipe(recipe: str | None, model: str, data: str) -> Any:
 def default_recipe(model: str, data: str) -> Any:
     """The recipe for this model and data set, else for this backbone and data set, else a general one.
 
-    The FCN paper's stages (summed loss, tiny rates) train nothing without the stage before or ImageNet weights, so
-    they are taken only where --recipe names them.
+    The FCN paper's stages (summed loss, tiny rates) train nothing without the stage before or ImageNet weights, and
+    DeconvNet's are made of crops, so they are taken only where --recipe names them.
     """
     from kseg.training import RECIPES, Recipe
 
     backbone = model.rpartition("_")[2]
-    known = [recipe for recipe in RECIPES.values() if recipe.reduction != "sum"]
+    known = [recipe for recipe in RECIPES.values() if recipe.reduction != "sum" and recipe.crops is None]
     for recipe in known:
         if (recipe.model, recipe.data) == (model, data):
             return recipe

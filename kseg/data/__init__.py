@@ -2,6 +2,7 @@
 
 from kseg.data.augment import Augment
 from kseg.data.catalog import Description, datasets, load
+from kseg.data.crops import object_crops, proposal_crops
 from kseg.data.dataset import Dataset, Sample
 from kseg.data.doctor import Finding, Findings, check
 from kseg.data.files import read_image, read_mask
@@ -22,7 +23,9 @@ __all__ = [
     "find_user_error",
     "load",
     "median_frequency_weights",
+    "object_crops",
     "pipeline",
+    "proposal_crops",
     "read_image",
     "read_mask",
     "user_errors",

@@ -6,6 +6,7 @@ from kseg.inference.crf_search import SearchResult, search_crf
 from kseg.inference.ensemble import Ensemble
 from kseg.inference.images import Summary, predict_files
 from kseg.inference.predictor import Predictor
+from kseg.inference.proposal_cache import ProposalCache
 from kseg.inference.proposal_predictor import ProposalPredictor
 from kseg.inference.proposals import edge_box_proposals, proposal_recall
 
@@ -13,6 +14,7 @@ __all__ = [
     "DenseCRF",
     "Ensemble",
     "Predictor",
+    "ProposalCache",
     "ProposalPredictor",
     "SearchResult",
     "Summary",

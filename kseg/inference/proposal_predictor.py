@@ -9,6 +9,7 @@ import cv2
 import keras
 import numpy as np
 
+from kseg.data.objects import cut_out, inside, with_context
 from kseg.errors import DataError, SettingsError
 from kseg.inference.forward import signature
 from kseg.inference.proposals import Propose, edge_box_proposals
@@ -120,8 +121,7 @@ class ProposalPredictor:
         """The boxes that are predicted, int32 (N, 4) with context: top, left, bottom, right, beyond the picture
         too."""
         found = np.asarray(self.propose(image, self.count)).reshape(-1, 4)
-        centre, side = (found[:, :2] + found[:, 2:]) / 2, (found[:, 2:] - found[:, :2]) * self.context
-        boxes = np.round(np.concatenate([centre - side / 2, centre + side / 2], axis=1)).astype(np.int32)
+        boxes = with_context(found, self.context)
         boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(-1, initial=2**31 - 1) >= self.smallest][: self.best]
         if len(boxes):
             return boxes
@@ -142,27 +142,15 @@ class ProposalPredictor:
     def _join(self, joined: np.ndarray, box: np.ndarray, logits: np.ndarray) -> None:
         top, left, bottom, right = (int(edge) for edge in box)
         whole = np.asarray(resize(logits[None], (bottom - top, right - left)))[0]
-        rows, columns = _inside(box, joined.shape)
+        rows, columns = inside(box, joined.shape)
         part = whole[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
         target = joined[rows, columns]
         (np.maximum if self.mode == "max" else np.add)(target, part, out=target)
 
 
-def _inside(box: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """The rows and columns of a box that lie in the picture."""
-    top, left, bottom, right = (int(edge) for edge in box)
-    return slice(max(top, 0), min(bottom, shape[0])), slice(max(left, 0), min(right, shape[1]))
-
-
 def _warped(image: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A box's pixels, black beyond the picture, at (height, width) `size`: float32."""
-    top, left, bottom, right = (int(edge) for edge in box)
-    crop = np.zeros((bottom - top, right - left, 3), np.float32)
-    rows, columns = _inside(box, image.shape)
-    crop[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = image[
-        rows, columns
-    ]
-    return cv2.resize(crop, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(cut_out(image, box).astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _checked(image: np.ndarray) -> np.ndarray:

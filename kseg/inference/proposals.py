@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from kseg.data import Dataset
+from kseg.data.objects import box_overlaps, object_boxes
 from kseg.errors import SettingsError
 
 Propose = Callable[[np.ndarray, int], np.ndarray]
@@ -92,25 +93,6 @@ def _thinned(strength: np.ndarray, orientation: np.ndarray) -> np.ndarray:
         at = (columns + side * across_x).astype(np.float32), (rows + side * across_y).astype(np.float32)
         ridge &= cv2.remap(strength, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) <= strength
     return np.where(ridge, strength, 0).astype(np.float32)
-
-
-def object_boxes(labels: np.ndarray, class_id: int, least_pixels: int = 1000) -> np.ndarray:
-    """Boxes of one class's objects in a label map (H, W): its 8-connected regions of at least `least_pixels`.
-
-    int32 (objects, 4): top, left, bottom, right, the last two exclusive. In VOC's masks the void border parts
-    people who touch.
-    """
-    _, _, regions, _ = cv2.connectedComponentsWithStats((labels == class_id).astype(np.uint8), connectivity=8)
-    left, top, wide, high, pixels = regions[1:].T
-    return np.stack([top, left, top + high, left + wide], axis=1)[pixels >= least_pixels].astype(np.int32)
-
-
-def box_overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (boxes, 4) with one box; top, left, bottom, right."""
-    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-    inner = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
-    shared = np.clip(inner, 0, None).prod(-1)
-    return shared / ((boxes[:, 2:] - boxes[:, :2]).prod(-1) + np.prod(np.subtract(box[2:], box[:2])) - shared)
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,16 @@ class Recipe:
         class_weights: None, "median_frequency", or a number a class.
         reduction, ohem_fraction, ohem_threshold, ohem_min_kept, sampling: `kseg.losses.CrossEntropy`. With
             `sampling`, a batch has 1 / sampling times as many pictures, as in the FCN paper.
+        label_stride: losses on every so many-th label in both directions, as `training_twin` says (8 in the released
+            DeepLab nets), or None.
+        input_scales: DeepLab v2's multi-scale inputs, such as (0.5, 0.75, 1), trained by `training_twin`, or None.
+        auxiliary_weight: weight of the loss of PSPNet's second head (0.4 in the paper), or None: no such head.
         head_multiplier: factor on the learning rate of all layers that are not the backbone's.
         bias_multiplier: factor on the learning rate of biases.
         freeze_backbone: train the head only; BatchNorm statistics of the backbone stay too.
+        crops: None (whole pictures, or random windows of `size`), "objects" or "proposals": `kseg train` makes
+            `kseg.data.object_crops` or `kseg.data.proposal_crops` of the pictures, 250/224 of `size` large. `fit`
+            trains on what it is given.
         mixed_precision: None, "mixed_float16" or "mixed_bfloat16"; the model must be built with it.
         validate_every: epochs between two validations; the last epoch is always validated.
         seed: of data order, augmentation, sampling and initial weights.
@@ -76,9 +83,13 @@ class Recipe:
     ohem_threshold: float | None = None
     ohem_min_kept: int = 1
     sampling: float | None = None
+    label_stride: int | None = None
+    input_scales: tuple[float, ...] | None = None
+    auxiliary_weight: float | None = None
     head_multiplier: float = 1.0
     bias_multiplier: float = 1.0
     freeze_backbone: bool = False
+    crops: str | None = None
     mixed_precision: str | None = None
     validate_every: int = 1
     seed: int = 0
@@ -113,6 +124,10 @@ class Recipe:
             )
         if self.ohem_fraction is not None and self.ohem_threshold is not None:
             raise SettingsError("Recipe: give ohem_fraction or ohem_threshold, not both.")
+        if self.input_scales is not None and (1 not in self.input_scales or min(self.input_scales) <= 0):
+            raise _wrong("input_scales", self.input_scales, "numbers above 0 with 1 among them")
+        if self.input_scales is not None and self.auxiliary_weight is not None:
+            raise SettingsError("Recipe: give input_scales or auxiliary_weight, not both.")
 
     def replace(self, **changes: Any) -> "Recipe":
         """A copy with other values; SettingsError for a name that is no setting."""
@@ -155,6 +170,7 @@ _CHOICES = {
     "optimizer": ("sgd", "adamw"),
     "schedule": ("poly", "step", "constant"),
     "reduction": ("mean", "sum"),
+    "crops": (None, "objects", "proposals"),
     "mixed_precision": (None, "mixed_float16", "mixed_bfloat16"),
 }
 _TINY, _HUGE = 1e-30, 1e9
@@ -172,6 +188,8 @@ _RANGES = {
     "ohem_threshold": (_TINY, 1),
     "ohem_min_kept": (1, _HUGE),
     "sampling": (1e-3, 1),
+    "label_stride": (1, _HUGE),
+    "auxiliary_weight": (0, _HUGE),
     "head_multiplier": (0, _HUGE),
     "bias_multiplier": (0, _HUGE),
     "validate_every": (1, _HUGE),

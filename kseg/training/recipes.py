@@ -1,5 +1,7 @@
 """The recipes of this package, one constant a published or measured result."""
 
+from kseg.training.deconvnet_recipes import DECONVNET_RECIPES
+from kseg.training.pspnet_recipes import PSPNET_RECIPES
 from kseg.training.recipe import Recipe
 
 SHAPES_DEMO = Recipe(
@@ -100,5 +102,7 @@ RECIPES = {
         FCN_PAPER_16S,
         FCN_PAPER_8S,
         FCN_PAPER_8S_ATONCE,
+        *DECONVNET_RECIPES,
+        *PSPNET_RECIPES,
     )
 }

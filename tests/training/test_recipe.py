@@ -40,9 +40,12 @@ def unusual():
         ohem_fraction=0.5,
         ohem_min_kept=100,
         sampling=0.5,
+        label_stride=8,
+        input_scales=(0.5, 1),
         head_multiplier=10,
         bias_multiplier=2,
         freeze_backbone=True,
+        crops="objects",
         mixed_precision="mixed_bfloat16",
         validate_every=3,
         seed=5,
@@ -57,12 +60,12 @@ def test_json_round_trip_of_every_field():
     recipe = unusual()
     default = Recipe()
     same = [f.name for f in dataclasses.fields(Recipe) if getattr(recipe, f.name) == getattr(default, f.name)]
-    assert same == ["ohem_threshold"]  # excludes ohem_fraction
+    assert same == ["ohem_threshold", "auxiliary_weight"]  # excluded by ohem_fraction and input_scales
     again = Recipe.from_json(recipe.to_json())
     assert again == recipe
     assert again.size == (17, 33)
     assert isinstance(again.rotate, float)
-    whole = Recipe(size=None, ohem_threshold=0.7)
+    whole = Recipe(size=None, ohem_threshold=0.7, auxiliary_weight=0.4)
     assert Recipe.from_json(whole.to_json()) == whole
 
 
@@ -106,6 +109,13 @@ def test_replace():
         {"ohem_fraction": 2},
         {"ohem_fraction": 0.5, "ohem_threshold": 0.5},
         {"mixed_precision": "float16"},
+        {"label_stride": 0},
+        {"label_stride": 2.5},
+        {"input_scales": []},
+        {"input_scales": [0.5, 0.75]},
+        {"input_scales": [0, 1]},
+        {"auxiliary_weight": -1},
+        {"auxiliary_weight": 0.4, "input_scales": [0.5, 1]},
         {"seed": -1},
         {"name": 3},
     ],

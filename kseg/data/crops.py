@@ -1,0 +1,247 @@
+"""Data sets of crops around objects: what DeconvNet is trained on, first by ground truth, then by proposals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from kseg.data.dataset import Dataset
+from kseg.data.objects import (
+    BACKGROUND,
+    Box,
+    FindObjects,
+    LabelledObject,
+    box_overlaps,
+    cut_out,
+    find_objects,
+    with_context,
+)
+from kseg.errors import DataError, SettingsError
+
+Propose = Callable[[np.ndarray, int], np.ndarray]
+Progress = Callable[[int, int], None]
+
+CONTEXT = 1.2  # how much larger a crop is than its object or proposal, as at prediction
+MOST_REPEATS = 8
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One training example: the picture's number, the box with its context, and the class it stands for."""
+
+    picture: int
+    box: Box
+    class_id: int
+
+
+class Crops:
+    """Crops of a data set's pictures, warped to one size: the ``samples`` of a ``Dataset``.
+
+    Beyond the picture a crop is black and ignored. Ignored pixels stay ignored.
+
+    Args:
+        dataset: the pictures.
+        crops: which parts of them.
+        size: (height, width) of every crop; shapes are stretched, as at prediction. Bilinear for the image,
+            nearest for the labels.
+        only_centre: keep the labels of the crop's class; every other class becomes the background.
+    """
+
+    def __init__(
+        self, dataset: Dataset, crops: Sequence[Crop], size: tuple[int, int], only_centre: bool = False
+    ):
+        self.dataset, self.crops, self.size = dataset, tuple(crops), tuple(size)
+        self.only_centre = only_centre
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def name_of(self, index: int) -> str:
+        crop = self.crops[index]
+        return f"{self.dataset.name_of(crop.picture)}_{'_'.join(str(edge) for edge in crop.box)}"
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        crop, ignored = self.crops[index], self.dataset.ignore_label
+        image, labels = self.dataset.load(crop.picture)
+        image = cv2.resize(cut_out(image, crop.box), self.size[::-1], interpolation=cv2.INTER_LINEAR)
+        labels = _nearest(cut_out(labels, crop.box, fill=ignored), self.size)
+        if self.only_centre:
+            kept = (labels == crop.class_id) | (labels == ignored)
+            labels = np.where(kept, labels, np.uint8(BACKGROUND))
+        return image, labels
+
+
+def object_crops(
+    dataset: Dataset,
+    *,
+    size: tuple[int, int] = (250, 250),
+    context: float = CONTEXT,
+    only_centre: bool = True,
+    most_repeats: int = MOST_REPEATS,
+    find: FindObjects = find_objects,
+    progress: Progress | None = None,
+) -> Dataset:
+    """A data set with one crop for each object of the ground truth, the object in its middle.
+
+    The first stage of DeconvNet's training: boxes are made 1.2 times larger and warped to 250x250 (of which
+    training sees random 224x224), and only the class of the object is kept: everything else is background,
+    ignored pixels excepted, which stay ignored. Class 0 must be the background.
+
+    Args:
+        dataset: labelled pictures. They are all read once, to find the objects.
+        size: (height, width) of the crops.
+        context: how much larger than the object's box a crop is.
+        only_centre: False keeps all classes.
+        most_repeats: crops of rarer classes are repeated until each class has as many as the most frequent
+            one, but at most this often; 1 repeats none.
+        find: called with (dataset, index, labels), gives the ``LabelledObject``s of a picture.
+        progress: called with (pictures done, pictures in all).
+
+    The result has the classes and the ignored label of ``dataset``, and is the same every time, so that
+    ``pipeline`` and ``fit`` treat it, and go on after an interruption, as with any other.
+
+    Raises:
+        DataError: a picture that cannot be read, or no object in the whole data set.
+        SettingsError: a setting out of its range.
+
+    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, sections 4.2 and
+    5.1. How often a class is repeated at most is this package's choice.
+    """
+    _check(size, context, most_repeats)
+
+    def crops_of(index: int) -> list[Crop]:
+        return _crops(index, find(dataset, index, dataset.load(index)[1]), context)
+
+    found = _of_all_pictures(crops_of, len(dataset), progress)
+    if not found:
+        raise DataError(
+            f"data set {dataset.name}: no object found in the {len(dataset)} pictures of {dataset.split!r}; class 0 "
+            f"({dataset.classes[BACKGROUND]}) counts as background, and objects have some hundred pixels"
+        )
+    return _cropped(dataset, balanced(found, most_repeats), size, only_centre, "objects")
+
+
+def proposal_crops(
+    dataset: Dataset,
+    propose: Propose,
+    *,
+    count: int = 2000,
+    overlap: float = 0.5,
+    size: tuple[int, int] = (250, 250),
+    context: float = CONTEXT,
+    most_repeats: int = MOST_REPEATS,
+    find: FindObjects = find_objects,
+    progress: Progress | None = None,
+) -> Dataset:
+    """A data set of crops at object proposals that meet an object, with the labels of all classes.
+
+    The second stage of DeconvNet's training, whose objects lie as they do at prediction.
+
+    Args:
+        dataset: labelled pictures. They are all read, and proposals made for them.
+        propose: called with (image, count), gives boxes (N, 4) of top, left, bottom, right, such as
+            ``kseg.inference.edge_box_proposals``, or a ``ProposalCache`` of them, which remembers.
+        count: the most proposals of a picture.
+        overlap: a proposal is used if its box's intersection over union with that of an object is at least
+            this; it stands for the class of the object that it meets best.
+        size, context, most_repeats, find, progress: as for ``object_crops``.
+
+    Raises:
+        DataError: a picture that cannot be read, or no proposal that meets an object.
+        SettingsError: a setting out of its range.
+
+    Source: Noh et al., ICCV 2015, sections 4.2 and 5.1 (release: 2.7 million crops for VOC).
+    """
+    _check(size, context, most_repeats)
+    if not 0 < overlap <= 1 or count < 1:
+        raise SettingsError(f"overlap is above 0 and at most 1, count at least 1; got {overlap} and {count}")
+
+    def crops_of(index: int) -> list[Crop]:
+        image, labels = dataset.load(index)
+        objects = find(dataset, index, labels)
+        if not objects:
+            return []
+        boxes = np.asarray(propose(image, count)).reshape(-1, 4)
+        return _crops(index, _meeting(boxes, objects, overlap), context)
+
+    found = _of_all_pictures(crops_of, len(dataset), progress)
+    if not found:
+        raise DataError(
+            f"data set {dataset.name}: no proposal meets an object by {overlap:g} in the {len(dataset)} pictures of "
+            f"{dataset.split!r}: take a smaller overlap or more proposals"
+        )
+    return _cropped(dataset, balanced(found, most_repeats), size, False, "proposals")
+
+
+def balanced(crops: Sequence[Crop], most_repeats: int) -> list[Crop]:
+    """The crops, and behind them those of rarer classes again, up to the most frequent class's count or
+    ``most_repeats`` times their own.
+    """
+    by_class: dict[int, list[Crop]] = {}
+    for crop in crops:
+        by_class.setdefault(crop.class_id, []).append(crop)
+    most = max(map(len, by_class.values()), default=0)
+    result = list(crops)
+    for _, own in sorted(by_class.items()):
+        more = min(most, most_repeats * len(own)) - len(own)
+        result += [own[i % len(own)] for i in range(more)]
+    return result
+
+
+def _meeting(boxes: np.ndarray, objects: Sequence[LabelledObject], overlap: float) -> list[LabelledObject]:
+    """The boxes that meet an object, with the class of the one they meet best."""
+    overlaps = np.stack([box_overlaps(boxes, one.box) for one in objects], axis=1)
+    best = overlaps.argmax(axis=1)
+    return [
+        LabelledObject(objects[best[i]].class_id, tuple(int(edge) for edge in boxes[i]))
+        for i in np.flatnonzero(overlaps.max(axis=1, initial=0) >= overlap)
+    ]
+
+
+def _crops(picture: int, objects: Sequence[LabelledObject], context: float) -> list[Crop]:
+    boxes = with_context([one.box for one in objects], context).tolist()
+    return [Crop(picture, tuple(box), one.class_id) for box, one in zip(boxes, objects, strict=True)]
+
+
+def _cropped(dataset: Dataset, crops: list[Crop], size, only_centre: bool, kind: str) -> Dataset:
+    source = Crops(dataset, crops, size, only_centre)
+    # The pictures' own data set has turned stored ids and colours into class ids.
+    return replace(dataset, name=f"{dataset.name} {kind}", samples=source, stored_ids=(), mask_colours=())
+
+
+def _of_all_pictures(
+    function: Callable[[int], list[Crop]], count: int, progress: Progress | None
+) -> list[Crop]:
+    """The crops of every picture, in the pictures' order, some pictures at a time."""
+    result = []
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        for done, crops in enumerate(pool.map(function, range(count)), 1):
+            result += crops
+            if progress is not None:
+                progress(done, count)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return result
+
+
+def _nearest(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Labels at another size; the pixel under each new pixel's centre, as bilinear resizing places them."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+        for old, new in zip(labels.shape, size, strict=True)
+    )
+    return labels[rows[:, None], columns]
+
+
+def _check(size: tuple[int, int], context: float, most_repeats: int) -> None:
+    if len(tuple(size)) != 2 or min(size) < 1 or not 0 < context < 100 or most_repeats < 1:
+        raise SettingsError(
+            "size is (height, width) in pixels, context above 0 and below 100, most_repeats 1 or more; got "
+            f"{size!r}, {context} and {most_repeats}"
+        )

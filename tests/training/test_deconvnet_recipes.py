@@ -1,0 +1,30 @@
+import pytest
+
+from kseg.errors import SettingsError
+from kseg.training import RECIPES, Recipe
+
+
+def test_deconvnet_as_released():
+    """Noh et al. 2015 and the released solvers: 64 crops a step, steps and rates of the two stages."""
+    for name, steps, drop, crops in (
+        ("deconvnet_stage1", 20_000, 9000, "objects"),
+        ("deconvnet_stage2", 40_000, 10_000, "proposals"),
+    ):
+        recipe = RECIPES[name]
+        assert recipe.epochs * recipe.steps_per_epoch == steps
+        assert (recipe.schedule, recipe.step_every, recipe.learning_rate) == ("step", drop, 0.01)
+        assert (recipe.optimizer, recipe.momentum, recipe.weight_decay) == ("sgd", 0.9, 5e-4)
+        assert (recipe.batch_size, recipe.size, recipe.mirror, recipe.crops) == (64, (224, 224), True, crops)
+        assert recipe.scale == (1, 1)
+
+
+def test_the_small_stages_differ_in_where_crops_come_from():
+    first, second = RECIPES["deconvnet_small_stage1"], RECIPES["deconvnet_small_stage2"]
+    assert (first.crops, second.crops) == ("objects", "proposals")
+    assert first.size == second.size
+    assert first.model == second.model == "deconvnet_small"
+
+
+def test_other_crops_are_refused():
+    with pytest.raises(SettingsError, match="objects, proposals"):
+        Recipe(crops="boxes")
