@@ -12,6 +12,7 @@ from kseg.layers.normalize import Normalize
 from kseg.layers.pad_to_least import PadToLeast
 from kseg.layers.pyramid_pooling import PyramidPooling
 from kseg.layers.resize_like import ResizeLike
+from kseg.layers.scaled_image import ScaledImage
 from kseg.layers.zoom_like import ZoomLike
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "PadToLeast",
     "PyramidPooling",
     "ResizeLike",
+    "ScaledImage",
     "ZoomLike",
 ]

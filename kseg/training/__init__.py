@@ -9,6 +9,7 @@ from kseg.training.recipe import Recipe
 from kseg.training.recipes import RECIPES
 from kseg.training.schedules import Poly, Step
 from kseg.training.tensorboard import TensorBoard
+from kseg.training.twin import Twin, training_twin
 
 __all__ = [
     "RECIPES",
@@ -23,8 +24,10 @@ __all__ = [
     "Step",
     "StopOnNaN",
     "TensorBoard",
+    "Twin",
     "fit",
     "initialise_from",
     "read_metrics",
     "reestimate_batch_norm",
+    "training_twin",
 ]

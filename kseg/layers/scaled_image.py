@@ -1,0 +1,60 @@
+"""`ScaledImage`: a picture at a part of its size, for networks that see several scales."""
+
+import keras
+from keras import ops
+
+from kseg.ops.resize import resize, spatial_shape
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class ScaledImage(keras.layers.Layer):
+    """Resizes images bilinearly by a factor, whatever their size is at run time.
+
+    Args:
+        scale: factor on height and width, above 0.
+        stride: None for the half-pixel rule and `round(scale * side)` pixels. Or the output stride of a network
+            whose cells stand at every `stride`-th pixel (`ZoomLike`): the image is filled up with copies of its
+            last row and column to `stride * n + 1` pixels and resized with aligned corners to
+            `stride * round(scale * n) + 1`, as the released DeepLab v2 does with its crops of such sizes; first
+            and last cell of the network's map then stand over the same pixels at every scale.
+
+    Input: `(batch, height, width, channels)`. Output: the same, scaled, at least one pixel.
+
+    Raises:
+        ValueError: a scale that is not above 0, or a stride below 1.
+    """
+
+    def __init__(self, scale, stride=None, **kwargs):
+        super().__init__(**kwargs)
+        self.scale, self.stride = float(scale), None if stride is None else int(stride)
+        if not self.scale > 0 or (self.stride is not None and self.stride < 1):
+            raise ValueError(f"`scale` must be above 0 and `stride` at least 1; got {scale} and {stride}")
+
+    def call(self, x):
+        if self.stride is None:
+            return resize(x, tuple(scaled(side, self.scale) for side in spatial_shape(x)))
+        cells = tuple(steps(side, self.stride) for side in spatial_shape(x))
+        x = ops.concatenate([x, ops.repeat(x[:, -1:], self.stride - 1, axis=1)], axis=1)
+        x = ops.concatenate([x, ops.repeat(x[:, :, -1:], self.stride - 1, axis=2)], axis=2)
+        x = x[:, : cells[0] * self.stride + 1, : cells[1] * self.stride + 1]
+        size = tuple(scaled(count, self.scale, least=count) * self.stride + 1 for count in cells)
+        return resize(x, size, align_corners=True)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor((x.shape[0], None, None, x.shape[3]), dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale, "stride": self.stride}
+
+
+def steps(side, stride):
+    """How many steps of `stride` pixels lead from the first pixel to the last or beyond; integer or tensor."""
+    return (side + stride - 2) // stride
+
+
+def scaled(count, scale, least=1):
+    """`round(scale * count)`, but at least 1, or 0 where `least` is; integer or tensor."""
+    if isinstance(count, int):
+        return max(round(count * scale), min(1, least))
+    rounded = ops.cast(ops.round(ops.cast(count, "float32") * scale), "int32")
+    return ops.maximum(rounded, ops.minimum(1, least))

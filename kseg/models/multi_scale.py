@@ -1,0 +1,120 @@
+"""`MultiScale`: a segmentation model that sees its picture at several scales and keeps the highest scores."""
+
+import keras
+from keras import layers
+
+from kseg.backbones.backbone import precision
+from kseg.errors import ModelError, SettingsError
+from kseg.layers import ResizeLike, ScaledImage, ZoomLike
+from kseg.models.segmenter import Segmenter
+
+SCALES = (0.5, 0.75, 1.0)
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class MultiScale(Segmenter):
+    """The multi-scale form of DeepLab v2, for training and for test: one set of weights, fused by maximum.
+
+    The picture is given to the model at every scale; the score maps are brought to the size of the one at scale 1
+    and each cell keeps its highest score of each class, before the scores are enlarged to the picture. The
+    wrapper shares the model's weights; it is itself saved, evaluated and exported like any model:
+
+        MultiScale(kseg.models.load("best.keras")).save("multi_scale.keras")
+
+    Averaging probabilities instead, as PSPNet's test does, is `kseg.inference.Predictor(model, scales=...)`.
+
+    Args:
+        model: a `Segmenter`. Where it ends in a bilinear enlargement named "logits" (DeepLab, PSPNet), the scores
+            before that are fused, as released; of others, the logits.
+        scales: factors on the picture's size; 1 is one of them.
+        **kwargs: Keras's `name` and `trainable`.
+
+    Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width, num_classes)`.
+
+    Raises:
+        SettingsError: scales without 1, or that are not above 0.
+        ModelError: a model that is no `Segmenter`.
+
+    Source: Chen et al., "DeepLab", TPAMI 2017, section 4.1.2 ("multi-scale inputs"); the released ResNet-101
+    `train.prototxt`.
+    """
+
+    def __init__(self, model, scales=SCALES, **kwargs):
+        if not isinstance(model, Segmenter):
+            raise ModelError(f"multi-scale inputs need a Segmenter of kseg, got {type(model).__name__}")
+        scales = checked_scales(scales)
+        image = keras.Input((None, None, 3), name="image")
+        _, _, fused, enlargement = scale_maps(model, scales, image)
+        logits = enlarged(fused, image, enlargement, "logits")
+        super().__init__(image, logits, backbone=model.backbone, num_classes=model.num_classes, **kwargs)
+        self.base, self.scales = model, scales
+        self.classes, self.palette = model.classes, model.palette
+
+    def get_config(self):
+        config = super().get_config()
+        del config["backbone"], config["num_classes"]
+        return {**config, "model": keras.saving.serialize_keras_object(self.base), "scales": self.scales}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        # `Segmenter.from_config` restores an argument called `backbone`.
+        base = keras.saving.deserialize_keras_object(config["model"], custom_objects)
+        with precision(config["dtype"]):
+            model = cls(base, config["scales"], name=config["name"], trainable=config.get("trainable", True))
+        model.classes, model.palette = config["classes"], config["palette"]
+        return model
+
+
+def scale_maps(model, scales, image):
+    """The score maps of a model on an image at several scales.
+
+    Returns:
+        A dict from scale to map as the network gives it (its own size at each scale), a dict from scale to that map
+        at the size of scale 1, the maximum of the latter, and the layer that enlarges the model's scores (None
+        where the maps are logits).
+    """
+    scores, enlargement = before_enlargement(model)
+    network = keras.Model(model.input, scores, name="scores")
+    stride = enlargement.factor if isinstance(enlargement, ZoomLike) else None
+    maps = {}
+    for scale in scales:
+        shrink = ScaledImage(scale, stride, name=f"image_{_words(scale)}", dtype="float32")
+        maps[scale] = network(shrink(image))
+    like = {"align_corners": stride is not None, "dtype": "float32"}
+    alike = {
+        scale: one if scale == 1 else ResizeLike(name=f"scores_{_words(scale)}", **like)([one, maps[1.0]])
+        for scale, one in maps.items()
+    }
+    fused = list(alike.values())
+    fused = layers.Maximum(name="fused", dtype="float32")(fused) if len(fused) > 1 else fused[0]
+    return maps, alike, fused, enlargement
+
+
+def before_enlargement(model):
+    """A model's scores before the bilinear enlargement at its end, and that layer; else its logits and None."""
+    last = next((layer for layer in model.layers if layer.name == "logits"), None)
+    if isinstance(last, (ZoomLike, ResizeLike)):
+        return last.input[0], last
+    return model.output, None
+
+
+def enlarged(scores, image, enlargement, name):
+    """Scores at the image's size, in float32, enlarged as the model does it."""
+    if isinstance(enlargement, ZoomLike):
+        return ZoomLike(enlargement.factor, name=name, dtype="float32")([scores, image])
+    return ResizeLike(name=name, dtype="float32")([scores, image])
+
+
+def checked_scales(scales):
+    """The scales as floats in the order given; SettingsError where they make no sense."""
+    scales = tuple(float(scale) for scale in scales)
+    if 1.0 not in scales or len(set(scales)) != len(scales) or not min(scales) > 0:
+        raise SettingsError(
+            f"scales are different numbers above 0 with 1 among them, such as {SCALES}; got {scales}"
+        )
+    return scales
+
+
+def _words(scale):
+    """A scale for a layer's name: 0.75 is "0_75"."""
+    return f"{scale:g}".replace(".", "_")

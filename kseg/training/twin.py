@@ -1,0 +1,202 @@
+"""`training_twin`: the form of a model that is trained where its losses need more than its one output."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from kseg.errors import ModelError, SettingsError
+from kseg.layers import ZoomLike
+from kseg.layers.scaled_image import scaled, steps
+from kseg.models import PSPNet, Segmenter, with_auxiliary_head
+from kseg.models.multi_scale import checked_scales, enlarged, scale_maps
+from kseg.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Twin:
+    """What `training_twin` gives.
+
+    Attributes:
+        model: the Keras model to compile and fit, with one loss and its metrics, as one would the model itself.
+        own_layers: layers with variables that only the twin has (the auxiliary head). A checkpoint that is to go
+            on keeps them beside the model.
+    """
+
+    model: keras.Model
+    own_layers: tuple[keras.layers.Layer, ...] = ()
+
+
+def training_twin(model: keras.Model, recipe: Recipe) -> Twin:
+    """The model to train by a recipe; it shares every layer with `model`, which is what is saved.
+
+    - `recipe.auxiliary_weight`: PSPNet's second head on stage 4, its loss times this weight (0.4 in the paper).
+      The head is dropped from what is saved.
+    - `recipe.input_scales`: DeepLab v2's multi-scale inputs, shared weights on every scale and their maximum, the
+      sum of the losses of each scale and of the maximum. What is saved is the model at scale 1, which validation
+      scores too; to test it as it was trained, wrap it: `kseg.models.MultiScale(model, scales)`, or
+      `--scales 0.5 0.75 1 --fuse max` of `kseg evaluate` and `kseg predict`.
+    - `recipe.label_stride`: losses (and the training score) on every s-th label, DeepLab's "labels shrunk 8x".
+      Where the model ends in `ZoomLike(s)`, as the released DeepLab and PSPNet nets do, that are the scores before
+      enlargement, exactly, and the full-size logits are never computed; elsewhere `logits[:, ::s, ::s]`. With
+      `input_scales` each scale's own map meets the labels under its cells, as released.
+
+    With none of them the twin is `model` itself. Otherwise its `fit` computes these losses, and its `evaluate` and
+    `predict` are those of `model`, at full size:
+
+        twin = training_twin(model, recipe)
+        twin.model.compile(optimizer, CrossEntropy(), metrics=[MeanIoU(classes)])
+        twin.model.fit(images_and_labels)
+        model.save("model.keras")
+
+    Args:
+        model: the model to train; a `Segmenter` for `input_scales`, a `PSPNet` for `auxiliary_weight`.
+        recipe: the three settings above are read.
+
+    Raises:
+        ModelError: a model that cannot be trained in that way.
+        SettingsError: both `input_scales` and `auxiliary_weight`, or scales without 1.
+    """
+    if recipe.input_scales is not None and recipe.auxiliary_weight is not None:
+        raise SettingsError("Recipe: give input_scales or auxiliary_weight, not both.")
+    if recipe.input_scales is not None:
+        graph, terms = _multi_scale(model, checked_scales(recipe.input_scales), recipe.label_stride)
+    elif recipe.auxiliary_weight is not None:
+        graph, terms = _auxiliary(model, recipe.auxiliary_weight, recipe.label_stride)
+    elif recipe.label_stride is not None:
+        graph, terms = _strided(model, recipe.label_stride)
+    else:
+        return Twin(model)
+    theirs = {id(layer) for layer in model.layers}
+    own = [layer for layer in graph.layers if id(layer) not in theirs and not isinstance(layer, keras.Model)]
+    return Twin(TrainingTwin(model, graph, terms), tuple(layer for layer in own if layer.variables))
+
+
+@dataclass(frozen=True)
+class Term:
+    """One of the losses: an output, its weight, and which labels it meets.
+
+    With `cells`, the output is a map of cells `stride` pixels apart on the image times `scale`, and meets the
+    labels under its cells. Without, it has the image's size, and every `stride`-th of it is taken.
+    """
+
+    output: str
+    weight: float = 1.0
+    stride: int = 1
+    scale: float = 1.0
+    cells: bool = False
+
+
+class TrainingTwin(keras.Model):
+    """A model in training: `graph` gives the outputs that `terms` score; outside of training it is `model`.
+
+    The first term is the one that the training score is computed on. Its own file is of no use: save `model`.
+    """
+
+    def __init__(self, model: keras.Model, graph: keras.Model, terms: tuple[Term, ...]):
+        # Not cast here: the image stays float32 up to the model's own first layer.
+        super().__init__(name=f"{model.name}_training", dtype=model.dtype_policy, autocast=False)
+        self.inference, self.graph, self.terms = model, graph, tuple(terms)
+        self.built = True
+
+    @property
+    def backbone(self):
+        return self.inference.backbone
+
+    def call(self, image, training=None):
+        if training:
+            return self.graph(image, training=True)
+        return self.inference(image, training=False)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if not isinstance(y_pred, dict):
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        first, *others = self.terms
+        labels, outputs, weights = _paired(first, y, y_pred, sample_weight)
+        total = super().compute_loss(x, labels, outputs, weights, training)
+        loss = keras.losses.get(self.loss)
+        for term in others:
+            labels, outputs, weights = _paired(term, y, y_pred, sample_weight)
+            total = total + term.weight * loss(labels, outputs, weights)
+        return total
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        if isinstance(y_pred, dict):
+            y, y_pred, sample_weight = _paired(self.terms[0], y, y_pred, sample_weight)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+
+def _strided(model: keras.Model, stride: int) -> tuple[keras.Model, tuple[Term, ...]]:
+    name, output, cells = _at_stride(model, "logits", model.output, stride)
+    return keras.Model(model.input, {name: output}, name="scores"), (Term(name, 1.0, stride, cells=cells),)
+
+
+def _auxiliary(model: keras.Model, weight: float, stride: int | None) -> tuple[keras.Model, tuple[Term, ...]]:
+    if not isinstance(model, PSPNet):
+        raise ModelError(f"auxiliary_weight is for PSPNet's second head; {model.name} is no PSPNet")
+    full = with_auxiliary_head(model)
+    outputs, terms = {}, []
+    for name, factor in (("logits", 1.0), ("auxiliary", weight)):
+        name, output, cells = _at_stride(full, name, full.output[name], stride or 1)
+        outputs[name] = output
+        terms.append(Term(name, factor, stride or 1, cells=cells))
+    return keras.Model(model.input, outputs, name=full.name), tuple(terms)
+
+
+def _at_stride(model: keras.Model, name: str, logits: Any, stride: int) -> tuple[str, Any, bool]:
+    """The output that a loss at this stride needs: its name, the tensor, and whether it is a map of cells."""
+    layer = next((layer for layer in model.layers if layer.name == name), None)
+    if stride > 1 and isinstance(layer, ZoomLike) and layer.factor == stride:
+        return name, layer.input[0], True
+    return name, logits, False
+
+
+def _multi_scale(
+    model: keras.Model, scales: tuple[float, ...], stride: int | None
+) -> tuple[keras.Model, tuple[Term, ...]]:
+    if not isinstance(model, Segmenter):
+        raise ModelError(f"input_scales are for kseg's own models; {model.name} is a {type(model).__name__}")
+    image = keras.Input((None, None, 3), name="image")
+    maps, alike, fused, enlargement = scale_maps(model, scales, image)
+    stride = stride or 1
+    cells = isinstance(enlargement, ZoomLike) and stride == enlargement.factor
+    found = [("fused", fused, 1.0)]
+    found += [(f"at_{s:g}".replace(".", "_"), one, s) for s, one in (maps if cells else alike).items()]
+    outputs = {
+        name: one if cells else enlarged(one, image, enlargement, f"logits_{name}") for name, one, _ in found
+    }
+    terms = [Term(name, 1.0, stride, scale if cells else 1.0, cells) for name, _, scale in found]
+    return keras.Model(image, outputs, name="multi_scale"), tuple(terms)
+
+
+def _paired(term: Term, labels: Any, outputs: dict[str, Any], weights: Any) -> tuple[Any, Any, Any]:
+    """The labels that a term meets, its output at the same places, and the sample weights there."""
+    output, stride = outputs[term.output], term.stride
+    if not term.cells:
+        output = output[:, ::stride, ::stride]
+        at = _every(stride)
+    else:
+        rows, columns = (_pixels(side, stride, term.scale) for side in ops.shape(labels)[1:3])
+        output = output[:, : ops.shape(rows)[0], : ops.shape(columns)[0]]
+        at = _under(rows, columns)
+    per_pixel = weights is not None and len(weights.shape) > 1
+    return at(labels), output, at(weights) if per_pixel else weights
+
+
+def _every(stride: int) -> Callable[[Any], Any]:
+    return lambda values: values[:, ::stride, ::stride]
+
+
+def _under(rows: Any, columns: Any) -> Callable[[Any], Any]:
+    return lambda values: ops.take(ops.take(values, rows, axis=1), columns, axis=2)
+
+
+def _pixels(side: Any, stride: int, scale: float) -> Any:
+    """The pixels under the cells of a map of the scaled image, as `ScaledImage` scales it; those inside only."""
+    cells = steps(side, stride)
+    there = scaled(cells, scale, least=cells)
+    length, there = ops.maximum(stride * cells, 1), ops.maximum(there, 1)
+    inside = ops.arange((side - 1) * there // length + 1, dtype="int32")
+    return ops.minimum((2 * inside * length + there) // (2 * there), side - 1)  # rounded to the nearest
