@@ -34,28 +34,36 @@ def signatures(
             outputs["confidence"] = tf.reduce_max(tf.nn.softmax(y), axis=-1)
         return outputs
 
+    given = (None, *(size or (None, None)), model.inputs[0].shape[-1])
+
     def serving_default(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        with tf.control_dependencies([_not_empty(images, "images")]):
-            return masks(tf.identity(images))
+        return masks(_checked(images, given, "images"))
 
     def encoded(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        with tf.control_dependencies([_not_empty(image_bytes, "image_bytes")]):
-            image_bytes = tf.identity(image_bytes)
+        image_bytes = _checked(image_bytes, (None,), "image_bytes")
         spec = tf.TensorSpec((*encoded_size, 3), tf.float32)
         images = tf.map_fn(lambda b: decoded(b, encoded_size), image_bytes, fn_output_signature=spec)
         outputs = masks(tf.ensure_shape(images, (None, *encoded_size, 3)))
         png = tf.map_fn(tf.io.encode_png, outputs["mask"][..., None], fn_output_signature=tf.string)
         return {**outputs, "mask_bytes": png}
 
-    spec = tf.TensorSpec((None, *(size or (None, None)), model.inputs[0].shape[-1]), dtype, name="images")
+    spec = tf.TensorSpec(given, dtype, name="images")
     found = {"serving_default": (serving_default, [spec])}
     if model.inputs[0].shape[-1] == 3:
         found["encoded"] = (encoded, [tf.TensorSpec((None,), tf.string, name="image_bytes")])
     return found
 
 
-def _not_empty(batch: tf.Tensor, name: str) -> tf.Operation:
-    return tf.debugging.Assert(tf.shape(batch)[0] > 0, [f"{name}: the batch is empty; send at least one"])
+def _checked(batch: tf.Tensor, shape: tuple[int | None, ...], name: str) -> tf.Tensor:
+    """The batch; InvalidArgumentError at run time for another shape than the signature has, or an empty batch.
+
+    A server feeds what it was sent: of the signature it compares names and types only, and a grey picture
+    (one channel) would be spread over all channels without a word.
+    """
+    batch = tf.ensure_shape(batch, shape, name=name)
+    full = tf.debugging.Assert(tf.size(batch) > 0, [f"{name}: the batch is empty; send at least one"])
+    with tf.control_dependencies([full]):
+        return tf.identity(batch)
 
 
 def decoded(data: tf.Tensor, size: Size) -> tf.Tensor:

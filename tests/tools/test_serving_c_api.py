@@ -1,0 +1,121 @@
+"""The proof that a server can use the export: TensorFlow's C library loads it, in a process without its Python."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+import kseg
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+
+# Runs in a fresh process: imports NumPy and the tool, nothing of TensorFlow or Keras. Prints what it found.
+PROGRAM = """
+import json, sys
+import numpy as np
+import serving_c_api as tool
+folder, pictures, out = sys.argv[1:]
+model = tool.SavedModel(folder)
+with np.load(pictures) as file:
+    images, files = file["images"], [bytes(data) for data in file["files"]]
+masks = model.run("serving_default", images=images)
+encoded = model.run("encoded", image_bytes=files)
+np.savez(out, masks=masks["mask"], confidence=masks["confidence"], encoded=encoded["mask"],
+         png=np.frombuffer(encoded["mask_bytes"][0], np.uint8))
+bad = {
+    "dtype": ("serving_default", {"images": images.astype(np.float32)}),
+    "rank": ("serving_default", {"images": images[0]}),
+    "grey": ("serving_default", {"images": images[..., :1]}),
+    "alpha": ("serving_default", {"images": np.repeat(images, 2, -1)}),
+    "size": ("serving_default", {"images": images[:, :-3]}),
+    "empty batch": ("serving_default", {"images": images[:0]}),
+    "no bytes": ("encoded", {"image_bytes": []}),
+    "garbage": ("encoded", {"image_bytes": [bytes(range(256))]}),
+    "text": ("encoded", {"image_bytes": [b"a letter named picture.jpg"]}),
+    "cut short": ("encoded", {"image_bytes": [files[0][: len(files[0]) // 2]]}),
+    "65 MB": ("encoded", {"image_bytes": [files[0] + bytes(65_000_000)]}),
+    "signature": ("decoded", {"images": images}),
+    "input": ("encoded", {"images": images}),
+}
+said = {}
+for name, (signature, inputs) in bad.items():
+    try:
+        model.run(signature, **inputs)
+        said[name] = ("OK", "")
+    except tool.Refused as error:
+        said[name] = (error.code, str(error))
+foreign = [name for name in sys.modules if name.split(".")[0] in ("tensorflow", "keras", "kseg")]
+print(json.dumps({"signatures": model.signatures, "said": said, "foreign": foreign}))
+"""
+
+
+def small_net():
+    """Strided and dilated convolutions, depthwise ones, a normalisation, and resizing back to the image."""
+    keras.utils.clear_session()
+    image = keras.Input((None, None, 3), name="image")
+    x = kseg.layers.Normalize(mean=(127, 127, 127), std=(60, 60, 60))(image)
+    x = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)
+    x = keras.layers.BatchNormalization()(keras.layers.DepthwiseConv2D(3, padding="same", dilation_rate=2)(x))
+    x = kseg.layers.ResizeLike()([keras.layers.Conv2D(4, 1)(x), image])
+    return keras.Model(image, x, name="small")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """The model, its version folder, what went in, and what the process without TensorFlow's Python said."""
+    keras.utils.set_random_seed(3)
+    base, net = tmp_path_factory.mktemp("served") / "small", small_net()
+    kseg.export.saved_model(net, base, size=(30, 42), confidence=True)
+    images = np.random.default_rng(0).integers(0, 256, (3, 30, 42, 3)).astype(np.uint8)
+    files = [cv2.imencode(".png", image[..., ::-1])[1] for image in images]
+    width = max(map(len, files))  # zeros behind a PNG's end change nothing
+    np.savez(base / "in.npz", images=images, files=[np.pad(f.ravel(), (0, width - len(f))) for f in files])
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(base / "1"), str(base / "in.npz"), str(base / "out.npz")],
+        cwd=TOOLS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    with np.load(base / "out.npz") as file:
+        return net, images, dict(file), json.loads(done.stdout.splitlines()[-1]), base
+
+
+def test_no_python_of_tensorflow_was_there(served):
+    *_, said, _ = served
+    assert said["foreign"] == []
+    assert said["signatures"] == ["encoded", "serving_default"]
+
+
+def test_the_masks_are_those_of_keras_bit_for_bit(served):
+    net, images, found, _, base = served
+    logits = np.asarray(net(images.astype("float32")))
+    assert len(np.unique(logits.argmax(-1))) > 1
+    np.testing.assert_array_equal(found["masks"], logits.argmax(-1))
+    np.testing.assert_array_equal(found["encoded"], found["masks"])
+    np.testing.assert_array_equal(cv2.imdecode(found["png"], cv2.IMREAD_UNCHANGED), found["masks"][0])
+    softmax = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    np.testing.assert_allclose(found["confidence"], softmax.max(-1), atol=1e-5)
+    assert json.loads((base / "1" / "assets.extra" / "kseg.json").read_text())["input"]["size"] == [30, 42]
+
+
+def test_bad_input_is_an_invalid_argument_with_a_sentence(served):
+    said = served[3]["said"]
+    assert {name: code for name, (code, _) in said.items()} == dict.fromkeys(said, "INVALID_ARGUMENT")
+    expected = {
+        "rank": "[30,42,3]",
+        "grey": "[?,30,42,3]",
+        "empty batch": "empty",
+        "no bytes": "empty",
+        "text": "not a JPEG or PNG",
+        "65 MB": "more than",
+        "signature": "no signature 'decoded'",
+    }
+    for name, words in expected.items():
+        assert words in said[name][1].replace("]]", "]"), (name, said[name][1][:300])
