@@ -30,6 +30,8 @@ def pipeline(
     start_step: int = 0,
     cache: bool = True,
     drop_remainder: bool = False,
+    parts: int = 1,
+    own: range = range(1),
 ) -> tf.data.Dataset:
     """Batches of a data set: image uint8 (B, H, W, 3) RGB, label uint8 (B, H, W).
 
@@ -49,6 +51,8 @@ def pipeline(
             would have seen.
         cache: keep decoded samples in memory (uint8, up to ``CACHE_BYTES``; what does not fit is read again).
         drop_remainder: leave out the last, smaller batch, so that the batch dimension is static.
+        parts: cut every batch into so many equal parts, one a replica of a distributed training.
+        own: which of these parts to give, one after another; the samples of the others are not read.
 
     Raises:
         SettingsError: at once, for settings that cannot work or an empty data set.
@@ -56,13 +60,17 @@ def pipeline(
             DataError that names the file.
     """
     _check(dataset, batch_size, size, epochs, start_step)
-    count = len(dataset)
+    _check_parts(batch_size, parts, own)
+    count, part = len(dataset), batch_size // parts
+    first, mine = own.start * part, len(own) * part
     total = _ENDLESS if epochs is None else epochs * count
+    total = total // batch_size * mine + min(max(total % batch_size - first, 0), mine)
     loader = Loader(
         dataset, cache_bytes=CACHE_BYTES if cache else 0, one_size=size is None and batch_size > 1
     )
 
-    def produce(position):
+    def produce(number):
+        position = number // mine * batch_size + first + number % mine
         epoch, place = position // count, position % count
         index = _shuffled(place, seed, epoch, count) if shuffle else place
         image, label = tf.numpy_function(loader, [index], [tf.uint8, tf.uint8], stateful=True)
@@ -71,9 +79,20 @@ def pipeline(
             return augment(image, label, size, _seed(seed, epoch, place), dataset.ignore_label)
         return (image, label) if size is None else centre(image, label, size, dataset.ignore_label)
 
-    stream = tf.data.Dataset.range(min(start_step * batch_size, total), total)
+    stream = tf.data.Dataset.range(min(start_step * mine, total), total)
     stream = stream.map(produce, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return stream.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+    return stream.batch(part, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+
+
+def samples_of_step(count: int, *, batch_size: int, seed: int, shuffle: bool, step: int) -> list[int]:
+    """The numbers of the samples in batch ``step`` of a ``pipeline`` over ``count`` samples; nothing is read."""
+    positions = range(step * batch_size, (step + 1) * batch_size)
+    if not shuffle:
+        return [position % count for position in positions]
+    return [
+        int(_shuffled(tf.constant(p % count, tf.int64), seed, tf.constant(p // count, tf.int64), count))
+        for p in positions
+    ]
 
 
 class Loader:
@@ -140,6 +159,13 @@ def _check(dataset: Dataset, batch_size: int, size, epochs: int | None, start_st
         raise SettingsError(f"size is (height, width) in pixels, got {size!r}")
     if start_step < 0 or (epochs is not None and epochs < 1):
         raise SettingsError(f"start_step is 0 or more and epochs 1 or more, got {start_step} and {epochs}")
+
+
+def _check_parts(batch_size: int, parts: int, own: range) -> None:
+    if parts < 1 or batch_size % parts:
+        raise SettingsError(f"a batch of {batch_size} cannot be cut into {parts} equal parts")
+    if not len(own) or own.step != 1 or own.start < 0 or own.stop > parts:
+        raise SettingsError(f"own is a range of parts 0 to {parts - 1}, got {own}")
 
 
 def _shuffled(place, seed: int, epoch, count: int):

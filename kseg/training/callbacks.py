@@ -6,12 +6,15 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 import keras
+import numpy as np
 
-from kseg.errors import KsegError
+from kseg.errors import KsegError, SettingsError
 from kseg.training import checkpoint
 
 
@@ -20,13 +23,19 @@ class Checkpoint(keras.callbacks.Callback):
 
     `last.keras` is a Keras model file that also carries the optimizer, the step, the epoch, the best
     score and the seed generators, so that a run goes on exactly where it was. `best.keras` has no
-    optimizer, which makes it smaller. Both are written as `kseg.training.checkpoint.save` does.
+    optimizer, which makes it smaller. Both are written as `kseg.training.checkpoint.save` does. Weights that
+    are no finite numbers are not written: that is a KsegError, and the checkpoint before is kept.
 
     Args:
         folder: where the two files go.
         monitor: the score in Keras's logs, higher is better. Epochs without it (not validated) write no best.
         best: the best score before this process started; -inf for none.
         seeded: further objects with a `seed_generator` to be kept (a loss with sampling).
+        every: also write `last.keras` within an epoch, after so many steps or minutes.
+        keep: how many `last` checkpoints to keep; the ones before are `last.1.keras` and so on.
+        run: a `RunState`, whose model is saved, with all that its `collect` gives; the model that is trained
+            and its seed generators without one.
+        writes: False on workers that only take part in collecting.
     """
 
     def __init__(
@@ -35,23 +44,93 @@ class Checkpoint(keras.callbacks.Callback):
         monitor: str = "val_mean_iou",
         best: float = -math.inf,
         seeded: tuple[Any, ...] = (),
+        *,
+        every: "Every | None" = None,
+        keep: int = 1,
+        run: Any = None,
+        writes: bool = True,
     ):
         super().__init__()
         self.folder, self.monitor, self.best, self.seeded = Path(folder), monitor, best, seeded
+        self.every, self.keep, self.run, self.writes = every or Every(), keep, run, writes
         self.best_epoch: int | None = None
+
+    def on_train_begin(self, logs=None):
+        self._written = time.monotonic()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        done = batch + 1
+        if done != self.params.get("steps") and self.every.due(done, time.monotonic() - self._written):
+            self._save_last(self._epoch)
 
     def on_epoch_end(self, epoch, logs=None):
         score = (logs or {}).get(self.monitor)
         if score is not None and float(score) > self.best:
             self.best, self.best_epoch = float(score), epoch + 1
-            checkpoint.save(self.model, self.folder / "best.keras", optimizer=False)
-        state = {
-            "epochs_done": epoch + 1,
-            "best": None if self.best == -math.inf else self.best,
-            "best_epoch": self.best_epoch,
-            "seeds": checkpoint.seed_states(self.model, *self.seeded),
-        }
-        checkpoint.save(self.model, self.folder / "last.keras", state)
+            self._save_best()
+        self._save_last(epoch + 1)
+
+    def _save_best(self):
+        saved = self.model if self.run is None else self.run.model
+        with nullcontext() if self.run is None else self.run.with_averages():
+            if self.writes:
+                _check_finite(saved)
+                checkpoint.save(saved, self.folder / "best.keras", optimizer=False)
+
+    def _save_last(self, epochs_done):
+        if self.run is None:
+            saved, arrays = self.model, {}
+            state = {"epochs_done": epochs_done, "seeds": checkpoint.seed_states(saved, *self.seeded)}
+        else:
+            saved = self.run.model
+            state, arrays = self.run.collect()
+        state |= {"best": None if self.best == -math.inf else self.best, "best_epoch": self.best_epoch}
+        if self.writes:
+            _check_finite(saved)
+            trained = self.run is None or self.run.twin.model is saved
+            checkpoint.save(
+                saved, self.folder / "last.keras", state, arrays=arrays, optimizer=trained, keep=self.keep
+            )
+        self._written = time.monotonic()
+
+
+def _check_finite(model: keras.Model) -> None:
+    for variable in model.variables:
+        value = np.asarray(variable)
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise KsegError(
+                f"The weights {variable.path} are no longer finite numbers, though the loss still was; the "
+                f"checkpoint before is kept. {_DIVERGED}"
+            )
+
+
+@dataclass(frozen=True)
+class Every:
+    """How often to write a checkpoint within an epoch: after so many steps, or minutes, or not at all."""
+
+    steps: int | None = None
+    minutes: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Every":
+        """ "500" is steps and "10m" minutes; SettingsError for anything else."""
+        number = text.removesuffix("m")
+        try:
+            found = cls(minutes=float(number)) if number != text else cls(steps=int(number))
+        except ValueError:
+            found = cls(steps=0)
+        if not 0 < (found.steps or found.minutes or 0) < 1e9:
+            raise SettingsError(
+                f"--checkpoint-every {text}: give a number of steps, such as 500, or of minutes, such as 10m."
+            )
+        return found
+
+    def due(self, steps_of_epoch: int, seconds: float) -> bool:
+        by_steps = self.steps is not None and steps_of_epoch % self.steps == 0
+        return by_steps or (self.minutes is not None and seconds >= 60 * self.minutes)
 
 
 class MetricsCsv(keras.callbacks.Callback):
@@ -92,17 +171,33 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
     return [{**row, "epoch": int(row["epoch"])} for row in rows]
 
 
+_DIVERGED = (
+    "Lower the learning rate or lengthen the warm-up; if it happens at once, run `kseg check-data`; with "
+    "mixed_float16, try mixed_bfloat16 or full precision."
+)
+
+
 class StopOnNaN(keras.callbacks.Callback):
-    """Raises KsegError in the step whose loss is no finite number; `last.keras` is the epoch before."""
+    """Raises KsegError in the step whose loss is no finite number; the last checkpoint is from before it.
+
+    Args:
+        files: gives the names of the pictures of a step, from the epoch and the step in it, both from 0.
+    """
+
+    def __init__(self, files: Callable[[int, int], list[str]] | None = None):
+        super().__init__()
+        self.files, self._epoch = files, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(float(loss)):
+            files = self.files(self._epoch, batch) if self.files else []
             raise KsegError(
-                f"The loss is no longer a finite number (step {batch + 1} of the epoch). The checkpoint of "
-                "the last whole epoch is kept. Lower the learning rate or lengthen the warm-up; if it "
-                "happens at once, run `kseg check-data`; with mixed_float16, try mixed_bfloat16 or full "
-                "precision."
+                f"The loss is no longer a finite number (step {batch + 1} of the epoch"
+                f"{'; its pictures: ' + ', '.join(files) if files else ''}). The last checkpoint is kept. {_DIVERGED}"
             )
 
 

@@ -1,11 +1,12 @@
 """Checkpoints that a crash or a full disk cannot destroy, and that carry all that a run needs to go on."""
 
+import io
 import json
 import os
 import shutil
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +16,48 @@ import numpy as np
 from kseg.errors import KsegError, ModelError
 
 # Beside Keras's own members of the .keras archive, which Keras's loader passes over.
-_STATE = "kseg_training.json"
-_SPARE_BYTES = 4 << 20
+_STATE, _ARRAYS = "kseg_training.json", "kseg_training.npz"
+_MEMBERS = {"config.json", "model.weights.h5", _STATE, _ARRAYS}
 
 
 def save(
-    model: keras.Model, path: str | Path, state: dict[str, Any] | None = None, *, optimizer: bool = True
+    model: keras.Model,
+    path: str | Path,
+    state: dict[str, Any] | None = None,
+    *,
+    arrays: dict[str, np.ndarray] | None = None,
+    optimizer: bool = True,
+    keep: int = 1,
 ):
     """Write `model` to `path` (`.keras`) so that at every moment the old or the new file is there, whole.
 
-    The file is written beside the target, read back, forced to the disk, and renamed. Keras's own
-    `model.save` writes over the old file, and a full disk then leaves neither.
+    The file is put together in memory, written beside the target, forced to the disk, read back, and renamed.
+    Keras's own `model.save` writes over the old file, and a full disk then leaves neither.
 
     Args:
-        model: the model; with its optimizer's state if `optimizer`.
+        model: the model; with its optimizer's state if `optimizer` and it is compiled.
         path: the target, ending in `.keras`.
         state: what else to keep, in JSON's types; `load_state` returns it.
+        arrays: likewise, NumPy arrays by name; `load_arrays` returns them.
+        keep: how many checkpoints to keep in all: the ones before stay as `last.1.keras`, `last.2.keras`, ...
 
     Raises:
         KsegError: no space, or the file written cannot be read back; the old file is untouched then.
     """
+    write(path, _serialised(model, state, arrays, optimizer), keep)
+
+
+def write(path: str | Path, content: bytes | memoryview, keep: int = 1) -> None:
+    """`save` for a checkpoint that is already put together."""
     path = Path(path)
-    _check_space(model, path, optimizer)
+    _check_space(path, len(content))
     partial = path.with_name(f".{path.stem}.partial.keras")
     try:
-        with _trained(model, optimizer):
-            model.save(partial)
-        with zipfile.ZipFile(partial, "a") as archive:
-            archive.writestr(_STATE, json.dumps(state or {}))
-        _verify(partial)
+        with open(partial, "wb") as file:
+            file.write(content)
         _to_disk(partial)
+        verify(partial)
+        _rotate(path, keep)
         os.replace(partial, path)
         _to_disk(path.parent)
     except (OSError, zipfile.BadZipFile) as error:
@@ -55,12 +68,54 @@ def save(
         ) from error
 
 
+def newest(folder: str | Path, name: str = "last") -> Path | None:
+    """The newest checkpoint of a folder that is whole, `last.keras` or one kept before it; None if there is none.
+
+    Raises:
+        ModelError: there are checkpoints and all of them are damaged.
+    """
+    found = [path for path in (Path(folder) / f"{name}.keras", *_older(Path(folder), name)) if path.exists()]
+    reasons = []
+    for path in found:
+        try:
+            verify(path)
+            return path
+        except (OSError, zipfile.BadZipFile) as error:
+            reasons.append(f"{path}: {error}")
+    if reasons:
+        raise ModelError(
+            f"No checkpoint here is whole ({'; '.join(reasons)}); --no-resume starts the run again."
+        )
+    return None
+
+
+def verify(path: Path) -> None:
+    """Read a checkpoint from end to end; BadZipFile if a byte of it is not what was written."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+        missing = _MEMBERS - {_ARRAYS} - set(archive.namelist())
+    if damaged or missing:
+        raise zipfile.BadZipFile(f"read back, {damaged or ', '.join(sorted(missing))} is damaged or missing")
+
+
 def load_state(path: str | Path) -> dict[str, Any]:
     """What `save` was given as `state`; ModelError if the file is not such a checkpoint."""
     try:
         with zipfile.ZipFile(path) as archive:
             return json.loads(archive.read(_STATE))
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: not a checkpoint of a kseg training ({error}).") from None
+
+
+def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """What `save` was given as `arrays`; none for a checkpoint of kseg before it kept any."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if _ARRAYS not in archive.namelist():
+                return {}
+            with np.load(io.BytesIO(archive.read(_ARRAYS)), allow_pickle=False) as arrays:
+                return dict(arrays)
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise ModelError(f"{path}: not a checkpoint of a kseg training ({error}).") from None
 
 
@@ -98,6 +153,26 @@ def _seed_variables(model, others):
     return found + [generator.state for generator in generators if generator is not None]
 
 
+class _Memory(io.BytesIO):
+    """A file in memory that passes Keras's check of the ending."""
+
+    def __str__(self) -> str:
+        return "memory.keras"
+
+
+def _serialised(model, state, arrays, optimizer) -> memoryview:
+    # HDF5 that meets a full disk while it writes ends the process; in memory it meets none.
+    memory = _Memory()
+    with _trained(model, optimizer):
+        model.save(memory)
+    packed = io.BytesIO()
+    np.savez(packed, **(arrays or {}))
+    with zipfile.ZipFile(memory, "a") as archive:
+        archive.writestr(_STATE, json.dumps(state or {}))
+        archive.writestr(_ARRAYS, packed.getvalue())
+    return memory.getbuffer()
+
+
 @contextmanager
 def _trained(model: keras.Model, optimizer: bool) -> Iterator[None]:
     """Hide optimizer and loss from `model.save`, whose own switch for it does nothing for `.keras`."""
@@ -111,30 +186,37 @@ def _trained(model: keras.Model, optimizer: bool) -> Iterator[None]:
         model.optimizer, model.compiled = kept, True
 
 
-def _check_space(model: keras.Model, path: Path, optimizer: bool) -> None:
-    variables = list(model.variables)
-    if optimizer and model.compiled:
-        variables += list(model.optimizer.variables)
-    needed = sum(int(np.prod(v.shape)) * np.dtype(_numpy_type(v.dtype)).itemsize for v in variables)
+def _check_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
-    if free < needed + _SPARE_BYTES:
+    if free < needed + needed // 16:
         raise KsegError(
-            f"{path}: a checkpoint needs about {needed / 2**20:.0f} MiB and the disk has "
-            f"{free / 2**20:.0f} MiB free; the previous checkpoint is untouched. Make space, then start the "
-            "same command again."
+            f"{path}: a checkpoint needs {needed / 2**20:.1f} MiB and the disk has {free / 2**20:.1f} MiB free; "
+            "the previous checkpoint is untouched. Make space, then start the same command again."
         )
 
 
-def _numpy_type(dtype: str) -> str:
-    return "float16" if dtype == "bfloat16" else dtype
+def _older(folder: Path, name: str) -> list[Path]:
+    """The checkpoints kept before the last, newest first."""
+    numbered = []
+    for path in folder.glob(f"{name}.*.keras"):
+        with suppress(ValueError):
+            numbered.append((int(path.name.split(".")[-2]), path))
+    return [path for _, path in sorted(numbered)]
 
 
-def _verify(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-        missing = {"config.json", "model.weights.h5", _STATE} - set(archive.namelist())
-    if damaged or missing:
-        raise zipfile.BadZipFile(f"read back, {damaged or ', '.join(sorted(missing))} is damaged or missing")
+def _rotate(path: Path, keep: int) -> None:
+    """Give the checkpoint at `path` a second name, `last.1.keras`, and those before it the next number."""
+    older = _older(path.parent, path.stem)
+    for number, old in reversed(list(enumerate(older, 1))):
+        if number >= keep - 1:
+            old.unlink()
+        else:
+            os.replace(old, path.with_name(f"{path.stem}.{number + 1}.keras"))
+    if keep > 1 and path.exists():
+        try:
+            os.link(path, path.with_name(f"{path.stem}.1.keras"))
+        except OSError:  # a file system without second names
+            shutil.copyfile(path, path.with_name(f"{path.stem}.1.keras"))
 
 
 def _to_disk(path: Path) -> None:

@@ -7,16 +7,18 @@ from typing import Any
 
 import keras
 
-from kseg.data import Augment, Dataset, class_histogram, median_frequency_weights, pipeline, user_errors
+from kseg.data import Augment, Dataset, pipeline, user_errors
 from kseg.errors import SettingsError
-from kseg.losses import CrossEntropy
-from kseg.metrics import MeanIoU
-from kseg.training import callbacks, checkpoint, run_folder
+from kseg.training import callbacks, checkpoint, loop, run_folder, strategy, workers
+from kseg.training.averages import Averages
+from kseg.training.bad_data import SkippingDataset, files_of_step
+from kseg.training.compilation import backbone_of, compiled
 from kseg.training.memory import keep_freed_memory
-from kseg.training.optimizers import SGD, AdamW
 from kseg.training.recipe import Recipe
-from kseg.training.schedules import Poly, Step
+from kseg.training.run_state import RunState
+from kseg.training.steps import Steps
 from kseg.training.tensorboard import TensorBoard
+from kseg.training.validation import Validation
 
 _AUGMENT = ("scale", "mirror", "rotate", "jitter", "blur", "brightness", "contrast", "saturation", "hue")
 
@@ -32,13 +34,16 @@ def fit(
     resume: bool = True,
     verbose: bool = True,
     tensorboard: bool = True,
-    start: dict[str, Any] | None = None,
+    checkpoint_every: str | None = None,
+    keep: int = 1,
+    skip_bad: bool = False,
 ) -> list[dict[str, float]]:
     """Train `model` on `train`, validate on the whole pictures of `val`, and write the run into folder `out`.
 
     The folder gets `recipe.json` (the resolved settings), `metrics.csv`, `tensorboard/`, `last.keras`
     after every epoch and `best.keras` by validation mean IoU. The same call again goes on after the last
-    whole epoch, exactly: optimizer, step, seed generators and the order of the data are where they were.
+    checkpoint, exactly: optimizer, step, score, seed generators and the order of the data are where they were.
+    Under `kseg.training.strategy` all its devices and machines share every batch.
 
     Args:
         model: a `Segmenter`, or any Keras model from pictures `(batch, height, width, 3)`, 0-255, to
@@ -48,13 +53,14 @@ def fit(
         recipe: the settings.
         train: what to train on.
         val: what to validate on, or None; then `best.keras` is not written.
-        out: the run folder; it is made.
+        out: the run folder; it is made. Several machines need one that all of them see.
         model_name: what recipe.json calls the model; its Keras name by default.
         resume: go on with the run in `out`; False replaces it.
         verbose: one line an epoch on stderr, and the steps on a terminal.
         tensorboard: write `tensorboard/`.
-        start: what else recipe.json shall hold, such as where the weights came from; a run goes on only if it is
-            the same (but for "root").
+        checkpoint_every: write `last.keras` within an epoch too: "500", every 500 steps; "10m", every 10 minutes.
+        keep: how many of the last checkpoints to keep; those before the last are `last.1.keras` and so on.
+        skip_bad: let the next picture take the place of one that cannot be used, up to 1 % of them.
 
     Returns:
         One dict an epoch, the rows of `metrics.csv`, those of earlier starts included.
@@ -62,43 +68,50 @@ def fit(
     Raises:
         SettingsError: the recipe does not fit the model or the data, or `out` holds another run.
         DataError: a picture or mask that cannot be used; the message names it.
-        KsegError: the loss became NaN, or the disk is full; the last whole epoch is kept.
+        KsegError: the loss became NaN, the disk is full, or another machine died; the last checkpoint is kept.
     """
     out, batch_size = Path(out), _batch_size(recipe)
+    every = callbacks.Every.parse(checkpoint_every) if checkpoint_every else None
     _check(model, recipe, train, val, batch_size)
+    _check_distribution(batch_size, every)
     _prepare(recipe)
-    steps = recipe.steps_per_epoch or max(len(train) // batch_size, 1)
-    weights = _class_weights(recipe, train)
-    run = run_folder.describe(
-        model, model_name or model.name, recipe, train, val, steps, class_weights=weights, start=start
-    )
-    state = run_folder.open_run(out, run, resume)
-    done = state.get("epochs_done", 0)
-    if done >= recipe.epochs:
-        _say(
-            verbose, f"{out}: this run is finished ({done} epochs, {_best(state)}); raise --epochs to go on."
-        )
-        checkpoint.load_into(model, out / "last.keras")
+    length = recipe.steps_per_epoch or max(len(train) // (batch_size * recipe.accumulate), 1)
+    run = run_folder.describe(model, model_name or model.name, recipe, train, val, length)
+    with workers.together() as chief:
+        verbose = verbose and chief
+        found = workers.open_run(out, run, resume)
+        if found.get("epochs_done", 0) >= recipe.epochs:
+            _say(verbose, f"{out}: this run is finished ({_best(found)}); raise --epochs to go on.")
+            checkpoint.load_into(model, checkpoint.newest(out))
+            return callbacks.read_metrics(out / "metrics.csv")
+        data = SkippingDataset(train) if skip_bad else train
+        steps, state = _start(model, recipe, data, length)
+        if found:
+            state.restore(checkpoint.newest(out), found)
+            _say(verbose, f"{out}: going on after {_where(state)} of {recipe.epochs} ({_best(found)}).")
+        keeper = _keeper(out, found, state, every, keep, chief)
+        followers = [callbacks.StopOnNaN(_files(recipe, train, batch_size, length)), keeper]
+        if chief:
+            followers[1:1] = _records(out, val, state, tensorboard)
+        if verbose:
+            followers.append(callbacks.Progress(recipe.epochs, length, best=lambda: keeper.best))
+        with user_errors():
+            loop.train(
+                steps,
+                iter(
+                    _batches(
+                        recipe, data, batch_size, (state.epoch * length + state.step) * recipe.accumulate
+                    )
+                ),
+                state,
+                epochs=recipe.epochs,
+                length=length,
+                validate=_validate(recipe, val, state),
+                followers=followers,
+            )
+        if skip_bad and data.bad:
+            print(f"skipped {len(data.bad)} of {len(data)} pictures: {data.listed()}", file=sys.stderr)
         return callbacks.read_metrics(out / "metrics.csv")
-    loss = _compile(model, recipe, train, steps, weights)
-    if state:
-        checkpoint.load_into(model, out / "last.keras")
-        checkpoint.set_seed_states(state["seeds"], model, loss)
-        _say(verbose, f"{out}: going on after epoch {done} of {recipe.epochs} ({_best(state)}).")
-    followers = _callbacks(recipe, val, out, state, loss, steps, verbose, tensorboard)
-    with user_errors():
-        model.fit(
-            _train_pipeline(recipe, train, batch_size, done * steps),
-            steps_per_epoch=steps,
-            initial_epoch=done,
-            epochs=recipe.epochs,
-            validation_data=None if val is None else pipeline(val, batch_size=1),
-            validation_freq=_validated(recipe),
-            shuffle=False,
-            callbacks=followers,
-            verbose=0,
-        )
-    return callbacks.read_metrics(out / "metrics.csv")
 
 
 def _batch_size(recipe: Recipe) -> int:
@@ -135,16 +148,17 @@ def _check(model: keras.Model, recipe: Recipe, train: Dataset, val: Dataset | No
             f'keras.config.set_dtype_policy("{wanted}") before building it.'
         )
     if recipe.freeze_backbone or recipe.head_multiplier != 1:
-        _backbone(model)
+        backbone_of(model)
+    if recipe.ema is not None and val is None:
+        raise SettingsError("The averaged weights (ema) go into best.keras, which needs validation data.")
 
 
-def _backbone(model: keras.Model) -> keras.Model:
-    backbone = getattr(model, "backbone", None)
-    if backbone is None:
+def _check_distribution(batch_size: int, every: callbacks.Every | None) -> None:
+    strategy.check_batch_size(batch_size)
+    if every is not None and every.minutes is not None and strategy.place()[1] > 1:
         raise SettingsError(
-            "freeze_backbone and head_multiplier need a model with a `backbone`, as kseg's own have."
+            "Workers on several machines write checkpoints together, so --checkpoint-every is a number of steps."
         )
-    return backbone
 
 
 def _prepare(recipe: Recipe) -> None:
@@ -156,105 +170,92 @@ def _prepare(recipe: Recipe) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def _class_weights(recipe: Recipe, train: Dataset) -> tuple[float, ...] | None:
-    if recipe.class_weights == "median_frequency":
-        return tuple(median_frequency_weights(class_histogram(train)))
-    return recipe.class_weights
-
-
-def _compile(model: keras.Model, recipe: Recipe, train: Dataset, steps: int, weights: Any) -> CrossEntropy:
-    if recipe.freeze_backbone:
-        _backbone(model).trainable = False
+def _start(model: keras.Model, recipe: Recipe, data: Any, length: int) -> tuple[Steps, RunState]:
+    """The steps of a training and its state, at the beginning."""
     if hasattr(model, "palette"):
-        model.classes, model.palette = train.classes, train.palette
-    loss = CrossEntropy(
-        ignore_label=train.ignore_label,
-        class_weights=weights,
-        ohem_fraction=recipe.ohem_fraction,
-        ohem_threshold=recipe.ohem_threshold,
-        ohem_min_kept=recipe.ohem_min_kept,
-        sampling=recipe.sampling,
-        reduction=recipe.reduction,
-        seed=recipe.seed,
-    )
-    metric = MeanIoU(train.num_classes, train.ignore_label)
-    # Compiled by XLA only where every layer can be, which Keras's "auto" does not know of argmax pooling.
-    model.compile(_optimizer(model, recipe, steps), loss, metrics=[metric], jit_compile=False)
-    return loss
+        model.classes, model.palette = data.classes, data.palette
+    parts = compiled(model, recipe, data, length)
+    averages = None if recipe.ema is None else Averages(model, recipe.ema)
+    steps = Steps(parts.twin.model, parts.loss, recipe.accumulate, averages)
+    skipping = data if isinstance(data, SkippingDataset) else None
+    return steps, RunState(model, parts.twin, parts.loss, parts.metric, averages, skipping)
 
 
-def _optimizer(model: keras.Model, recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    rates = {
-        "layer_multipliers": _head(model, recipe.head_multiplier),
-        "bias_multiplier": recipe.bias_multiplier,
-    }
-    rate = _schedule(recipe, steps)
-    if recipe.optimizer == "sgd":
-        return SGD(rate, recipe.momentum, l2=recipe.weight_decay, **rates)
-    return AdamW(rate, weight_decay=recipe.weight_decay, **rates)
-
-
-def _head(model: keras.Model, multiplier: float) -> dict[str, float]:
-    """The layers that are not the backbone's and have something to train, each with `multiplier`."""
-    if multiplier == 1:
-        return {}
-    backbone = {id(variable) for variable in _backbone(model).variables}
-    return {
-        layer.name: multiplier
-        for layer in model.layers
-        if any(id(variable) not in backbone for variable in layer.trainable_variables)
-    }
-
-
-def _schedule(recipe: Recipe, steps: int) -> Any:
-    total = recipe.epochs * steps
-    warmup = min(recipe.warmup_steps, total // 5)  # a few pictures make a run shorter than the warm-up
-    if recipe.schedule == "poly":
-        return Poly(recipe.learning_rate, total, recipe.power, warmup)
-    if recipe.schedule == "step":
-        return Step(recipe.learning_rate, recipe.step_every, warmup_steps=warmup)
-    if warmup:
-        return Poly(recipe.learning_rate, total, 0.0, warmup)
-    return recipe.learning_rate
-
-
-def _train_pipeline(recipe: Recipe, train: Dataset, batch_size: int, start_step: int) -> Any:
+def _batches(recipe: Recipe, train: Any, batch_size: int, first: int) -> Any:
     augment = Augment(**{name: getattr(recipe, name) for name in _AUGMENT})
-    return pipeline(
-        train,
-        batch_size=batch_size,
-        size=recipe.size,
-        augment=None if recipe.size is None and augment == Augment() else augment,
-        seed=recipe.seed,
-        shuffle=True,
-        epochs=None,
-        start_step=start_step,
-        drop_remainder=True,
-    )
+
+    def of(parts: int, own: range) -> Any:
+        return pipeline(
+            train,
+            batch_size=batch_size,
+            size=recipe.size,
+            augment=None if recipe.size is None and augment == Augment() else augment,
+            seed=recipe.seed,
+            shuffle=True,
+            epochs=None,
+            start_step=first,
+            drop_remainder=True,
+            parts=parts,
+            own=own,
+        )
+
+    return strategy.distributed(of)
 
 
-def _validated(recipe: Recipe) -> list[int]:
-    every = range(recipe.validate_every, recipe.epochs + 1, recipe.validate_every)
-    return sorted({*every, recipe.epochs})
+def _files(recipe: Recipe, train: Dataset, batch_size: int, length: int) -> Any:
+    """The names of the pictures of a step, for a message."""
+
+    def files(epoch: int, step: int) -> list[str]:
+        size, number = batch_size * recipe.accumulate, epoch * length + step
+        return files_of_step(train, batch_size=size, seed=recipe.seed, step=number)
+
+    return files
 
 
-def _callbacks(recipe, val, out, state, loss, steps, verbose, tensorboard) -> list[keras.callbacks.Callback]:
-    best = state.get("best")
-    keep = callbacks.Checkpoint(out, best=-math.inf if best is None else best, seeded=(loss,))
-    keep.best_epoch = state.get("best_epoch")
-    found = [callbacks.StopOnNaN(), callbacks.MetricsCsv(out / "metrics.csv", state.get("epochs_done", 0))]
+def _validate(recipe: Recipe, val: Dataset | None, state: RunState) -> Any:
+    """The scores after an epoch, of the averaged weights where there are any; none in an epoch without."""
+    if val is None:
+        return lambda epochs_done: {}
+    validation = Validation(state.model, val, state.cross_entropy)
+
+    def validate(epochs_done: int) -> dict[str, float]:
+        if epochs_done % recipe.validate_every and epochs_done != recipe.epochs:
+            return {}
+        with state.with_averages():
+            return validation()
+
+    return validate
+
+
+def _keeper(
+    out: Path, found: dict[str, Any], state: RunState, every: callbacks.Every | None, keep: int, chief: bool
+) -> callbacks.Checkpoint:
+    best = found.get("best")
+    best = -math.inf if best is None else best
+    keeper = callbacks.Checkpoint(out, best=best, every=every, keep=keep, run=state, writes=chief)
+    keeper.best_epoch = found.get("best_epoch")
+    return keeper
+
+
+def _records(
+    out: Path, val: Dataset | None, state: RunState, tensorboard: bool
+) -> list[keras.callbacks.Callback]:
+    """What is written besides checkpoints, and before them: an epoch is over when its checkpoint is."""
+    found: list[keras.callbacks.Callback] = [callbacks.MetricsCsv(out / "metrics.csv", state.epoch)]
     if tensorboard:
-        found.append(TensorBoard(out / "tensorboard", val))
-    found.append(keep)  # after metrics.csv: an epoch is over when its checkpoint is
-    if verbose:
-        found.append(callbacks.Progress(recipe.epochs, steps, best=lambda: keep.best))
+        alone = strategy.place()[1] == 1  # Keras's predict waits for the other machines
+        found.append(TensorBoard(out / "tensorboard", val if alone else None))
     return found
 
 
-def _best(state: dict[str, Any]) -> str:
-    if state.get("best") is None:
+def _where(state: RunState) -> str:
+    return f"epoch {state.epoch}" + (f" and {state.step} steps" if state.step else "")
+
+
+def _best(found: dict[str, Any]) -> str:
+    if found.get("best") is None:
         return "not validated yet"
-    return f"best mean IoU {state['best']:.4f} at epoch {state['best_epoch']}"
+    return f"best mean IoU {found['best']:.4f} at epoch {found['best_epoch']}"
 
 
 def _say(verbose: bool, text: str) -> None:

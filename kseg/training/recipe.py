@@ -42,6 +42,9 @@ class Recipe:
         crops: None (whole pictures, or random windows of `size`), "objects" or "proposals": `kseg train` makes
             `kseg.data.object_crops` or `kseg.data.proposal_crops` of the pictures, 250/224 of `size` large. `fit`
             trains on what it is given.
+        accumulate: batches of `batch_size` that make one optimizer step, as one batch of them all would.
+        ema: decay of the moving averages of the weights, such as 0.999, or None. Validation scores the averages
+            and `best.keras` holds them.
         mixed_precision: None, "mixed_float16" or "mixed_bfloat16"; the model must be built with it.
         validate_every: epochs between two validations; the last epoch is always validated.
         seed: of data order, augmentation, sampling and initial weights.
@@ -90,6 +93,8 @@ class Recipe:
     bias_multiplier: float = 1.0
     freeze_backbone: bool = False
     crops: str | None = None
+    accumulate: int = 1
+    ema: float | None = None
     mixed_precision: str | None = None
     validate_every: int = 1
     seed: int = 0
@@ -184,6 +189,8 @@ _RANGES = {
     "epochs": (1, _HUGE),
     "steps_per_epoch": (1, _HUGE),
     "batch_size": (1, _HUGE),
+    "accumulate": (1, _HUGE),
+    "ema": (0, 1),
     "ohem_fraction": (_TINY, 1),
     "ohem_threshold": (_TINY, 1),
     "ohem_min_kept": (1, _HUGE),

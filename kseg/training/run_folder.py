@@ -87,7 +87,7 @@ def open_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]:
             "again here with --no-resume, which replaces that run."
         )
     write_json(folder / "recipe.json", run)
-    return checkpoint.load_state(folder / "last.keras")
+    return checkpoint.load_state(checkpoint.newest(folder))
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -101,7 +101,8 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def _flat(run: dict[str, Any]) -> dict[str, Any]:
-    recipe = {name: value for name, value in run.get("recipe", {}).items() if name not in _FREE}
+    # A run of an older kseg has no word about settings that came later: it had their defaults.
+    recipe = {name: value for name, value in _with_defaults(run).items() if name not in _FREE}
     data = {f"data {name}": value for name, value in run.get("data", {}).items()}
     model = {f"model {name}": value for name, value in run.get("model", {}).items()}
     start = {
@@ -148,6 +149,10 @@ def _remove(paths: Iterable[Path]) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _with_defaults(run: dict[str, Any]) -> dict[str, Any]:
+    return {**Recipe().to_dict(), **run.get("recipe", {})}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -1,0 +1,72 @@
+"""Files that cannot be used while a training runs: skipped and counted, or named where one made the loss diverge."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kseg.data import Dataset
+from kseg.data.pipeline import samples_of_step
+from kseg.errors import DataError
+
+_MOST = 0.01
+
+
+class SkippingDataset:
+    """A `Dataset` in which the next good sample takes the place of one that cannot be used.
+
+    So every batch keeps its size, and the order stays a function of seed, epoch and place. Everything but
+    `load` is the data set's own.
+
+    Attributes:
+        bad: why each bad sample was skipped, by its number.
+
+    Raises:
+        DataError: from `load`, when more than 1 % of the samples turned out bad; the message names them.
+    """
+
+    def __init__(self, dataset: Dataset):
+        self.dataset, self.bad = dataset, {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "dataset":  # while being copied, before there is one
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Sample `index`, or the next one after it that can be used."""
+        for number in range(index, index + len(self)):
+            number %= len(self)
+            if number in self.bad:
+                continue
+            try:
+                return self.dataset.load(number)
+            except DataError as error:
+                self._note(number, str(error))
+        raise DataError(f"{self.dataset.name}: no sample of {self.dataset.split} can be used.")
+
+    def _note(self, number: int, reason: str) -> None:
+        with self._lock:
+            self.bad[number] = reason
+            if len(self.bad) > _MOST * len(self):
+                raise DataError(
+                    f"{len(self.bad)} of {len(self)} pictures cannot be used, more than {_MOST:.0%}: {self.listed(3)}"
+                )
+
+    def listed(self, most: int | None = None) -> str:
+        """What was skipped and why, in one line."""
+        reasons = [reason for _, reason in sorted(self.bad.items())]
+        rest = f"; and {len(reasons) - most} more" if most is not None and len(reasons) > most else ""
+        return "; ".join(reasons[:most]) + rest
+
+
+def files_of_step(dataset: Dataset, *, batch_size: int, seed: int, step: int) -> list[str]:
+    """The names of the pictures in a training's batch `step` (from 0, over all epochs); nothing is read."""
+    numbers = samples_of_step(len(dataset), batch_size=batch_size, seed=seed, shuffle=True, step=step)
+    files = dataset.samples if isinstance(dataset.samples, Sequence) else None
+    return [dataset.name_of(number) if files is None else str(files[number].image) for number in numbers]

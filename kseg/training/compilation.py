@@ -1,0 +1,101 @@
+"""Loss, metric, optimizer and schedule of a recipe."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from kseg.data import Dataset, class_histogram, median_frequency_weights
+from kseg.errors import SettingsError
+from kseg.losses import CrossEntropy
+from kseg.metrics import MeanIoU
+from kseg.training.optimizers import SGD, AdamW
+from kseg.training.recipe import Recipe
+from kseg.training.schedules import Poly, Step
+from kseg.training.twin import Twin, training_twin
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What `compiled` gives: the twin that is trained, with an optimizer, and its loss and metric."""
+
+    twin: Twin
+    loss: CrossEntropy
+    metric: MeanIoU
+
+
+def compiled(model: keras.Model, recipe: Recipe, train: Dataset, steps_per_epoch: int) -> Compiled:
+    """Make a model ready to be trained by a recipe; under a strategy, call it in its scope."""
+    if recipe.freeze_backbone:
+        backbone_of(model).trainable = False
+    twin = training_twin(model, recipe)
+    loss, metric = _loss(recipe, train), MeanIoU(train.num_classes, train.ignore_label)
+    layers = [*model.layers, *twin.own_layers]
+    rate = _optimizer(model, layers, recipe, steps_per_epoch)
+    # Not by XLA: it has no kernel for argmax pooling, and compiles whole pictures anew for every size.
+    twin.model.compile(rate, loss, metrics=[metric], jit_compile=False)
+    return Compiled(twin, loss, metric)
+
+
+def backbone_of(model: keras.Model) -> keras.Model:
+    """The model's backbone; SettingsError if it has none."""
+    backbone = getattr(model, "backbone", None)
+    if backbone is None:
+        raise SettingsError(
+            "freeze_backbone and head_multiplier need a model with a `backbone`, as kseg's own have."
+        )
+    return backbone
+
+
+def _loss(recipe: Recipe, train: Dataset) -> CrossEntropy:
+    weights = recipe.class_weights
+    if weights == "median_frequency":
+        weights = tuple(median_frequency_weights(class_histogram(train)))
+    return CrossEntropy(
+        ignore_label=train.ignore_label,
+        class_weights=weights,
+        ohem_fraction=recipe.ohem_fraction,
+        ohem_threshold=recipe.ohem_threshold,
+        ohem_min_kept=recipe.ohem_min_kept,
+        sampling=recipe.sampling,
+        reduction=recipe.reduction,
+        seed=recipe.seed,
+    )
+
+
+def _optimizer(
+    model: keras.Model, layers: list[keras.layers.Layer], recipe: Recipe, steps_per_epoch: int
+) -> keras.optimizers.Optimizer:
+    rates = {
+        "layer_multipliers": _head(model, layers, recipe.head_multiplier),
+        "bias_multiplier": recipe.bias_multiplier,
+    }
+    rate = schedule(recipe, steps_per_epoch)
+    if recipe.optimizer == "sgd":
+        return SGD(rate, recipe.momentum, l2=recipe.weight_decay, **rates)
+    return AdamW(rate, weight_decay=recipe.weight_decay, **rates)
+
+
+def _head(model: keras.Model, layers: list[keras.layers.Layer], multiplier: float) -> dict[str, float]:
+    """Those of `layers` that are not the backbone's and have something to train, each with `multiplier`."""
+    if multiplier == 1:
+        return {}
+    backbone = {id(variable) for variable in backbone_of(model).variables}
+    return {
+        layer.name: multiplier
+        for layer in layers
+        if any(id(variable) not in backbone for variable in layer.trainable_variables)
+    }
+
+
+def schedule(recipe: Recipe, steps_per_epoch: int) -> Any:
+    """The learning rate as a function of the optimizer's step, or a number."""
+    total = recipe.epochs * steps_per_epoch
+    warmup = min(recipe.warmup_steps, total // 5)  # a few pictures make a run shorter than the warm-up
+    if recipe.schedule == "poly":
+        return Poly(recipe.learning_rate, total, recipe.power, warmup)
+    if recipe.schedule == "step":
+        return Step(recipe.learning_rate, recipe.step_every, warmup_steps=warmup)
+    if warmup:
+        return Poly(recipe.learning_rate, total, 0.0, warmup)
+    return recipe.learning_rate

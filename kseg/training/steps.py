@@ -1,0 +1,146 @@
+"""`Steps`: one optimizer step after another, on one device or many, with accumulated gradients and averaged weights."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kseg.losses import CrossEntropy
+from kseg.training.averages import Averages
+from kseg.training.strategy import synchronised_batch_norm
+
+
+class Steps:
+    """Calls of an instance train a compiled Keras model by one optimizer step each.
+
+    Keras's own `fit` would do, but for three things: it starts every epoch at its first batch, it cannot weigh
+    the gradients it accumulates, and its loop fails under MultiWorkerMirroredStrategy (keras#20585).
+
+    Args:
+        model: a compiled model whose loss is `loss`; create the steps under the strategy it was built under.
+        loss: tells what share each of the accumulated batches has.
+        accumulate: batches an optimizer step. Their gradients are summed in proportion to their valid pixels (to
+            the sum of their class weights), so that the step is that of one batch of them all, but for batch
+            normalisation, which sees one after the other, and for hard examples, chosen within each.
+        averages: follow every step.
+
+    Raises:
+        tf.errors.OpError: from a call, where the input cannot be read.
+    """
+
+    def __init__(
+        self, model: keras.Model, loss: CrossEntropy, accumulate: int = 1, averages: Averages | None = None
+    ):
+        self.model, self.loss, self.accumulate, self.averages = model, loss, accumulate, averages
+        self.strategy = tf.distribute.get_strategy()
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        self._sums = [] if accumulate == 1 else _zeros(model.trainable_variables)
+        # Made per instance: a tf.function on the class would keep every model alive.
+        self._whole = tf.function(self._whole_step, autograph=False)
+        self._part = tf.function(self._part_of_step, autograph=False)
+        self._finish = tf.function(self._finish_step, autograph=False)
+        self._unused: set[int] = set()
+
+    def __call__(self, batches: Iterator[Any]) -> dict[str, float]:
+        """Train by one step on the next batches; the step's loss over all replicas, and the metrics so far."""
+        if self.accumulate == 1:
+            loss, _, scores = self._whole(batches)
+            return {"loss": float(loss), **scores}
+        parts = [self._part(batches) for _ in range(self.accumulate)]
+        total = tf.add_n([weight for _, weight, _ in parts])
+        if self.loss.reduction == "sum":
+            total = tf.ones(())
+        self._finish(total)
+        loss = tf.math.divide_no_nan(tf.add_n([loss * weight for loss, weight, _ in parts]), total)
+        return {"loss": float(loss), **parts[-1][2]}
+
+    def _whole_step(self, batches):
+        with synchronised_batch_norm(self.model):
+            found = self.strategy.run(self._train, args=(batches.get_next(),))
+        self._follow()
+        return self._of_first_replica(found)
+
+    def _part_of_step(self, batches):
+        with synchronised_batch_norm(self.model):
+            return self._of_first_replica(self.strategy.run(self._add, args=(batches.get_next(),)))
+
+    def _finish_step(self, total):
+        self.strategy.run(self._apply, args=(total,))
+        self._follow()
+
+    def _follow(self):
+        if self.averages is not None:
+            self.averages.update(self.model.optimizer.iterations)
+
+    def _train(self, batch):
+        gradients, found = self._gradients(batch)
+        self.model.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
+        return found
+
+    def _add(self, batch):
+        gradients, found = self._gradients(batch)
+        for number, (total, gradient) in enumerate(zip(self._sums, gradients, strict=True)):
+            if gradient is None:
+                self._unused.add(number)
+            else:
+                total.assign_add(tf.cast(gradient, total.dtype) * found[1])
+        return found
+
+    def _apply(self, weight):
+        gradients = [
+            None if number in self._unused else tf.math.divide_no_nan(tf.convert_to_tensor(total), weight)
+            for number, total in enumerate(self._sums)
+        ]
+        self.model.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
+        for total in self._sums:
+            total.assign(tf.zeros_like(total))
+
+    def _gradients(self, batch):
+        images, labels = batch
+        model, optimizer = self.model, self.model.optimizer
+        with tf.GradientTape() as tape:
+            outputs = model(images, training=True)
+            loss = model.compute_loss(images, labels, outputs, None, training=True)
+            scaled = optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, model.trainable_variables)
+        scores = model.compute_metrics(images, labels, outputs)
+        weight = _over_replicas(self._weight(labels))
+        return gradients, (_over_replicas(loss), weight, {k: v for k, v in scores.items() if k != "loss"})
+
+    def _weight(self, labels):
+        """What the mean over the batch's pixels divides by; 1 for a sum."""
+        if self.loss.reduction == "sum":
+            return tf.constant(1.0 / self.strategy.num_replicas_in_sync)  # summed over them it is 1
+        labels = tf.cast(labels, tf.int32)
+        valid = tf.cast(
+            labels != (-1 if self.loss.ignore_label is None else self.loss.ignore_label), tf.float32
+        )
+        if self.loss.class_weights is None:
+            return tf.reduce_sum(valid)
+        weights = tf.constant(self.loss.class_weights, tf.float32)
+        return tf.reduce_sum(valid * tf.gather(weights, tf.clip_by_value(labels, 0, len(weights) - 1)))
+
+    def _of_first_replica(self, found):
+        return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], found)
+
+
+def _zeros(variables: list[Any]) -> list[tf.Variable]:
+    """One sum a replica for each variable."""
+    return [
+        tf.Variable(
+            tf.zeros(variable.shape, variable.dtype),
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.SUM,
+        )
+        for variable in variables
+    ]
+
+
+def _over_replicas(value):
+    replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync == 1:
+        return value
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)

@@ -1,0 +1,52 @@
+"""`Validation`: loss and mean IoU over the whole pictures of a data set, between two epochs."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kseg.data import Dataset, pipeline
+from kseg.losses import CrossEntropy
+from kseg.metrics import confusion_matrix, mean_iou
+from kseg.ops.labels import class_ids
+from kseg.training.strategy import place, sum_over_workers
+
+
+class Validation:
+    """Calls of an instance score a model, picture by picture.
+
+    Several machines take every n-th picture each and add up what they counted; the devices of one machine
+    leave it to the first.
+
+    Args:
+        model: a Keras model from pictures to logits.
+        dataset: what to score it on.
+        loss: the training's. Its hard examples and its sampling are left out: every valid pixel counts.
+    """
+
+    def __init__(self, model: keras.Model, dataset: Dataset, loss: CrossEntropy):
+        number, workers = place()
+        own = range(number, number + 1)
+        self.dataset = dataset
+        self.batches = pipeline(dataset, batch_size=workers, parts=workers, own=own)
+        whole = CrossEntropy(loss.ignore_label, loss.class_weights, reduction=loss.reduction)
+
+        @tf.function(input_signature=self.batches.element_spec)
+        def score(images, labels):
+            logits = model(images, training=False)
+            return whole(labels, logits), class_ids(logits)
+
+        self._score = score
+
+    def __call__(self) -> dict[str, float]:
+        """`val_loss`, the mean over the pictures, and `val_mean_iou` of all their pixels."""
+        classes = self.dataset.num_classes
+        counts = np.zeros((classes, classes), np.int64)
+        losses = np.zeros(2, np.float64)
+        for images, labels in self.batches:
+            loss, predictions = self._score(images, labels)
+            counts += confusion_matrix(
+                labels.numpy(), predictions.numpy(), classes, self.dataset.ignore_label
+            )
+            losses += (float(loss), 1)
+        counts, (total, pictures) = sum_over_workers(counts), sum_over_workers(losses)
+        return {"val_loss": float(total / max(pictures, 1)), "val_mean_iou": float(mean_iou(counts))}
