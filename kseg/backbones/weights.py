@@ -20,7 +20,17 @@ _VGG16_FILES = {
 }
 # Keras's classifiers name the dense layers, Shelhamer et al. their convolutions
 _RENAMED = {"fc1": "fc6", "fc2": "fc7"}
-_UNREADABLE = (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+FINE = ".fine"  # behind the key of an array's second part
 _WAY_OUT = "give weights=None or a local .npz, .weights.h5 or .h5 file"
 
 
@@ -60,7 +70,8 @@ def load(model, path):
 
     Args:
         model: a Keras model whose layers have fixed names.
-        path: an .npz file with keys "<layer>/<variable>" (any float dtype), a .weights.h5 file that Keras
+        path: an .npz file with keys "<layer>/<variable>" (any float dtype, or the two parts that `split`
+            gives), a .weights.h5 file that Keras
             saved from the same network, or an .h5 file of a keras.applications classifier, whose dense
             kernels are reshaped where the model has a convolution of that name (fc1 and fc2 are known as
             fc6 and fc7). Entries for layers that the model does not have, such as a classifier, are left
@@ -89,6 +100,30 @@ def save(model, path, dtype="float16"):
     np.savez_compressed(path, **arrays)
 
 
+def split(values):
+    """Numbers as float16 and eight bits more: three bytes each, and a thousandth of float16's error.
+
+    float16 alone moves the deep features of an ImageNet network by one to two per cent.
+
+    Args:
+        values: float32 array within +-32,768.
+
+    Returns:
+        The values in float16, and how far each is off, int8 in 1/254 of float16's step there.
+    """
+    coarse = values.astype(np.float16)
+    return coarse, np.rint((values - coarse.astype(np.float32)) / _step(coarse)).astype(np.int8)
+
+
+def join(coarse, fine):
+    """The float32 array of which `split` made two parts."""
+    return coarse.astype(np.float32) + fine.astype(np.float32) * _step(coarse)
+
+
+def _step(coarse):
+    return np.abs(np.spacing(coarse)).astype(np.float32) / 254
+
+
 def _variables(model):
     return {f"{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.weights}
 
@@ -115,7 +150,11 @@ def _load_keras(model, path):
 def _read_npz(path):
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+            arrays = {key: file[key] for key in file.files}
+            fine = {key: arrays.pop(key) for key in file.files if key.endswith(FINE)}
+            return arrays | {
+                (whole := key.removesuffix(FINE)): join(arrays[whole], fine[key]) for key in fine
+            }
     except _UNREADABLE as error:
         raise ModelError(f"{path}: not a readable .npz weights file ({error}).") from error
 
