@@ -19,3 +19,7 @@ class ModelError(KsegError):
 
 class SettingsError(KsegError):
     """A setting, recipe or command-line value that cannot be used."""
+
+
+class KsegWarning(UserWarning):
+    """Something was done in another way than asked for; the message says what and why."""

@@ -49,7 +49,9 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def add_prediction(parser: argparse.ArgumentParser) -> None:
-    """How a picture is predicted: ``--scales``, ``--flip``, ``--window``."""
+    """How a picture is predicted: ``--scales``, ``--flip``, ``--window``, and ``add_combined``'s."""
+    from kseg.cli.combined import add_combined
+
     group = parser.add_argument_group("prediction")
     group.add_argument(
         "--scales",
@@ -67,6 +69,7 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="predict in overlapping windows of this height (and width)",
     )
+    add_combined(parser)
 
 
 def window_of(sides: "Sequence[int] | None", verb: str) -> tuple[int, int] | None:
@@ -81,8 +84,13 @@ def window_of(sides: "Sequence[int] | None", verb: str) -> tuple[int, int] | Non
 
 
 def predictor_of(model: Any, args: argparse.Namespace) -> Any:
-    """The ``Predictor`` that ``add_prediction``'s arguments ask for."""
+    """The predictor that ``add_prediction``'s arguments ask for."""
+    from kseg.cli.combined import combined
     from kseg.inference import Predictor
 
     window = window_of(args.window, args.verb)
-    return Predictor(model, scales=tuple(args.scales), flip=args.flip, window=window)
+
+    def whole(model: Any, crf: Any) -> Any:
+        return Predictor(model, scales=tuple(args.scales), flip=args.flip, window=window, crf=crf)
+
+    return combined(model, args, whole)

@@ -3,6 +3,7 @@
 All scores come from one confusion matrix over every labelled pixel; ignored pixels are left out.
 
   kseg evaluate --model runs/camvid/best.keras --data camvid --root camvid --split test --json
+  kseg evaluate --model runs/stage2/best.keras --proposals 50 --ensemble runs/fcn8s/best.keras --data voc --root voc
 """
 
 import argparse
@@ -14,7 +15,7 @@ from typing import Any
 
 from kseg.cli.arguments import add_data, add_prediction, natural, positive, predictor_of
 from kseg.cli.folders import removed_if_empty
-from kseg.cli.terminal import Bar
+from kseg.cli.terminal import Bar, warnings_told
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.nullcontext() if folder is None else removed_if_empty(folder):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)  # before the work, should it be refused
-        with Bar("evaluating") as bar:
+        with Bar("evaluating") as bar, warnings_told(bar):
             report = evaluate(
                 predictor,
                 dataset,

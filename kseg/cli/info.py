@@ -2,15 +2,17 @@
 
 kseg info fcn8s_efficientnetlite0
 kseg info runs/camvid/best.keras --json
+kseg info runs/stage2/best.keras --activations photo.jpg --out pictures
 """
 
 import argparse
 import json
-from math import prod
+from math import isinf, prod
 from pathlib import Path
 from typing import Any
 
 from kseg.cli.arguments import positive
+from kseg.cli.evaluate import write_picture
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--layers", action="store_true", help="also print every layer")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--activations", metavar="IMAGE", help="draw what the decoder of a model file sees in a picture"
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder for what is drawn; default: the current one")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,6 +38,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         model = build(args.model, args.classes)  # raises, and suggests a close name
     description = describe(model)
+    if args.activations:
+        path = draw_activations(model, Path(args.activations), Path(args.out or "."))
+        description["activations"] = str(path)
     if args.json:
         print(json.dumps(description, indent=2))
         return 0
@@ -39,6 +48,18 @@ def run(args: argparse.Namespace) -> int:
         model.summary(line_length=110, print_fn=print)
     print(text(description))
     return 0
+
+
+def draw_activations(model: Any, image: Path, folder: Path) -> Path:
+    """``NAME_activations.png``: maps of the decoder, from the deepest to the logits."""
+    from kseg.data import read_image
+    from kseg.inference.activations import activation_sheet
+
+    drawn = activation_sheet(model, read_image(image))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{image.stem}_activations.png"
+    write_picture(path, drawn)
+    return path
 
 
 def describe(model: Any) -> dict[str, Any]:
@@ -59,6 +80,7 @@ def describe(model: Any) -> dict[str, Any]:
         "output": list(model.outputs[0].shape),
         "layers": len(model.layers),
         "parameters": parameters,
+        "receptive_field": fields(model, {"output": model.outputs[0]}).get("output"),
         "stages": [] if backbone is None else stages(backbone),
         "classes": list(getattr(model, "classes", None) or ()),
         "palette": [list(colour) for colour in getattr(model, "palette", None) or ()],
@@ -66,13 +88,15 @@ def describe(model: Any) -> dict[str, Any]:
 
 
 def stages(backbone: Any) -> list[dict[str, Any]]:
-    """Name, output stride, channels, and the size on a 512x512 picture of each stage, shallow first."""
+    """Name, output stride, receptive field, channels, and the size on a 512x512 picture of each stage."""
+    reach = fields(backbone, backbone.stages)
     small, large = (backbone.compute_output_shape((1, side, side, 3)) for side in (512, 1024))
     return [
         {
             "name": name,
             # By how much the map grows with the picture: right also where the net pads the picture.
             "stride": round(512 / (large[name][1] - small[name][1])),
+            "receptive_field": reach.get(name),
             "channels": small[name][3],
             "at_512x512": list(small[name][1:3]),
         }
@@ -80,24 +104,50 @@ def stages(backbone: Any) -> list[dict[str, Any]]:
     ]
 
 
+def fields(model: Any, tensors: dict[str, Any]) -> dict[str, list[int] | str | None]:
+    """The receptive field of each tensor: [height, width], or "whole picture"; none where it cannot be told."""
+    from kseg.errors import ModelError
+    from kseg.models.receptive_field import receptive_fields
+
+    try:
+        found = receptive_fields(model, tensors)
+    except ModelError:  # a layer of the user's own
+        return {}
+    return {
+        name: "whole picture" if isinf(max(field.size)) else [round(side) for side in field.size]
+        for name, field in found.items()
+    }
+
+
 def text(description: dict[str, Any]) -> str:
     """The description for a reader."""
     lines = [
         f"{description['name']} ({description['class']}, {description['layers']} layers)",
         f"input {_by(description['input'])}, RGB 0-255; output {_by(description['output'])}, logits",
+        f"receptive field of an output pixel: {_field(description['receptive_field'])}",
         "",
         "parameters",
         *(f"  {part:<10}{count:>13,}" for part, count in description["parameters"].items()),
     ]
     if description["stages"]:
-        lines += ["", "stages      stride  channels  of a 512x512 picture"]
+        lines += ["", "stages      stride  receptive field  channels  of a 512x512 picture"]
         for stage in description["stages"]:
             size = _by(stage["at_512x512"])
-            lines.append(f"  {stage['name']:<10}{stage['stride']:>6}{stage['channels']:>10}  {size}")
+            reach = _field(stage["receptive_field"])
+            lines.append(
+                f"  {stage['name']:<10}{stage['stride']:>6}{reach:>17}{stage['channels']:>10}  {size}"
+            )
     if description["classes"]:
         lines += ["", "classes"]
         lines += [f"  {number:>3} {name}" for number, name in enumerate(description["classes"])]
+    if "activations" in description:
+        lines += ["", f"activations drawn to {description['activations']}"]
     return "\n".join(lines)
+
+
+def _field(size: list[int] | str | None) -> str:
+    """A receptive field for a reader."""
+    return size if isinstance(size, str) else "not known" if size is None else _by(size)
 
 
 def _by(shape: list[int | None]) -> str:

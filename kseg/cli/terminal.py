@@ -1,9 +1,12 @@
 """What verbs say on the terminal besides their result: a progress bar, and commands to try next."""
 
+import contextlib
 import shlex
 import shutil
 import sys
 import time
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -24,8 +27,29 @@ def minutes(seconds: float) -> str:
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
 
 
+@contextlib.contextmanager
+def warnings_told(bar: "Bar", where: "Callable[[], str]" = str) -> Iterator[None]:
+    """Tell kseg's own warnings as mistakes are told: one line each, led by ``where()``, such as a file's name."""
+    from kseg.errors import KsegWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", KsegWarning)
+        others = warnings.showwarning
+
+        def tell(message, category, *rest):
+            if issubclass(category, KsegWarning):
+                bar.say(f"kseg: {where()}{' '.join(str(message).split())}")
+            else:
+                others(message, category, *rest)
+
+        warnings.showwarning = tell
+        yield
+
+
 class Bar:
     """A progress bar: ``bar(done, total)`` redraws it; ``with`` ends its line. Silent off a terminal.
+
+    ``done`` may have a fraction, for a part of what is counted; ``say`` writes a line above the bar.
 
     Args:
         label: what is being counted.
@@ -38,17 +62,25 @@ class Bar:
         self.label, self.stream = label, stream or sys.stderr
         self.live = self.stream.isatty()
         self.start, self.drawn = time.monotonic(), 0.0
+        self.done = 0
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: float, total: int) -> None:
+        self.done = int(done)
         now = time.monotonic()
         if not self.live or (done < total and now - self.drawn < 0.1):
             return
         self.drawn = now
-        filled = "#" * (self.WIDTH * done // max(total, 1))
-        left = (now - self.start) / max(done, 1) * (total - done)
-        text = f"{self.label} [{filled:<{self.WIDTH}}] {done}/{total}, {minutes(left)} left"
+        filled = "#" * int(self.WIDTH * done / max(total, 1))
+        left = (now - self.start) / (done or 1) * (total - done)
+        text = f"{self.label} [{filled:<{self.WIDTH}}] {self.done}/{total}, {minutes(left)} left"
         self.stream.write(f"\r\x1b[K{text}")
         self.stream.flush()
+
+    def say(self, text: str) -> None:
+        """Write a line; the bar is drawn again below it."""
+        self.stream.write(("\r\x1b[K" if self.live and self.drawn else "") + text + "\n")
+        self.stream.flush()
+        self.drawn = 0.0
 
     def __enter__(self) -> "Bar":
         return self

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kseg.errors import SettingsError
+from kseg.inference.progress import Progress, within
 
 MODES = ("mean", "product")
 _TINY = 1e-30  # where the members rule out every class between them, all classes are alike
@@ -26,7 +27,7 @@ class Ensemble:
 
     Call it with an image, uint8 or float (H, W, 3), RGB 0-255: gives labels (H, W), uint8, or uint16 for more
     than 255 classes. ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called
-    with (predictors done, predictors in all).
+    with (predictors done, predictors in all), and with fractions while one works in parts.
 
     Raises:
         SettingsError: fewer than two predictors, another mode, predictors for different numbers of classes or
@@ -59,16 +60,15 @@ class Ensemble:
     def label_dtype(self) -> type:
         return self.predictors[0].label_dtype
 
-    def __call__(self, image: np.ndarray, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+    def __call__(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         return self.probabilities(image, progress).argmax(-1).astype(self.label_dtype)
 
-    def probabilities(
-        self, image: np.ndarray, progress: Callable[[int, int], None] | None = None
-    ) -> np.ndarray:
+    def probabilities(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         """Combined probabilities, after the CRF if there is one: float32 (H, W, classes)."""
         total = None
         for count, predictor in enumerate(self.predictors, 1):
-            total = self._joined(total, predictor.probabilities(image).astype(np.float64))
+            part = within(progress, count - 1, len(self.predictors))
+            total = self._joined(total, predictor.probabilities(image, part).astype(np.float64))
             if progress is not None:
                 progress(count, len(self.predictors))
         if self.mode == "product":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from kseg.inference.draw import overlay as draw_overlay
 from kseg.inference.draw import with_legend
 from kseg.inference.palette_png import Palette, default_palette, write_palette_png, write_whole
 from kseg.inference.predictor import Predictor
+from kseg.inference.progress import Progress, within
 
 JPEG_LONGEST = 65_000  # the format ends at 65,535
 
@@ -55,7 +56,7 @@ def predict_files(
     skip_existing: bool = False,
     keep_going: bool = False,
     max_pixels: int = MAX_PIXELS,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Summary:
     """Predict pictures into ``<out>/<stem>.png`` and ``<out>/<stem>_overlay.jpg``.
 
@@ -76,7 +77,8 @@ def predict_files(
         keep_going: go on after a picture that cannot be read or predicted; ``Summary.failures`` then says
             why.
         max_pixels: larger pictures are refused before they are decoded.
-        progress: called with (pictures done, pictures in all).
+        progress: called with (pictures done, pictures in all), where a picture is predicted in several parts
+            (windows, boxes) also with fractions.
 
     Raises:
         DataError: no picture found, or one that cannot be read (unless ``keep_going``); names the file.
@@ -91,7 +93,8 @@ def predict_files(
             skipped.append(job.mask)
         else:
             try:
-                _predict_one(predictor, job, classes, palette, alpha, max_pixels)
+                part = within(progress, count - 1, len(jobs))
+                _predict_one(predictor, job, classes, palette, alpha, max_pixels, part)
                 masks.append(job.mask)
             except (DataError, ModelError) as error:
                 if not keep_going:
@@ -186,11 +189,17 @@ def _distinct_names(pictures: Sequence[Path]) -> list[str]:
 
 
 def _predict_one(
-    predictor: Predictor, job: Job, classes: Sequence[str], palette: Palette, alpha: float, max_pixels: int
+    predictor: Predictor,
+    job: Job,
+    classes: Sequence[str],
+    palette: Palette,
+    alpha: float,
+    max_pixels: int,
+    progress: Progress | None,
 ) -> None:
     image = read_image(job.image, max_pixels)
     try:
-        labels = predictor(image)
+        labels = predictor(image, progress)
     except (DataError, ModelError) as error:
         raise type(error)(f"{job.image}: {error}") from error
     if job.overlay is not None:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kseg.data.objects import cut_out, inside, with_context
-from kseg.errors import DataError, SettingsError
+from kseg.errors import DataError, KsegWarning, SettingsError
 from kseg.inference.forward import signature
 from kseg.inference.proposals import Propose, edge_box_proposals
 from kseg.ops.resize import resize
@@ -43,7 +43,7 @@ class ProposalPredictor:
     Call it with an image, uint8 (H, W, 3) RGB: gives labels (H, W), uint8, or uint16 for more than 255 classes.
     ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called with (boxes done, boxes
     in all). ``accumulate(image)`` yields (boxes done, logits joined so far) after every batch. Where no box is
-    found the whole picture is the only box, and a warning says so.
+    found the whole picture is the only box, and a `KsegWarning` says so.
 
     Raises:
         SettingsError: a setting out of its range. ModelError: not a model from images to class logits.
@@ -99,20 +99,30 @@ class ProposalPredictor:
         return np.stack([self(image) for image in images])
 
     def accumulate(
-        self, image: np.ndarray, progress: Progress | None = None
+        self,
+        image: np.ndarray,
+        progress: Progress | None = None,
+        *,
+        boxes: np.ndarray | None = None,
+        singly: bool = False,
     ) -> Iterator[tuple[int, np.ndarray]]:
         """After every batch of boxes the count of boxes done and the joined logits, float32 (H, W, classes).
 
-        The array is the same every time: copy what is to be kept.
+        The array is the same every time: copy what is to be kept. ``boxes`` are predicted instead of
+        ``boxes(image)``; ``singly`` yields after every box (which are still predicted in batches).
         """
         image = _checked(image)
-        boxes = self.boxes(image)
+        boxes = self.boxes(image) if boxes is None else boxes
         joined = np.zeros((*image.shape[:2], self.num_classes), np.float32)
         for start in range(0, len(boxes), self.batch_size):
             chunk = boxes[start : start + self.batch_size]
-            for box, logits in zip(chunk, self._logits(image, chunk), strict=False):
-                self._join(joined, box, logits)
             done = start + len(chunk)
+            for number, (box, logits) in enumerate(
+                zip(chunk, self._logits(image, chunk), strict=False), start + 1
+            ):
+                self._join(joined, box, logits)
+                if singly and number < done:
+                    yield number, joined
             if progress is not None:
                 progress(done, len(boxes))
             yield done, joined
@@ -128,6 +138,7 @@ class ProposalPredictor:
         warnings.warn(
             f"none of {len(found)} proposals has a shorter side of {self.smallest} pixels or more: the whole picture "
             "is predicted at once",
+            KsegWarning,
             stacklevel=4,
         )
         return np.array([[0, 0, *image.shape[:2]]], np.int32)

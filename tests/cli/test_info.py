@@ -1,5 +1,8 @@
 import json
 
+import keras
+import numpy as np
+
 import kseg
 from kseg.cli.main import main
 
@@ -19,6 +22,19 @@ def test_a_net_of_the_catalog(capsys):
     assert [stage["stride"] for stage in found["stages"]] == [2, 4, 8, 16, 32]
     assert [stage["at_512x512"] for stage in found["stages"]] == [[512 // s] * 2 for s in (2, 4, 8, 16, 32)]
     assert found["stages"][-1]["channels"] == 1280
+    # Kernels and strides of the same table, by the recurrence: from one stride to the next, then to the end.
+    size, step = 1, 1
+    kernels = [(3, 2), (3, 1), (3, 2), (3, 1), (5, 2), (5, 1), (3, 2), (3, 1), (3, 1), (5, 1), (5, 1), (5, 1)]
+    fields = {}
+    for kernel, stride in [*kernels, (5, 2), (5, 1), (5, 1), (5, 1), (3, 1)]:
+        fields[step] = size  # of the last layer before a stride
+        size, step = size + (kernel - 1) * step, step * stride
+        fields[step] = size
+    assert [stage["receptive_field"] for stage in found["stages"]] == [
+        [fields[s]] * 2 for s in (2, 4, 8, 16, 32)
+    ]
+    # Two cells of stride 32, 16 and 8 are read in each direction to enlarge the scores.
+    assert found["receptive_field"] == [size + 32 + 16 + 8] * 2
 
 
 def test_a_model_file_with_its_classes(tmp_path, capsys):
@@ -38,6 +54,7 @@ def test_a_plain_keras_model_and_its_layers(model_file, capsys):
     assert "conv2d" in shown
     assert f"total     {3 * 3 * 3 * 4 + 4 + 4 * 3 + 3:>13,}" in shown
     assert "stages" not in shown
+    assert "receptive field of an output pixel: 3x3" in shown
 
 
 def test_mistakes(tmp_path, mistake):
@@ -45,3 +62,17 @@ def test_mistakes(tmp_path, mistake):
     assert f"{tmp_path / 'no.keras'}" in mistake("info", tmp_path / "no.keras")
     (tmp_path / "x.keras").write_bytes(b"PK\x03\x04 of another program")
     assert f"{tmp_path / 'x.keras'}" in mistake("info", tmp_path / "x.keras")
+
+
+def test_activations_are_drawn(labelled, model_file, tmp_path, capsys, mistake):
+    picture, out = labelled / "images" / "val" / "v0.png", tmp_path / "a" / "b"
+    words = ["info", str(model_file), "--activations", str(picture), "--out", str(out)]
+    assert main(words) == 0
+    path = out / "v0_activations.png"
+    assert capsys.readouterr().out.endswith(f"activations drawn to {path}\n")
+    model = keras.models.load_model(model_file, compile=False)
+    expected = kseg.inference.activation_sheet(model, kseg.data.read_image(picture))
+    np.testing.assert_array_equal(kseg.data.read_image(path), expected)
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["activations"] == str(path)
+    assert "no.png" in mistake("info", model_file, "--activations", tmp_path / "no.png")

@@ -1,8 +1,12 @@
 import io
 import os
 import sys
+import warnings
+
+import pytest
 
 from kseg.cli import terminal
+from kseg.errors import KsegWarning
 
 
 class Screen(io.StringIO):
@@ -41,3 +45,35 @@ def test_printed_commands_start_as_the_program_was_started(tmp_path, monkeypatch
     assert terminal.invocation() == str(script)
     monkeypatch.setattr(sys, "argv", ["/somewhere/kseg/__main__.py"])
     assert terminal.invocation().endswith(" -m kseg")
+
+
+def test_parts_of_a_thing_move_the_bar():
+    screen = Screen()
+    with terminal.Bar("predicting", screen) as bar:
+        bar(1.5, 3)
+        assert bar.done == 1
+    assert f"[{'#' * 12}{' ' * 12}] 1/3" in screen.getvalue()
+
+
+def test_warnings_stand_above_the_bar_and_name_the_picture():
+    screen = Screen()
+    with (
+        terminal.Bar("predicting", screen) as bar,
+        terminal.warnings_told(bar, lambda: f"picture {bar.done}: "),
+    ):
+        bar(1, 1)
+        for _ in range(2):
+            warnings.warn("no boxes,\n so the whole picture", KsegWarning, stacklevel=1)
+    cleared = screen.getvalue().rpartition("\x1b[K")[2]
+    assert cleared == 2 * "kseg: picture 1: no boxes, so the whole picture\n"
+
+
+def test_other_warnings_go_their_own_way():
+    stream = io.StringIO()
+    with (
+        pytest.warns(UserWarning, match="of another library"),
+        terminal.Bar("predicting", stream) as bar,
+        terminal.warnings_told(bar),
+    ):
+        warnings.warn("of another library", UserWarning, stacklevel=1)
+    assert stream.getvalue() == ""

@@ -16,7 +16,9 @@ class Fixed:
         self.num_classes = self.values.shape[-1]
         self.model = type("Model", (), {"classes": classes})()
 
-    def probabilities(self, image):
+    def probabilities(self, image, progress=None):
+        if progress is not None:
+            progress(1, 4)
         return self.values
 
 
@@ -74,7 +76,7 @@ def test_of_one_model_twice_it_is_that_model():
 def test_progress():
     seen = []
     Ensemble([A, B]).probabilities(IMAGE, lambda *at: seen.append(at))
-    assert seen == [(1, 2), (2, 2)]
+    assert seen == [(0.25, 2), (1, 2), (1.25, 2), (2, 2)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,121 @@
+"""What a network's decoder sees in a picture, map by map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import keras
+import numpy as np
+
+from kseg.errors import ModelError
+from kseg.inference.forward import signature
+from kseg.inference.sheet import sheet
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The most telling channel of a layer: float32 (rows, columns), and which one of how many it is."""
+
+    layer: str
+    channel: int
+    channels: int
+    values: np.ndarray
+
+    def __str__(self) -> str:
+        rows, columns = self.values.shape
+        return f"{self.layer} {rows}x{columns}, {self.channel + 1} of {self.channels}"
+
+
+def decoder_layers(model: keras.Model) -> list[str]:
+    """The layers that show how a map of the picture comes about: of the head (all layers, where the model has no
+    ``backbone``), the first and the last one at each size, from the input to the logits.
+    """
+    size = signature(model)[1] or (256, 256)
+    encoder = {id(layer) for layer in getattr(getattr(model, "backbone", None), "layers", ())}
+    maps = [
+        layer
+        for layer in model.layers
+        if id(layer) not in encoder
+        and not isinstance(layer, (keras.layers.InputLayer, keras.Model))
+        and isinstance(getattr(layer, "output", None), keras.KerasTensor)
+        and len(layer.output.shape) == 4
+    ]
+    if not maps:
+        raise ModelError(
+            f"The model {model.name!r} has no layers with maps to show: is it a functional model?"
+        )
+    shapes = keras.Model(model.inputs[0], [layer.output for layer in maps]).compute_output_shape((1, *size, 3))
+    sizes = [shape[1:3] for shape in shapes]
+    return [
+        layer.name
+        for i, layer in enumerate(maps)
+        if i == 0 or i + 1 == len(maps) or sizes[i] != sizes[i - 1] or sizes[i] != sizes[i + 1]
+    ]
+
+
+def activations(
+    model: keras.Model, image: np.ndarray, layers: Sequence[str] | None = None
+) -> list[Activation]:
+    """The most telling channel of each layer for one picture: the one that goes along best with the prediction.
+
+    That is the channel with the highest correlation, over the layer's own grid, with the probability of the
+    class that the model finds most often beside class 0.
+
+    Args:
+        model: functional Keras model, pictures to class logits.
+        image: uint8 (H, W, 3) RGB.
+        layers: names of layers; None: ``decoder_layers``.
+
+    Raises:
+        ModelError: a name that is no layer of the model, or not a functional model.
+    """
+    fixed = signature(model)[1]
+    names = list(layers) if layers is not None else decoder_layers(model)
+    if unknown := sorted(set(names) - {layer.name for layer in model.layers}):
+        raise ModelError(f"The model {model.name!r} has no layer {', '.join(unknown)}")
+    if fixed is not None:
+        image = cv2.resize(image, fixed[::-1], interpolation=cv2.INTER_LINEAR)
+    parts = keras.Model(model.inputs[0], [*(model.get_layer(name).output for name in names), model.output])
+    *maps, logits = (np.asarray(part, np.float32)[0] for part in parts(image[None].astype(np.float32)))
+    found = _found(logits)
+    return [_telling(name, values, found) for name, values in zip(names, maps, strict=True)]
+
+
+def activation_sheet(
+    model: keras.Model, image: np.ndarray, layers: Sequence[str] | None = None, columns: int = 4
+) -> np.ndarray:
+    """A picture of the image and of ``activations``, from black over red to white; uint8 (height, width, 3).
+
+    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, figure 4.
+    """
+    shown = activations(model, image, layers)
+    pictures = [image, *(_painted(one.values) for one in shown)]
+    return sheet(pictures, ["image", *(str(one) for one in shown)], columns)
+
+
+def _found(logits: np.ndarray) -> np.ndarray:
+    """The probability of the most frequent class but the background: float32 (H, W)."""
+    counts = np.bincount(logits.argmax(-1).ravel(), minlength=logits.shape[-1])
+    counts[0] = 0
+    if not counts.any():  # only background: then the class that comes nearest
+        counts[1:] = np.argsort(np.argsort(logits[..., 1:].mean((0, 1)))) + 1
+    odds = np.exp(logits - logits.max(-1, keepdims=True))
+    return odds[..., counts.argmax()] / odds.sum(-1)
+
+
+def _telling(name: str, values: np.ndarray, found: np.ndarray) -> Activation:
+    rows, columns, channels = values.shape
+    target = cv2.resize(found, (columns, rows), interpolation=cv2.INTER_AREA).reshape(-1)
+    flat = values.reshape(-1, channels) - values.reshape(-1, channels).mean(0)
+    spread = np.sqrt((flat**2).sum(0)) * np.sqrt(((target - target.mean()) ** 2).sum())
+    along = flat.T @ (target - target.mean()) / np.maximum(spread, 1e-12)
+    best = int(along.argmax())
+    return Activation(name, best, channels, values[..., best])
+
+
+def _painted(values: np.ndarray) -> np.ndarray:
+    low, high = float(values.min()), float(values.max())
+    grey = ((values - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
+    return np.ascontiguousarray(cv2.applyColorMap(grey, cv2.COLORMAP_HOT)[..., ::-1])
