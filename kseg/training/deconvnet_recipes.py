@@ -24,6 +24,7 @@ DECONVNET_STAGE1 = Recipe(
 )
 DECONVNET_STAGE2 = DECONVNET_STAGE1.replace(
     name="deconvnet_stage2",
+    starts_from="deconvnet_stage1",
     step_every=10_000,
     epochs=40,
     crops="proposals",
@@ -54,6 +55,7 @@ DECONVNET_SMALL_STAGE1 = Recipe(
 )
 DECONVNET_SMALL_STAGE2 = DECONVNET_SMALL_STAGE1.replace(
     name="deconvnet_small_stage2",
+    starts_from="deconvnet_small_stage1",
     learning_rate=1e-3,
     crops="proposals",
     source="as deconvnet_small_stage1, from which it starts (--init-from)",

@@ -50,6 +50,7 @@ class Recipe:
         seed: of data order, augmentation, sampling and initial weights.
         deterministic: TensorFlow's deterministic operations, for bit-equal repetition; slower.
         expected_score, expected_minutes: what was measured with this recipe (mean IoU; 2 CPU cores), or None.
+        starts_from: the recipe of the stage before, whose net `--init-from` gives; "" for none.
         source: where the settings come from.
 
     Raises:
@@ -101,6 +102,7 @@ class Recipe:
     deterministic: bool = False
     expected_score: float | None = None
     expected_minutes: float | None = None
+    starts_from: str = ""
     source: str = ""
 
     def __post_init__(self):

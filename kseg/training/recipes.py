@@ -51,6 +51,19 @@ CAMVID_LITE0 = Recipe(
     source="CamVid's validation split on two busy CPU cores; the same recipe serves FCN-32s and 16s",
 )
 
+# The papers' solver instead of AdamW: Caffe's momentum and L2, new layers at ten times the rate, biases at twice.
+CAMVID_LITE0_SGD = CAMVID_LITE0.replace(
+    name="camvid_lite0_sgd",
+    optimizer="sgd",
+    learning_rate=5e-3,
+    weight_decay=5e-4,
+    head_multiplier=10.0,
+    bias_multiplier=2.0,
+    expected_score=None,
+    expected_minutes=None,
+    source="camvid_lite0 under DeepLab v2's solver (poly 0.9, head x10, biases x2), rate chosen for batches of 8",
+)
+
 # The released nets: whole pictures one at a time, the summed loss (hence the tiny rates), Caffe's momentum
 # and decay, biases at twice the rate. 25 rounds of 4,000 steps are the 100,000 of `solve.py`.
 FCN_PAPER_32S = Recipe(
@@ -75,6 +88,7 @@ FCN_PAPER_16S = FCN_PAPER_32S.replace(
     name="fcn_paper_16s",
     model="fcn16s_vgg16",
     learning_rate=1e-12,
+    starts_from="fcn_paper_32s",
     expected_score=0.65,
     source="fcn.berkeleyvision.org voc-fcn16s, started from 32s (--init-from); 65.0 on seg11valid",
 )
@@ -82,6 +96,7 @@ FCN_PAPER_8S = FCN_PAPER_32S.replace(
     name="fcn_paper_8s",
     model="fcn8s_vgg16",
     learning_rate=1e-14,
+    starts_from="fcn_paper_16s",
     expected_score=0.655,
     source="fcn.berkeleyvision.org voc-fcn8s, started from 16s (--init-from); 65.5 on seg11valid",
 )
@@ -98,6 +113,7 @@ RECIPES = {
     for recipe in (
         SHAPES_DEMO,
         CAMVID_LITE0,
+        CAMVID_LITE0_SGD,
         FCN_PAPER_32S,
         FCN_PAPER_16S,
         FCN_PAPER_8S,

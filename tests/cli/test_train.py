@@ -137,6 +137,16 @@ def test_mistakes_leave_no_run_folder(labelled, small_net, tmp_path, capsys):
     assert [path.name for path in out.iterdir()] == ["notes.txt"]
 
 
+def test_a_stage_without_the_one_before_is_told_of(labelled, small_net, tmp_path, capsys):
+    recipe = tmp_path / "second.json"
+    recipe.write_text(Recipe(name="second", starts_from="first").to_json())
+    assert main(command(labelled, tmp_path / "out", "--recipe", recipe)) == 0
+    assert "second goes on from a net that first trained" in capsys.readouterr().err
+    start = ("--recipe", recipe, "--init-from", tmp_path / "out" / "best.keras")
+    assert main(command(labelled, tmp_path / "next", *start)) == 0
+    assert "goes on from" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("model", ["fcn8s_vgg16", "deconvnet_vgg16"])
 def test_the_papers_stages_are_never_taken_unasked(model):
     assert verb.default_recipe(model, "voc").reduction == "mean"

@@ -52,6 +52,7 @@ def unusual():
         deterministic=True,
         expected_score=0.5,
         expected_minutes=12,
+        starts_from="the one before",
         source="s",
     )
 
