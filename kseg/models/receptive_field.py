@@ -1,0 +1,211 @@
+"""`receptive_fields`: how far each map of a model looks, and how far apart its cells stand."""
+
+import math
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+import kseg.layers as own
+from kseg.errors import ModelError
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """What one cell of a map depends on.
+
+    Attributes:
+        size: (height, width) in pixels of the picture; infinite behind a layer that looks at the whole picture. The
+            map's padding counts as picture: cells near the border see less. Behind an enlargement the cells of
+            one map differ by up to an old cell, and this is their mean.
+        stride: (vertical, horizontal) pixels from one cell to the next: the output stride.
+    """
+
+    size: tuple[float, float]
+    stride: tuple[float, float]
+
+
+PIXEL = ReceptiveField((1, 1), (1, 1))
+
+
+def receptive_fields(model, tensors=None):
+    """The receptive field and the output stride of maps of a functional Keras model.
+
+    A convolution or pooling of `k` places, `rate` r and stride s looks at k + (k - 1)(r - 1) cells of its input
+    (Chen et al., "DeepLab", section 3.1), so the field grows by (k - 1) r times the stride so far, and the stride by
+    the factor s. Where branches meet, the largest field counts. The field is what can have an influence;
+    what does, is mostly a smaller part around its middle.
+
+    Args:
+        model: a functional or Sequential model with one image as its input; models inside of it are entered.
+        tensors: a dict from name to tensor of the model's graph, such as `backbone.stages`; by default the outputs
+            of all layers, by layer name. A layer used several times counts with its largest field.
+
+    Returns:
+        A dict from name to `ReceptiveField`.
+
+    Raises:
+        ModelError: not a graph of layers, or a layer of a kind whose reach is not known.
+
+    Source: Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks", Distill 2019,
+    which lists 212 for VGG16's pool5 and 483, 1027 and 1507 for ResNet-50, 101 and 152.
+    """
+    inputs = getattr(model, "inputs", None)
+    if not inputs or len(inputs) != 1 or len(inputs[0].shape) != 4:
+        raise ModelError(
+            f"{getattr(model, 'name', model)} is not a graph of layers with one image as its input"
+        )
+    fields, by_layer = {}, {}
+    _walk(model, list(tensors.values()) if tensors else model.outputs, PIXEL, fields, by_layer)
+    if tensors is None:
+        return by_layer
+    return {name: fields[id(tensor)] for name, tensor in tensors.items()}
+
+
+def _walk(model, wanted, start, fields, by_layer):
+    """Fill `fields` (by the identity of a tensor) and `by_layer` up to the wanted tensors of one graph."""
+    fields.update({id(tensor): start for tensor in model.inputs})
+    waiting = list(wanted)
+    while waiting:
+        tensor = waiting[-1]
+        if id(tensor) in fields:
+            waiting.pop()
+            continue
+        operation, node, _ = tensor._keras_history
+        node = operation._inbound_nodes[node]
+        missing = [one for one in node.input_tensors if id(one) not in fields]
+        if missing:
+            waiting += missing
+            continue
+        if not node.input_tensors:
+            raise ModelError(f"{model.name}: a tensor depends on {operation.name}, which is not its input")
+        _pass(operation, node, fields, by_layer)
+
+
+def _pass(operation, node, fields, by_layer):
+    """The fields of an operation's outputs, from those of its inputs."""
+    given = [fields[id(tensor)] for tensor in node.input_tensors]
+    if isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
+        inner = {}
+        _walk(operation, operation.outputs, given[0], inner, by_layer)
+        found = [inner[id(tensor)] for tensor in operation.outputs]
+    else:
+        found = [_after(operation, given)] * len(node.output_tensors)
+        by_layer[operation.name] = _largest([found[0], *filter(None, [by_layer.get(operation.name)])])
+    fields.update({id(tensor): field for tensor, field in zip(node.output_tensors, found, strict=True)})
+
+
+def _after(operation, given):
+    for kinds, rule in _RULES:
+        if isinstance(operation, kinds):
+            return rule(operation, given)
+    if not isinstance(operation, layers.Layer) and type(operation).__name__ in _POINTWISE_OPERATIONS:
+        return _largest(given)
+    raise ModelError(
+        f"how far the layer {operation.name!r} ({type(operation).__name__}) looks is not known, so the receptive "
+        "field behind it cannot be told"
+    )
+
+
+def _largest(fields):
+    """Where branches meet: the largest field; of strides the smallest, as a 1x1 map spreads over the others."""
+    size = tuple(max(field.size[axis] for field in fields) for axis in (0, 1))
+    return ReceptiveField(size, tuple(min(field.stride[axis] for field in fields) for axis in (0, 1)))
+
+
+def _window(field, places, rate=1, stride=1):
+    """Behind a window of so many places."""
+    places, rate, stride = (_pair(value) for value in (places, rate, stride))
+    grown = zip(field.size, field.stride, places, rate, strict=True)
+    size = tuple(size + (k - 1) * r * step if k > 1 else size for size, step, k, r in grown)
+    return ReceptiveField(size, tuple(step * s for step, s in zip(field.stride, stride, strict=True)))
+
+
+def _enlarged(field, factor, reads=2):
+    """Behind an enlargement of which each new cell reads so many old ones in a row."""
+    factor, reads = _pair(factor), _pair(reads)
+    grown = _window(field, tuple(n if f != 1 else 1 for n, f in zip(reads, factor, strict=True)))
+    return ReceptiveField(grown.size, tuple(s / f for s, f in zip(field.stride, factor, strict=True)))
+
+
+def _pair(value):
+    return (value, value) if isinstance(value, int | float) else tuple(value)
+
+
+def _convolution(layer, given):
+    return _window(given[0], layer.kernel_size, layer.dilation_rate, layer.strides)
+
+
+def _transposed(layer, given):
+    reads = tuple(math.ceil(k / s) for k, s in zip(layer.kernel_size, layer.strides, strict=True))
+    grown = _window(given[0], reads)
+    return ReceptiveField(
+        grown.size, tuple(a / s for a, s in zip(given[0].stride, layer.strides, strict=True))
+    )
+
+
+def _like(layer, given):
+    """Resized to the cells of the second tensor."""
+    field, like = given
+    ratio = tuple(1 if a == b else 2 for a, b in zip(field.stride, like.stride, strict=True))
+    reads = ratio if getattr(layer, "method", "bilinear") == "bilinear" else 1
+    return ReceptiveField(_window(field, reads).size, like.stride)
+
+
+def _scaled(layer, given):
+    return _enlarged(given[0], layer.scale)
+
+
+def _unpooled(layer, given):
+    # A place is taken or not by the index, which saw the pooling's whole window.
+    field = _largest(given[:2])
+    return ReceptiveField(
+        field.size, tuple(a / s for a, s in zip(given[0].stride, layer.strides, strict=True))
+    )
+
+
+def _whole(layer, given):
+    return ReceptiveField((math.inf, math.inf), (math.inf, math.inf))
+
+
+def _whole_at_each_cell(layer, given):
+    return ReceptiveField((math.inf, math.inf), given[0].stride)
+
+
+# The first kind that fits counts: Keras's transposed and depthwise convolutions are no subclasses of Conv2D.
+_RULES = (
+    ((layers.Conv2DTranspose,), _transposed),
+    ((layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D), _convolution),
+    (
+        (layers.MaxPooling2D, layers.AveragePooling2D, own.MaxPoolingWithArgmax2D),
+        lambda layer, given: _window(given[0], layer.pool_size, 1, layer.strides),
+    ),
+    ((own.DilatedPooling2D,), lambda layer, given: _window(given[0], layer.pool_size, layer.rate)),
+    ((own.AtrousSpatialPyramidPooling,), lambda layer, given: _window(given[0], 3, max(layer.rates))),
+    ((own.BilinearUpsampling,), lambda layer, given: _enlarged(given[0], layer.factor)),
+    (
+        (layers.UpSampling2D,),
+        lambda layer, given: _enlarged(given[0], layer.size, 1 if layer.interpolation == "nearest" else 2),
+    ),
+    ((own.ResizeLike, own.ZoomLike), _like),
+    ((own.ScaledImage,), _scaled),
+    ((own.MaxUnpooling2D,), _unpooled),
+    ((own.CropLike,), lambda layer, given: given[0]),
+    ((own.PyramidPooling, layers.GroupNormalization), _whole_at_each_cell),
+    ((layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D, layers.Flatten), _whole),
+    (
+        (
+            *(layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax),
+            *(layers.BatchNormalization, layers.LayerNormalization, layers.Rescaling, layers.Normalization),
+            *(layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout),
+            *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum),
+            *(layers.Concatenate, layers.ZeroPadding2D, layers.Cropping2D, layers.Identity, layers.Dense),
+            *(own.Normalize, own.PadToLeast),
+        ),
+        lambda layer, given: _largest(given),
+    ),
+)
+_POINTWISE_OPERATIONS = {
+    *("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum", "Concatenate", "Cast"),
+    *("Relu", "Relu6", "Sigmoid", "HardSigmoid", "HardSwish", "Silu", "Tanh", "Softmax", "Clip", "Negative"),
+}
