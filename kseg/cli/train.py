@@ -31,6 +31,8 @@ _SETTINGS = {
     "ohem": "ohem_fraction",
     "sampling": "sampling",
     "validate_every": "validate_every",
+    "accumulate": "accumulate",
+    "ema": "ema",
 }
 
 
@@ -57,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the backbone's: packaged (default), imagenet, none, or a file",
     )
     _add_settings(parser.add_argument_group("settings of the recipe"))
+    _add_safety(parser.add_argument_group("faults and devices"))
 
 
 def _add_settings(group: Any) -> None:
@@ -91,11 +94,46 @@ def _add_settings(group: Any) -> None:
     )
     group.add_argument("--validate-every", type=positive, metavar="N", help="epochs between validations")
     group.add_argument(
-        "--strategy", choices=("none",), default="none", help="distribution; none is one device"
+        "--accumulate",
+        type=positive,
+        metavar="N",
+        help="batches that make one step, as one batch of them would",
+    )
+    group.add_argument(
+        "--ema",
+        type=fraction,
+        metavar="D",
+        help="validate and keep moving averages of the weights, such as 0.999",
     )
 
 
+def _add_safety(group: Any) -> None:
+    group.add_argument(
+        "--checkpoint-every", metavar="N|Nm", help="write last.keras also every N steps, or N minutes (10m)"
+    )
+    group.add_argument(
+        "--keep", type=positive, default=1, metavar="K", help="last checkpoints to keep (default: 1)"
+    )
+    group.add_argument(
+        "--skip-bad", action="store_true", help="skip pictures that cannot be used, up to 1 %% of them"
+    )
+    group.add_argument(
+        "--strategy",
+        choices=("none", "mirrored", "multiworker"),
+        default="none",
+        help="one device; all GPUs of this machine; the machines in TF_CONFIG",
+    )
+    group.add_argument("--devices", type=positive, metavar="N", help="how many devices mirrored takes")
+
+
 def run(args: argparse.Namespace) -> int:
+    from kseg import training
+
+    with training.strategy(args.strategy, args.devices):
+        return _train(args)
+
+
+def _train(args: argparse.Namespace) -> int:
     import keras
 
     from kseg import data, models, training
@@ -110,15 +148,31 @@ def run(args: argparse.Namespace) -> int:
     going_on = (out / "last.keras").exists() and not args.no_resume
     if args.init_from and not going_on:
         print(f"{args.init_from}: {training.initialise_from(model, args.init_from)}", file=sys.stderr)
+    elif recipe.starts_from and not going_on:
+        print(
+            f"kseg: {recipe.name} goes on from a net that {recipe.starts_from} trained, and its rates fit that; "
+            "give --init-from RUN/best.keras unless --weights has such a start",
+            file=sys.stderr,
+        )
     print(
         f"{args.model} on {args.data}, {len(train)} pictures, recipe {recipe.name}, into {out}",
         file=sys.stderr,
     )
     train, val = cut(recipe, train, val)
     start = {"weights": args.weights, "init_from": args.init_from, "root": args.root}
-    with training.run_folder.all_or_nothing(out, replace=args.no_resume):
+    with training.workers.undone_on_failure(out, replace=args.no_resume):
         rows = training.fit(
-            model, recipe, train, val, out, model_name=args.model, resume=not args.no_resume, start=start
+            model,
+            recipe,
+            train,
+            val,
+            out,
+            model_name=args.model,
+            resume=not args.no_resume,
+            start=start,
+            checkpoint_every=args.checkpoint_every,
+            keep=args.keep,
+            skip_bad=args.skip_bad,
         )
     print(outcome(rows, out))
     return 0

@@ -8,6 +8,7 @@ from kseg.training.optimizers import SGD, AdamW
 from kseg.training.recipe import Recipe
 from kseg.training.recipes import RECIPES
 from kseg.training.schedules import Poly, Step
+from kseg.training.strategy import strategy, synchronised_batch_norm
 from kseg.training.tensorboard import TensorBoard
 from kseg.training.twin import Twin, training_twin
 
@@ -29,5 +30,7 @@ __all__ = [
     "initialise_from",
     "read_metrics",
     "reestimate_batch_norm",
+    "strategy",
+    "synchronised_batch_norm",
     "training_twin",
 ]

@@ -24,12 +24,18 @@ class Compiled:
     metric: MeanIoU
 
 
-def compiled(model: keras.Model, recipe: Recipe, train: Dataset, steps_per_epoch: int) -> Compiled:
-    """Make a model ready to be trained by a recipe; under a strategy, call it in its scope."""
+def compiled(
+    model: keras.Model,
+    recipe: Recipe,
+    train: Dataset,
+    steps_per_epoch: int,
+    weights: tuple[float, ...] | None = None,
+) -> Compiled:
+    """Make a model ready to be trained by a recipe, with these class weights; call it in the strategy's scope."""
     if recipe.freeze_backbone:
         backbone_of(model).trainable = False
     twin = training_twin(model, recipe)
-    loss, metric = _loss(recipe, train), MeanIoU(train.num_classes, train.ignore_label)
+    loss, metric = _loss(recipe, train, weights), MeanIoU(train.num_classes, train.ignore_label)
     layers = [*model.layers, *twin.own_layers]
     rate = _optimizer(model, layers, recipe, steps_per_epoch)
     # Not by XLA: it has no kernel for argmax pooling, and compiles whole pictures anew for every size.
@@ -47,10 +53,14 @@ def backbone_of(model: keras.Model) -> keras.Model:
     return backbone
 
 
-def _loss(recipe: Recipe, train: Dataset) -> CrossEntropy:
-    weights = recipe.class_weights
-    if weights == "median_frequency":
-        weights = tuple(median_frequency_weights(class_histogram(train)))
+def class_weights(recipe: Recipe, train: Dataset) -> tuple[float, ...] | None:
+    """The recipe's class weights as numbers."""
+    if recipe.class_weights == "median_frequency":
+        return tuple(median_frequency_weights(class_histogram(train)))
+    return recipe.class_weights
+
+
+def _loss(recipe: Recipe, train: Dataset, weights: tuple[float, ...] | None) -> CrossEntropy:
     return CrossEntropy(
         ignore_label=train.ignore_label,
         class_weights=weights,

@@ -9,14 +9,15 @@ import keras
 
 from kseg.data import Augment, Dataset, pipeline, user_errors
 from kseg.errors import SettingsError
-from kseg.training import callbacks, checkpoint, loop, run_folder, strategy, workers
+from kseg.training import callbacks, checkpoint, loop, run_folder, workers
 from kseg.training.averages import Averages
 from kseg.training.bad_data import SkippingDataset, files_of_step
-from kseg.training.compilation import backbone_of, compiled
+from kseg.training.compilation import backbone_of, class_weights, compiled
 from kseg.training.memory import keep_freed_memory
 from kseg.training.recipe import Recipe
 from kseg.training.run_state import RunState
 from kseg.training.steps import Steps
+from kseg.training.strategy import check_batch_size, distributed, place
 from kseg.training.tensorboard import TensorBoard
 from kseg.training.validation import Validation
 
@@ -37,6 +38,7 @@ def fit(
     checkpoint_every: str | None = None,
     keep: int = 1,
     skip_bad: bool = False,
+    start: dict[str, Any] | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` on `train`, validate on the whole pictures of `val`, and write the run into folder `out`.
 
@@ -61,6 +63,8 @@ def fit(
         checkpoint_every: write `last.keras` within an epoch too: "500", every 500 steps; "10m", every 10 minutes.
         keep: how many of the last checkpoints to keep; those before the last are `last.1.keras` and so on.
         skip_bad: let the next picture take the place of one that cannot be used, up to 1 % of them.
+        start: what else recipe.json shall hold, such as where the weights came from; a run goes on only if it is
+            the same (but for "root").
 
     Returns:
         One dict an epoch, the rows of `metrics.csv`, those of earlier starts included.
@@ -76,7 +80,10 @@ def fit(
     _check_distribution(batch_size, every)
     _prepare(recipe)
     length = recipe.steps_per_epoch or max(len(train) // (batch_size * recipe.accumulate), 1)
-    run = run_folder.describe(model, model_name or model.name, recipe, train, val, length)
+    weights = class_weights(recipe, train)
+    run = run_folder.describe(
+        model, model_name or model.name, recipe, train, val, length, class_weights=weights, start=start
+    )
     with workers.together() as chief:
         verbose = verbose and chief
         found = workers.open_run(out, run, resume)
@@ -85,7 +92,7 @@ def fit(
             checkpoint.load_into(model, checkpoint.newest(out))
             return callbacks.read_metrics(out / "metrics.csv")
         data = SkippingDataset(train) if skip_bad else train
-        steps, state = _start(model, recipe, data, length)
+        steps, state = _start(model, recipe, data, length, weights)
         if found:
             state.restore(checkpoint.newest(out), found)
             _say(verbose, f"{out}: going on after {_where(state)} of {recipe.epochs} ({_best(found)}).")
@@ -154,8 +161,8 @@ def _check(model: keras.Model, recipe: Recipe, train: Dataset, val: Dataset | No
 
 
 def _check_distribution(batch_size: int, every: callbacks.Every | None) -> None:
-    strategy.check_batch_size(batch_size)
-    if every is not None and every.minutes is not None and strategy.place()[1] > 1:
+    check_batch_size(batch_size)
+    if every is not None and every.minutes is not None and place()[1] > 1:
         raise SettingsError(
             "Workers on several machines write checkpoints together, so --checkpoint-every is a number of steps."
         )
@@ -170,11 +177,13 @@ def _prepare(recipe: Recipe) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def _start(model: keras.Model, recipe: Recipe, data: Any, length: int) -> tuple[Steps, RunState]:
+def _start(
+    model: keras.Model, recipe: Recipe, data: Any, length: int, weights: tuple[float, ...] | None
+) -> tuple[Steps, RunState]:
     """The steps of a training and its state, at the beginning."""
     if hasattr(model, "palette"):
         model.classes, model.palette = data.classes, data.palette
-    parts = compiled(model, recipe, data, length)
+    parts = compiled(model, recipe, data, length, weights)
     averages = None if recipe.ema is None else Averages(model, recipe.ema)
     steps = Steps(parts.twin.model, parts.loss, recipe.accumulate, averages)
     skipping = data if isinstance(data, SkippingDataset) else None
@@ -199,7 +208,7 @@ def _batches(recipe: Recipe, train: Any, batch_size: int, first: int) -> Any:
             own=own,
         )
 
-    return strategy.distributed(of)
+    return distributed(of)
 
 
 def _files(recipe: Recipe, train: Dataset, batch_size: int, length: int) -> Any:
@@ -243,7 +252,7 @@ def _records(
     """What is written besides checkpoints, and before them: an epoch is over when its checkpoint is."""
     found: list[keras.callbacks.Callback] = [callbacks.MetricsCsv(out / "metrics.csv", state.epoch)]
     if tensorboard:
-        alone = strategy.place()[1] == 1  # Keras's predict waits for the other machines
+        alone = place()[1] == 1  # Keras's predict waits for the other machines
         found.append(TensorBoard(out / "tensorboard", val if alone else None))
     return found
 

@@ -19,7 +19,17 @@ from kseg.training.recipe import Recipe
 from kseg.version import __version__
 
 # What may differ between two starts of the same run.
-_FREE = {"name", "model", "data", "epochs", "validate_every", "expected_score", "expected_minutes", "source"}
+_FREE = {
+    "name",
+    "model",
+    "data",
+    "epochs",
+    "validate_every",
+    "expected_score",
+    "expected_minutes",
+    "starts_from",
+    "source",
+}
 _FREE_START = {"root"}
 _RUN = ("recipe.json", "metrics.csv", "last.keras", "best.keras", "tensorboard")
 
@@ -121,7 +131,7 @@ def all_or_nothing(folder: Path, replace: bool) -> Iterator[None]:
     if replace and (folder / "last.keras").exists():
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
-        _move([folder / name for name in _RUN], aside)
+        _move(_files_of_run(folder), aside)
     before = set(folder.iterdir()) if existed else set()
     try:
         yield
@@ -177,7 +187,11 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _remove_run(folder: Path) -> None:
-    _remove(folder / name for name in _RUN)
+    _remove(_files_of_run(folder))
+
+
+def _files_of_run(folder: Path) -> list[Path]:
+    return [*(folder / name for name in _RUN), *folder.glob("last.*.keras")]
 
 
 def _versions() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Training in step with other workers: who writes, what all agree on, and waiting for each other."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,11 @@ def together() -> Iterator[bool]:
     with cluster.watched(cluster.from_environment()):
         yield number == 0
         _wait()
+
+
+def undone_on_failure(folder: Path, replace: bool) -> AbstractContextManager[None]:
+    """`run_folder.all_or_nothing` for the chief; the others' folder is not theirs to change."""
+    return nullcontext() if place()[0] else run_folder.all_or_nothing(folder, replace)
 
 
 def open_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]:
