@@ -13,7 +13,7 @@ import ctypes
 import importlib.util
 import sys
 from collections.abc import Iterator
-from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_void_p
+from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +23,18 @@ DTYPES = {1: np.float32, 3: np.int32, 4: np.uint8, 9: np.int64}
 STRING_BYTES = 24  # sizeof(TF_TString)
 
 
+CODES = (  # status codes by number, absl/status/status.h
+    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED "
+    "RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS"
+)
+
+
 class Refused(Exception):
     """An error status of the C library: its code by name, such as INVALID_ARGUMENT, and its message."""
 
-    CODES = ("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND")
-
     def __init__(self, code: int, message: str):
         super().__init__(message)
-        self.code = self.CODES[code] if code < len(self.CODES) else str(code)
+        self.code = CODES.split()[code]
 
 
 class _Output(ctypes.Structure):
@@ -103,15 +107,15 @@ class SavedModel:
     """
 
     def __init__(self, folder: str | Path):
-        self._c, self._status = library(), None
-        self._status = c_void_p(self._c.TF_NewStatus())
+        self._c = library()
+        status = c_void_p(self._c.TF_NewStatus())
         self._graph = c_void_p(self._c.TF_NewGraph())
         buffer = self._c.TF_NewBuffer()
         options, tags = c_void_p(self._c.TF_NewSessionOptions()), (c_char_p * 1)(b"serve")
         session = self._c.TF_LoadSessionFromSavedModel(
-            options, None, str(folder).encode(), tags, 1, self._graph, c_void_p(buffer), self._status
+            options, None, str(folder).encode(), tags, 1, self._graph, c_void_p(buffer), status
         )
-        self._check()
+        self._check(status)
         self._session = c_void_p(session)
         meta = ctypes.cast(buffer, POINTER(_Buffer)).contents
         definitions = _map(ctypes.string_at(meta.data, meta.length), 5)  # MetaGraphDef.signature_def
@@ -129,6 +133,7 @@ class SavedModel:
             raise Refused(3, f"the signature {signature} takes {sorted(takes)}, got {sorted(inputs)}")
         feeds = (_Output * len(inputs))(*(self._end(takes[name]) for name in inputs))
         values = (c_void_p * len(inputs))(*(self._tensor(value) for value in inputs.values()))
+        status = c_void_p(self._c.TF_NewStatus())  # one a call: threads may call at the same time
         fetches, found = (_Output * len(gives))(*map(self._end, gives.values())), (c_void_p * len(gives))()
         self._c.TF_SessionRun(
             self._session,
@@ -142,16 +147,18 @@ class SavedModel:
             None,
             0,
             None,
-            self._status,
+            status,
         )
         for tensor in values:
             self._c.TF_DeleteTensor(c_void_p(tensor))
-        self._check()
+        self._check(status)
         return {name: self._array(c_void_p(tensor)) for name, tensor in zip(gives, found, strict=True)}
 
-    def _check(self) -> None:
-        if code := self._c.TF_GetCode(self._status):
-            raise Refused(code, self._c.TF_Message(self._status).decode(errors="replace"))
+    def _check(self, status: c_void_p) -> None:
+        code, said = self._c.TF_GetCode(status), self._c.TF_Message(status)
+        self._c.TF_DeleteStatus(status)
+        if code:
+            raise Refused(code, said.decode(errors="replace"))
 
     def _end(self, tensor_info: bytes) -> _Output:
         """A tensor of the graph by the name in its TensorInfo, `operation:index`."""

@@ -1,0 +1,53 @@
+"""A small network exported for serving, once for all tests of it."""
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+import kseg
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+SIZE = (30, 42)
+
+
+class Served(NamedTuple):
+    """The Keras network, the folder that holds its version 1, pictures and the same as PNG files."""
+
+    net: keras.Model
+    base: Path
+    images: np.ndarray
+    files: list[bytes]
+
+
+def small_net():
+    """Strided and dilated convolutions, depthwise ones, a normalisation, and resizing back to the image."""
+    image = keras.Input((None, None, 3), name="image")
+    x = kseg.layers.Normalize(mean=(127, 127, 127), std=(60, 60, 60))(image)
+    x = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)
+    x = keras.layers.BatchNormalization()(keras.layers.DepthwiseConv2D(3, padding="same", dilation_rate=2)(x))
+    x = kseg.layers.ResizeLike()([keras.layers.Conv2D(4, 1)(x), image])
+    return keras.Model(image, x, name="small")
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory) -> Served:
+    keras.utils.set_random_seed(3)
+    base, net = tmp_path_factory.mktemp("served") / "small", small_net()
+    kseg.export.saved_model(net, base, size=SIZE, confidence=True)
+    images = np.random.default_rng(0).integers(0, 256, (3, *SIZE, 3)).astype(np.uint8)
+    files = [cv2.imencode(".png", image[..., ::-1])[1].tobytes() for image in images]
+    return Served(net, base, images, files)
+
+
+@pytest.fixture
+def tools_on_path(monkeypatch) -> None:
+    """Tools that import each other are imported as they are when run as programs."""
+    monkeypatch.syspath_prepend(str(TOOLS))
+    yield
+    for name in ("serving_c_api", "loopback_serving", "export_report"):
+        sys.modules.pop(name, None)
