@@ -59,7 +59,13 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[1.0],
         metavar="S",
-        help="average over the picture at these scales",
+        help="join the predictions of the picture at these scales",
+    )
+    group.add_argument(
+        "--fuse",
+        choices=("mean", "max"),
+        default="mean",
+        help="of the scales: the mean of their probabilities, or the highest scores, as DeepLab v2 trains (mean)",
     )
     group.add_argument("--flip", action="store_true", help="average with the mirrored picture")
     group.add_argument(
@@ -83,14 +89,19 @@ def window_of(sides: "Sequence[int] | None", verb: str) -> tuple[int, int] | Non
     return sides[0], sides[-1]
 
 
-def predictor_of(model: Any, args: argparse.Namespace) -> Any:
-    """The predictor that ``add_prediction``'s arguments ask for."""
+def predictor_of(model: Any, args: argparse.Namespace, crf: Any = None) -> Any:
+    """The predictor that ``add_prediction``'s arguments ask for, with a CRF at its end or none."""
     from kseg.cli.combined import combined
     from kseg.inference import Predictor
 
     window = window_of(args.window, args.verb)
 
     def whole(model: Any, crf: Any) -> Any:
-        return Predictor(model, scales=tuple(args.scales), flip=args.flip, window=window, crf=crf)
+        scales = tuple(args.scales)
+        if args.fuse == "max":
+            from kseg.models import MultiScale
 
-    return combined(model, args, whole)
+            model, scales = MultiScale(model, scales), (1.0,)
+        return Predictor(model, scales=scales, flip=args.flip, window=window, crf=crf)
+
+    return combined(model, args, whole, crf)

@@ -3,17 +3,20 @@
 All scores come from one confusion matrix over every labelled pixel; ignored pixels are left out.
 
   kseg evaluate --model runs/camvid/best.keras --data camvid --root camvid --split test --json
+  kseg evaluate --model runs/voc/best.keras --data voc --root voc --boundaries --crf crf.json
   kseg evaluate --model runs/stage2/best.keras --proposals 50 --ensemble runs/fcn8s/best.keras --data voc --root voc
 """
 
 import argparse
 import contextlib
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
 from kseg.cli.arguments import add_data, add_prediction, natural, positive, predictor_of
+from kseg.cli.crf import add_crf, crf_of
 from kseg.cli.folders import removed_if_empty
 from kseg.cli.terminal import Bar, warnings_told
 
@@ -29,9 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limit", type=positive, metavar="N", help="only N images, evenly spaced")
     parser.add_argument(
-        "--save", metavar="DIR", help="write table.txt, report.json, confusion.png and worst.png there"
+        "--save",
+        metavar="DIR",
+        help="write table.txt, report.json, confusion.png, worst.png and trimap.png there",
+    )
+    parser.add_argument(
+        "--beside",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="with --boundaries and --save, draw the curves of these report.json files too",
     )
     add_prediction(parser)
+    add_crf(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,8 +52,9 @@ def run(args: argparse.Namespace) -> int:
     from kseg.evaluation import evaluate
     from kseg.models import load as load_model
 
+    crf, others = crf_of(args), curves_of(args.beside)  # a wrong file is said before the model is read
     dataset = load_data(args.data, args.root, args.split)
-    predictor = predictor_of(load_model(args.model), args)
+    predictor = predictor_of(load_model(args.model), args, crf)
     folder = None if args.save is None else Path(args.save)
     with contextlib.nullcontext() if folder is None else removed_if_empty(folder):
         if folder is not None:
@@ -56,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
             )
         if folder is not None:
             save(report, predictor, dataset, folder)
+            save_curve(report, others, folder)
     print(json.dumps(report.to_json(), indent=2) if args.json else report.table())
     if folder is not None:
         print(f"written to {folder}", file=sys.stderr)
@@ -82,6 +97,35 @@ def save(report: Any, predictor: Any, dataset: Any, folder: Path) -> None:
         ignore_label=dataset.ignore_label,
     )
     write_picture(folder / "worst.png", sheet)
+
+
+def curves_of(paths: list[str]) -> dict[str, list[float]]:
+    """The trimap curves of other reports, by the name of the folder they lie in."""
+    from kseg.errors import DataError
+
+    curves = {}
+    for path in map(Path, paths):
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))["trimap_iou"]
+            curve = [math.nan if iou is None else float(iou) for iou in found.values()]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise DataError(f"{path}: not the report.json of a kseg evaluate --boundaries --save") from None
+        curves[path.absolute().parent.name] = curve
+    return curves
+
+
+def save_curve(report: Any, others: dict[str, list[float]], folder: Path) -> None:
+    """``trimap.png`` and ``trimap.json``: the trimap curve of a report, and beside it those of others."""
+    from kseg.evaluation import trimap_picture
+
+    if not any(iou == iou for iou in report.trimap):  # not asked for, or no edge in the data
+        return
+    curves = {**others, folder.absolute().name: report.trimap}
+    write_picture(folder / "trimap.png", trimap_picture(curves))
+    plain = {name: [None if iou != iou else iou for iou in curve] for name, curve in curves.items()}
+    pixels = list(range(1, 1 + max(map(len, plain.values()))))
+    text = json.dumps({"pixels": pixels, "mean_iou": plain}, indent=2) + "\n"
+    (folder / "trimap.json").write_text(text, encoding="utf-8")
 
 
 def write_picture(path: Path, picture: Any) -> None:

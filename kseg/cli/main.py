@@ -23,6 +23,7 @@ VERBS = {
     "train": "train",
     "evaluate": "evaluate",
     "predict": "predict",
+    "tune-crf": "tune_crf",
     "export": "export",
     "info": "info",
     "models": "models",

@@ -5,6 +5,7 @@ be read is named and left out; the exit code is then 2.
 
   kseg predict photo.jpg --model runs/camvid/best.keras --out predictions
   kseg predict photo.jpg --model runs/stage2/best.keras --proposals 50 --steps steps --out predictions
+  kseg predict photo.jpg --model runs/voc/best.keras --out predictions --crf crf.json
   kseg predict pictures/ 'more/*.png' --model runs/camvid/best.keras --out predictions --skip-existing
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kseg.cli.arguments import add_prediction, fraction, predictor_of
+from kseg.cli.crf import add_crf, crf_of
 from kseg.cli.evaluate import write_picture
 from kseg.cli.folders import removed_if_empty
 from kseg.cli.terminal import Bar, warnings_told
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the overlay: 0 picture to 1 classes (0.5)",
     )
     add_prediction(parser)
+    add_crf(parser)
     parser.add_argument(
         "--steps",
         metavar="DIR",
@@ -52,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     pictures = find_pictures(args.inputs, out)  # a wrong path is said before the model is read
     if args.steps and not args.proposals:
         raise SettingsError("--steps draws how proposals add up: give --proposals too")
-    predictor = predictor_of(load(args.model), args)
+    crf = crf_of(args)
+    predictor = predictor_of(load(args.model), args, crf)
     bar = Bar("predicting")
     with removed_if_empty(out), bar, warnings_told(bar, lambda: f"{pictures[bar.done]}: "):
         summary = predict_files(

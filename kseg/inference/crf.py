@@ -161,7 +161,7 @@ class DenseCRF:
             )
 
     def _check_memory(self, height: int, width: int, classes: int) -> None:
-        limit = _free_memory() if self.memory_limit is None else self.memory_limit
+        limit = free_memory() if self.memory_limit is None else self.memory_limit
         need = self.memory(height, width, classes)
         if need > limit:
             raise SettingsError(
@@ -223,7 +223,8 @@ def _symmetric(compatibility: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _free_memory() -> float:
+def free_memory() -> float:
+    """Bytes that this machine has free."""
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         for line in meminfo.read_text().splitlines():

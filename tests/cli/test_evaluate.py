@@ -50,6 +50,25 @@ def test_table_and_files(labelled, model_file, tmp_path, capsys):
     assert cv2.imread(str(folder / "worst.png")) is not None
 
 
+def test_the_trimap_curve_is_drawn_beside_another(labelled, model_file, tmp_path, capsys):
+    import cv2
+
+    command = ["evaluate", "--model", str(model_file), "--data", "folder", "--root", str(labelled)]
+    command += ["--boundaries", "--worst", "0"]
+    assert main([*command, "--save", str(tmp_path / "plain")]) == 0
+    beside = str(tmp_path / "plain" / "report.json")
+    assert main([*command, "--save", str(tmp_path / "mirrored"), "--flip", "--beside", beside]) == 0
+    found = json.loads((tmp_path / "mirrored" / "trimap.json").read_text())
+    assert found["pixels"] == list(range(1, 41))
+    for name in ("plain", "mirrored"):
+        report = json.loads((tmp_path / name / "report.json").read_text())
+        assert found["mean_iou"][name] == list(report["trimap_iou"].values())
+        assert cv2.imread(str(tmp_path / name / "trimap.png")) is not None
+    assert list(found["mean_iou"]) == ["plain", "mirrored"]
+    assert main([*command, "--beside", str(labelled / "classes.txt")]) == 2
+    assert "classes.txt: not the report.json" in capsys.readouterr().err
+
+
 def test_mistakes(labelled, model_file, tmp_path, mistake):
     def wrong(*more, model=model_file, data="folder", root=labelled):
         return mistake("evaluate", "--model", model, "--data", data, "--root", root, *more)

@@ -1,0 +1,156 @@
+"""Search the settings of a dense CRF that fit a model and a data set.
+
+Pictures of the validation split, evenly spaced, are predicted once; then a coarse grid of settings is tried on
+their probabilities, and finer ones around the best (DeepLab, ICLR 2015, section 4.1). The file written is what
+--crf of kseg predict and kseg evaluate takes. Measure the result on other pictures than these.
+
+  kseg tune-crf --model runs/voc/best.keras --data voc --root voc --limit 50 --out crf.json
+  kseg tune-crf ... --weights 5 6 7 8 9 10 --xy 50 60 70 80 90 100 --rgb 3 4 5 6 7 8 9 10   the paper's grid
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from kseg.cli.arguments import above_zero, add_data, add_prediction, natural, positive, predictor_of
+from kseg.cli.terminal import Bar
+
+NEIGHBOURS = (
+    26  # most settings that a refinement adds: three values of three parameters, less the best itself
+)
+SHARE = 0.5  # of the free memory that the probabilities may take
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, metavar="FILE", help="a .keras file")
+    add_data(parser)
+    parser.add_argument("--split", default="val", metavar="SPLIT", help="default: val")
+    parser.add_argument("--limit", type=positive, default=20, metavar="N", help="pictures used (20)")
+    parser.add_argument("--out", required=True, metavar="FILE", help="the JSON file to write")
+    _add_grid(parser.add_argument_group("search"))
+    add_prediction(parser)
+
+
+def _add_grid(group: Any) -> None:
+    for option, default, what in (
+        ("--weights", [2.0, 5.0, 8.0], "of the kernel of places and colours"),
+        ("--xy", [30.0, 60.0, 90.0], "its reach in pixels"),
+        ("--rgb", [3.0, 6.0, 9.0], "its reach in grey levels"),
+    ):
+        shown = " ".join(f"{value:g}" for value in default)
+        group.add_argument(
+            option, type=above_zero, nargs="+", default=default, metavar="V", help=f"{what} ({shown})"
+        )
+    group.add_argument(
+        "--refinements", type=natural, default=2, metavar="N", help="halve the steps N times (2)"
+    )
+    group.add_argument("--iterations", type=natural, default=10, metavar="N", help="mean-field updates (10)")
+    group.add_argument(
+        "--smooth", type=above_zero, nargs=2, default=[3.0, 3.0], metavar=("W", "PIXELS"),
+        help="weight and reach of the kernel of places alone, which stays (3 3)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    from kseg.data import load as load_data
+    from kseg.inference import DenseCRF, search_crf
+    from kseg.inference.crf_file import save_crf
+    from kseg.models import load as load_model
+
+    out = _writable(Path(args.out))
+    dataset = load_data(args.data, args.root, args.split)
+    predictor = predictor_of(load_model(args.model), args)
+    samples = predicted(predictor, dataset, args.limit)
+    start = DenseCRF(spatial_weight=args.smooth[0], spatial_std=args.smooth[1], iterations=args.iterations)
+    with Bar("searching") as bar:
+        found = search_crf(
+            samples,
+            crf=start,
+            weights=args.weights,
+            xy_stds=args.xy,
+            rgb_stds=args.rgb,
+            refinements=args.refinements,
+            ignore_label=dataset.ignore_label,
+            progress=_Follower(bar, args),
+        )
+    save_crf(found.best, out, **notes(found, dataset, len(samples)))
+    print(outcome(found, len(samples)))
+    print(f"written to {out}", file=sys.stderr)
+    return 0
+
+
+def predicted(predictor: Any, dataset: Any, limit: int) -> list[tuple[Any, Any, Any]]:
+    """(image, probabilities, labels) of so many pictures, evenly spaced over the data set."""
+    from kseg.errors import DataError, SettingsError
+    from kseg.inference.crf import GIB, free_memory
+
+    if not len(dataset):
+        raise DataError(f"{dataset.name}: the {dataset.split} split has no pictures to search on")
+    count = min(limit, len(dataset))
+    samples = []
+    with Bar("predicting") as bar:
+        for number in range(count):
+            image, labels = dataset.load(len(dataset) * number // count)
+            need = image.shape[0] * image.shape[1] * len(dataset.classes) * 4 * (count - number)
+            if need > SHARE * free_memory():
+                raise SettingsError(
+                    f"the probabilities of the pictures left would take about {need / GIB:.1f} GiB, more than "
+                    "half of the free memory; give a smaller --limit"
+                )
+            samples.append((image, predictor.probabilities(image), labels))
+            bar(number + 1, count)
+    return samples
+
+
+class _Follower:
+    """Moves the bar with every trial and says each new best."""
+
+    def __init__(self, bar: Bar, args: argparse.Namespace):
+        grid = len(set(args.weights)) * len(set(args.xy)) * len(set(args.rgb))
+        self.bar, self.done, self.total, self.best = bar, 0, grid + NEIGHBOURS * args.refinements, 0.0
+
+    def __call__(self, trial: Any) -> None:
+        self.done += 1
+        if trial.mean_iou > self.best:
+            self.best = trial.mean_iou
+            self.bar.say(f"mean IoU {trial.mean_iou:.4f}  {_settings(trial)}")
+        self.bar(self.done, max(self.total, self.done))
+
+
+def notes(found: Any, dataset: Any, count: int) -> dict[str, Any]:
+    """What the file says beside the settings."""
+    return {
+        "data": f"{dataset.name} {dataset.split}",
+        "pictures": count,
+        "mean_iou": found.mean_iou,
+        "mean_iou_without": found.without,
+        "trials": [
+            [t.bilateral_weight, t.bilateral_xy_std, t.bilateral_rgb_std, t.mean_iou] for t in found.trials
+        ],
+    }
+
+
+def outcome(found: Any, count: int) -> str:
+    """The result for a reader."""
+    lines = [
+        f"mean IoU of {count} pictures: {found.without:.4f} without a CRF, {found.mean_iou:.4f} with the best of "
+        f"{len(found.trials)} settings",
+        _settings(found.best),
+    ]
+    if not found.mean_iou > found.without:
+        lines.append("none of them is better than no CRF")
+    return "\n".join(lines)
+
+
+def _settings(crf: Any) -> str:
+    return f"weight {crf.bilateral_weight:g}, xy {crf.bilateral_xy_std:g}, rgb {crf.bilateral_rgb_std:g}"
+
+
+def _writable(path: Path) -> Path:
+    """The path, if its folder is there: said before the work."""
+    from kseg.errors import SettingsError
+
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise SettingsError(f"--out {path}: give a file name in a folder that exists")
+    return path
