@@ -90,9 +90,9 @@ class Checkpoint(keras.callbacks.Callback):
         state |= {"best": None if self.best == -math.inf else self.best, "best_epoch": self.best_epoch}
         if self.writes:
             _check_finite(saved)
-            trained = self.run is None or self.run.twin.model is saved
+            optimizer = self.run is None or self.run.optimizer_in_model
             checkpoint.save(
-                saved, self.folder / "last.keras", state, arrays=arrays, optimizer=trained, keep=self.keep
+                saved, self.folder / "last.keras", state, arrays=arrays, optimizer=optimizer, keep=self.keep
             )
         self._written = time.monotonic()
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -119,12 +120,13 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
         raise ModelError(f"{path}: not a checkpoint of a kseg training ({error}).") from None
 
 
-def load_into(model: keras.Model, path: str | Path) -> None:
-    """Fill a model, with its optimizer if it is compiled, from a checkpoint of the same two."""
-    if model.compiled and not model.optimizer.built:
+def load_into(model: keras.Model, path: str | Path, *, optimizer: bool = True) -> None:
+    """Fill a model, with its optimizer if it is compiled (and `optimizer`), from a checkpoint of the same two."""
+    if optimizer and model.compiled and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     try:
-        model.load_weights(path)
+        with _trained(model, optimizer):
+            model.load_weights(path)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"{path}: this checkpoint does not fit the model ({first})") from error
@@ -163,8 +165,10 @@ class _Memory(io.BytesIO):
 def _serialised(model, state, arrays, optimizer) -> memoryview:
     # HDF5 that meets a full disk while it writes ends the process; in memory it meets none.
     memory = _Memory()
-    with _trained(model, optimizer):
-        model.save(memory)
+    # In a thread of its own, which is in no strategy's scope: there, Keras makes variables, which all workers
+    # would have to make together.
+    with _trained(model, optimizer), ThreadPoolExecutor(1) as pool:
+        pool.submit(model.save, memory).result()
     packed = io.BytesIO()
     np.savez(packed, **(arrays or {}))
     with zipfile.ZipFile(memory, "a") as archive:

@@ -1,5 +1,6 @@
 """Several workers: reading TF_CONFIG, starting TensorFlow's engine for them, and noticing one that has died."""
 
+import atexit
 import json
 import os
 import socket
@@ -124,6 +125,8 @@ def watched(cluster: Cluster, interval: float = 5.0, patience: int = 3) -> Itera
         gone = watch.unreachable()
         if not gone and not isinstance(error, lost):
             raise
+        # TensorFlow's own end would wait minutes for the dead worker to say goodbye.
+        atexit.register(_end, 2)
         raise KsegError(message(cluster, gone or list(cluster.others))) from error
     finally:
         watch.stop()
@@ -172,8 +175,14 @@ class Watch(threading.Thread):
         ]
 
     def _end_process(self, dead: list[int]) -> None:
-        print(f"kseg: {message(self.cluster, dead)}", file=sys.stderr, flush=True)
-        os._exit(2)
+        print(f"kseg: {message(self.cluster, dead)}", file=sys.stderr)
+        _end(2)
+
+
+def _end(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _answers(address: str, timeout: float) -> bool:

@@ -12,7 +12,7 @@ from kseg.losses import CrossEntropy
 from kseg.training import checkpoint
 from kseg.training.averages import Averages
 from kseg.training.bad_data import SkippingDataset
-from kseg.training.strategy import assign_total
+from kseg.training.strategy import assign_total, place
 from kseg.training.twin import Twin
 
 
@@ -45,6 +45,15 @@ class RunState:
         self.model, self.twin, self.cross_entropy, self.metric = model, twin, loss, metric
         self.averages, self.data = averages, data
         self.epoch, self.step, self.loss = 0, 0, 0.0
+
+    @property
+    def optimizer_in_model(self) -> bool:
+        """Whether the optimizer goes into the model's own file, where Keras finds it too.
+
+        Not where another model is trained than is saved; nor where the chief of several workers saves alone, as
+        the others would have to take part.
+        """
+        return self.twin.model is self.model and place()[1] == 1
 
     def begin_epoch(self) -> None:
         """Empty the metric, but for an epoch that goes on in its midst."""
@@ -82,7 +91,9 @@ class RunState:
     def restore(self, path: Path, state: dict[str, Any]) -> None:
         """Put model, optimizer and everything else back as `collect` found them."""
         arrays = checkpoint.load_arrays(path)
-        checkpoint.load_into(self.model, path)
+        checkpoint.load_into(
+            self.model, path, optimizer=not any(name.startswith("optimizer/") for name in arrays)
+        )
         checkpoint.set_seed_states(state["seeds"], self.twin.model, self.cross_entropy)
         self.epoch, self.step, self.loss = state["epochs_done"], state.get("step", 0), state.get("loss", 0.0)
         if self.data is not None:
@@ -99,6 +110,9 @@ class RunState:
         metrics = [name for name in variables if name.startswith("metric/")]
         for name in variables.keys() - set(metrics):
             variables[name].assign(arrays[name])
+        if self.optimizer_in_model:  # but a checkpoint of several workers has it among the arrays
+            for number, variable in enumerate(self.twin.model.optimizer.variables):
+                variable.assign(arrays.get(f"optimizer/{number}", variable))
         assign_total([variables[name] for name in metrics], [arrays[name] for name in metrics])
         if self.averages is not None:
             self.averages.from_arrays(arrays)
@@ -108,12 +122,10 @@ class RunState:
         found = {}
         if self.step:  # between two epochs the metric is empty
             found |= {f"metric/{number}": variable for number, variable in enumerate(self.metric.variables)}
-        if self.twin.model is not self.model:
-            own = [variable for layer in self.twin.own_layers for variable in _kept(layer)]
-            found |= {f"twin/{number}": variable for number, variable in enumerate(own)}
+        own = [variable for layer in self.twin.own_layers for variable in _kept(layer)]
+        found |= {f"twin/{number}": variable for number, variable in enumerate(own)}
+        if not self.optimizer_in_model:
             optimizer = self.twin.model.optimizer
-            if not optimizer.built:
-                optimizer.build(self.twin.model.trainable_variables)
             found |= {f"optimizer/{number}": v for number, v in enumerate(optimizer.variables)}
         return found
 
