@@ -16,13 +16,14 @@ from kseg.data.dataset import Sample
 from kseg.data.layout import inside, read_list
 from kseg.errors import DataError
 
-LAYOUT = "benchmark_RELEASE/dataset with img/, cls/, train.txt and val.txt, beside or in the VOC folder"
+LAYOUT = "benchmark_RELEASE/dataset with img/, cls/, train.txt and val.txt, below root"
 _FOLDERS = ("benchmark_RELEASE/dataset", "benchmark_RELEASE", "SBD", "sbd", "dataset", ".")
 
 
-def find_sbd(year_folder: Path) -> Path | None:
-    """SBD's folder in or beside the folder ``VOC2012``, or None."""
-    for base in (year_folder, *year_folder.absolute().parents[:2]):
+def find_sbd(root: Path, year_folder: Path) -> Path | None:
+    """SBD's folder in the folder ``VOC2012`` or in those around it up to ``root``, or None."""
+    around = [folder for folder in year_folder.parents if folder == root or root in folder.parents]
+    for base in (year_folder, *around):
         for name in _FOLDERS:
             if (base / name / "cls").is_dir():
                 return base / name

@@ -29,10 +29,11 @@ def load_voc(root: str | Path | None, split: str = "train", complete: bool = Tru
     ``root`` is the folder ``VOC2012``, ``VOCdevkit``, or the one that holds it. Palette masks are read as
     class ids, 255 is void.
     """
-    root = _year_folder(existing_folder(root, "VOCdevkit/VOC2012"))
+    given = existing_folder(root, "VOCdevkit/VOC2012")
+    root = _year_folder(given)
     lists = root / "ImageSets" / "Segmentation"
     if split in _OF_SBD or (split in _AUGMENTED and not (root / "SegmentationClassAug").is_dir()):
-        samples = _with_sbd(root, lists, split)
+        samples = _with_sbd(given, root, lists, split)
     else:
         masks = "SegmentationClassAug" if split in _AUGMENTED else "SegmentationClass"
         path, lines = _read_lists(lists, split)
@@ -42,11 +43,11 @@ def load_voc(root: str | Path | None, split: str = "train", complete: bool = Tru
     return Dataset("voc", split, CLASSES, colour_map(len(CLASSES)), samples)
 
 
-def _with_sbd(root: Path, lists: Path, split: str) -> tuple[Sample, ...]:
-    folder = find_sbd(root)
+def _with_sbd(given: Path, root: Path, lists: Path, split: str) -> tuple[Sample, ...]:
+    folder = find_sbd(given, root)
     if folder is None:
         raise DataError(
-            f"{root}: {split!r} needs the folder SegmentationClassAug with its list train_aug.txt, or SBD: expected "
+            f"{given}: {split!r} needs the folder SegmentationClassAug with its list train_aug.txt, or SBD: expected "
             f"{SBD_LAYOUT}"
         )
     if split in _OF_SBD:
