@@ -8,6 +8,7 @@ import base64
 import http.client
 import importlib
 import json
+import re
 import time
 import urllib.parse
 
@@ -133,7 +134,7 @@ class GrpcClient:
 def refusal(server: str, model: str, code: str | int, said: str) -> ServingError:
     """The error for a status that a server answers."""
     said = " ".join(said.split())[:300]
-    if code == "INVALID_ARGUMENT" and "ignature" in said:
+    if code == "INVALID_ARGUMENT" and re.search("signature.* not found|no signature", said, re.IGNORECASE):
         return ServingError(
             f"the model {model!r} has no signature {SIGNATURE!r}; was it exported by kseg? ({said})"
         )

@@ -102,6 +102,8 @@ def _format(args: argparse.Namespace) -> str:
     for name in ("dynamic", "auto"):
         if getattr(args, name) and kind != "tflite":
             raise SettingsError(f"kseg export --{name} is for TFLite files, not for {kind}")
+    if args.class_ids and kind == "saved_model":
+        raise SettingsError("kseg export --class-ids is for TFLite and ONNX: a SavedModel gives masks anyway")
     if args.precision != "float32" and kind != "tflite":
         raise SettingsError(f"kseg export --precision {args.precision} is for TFLite files, not for {kind}")
     return kind

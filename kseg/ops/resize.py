@@ -41,7 +41,9 @@ def resize(x, size, method="bilinear", align_corners=False):
     else:
         y = tf.image.resize(x, size, method=method)
     static = tf.get_static_value(size, partial=True)
-    y = tf.ensure_shape(y, (x.shape[0], static[0], static[1], x.shape[3])) if static is not None else y
+    # Not tf.ensure_shape: LiteRT has no such operation, and its converter cannot remove every one.
+    if static is not None:
+        y.set_shape((x.shape[0], static[0], static[1], x.shape[3]))
     return tf.cast(y, x.dtype)
 
 

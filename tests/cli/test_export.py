@@ -39,6 +39,14 @@ def test_saved_model(model_file, tmp_path, capsys):
     assert "--overwrite" in capsys.readouterr().err
 
 
+def test_a_version_that_loses_too_much_is_never_served(labelled, model_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(kseg.export.Check, "drop", property(lambda self: 0.1))
+    command = ["export", "--model", str(model_file), "--out", str(tmp_path / "served"), "--size", "24", "32"]
+    assert main([*command, "--data", "folder", "--root", str(labelled), "--max-drop", "0.02"]) == 1
+    assert "FAILED" in capsys.readouterr().out
+    assert list((tmp_path / "served").iterdir()) == []
+
+
 def test_mistakes(model_file, tmp_path, mistake):
     def wrong(*more, out="x.tflite"):
         return mistake("export", "--model", model_file, "--out", tmp_path / out, *more)
@@ -49,6 +57,7 @@ def test_mistakes(model_file, tmp_path, mistake):
     assert ".onnx" in wrong("--format", "onnx")
     assert "--precision float16" in wrong("--precision", "float16", out="x.onnx")
     assert "--dynamic" in wrong("--dynamic", out="served")
+    assert "--class-ids" in wrong("--class-ids", out="served")
     assert not (tmp_path / "x.tflite").exists()
 
 

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 import zipfile
 
 import keras
@@ -155,19 +153,3 @@ def test_another_network_is_refused(tmp_path):
     with pytest.raises(ModelError, match=r"0\.1"):
         refuse_different(parity, tmp_path, exact=True, min_agreement=None)
     refuse_different(parity, tmp_path, exact=False, min_agreement=0.99)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", kseg.models.names())
-def test_catalog(name, tmp_path):
-    """Every network, its untrained head set at random, in a process of its own: VGG16 takes much memory."""
-    program = (
-        "import sys, numpy as np, kseg\n"
-        f"model = kseg.models.build({name!r}, 11, weights=None)\n"
-        "rng = np.random.default_rng(0)\n"
-        "for v in model.trainable_variables:\n"
-        "    if len(v.shape) == 4 and not np.asarray(v).any(): v.assign(rng.normal(size=v.shape) * 0.02)\n"
-        "parity = kseg.export.tflite(model, sys.argv[1], size=(64, 96))\n"
-        "print(parity); assert parity.equal and parity.largest_logit > 0\n"
-    )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "n.tflite")], check=True)

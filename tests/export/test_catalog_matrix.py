@@ -1,0 +1,117 @@
+"""Every network of the catalog in every format, and every layer of kseg in one small network."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import kseg
+from kseg import layers
+
+NAMES = kseg.models.names()
+FORMATS = ("tflite", "tflite_dynamic", "int8", "saved_model", "onnx", "onnx_static")
+
+# One network in one format, in a process of its own: those on VGG16 take gigabytes. Head weights that start at zero
+# are drawn, so that there is something to compare.
+PROGRAM = """
+import sys
+import numpy as np
+import kseg
+
+name, kind, folder = sys.argv[1:]
+model = kseg.models.build(name, 11, weights=None)
+rng = np.random.default_rng(0)
+for v in model.trainable_variables:
+    if len(v.shape) == 4 and not np.asarray(v).any():
+        v.assign(rng.normal(0, 0.02, v.shape))
+size, path = (64, 96), f"{folder}/m"
+images = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for _ in range(2)]
+if kind == "tflite":
+    parity = kseg.export.tflite(model, path + ".tflite", size=size)
+elif kind == "tflite_dynamic":
+    parity = kseg.export.tflite(model, path + ".tflite", dynamic=True)
+elif kind == "int8":
+    parity = kseg.export.tflite(model, path + ".tflite", size=size, precision="int8", calibration=images)
+elif kind == "onnx":
+    parity = kseg.export.onnx(model, path + ".onnx")
+elif kind == "onnx_static":
+    parity = kseg.export.onnx(model, path + ".onnx", size=(65, 97))
+else:
+    parity = kseg.export.saved_model(model, path, size=size)
+print(name, kind, parity)
+assert parity.largest_logit > 0
+assert parity.equal or kind == "int8"
+"""
+
+
+def export(name, kind, folder):
+    if kind.startswith("onnx"):
+        pytest.importorskip("onnxruntime")
+    subprocess.run([sys.executable, "-c", PROGRAM, name, kind, str(folder)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("name", [n for n in NAMES if "vgg16" not in n and "resnet" not in n])
+def test_small_networks(name, kind, tmp_path):
+    export(name, kind, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["tflite", "saved_model", "onnx"])
+@pytest.mark.parametrize("name", [n for n in NAMES if "vgg16" in n or "resnet" in n])
+def test_large_networks(name, kind, tmp_path):
+    export(name, kind, tmp_path)
+
+
+def every_layer():
+    """Pooling with indices, holes, pyramids, unpooling, and each way of enlarging and cropping."""
+    image = keras.Input((None, None, 3), name="image")
+    x = layers.Normalize(mean=(127, 127, 127), std=(60, 60, 60))(image)
+    x = like = keras.layers.Conv2D(6, 3, padding="same", activation="relu")(x)
+    x, argmax = layers.MaxPoolingWithArgmax2D(2)(x)
+    x = layers.AtrousConv2D(6, 3, rate=2, activation="relu", name="atrous")(x)
+    x = keras.layers.DepthwiseConv2D(3, padding="same", dilation_rate=3, name="depthwise")(x)
+    x = layers.AtrousSpatialPyramidPooling(6, rates=(1, 2), name="aspp")(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.MaxUnpooling2D(2)([x, argmax, like])
+    small = keras.layers.AveragePooling2D(4, padding="same")(x)
+    small = layers.PyramidPooling(4, bins=(1, 2, 3), name="pyramid")(layers.PadToLeast(4)(small))
+    wide = layers.BilinearUpsampling(4, padding="valid", name="upsampling")(small)
+    zoomed = layers.ZoomLike(4)([small, wide])
+    x = keras.layers.Add()(
+        [
+            keras.layers.Conv2D(4, 1)(layers.ResizeLike(align_corners=corners)([one, image]))
+            for one, corners in ((small, True), (zoomed, False), (wide, False), (x, False))
+        ]
+    )
+    return keras.Model(image, x, name="every_layer")
+
+
+@pytest.fixture(scope="module")
+def net():
+    keras.utils.set_random_seed(1)
+    return every_layer()
+
+
+def test_every_layer_in_tflite(net, tmp_path):
+    path = tmp_path / "n.tflite"
+    assert kseg.export.tflite(net, path, dynamic=True).equal  # at two sizes, of which one is odd
+    found = kseg.export.load(path)
+    for size in ((34, 22), (21, 33)):
+        image = np.random.default_rng(0).uniform(0, 255, (1, *size, 3)).astype("float32")
+        np.testing.assert_allclose(found(image), net(image), atol=1e-4)
+    assert kseg.export.tflite(net, path, size=(21, 33)).equal
+
+
+def test_every_layer_as_a_saved_model(net, tmp_path):
+    assert kseg.export.saved_model(net, tmp_path).equal
+
+
+@pytest.mark.parity
+def test_every_layer_in_onnx(net, tmp_path):
+    pytest.importorskip("onnxruntime")
+    assert kseg.export.onnx(net, tmp_path / "n.onnx").equal
+    assert kseg.export.onnx(net, tmp_path / "s.onnx", size=(21, 33)).equal
