@@ -120,6 +120,7 @@ def throughput(
         failures by what was said, and `differing`: answers unlike most of those to the same picture.
     """
     times, failures, answers = [], Counter(), [Counter() for _ in pictures]
+    counting = threading.Lock()
 
     def work(first: int) -> None:
         client = make()
@@ -128,10 +129,13 @@ def throughput(
             try:
                 mask = ask(client, pictures[number % len(pictures)], retries)
             except ServingError as error:
-                failures[str(error)] += 1
+                with counting:
+                    failures[str(error)] += 1
                 continue
-            times.append(time.perf_counter() - start)
-            answers[number % len(pictures)][mask.tobytes()] += 1
+            spent = time.perf_counter() - start
+            with counting:
+                times.append(spent)
+                answers[number % len(pictures)][mask.tobytes()] += 1
         client.close()
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(clients)]

@@ -116,34 +116,34 @@ def under_load(base: Path, files: list[bytes], masks: np.ndarray, clients: int, 
     from serving_client import throughput
     from serving_transport import GrpcClient
 
-    command = [sys.executable, str(HERE / "loopback_serving.py"), str(base), "--grpc", "0"]
+    command, wrong = [sys.executable, str(HERE / "loopback_serving.py"), str(base), "--grpc", "0"], []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             address = server.stdout.readline().split()[-1]
 
             def client() -> GrpcClient:
-                return Comparing(GrpcClient(address, base.name, timeout=120), files, masks)
+                return Comparing(GrpcClient(address, base.name, timeout=120), files, masks, wrong)
 
             throughput(client, files, clients, max(requests // 10, 1), 2)  # threads and buffers are there
             before = resident_mebibytes(server.pid)
-            Comparing.wrong = 0
+            wrong.clear()
             found = throughput(client, files, clients, requests, 2)
-            return {**found, "wrong": Comparing.wrong, "memory": (before, resident_mebibytes(server.pid))}
+            return {**found, "wrong": len(wrong), "memory": (before, resident_mebibytes(server.pid))}
         finally:
             server.terminate()
 
 
 class Comparing:
-    """A client that counts answers which are not the mask that its picture has."""
+    """A client that adds to ``wrong`` the pictures whose answer is not the mask that they have."""
 
-    wrong = 0
-
-    def __init__(self, client, files: list[bytes], masks: np.ndarray):
-        self.client, self.expected = client, dict(zip(files, masks, strict=True))
+    def __init__(self, client, files: list[bytes], masks: np.ndarray, wrong: list[bytes]):
+        self.client, self.wrong = client, wrong
+        self.expected = dict(zip(files, masks, strict=True))
 
     def mask(self, data: bytes) -> np.ndarray:
         found = self.client.mask(data)
-        Comparing.wrong += not np.array_equal(found, self.expected[data])
+        if not np.array_equal(found, self.expected[data]):
+            self.wrong.append(data)
         return found
 
     def close(self) -> None:
