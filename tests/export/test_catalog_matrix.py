@@ -103,11 +103,12 @@ def test_every_layer_in_tflite(net, tmp_path):
     for size in ((34, 22), (21, 33)):
         image = np.random.default_rng(0).uniform(0, 255, (1, *size, 3)).astype("float32")
         np.testing.assert_allclose(found(image), net(image), atol=1e-4)
-    assert kseg.export.tflite(net, path, size=(21, 33)).equal
 
 
-def test_every_layer_as_a_saved_model(net, tmp_path):
-    assert kseg.export.saved_model(net, tmp_path).equal
+@pytest.mark.slow
+def test_every_layer_at_a_fixed_size_and_as_a_saved_model(net, tmp_path):
+    assert kseg.export.tflite(net, tmp_path / "n.tflite", size=(21, 33)).equal
+    assert kseg.export.saved_model(net, tmp_path / "served").equal
 
 
 @pytest.mark.parity
