@@ -26,9 +26,9 @@ PALETTE = (
     (70, 70, 70), (230, 80, 60), (70, 130, 240), (60, 180, 90), (245, 200, 60), (180, 90, 210),
     (60, 200, 210),
 )  # fmt: skip
-SPLITS = {"train": 480, "val": 96, "test": 96}
+SPLITS = {"train": 960, "val": 96, "test": 96}
 SIZE = 128
-_VERSION = "1.3.0"
+_VERSION = "1.5.0"
 _FINE = 4  # outlines are drawn this many times larger, then averaged: antialiasing
 
 

@@ -73,7 +73,7 @@ def test_drawn_again_equals_itself(tmp_path, shapes_cache, monkeypatch):
 
 
 def test_no_such_split_and_no_place(tmp_path, monkeypatch):
-    assert SPLITS == {"train": 480, "val": 96, "test": 96}
+    assert SPLITS == {"train": 960, "val": 96, "test": 96}
     with pytest.raises(DataError, match="no split 'all'; found train, val, test"):
         load("shapes", tmp_path, "all")
     (tmp_path / "file").write_text("")
