@@ -5,6 +5,9 @@
     python tools/benchmark.py evaluation   the confusion matrix's share of an evaluation step
     python tools/benchmark.py help         seconds of kseg --help
     python tools/benchmark.py memory       peak memory of a training step, in a process of its own
+    python tools/benchmark.py proposals    prediction by object proposals in batches against one by one
+    python tools/benchmark.py export       exported files against Keras's graph, one picture
+    python tools/benchmark.py serving      8 clients with 250 requests each against the loopback server
 
 Uses CamVid below KSEG_DATA (default: ../shared/data beside the checkout) where it is there, else the built-in
 data set shapes. Never run while something else keeps the machine busy.
@@ -132,6 +135,49 @@ def peak_memory() -> None:
     print(f"  {peaks['step']:.0f} MiB, {peaks['import']:.0f} MiB of it after importing kseg alone")
 
 
+def proposals_batched(boxes: int = 20, repeats: int = 3) -> None:
+    """Prediction by object proposals in batches, and one crop at a time."""
+    import numpy as np
+
+    import kseg
+
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (375, 500, 3), dtype=np.uint8)
+    corners = rng.integers(0, (200, 300), (boxes, 2))
+    found = np.concatenate([corners, corners + rng.integers(100, 170, (boxes, 2))], axis=1)
+    model = kseg.models.build("deconvnet_small", 21)
+    times = {}
+    for batch in (1, 10):
+        predictor = kseg.inference.ProposalPredictor(
+            model, size=(112, 112), batch_size=batch, propose=lambda *_: found
+        )
+        times[batch] = seconds(lambda predictor=predictor: predictor(image), repeats)
+    alone = seconds(
+        lambda: [model.predict(np.zeros((1, 112, 112, 3), "f"), verbose=0) for _ in range(boxes)], repeats
+    )
+    print(f"prediction by {boxes} proposals (deconvnet_small, warped to 112x112)")
+    print(
+        f"  in batches of 10 {times[10]:.2f} s, one at a time {times[1]:.2f} s, by model.predict alone {alone:.2f} s"
+    )
+    print(
+        f"  ratio {times[1] / times[10]:.1f} (2 or more is wanted), {alone / times[10]:.1f} against model.predict"
+    )
+
+
+def export_speed() -> None:
+    """See tools/benchmark_export.py."""
+    from benchmark_export import export_speed
+
+    export_speed()
+
+
+def serving_load() -> None:
+    """See tools/benchmark_export.py."""
+    from benchmark_export import serving_load
+
+    serving_load()
+
+
 def _peak_of(what: str) -> float:
     done = subprocess.run(
         [sys.executable, __file__, f"_peak_{what}"], check=True, stdout=subprocess.PIPE, text=True
@@ -173,6 +219,9 @@ MEASUREMENTS = {
     "evaluation": confusion_share,
     "help": help_seconds,
     "memory": peak_memory,
+    "proposals": proposals_batched,
+    "export": export_speed,
+    "serving": serving_load,
 }
 _IN_A_PROCESS = {"_peak_import": _peak_import, "_peak_step": _peak_step}
 

@@ -1,10 +1,13 @@
 """Prediction by object proposals and by several models together, for the verbs that predict."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
 from kseg.cli.arguments import positive
+
+PUBLISHED = (224, 224)
 
 
 def add_combined(parser: argparse.ArgumentParser) -> None:
@@ -16,9 +19,8 @@ def add_combined(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--proposal-size",
         type=positive,
-        default=224,
         metavar="PIXELS",
-        help="height and width a proposal is warped to, as the model was trained (224)",
+        help="height and width a proposal is warped to; default: that of the run's crops, else 224",
     )
     group.add_argument(
         "--smallest",
@@ -60,10 +62,20 @@ def _by_proposals(model: Any, args: argparse.Namespace, crf: Any) -> Any:
         raise SettingsError("--scales, --flip and --window are for whole pictures, not for --proposals")
     return ProposalPredictor(
         model,
-        size=(args.proposal_size, args.proposal_size),
+        size=(args.proposal_size,) * 2 if args.proposal_size else trained_size(Path(args.model)),
         best=args.proposals,
         smallest=args.smallest,
         mode=args.join,
         propose=ProposalCache(default_cache_folder()),
         crf=crf,
     )
+
+
+def trained_size(model: Path) -> tuple[int, int]:
+    """The size of the crops that a run's model was trained on, by the recipe.json beside it; else the paper's 224."""
+    try:
+        recipe = json.loads(model.with_name("recipe.json").read_text(encoding="utf-8"))["recipe"]
+        height, width = recipe["size"] if recipe["crops"] else PUBLISHED
+        return int(height), int(width)
+    except (OSError, ValueError, TypeError, KeyError):  # no run folder, or an older one
+        return PUBLISHED

@@ -120,6 +120,7 @@ def proposal_recall(
     thresholds: Sequence[float] = (0.5, 0.7),
     least_pixels: int = 1000,
     propose: Propose = edge_box_proposals,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Recall:
     """How many of one class's objects the best proposals find.
 
@@ -130,6 +131,7 @@ def proposal_recall(
         thresholds: intersection over union from which an object is found.
         least_pixels: regions with fewer pixels are not counted.
         propose: called with (image, count), gives boxes as `edge_box_proposals` does.
+        progress: called with (pictures done, pictures in all).
 
     Raises:
         SettingsError: no object of the class in the data set.
@@ -141,6 +143,8 @@ def proposal_recall(
         boxes = propose(image, max(counts)) if len(objects) else ()
         overlaps = [box_overlaps(boxes, box) for box in objects]
         best += [[each[:count].max(initial=0) for count in counts] for each in overlaps]
+        if progress is not None:
+            progress(index + 1, len(dataset))
     if not best:
         raise SettingsError(
             f"{dataset.name}: no object of class {class_id} with {least_pixels} pixels or more"

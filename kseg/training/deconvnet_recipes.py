@@ -2,7 +2,7 @@
 
 from kseg.training.recipe import Recipe
 
-# 20,000 and 40,000 steps. The release adds up the gradients of eight batches of eight; here a batch has 64.
+# 20,000 and 40,000 steps, each of eight batches of eight (iter_size).
 DECONVNET_STAGE1 = Recipe(
     name="deconvnet_stage1",
     model="deconvnet_vgg16",
@@ -15,7 +15,8 @@ DECONVNET_STAGE1 = Recipe(
     step_every=9000,
     epochs=20,
     steps_per_epoch=1000,
-    batch_size=64,
+    batch_size=8,
+    accumulate=8,
     size=(224, 224),
     mirror=True,
     bias_multiplier=2.0,

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import kseg
+from kseg.cli.combined import trained_size
 from kseg.cli.main import main
 from kseg.data import read_mask
 
@@ -84,6 +85,21 @@ def test_without_proposals_the_whole_picture_is_predicted_and_told(model_file, t
     assert line.startswith(f"kseg: {tmp_path / 'flat.png'}: none of 0 proposals")
     assert "whole picture" in line
     assert read_mask(out / "flat.png").shape == (40, 60)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "size"),
+    [
+        ({"crops": "proposals", "size": [112, 96]}, (112, 96)),
+        ({"crops": None, "size": [256, 352]}, (224, 224)),
+        ({"size": [256, 352]}, (224, 224)),
+        (None, (224, 224)),
+    ],
+)
+def test_proposals_have_the_size_of_the_training(recipe, size, tmp_path):
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": recipe}))
+    assert trained_size(tmp_path / "best.keras") == size
+    assert trained_size(tmp_path / "elsewhere" / "best.keras") == (224, 224)
 
 
 def test_mistakes(labelled, model_file, tmp_path, mistake):

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kseg.errors import DataError, SettingsError
+from kseg.errors import DataError, KsegWarning, SettingsError
 from kseg.inference import ProposalPredictor
 
 RANDOM = np.random.default_rng(0)
@@ -106,6 +106,17 @@ def test_without_boxes_the_whole_picture_is_predicted():
     np.testing.assert_array_equal(labels, np.maximum(image / 64.0 - 1, 0).argmax(-1))
     with pytest.warns(UserWarning, match="none of 0 proposals"):
         predictor(np.zeros((0, 4)))(image)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (9, 15), (40, 15)])
+def test_pictures_smaller_than_the_window(size):
+    """Edge Boxes find none in them: the picture as a whole is enlarged, predicted and made small again."""
+    image = np.full((*size, 3), 128, np.uint8)
+    image[..., 1] = 200
+    predict = ProposalPredictor(net(), size=(32, 32))
+    with pytest.warns(KsegWarning, match="whole picture"):
+        labels = predict(image)
+    np.testing.assert_array_equal(labels, np.ones(size))
 
 
 def test_progress_and_accumulation():

@@ -1,10 +1,13 @@
+import resource
 import sys
+import time
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+import kseg
 from kseg import models
 from kseg.backbones import VGG16BatchNorm
 from kseg.models import DeconvNet
@@ -107,6 +110,107 @@ def test_catalog_small():
 @pytest.mark.slow
 def test_fresh_process(tmp_path):
     check_fresh_process(DeconvNet(small_backbone(), 3, kernel_std=0.5), tmp_path)
+
+
+@pytest.mark.parametrize("filters", [4, None])
+def test_a_single_pixel_goes_in(filters):
+    """Smaller than every window: pooling rounds up, and fc6's window is filled up with zeros."""
+    model = DeconvNet(small_backbone(filters), 2)
+    assert model(np.zeros((1, 1, 1, 3), "float32")).shape == (1, 1, 1, 2)
+
+
+def exported(filters=4):
+    """A small net whose statistics are not those of the start, so that folding them matters."""
+    model = DeconvNet(small_backbone(filters, "same"), 3, kernel_std=0.5)
+    random = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(random.normal(0, 0.1, layer.moving_mean.shape))
+            layer.moving_variance.assign(random.uniform(0.5, 2, layer.moving_variance.shape))
+    return model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(64, 64), (45, 51)])
+def test_litert_runs_it_with_builtin_operations(tmp_path, size):
+    """`kseg.export.tflite` refuses a file with other operations; odd sizes are unpooled to themselves."""
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
+    model = exported()
+    kseg.export.tflite(model, tmp_path / "m.tflite", size=size)
+    run = interpreter(str(tmp_path / "m.tflite"))
+    run.allocate_tensors()
+    names = {each["op_name"] for each in run._get_ops_details()}
+    assert not [name for name in names if name.startswith(("Flex", "CUSTOM", "SCATTER"))], names
+    image = np.random.default_rng(1).uniform(0, 255, (1, *size, 3)).astype("float32")
+    run.set_tensor(run.get_input_details()[0]["index"], image)
+    run.invoke()
+    found, expected = run.get_tensor(run.get_output_details()[0]["index"]), np.asarray(model(image))
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parity
+def test_onnx_runs_it_at_any_size(tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    model = exported()
+    kseg.export.onnx(model, tmp_path / "m.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"))
+    for size in ((64, 64), (45, 51)):
+        image = np.random.default_rng(1).uniform(0, 255, (2, *size, 3)).astype("float32")
+        found = session.run(None, {session.get_inputs()[0].name: image})[0]
+        expected = np.asarray(model(image))
+        np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.slow
+def test_xla_trains_it_as_without():
+    """The loss of three steps, compiled by XLA and not."""
+    image = np.random.default_rng(0).uniform(0, 255, (2, 37, 41, 3)).astype("float32")
+    labels = (image[..., 0] > 127).astype("int32")
+    losses = []
+    for jit in (True, False):
+        keras.utils.set_random_seed(0)
+        model = DeconvNet(small_backbone(4, "same"), 2, kernel_std=None)
+        assert all(layer.supports_jit for layer in model.layers)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(1e-3), loss, jit_compile=jit)
+        losses.append([float(model.train_on_batch(image, labels)) for _ in range(3)])
+    assert losses[0][0] != losses[0][2]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+def test_the_published_net_on_a_real_picture(real_data, tmp_path):
+    """Forward, three steps of training, saved and loaded bit-equal; prints seconds and memory (some 6 GB)."""
+    dataset = kseg.data.load("voc", real_data / "voc_people", "val")
+    crops = kseg.data.object_crops(dataset, size=(224, 224), most_repeats=1)
+    batch = next(iter(kseg.data.pipeline(crops, batch_size=2)))
+    start = time.perf_counter()
+    model = models.build("deconvnet_vgg16", 21, weights=None)
+    print(f"\nbuilt in {time.perf_counter() - start:.0f} s")
+    first = model(batch[0][:1], training=False)
+    assert first.shape == (1, 224, 224, 21)
+    assert np.isfinite(first).all()
+    sgd = kseg.training.SGD(0.01, momentum=0.9, l2=5e-4)
+    model.compile(sgd, kseg.losses.CrossEntropy(), jit_compile=False)
+    losses, seconds = [], []
+    for _ in range(3):
+        start, spent = time.perf_counter(), time.process_time()
+        losses.append(float(model.train_on_batch(*batch)))
+        seconds.append((time.perf_counter() - start, time.process_time() - spent))
+    print(f"losses {losses}; seconds and processor seconds of a step of 2 crops: {np.round(seconds, 1).tolist()}")
+    # 21 classes alike at the start, and the loss of the same two crops falls.
+    np.testing.assert_allclose(losses[0], np.log(21), rtol=0.2)
+    assert losses[-1] < losses[0]
+    expected = np.asarray(model(batch[0][:1], training=False))
+    model.save(tmp_path / "full.keras", include_optimizer=False)
+    del model, sgd
+    keras.utils.clear_session(free_memory=True)
+    loaded = kseg.models.load(tmp_path / "full.keras")
+    np.testing.assert_array_equal(loaded(batch[0][:1], training=False), expected)
+    size = (tmp_path / "full.keras").stat().st_size
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"file {size / 2**30:.2f} GiB, peak memory {peak:.1f} GiB")
 
 
 @pytest.mark.slow

@@ -79,6 +79,15 @@ def test_help_is_measured(capsys):
     assert asked > bare > 0
 
 
+def test_the_ratio_of_proposals_is_that_of_the_times(small, capsys):
+    benchmark.proposals_batched(boxes=12, repeats=2)
+    said = capsys.readouterr().out
+    batches, singly, alone = (float(found) for found in re.findall(r"(\d+\.\d+) s", said))
+    ratio, against = re.search(r"ratio (\d+\.\d+) .*, (\d+\.\d+) against", said).groups()
+    assert float(ratio) == pytest.approx(singly / batches, rel=0.5, abs=0.5)
+    assert float(against) == pytest.approx(alone / batches, rel=0.5, abs=1)
+
+
 def test_an_unknown_measurement_is_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
         benchmark.main(["nosuch"])

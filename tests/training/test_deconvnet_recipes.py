@@ -14,7 +14,8 @@ def test_deconvnet_as_released():
         assert recipe.epochs * recipe.steps_per_epoch == steps
         assert (recipe.schedule, recipe.step_every, recipe.learning_rate) == ("step", drop, 0.01)
         assert (recipe.optimizer, recipe.momentum, recipe.weight_decay) == ("sgd", 0.9, 5e-4)
-        assert (recipe.batch_size, recipe.size, recipe.mirror, recipe.crops) == (64, (224, 224), True, crops)
+        assert (recipe.batch_size, recipe.accumulate) == (8, 8)
+        assert (recipe.size, recipe.mirror, recipe.crops) == ((224, 224), True, crops)
         assert recipe.scale == (1, 1)
 
 

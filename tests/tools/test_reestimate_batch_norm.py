@@ -1,0 +1,48 @@
+import importlib.util
+import json
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+
+import kseg
+from kseg.training import Recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+_spec = importlib.util.spec_from_file_location("reestimate", ROOT / "tools" / "reestimate_batch_norm.py")
+tool = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(tool)
+
+
+def run_folder(root, recipe):
+    image = keras.Input((None, None, 3))
+    normalised = keras.layers.BatchNormalization(epsilon=1e-3)(image)
+    keras.Model(image, keras.layers.Conv2D(2, 1)(normalised)).save(root / "best.keras")
+    (root / "recipe.json").write_text(json.dumps({"recipe": recipe.to_dict()}))
+    for part, pixels in (("images", np.full((40, 40, 3), (30, 20, 10))), ("masks", np.zeros((40, 40)))):
+        (root / "data" / part).mkdir(parents=True)
+        if part == "masks":
+            pixels[5:35, 5:35] = 1
+        cv2.imwrite(str(root / "data" / part / "a.png"), pixels.astype(np.uint8))
+    return [str(root / "best.keras"), "--data", "folder", "--root", str(root / "data")]
+
+
+def test_the_statistics_are_those_of_what_training_sees(tmp_path, capsys):
+    """Pictures of one colour, whatever their crop: mean (10, 20, 30) as RGB, no variance."""
+    words = run_folder(tmp_path, Recipe(size=(16, 16), mirror=True, crops="objects"))
+    out = tmp_path / "final.keras"
+    assert tool.main([*words, "--out", str(out), "--passes", "2", "--batch-size", "3"]) == 0
+    assert "2 batches" in capsys.readouterr().out
+    layer = kseg.models.load(out).layers[1]
+    np.testing.assert_allclose(layer.moving_mean, [10, 20, 30], atol=1e-3)
+    np.testing.assert_allclose(layer.moving_variance, 0, atol=1e-3)
+    before = kseg.models.load(tmp_path / "best.keras").layers[1]
+    np.testing.assert_array_equal(before.moving_mean, 0)
+
+
+def test_a_model_without_its_run(tmp_path, capsys):
+    words = run_folder(tmp_path, Recipe())
+    (tmp_path / "recipe.json").unlink()
+    assert tool.main([*words, "--out", str(tmp_path / "final.keras")]) == 2
+    assert "recipe.json" in capsys.readouterr().err
