@@ -126,9 +126,11 @@ def test_a_count_below_one_is_refused():
 @pytest.mark.realdata
 @pytest.mark.slow
 def test_recall_of_people(real_data):
-    """Proposals are worth having: far above boxes at random, which find next to nothing at 0.7."""
-    recall = proposal_recall(data.load("voc", real_data / "voc_people", "val"), PERSON)
+    """Measured on 118 people with OpenCV 5: 0.542 and 0.271 at 50 boxes, 0.890 and 0.669 at 500, 0.992 and 0.839 at
+    2000; limits a little below, for another OpenCV or JPEG decoder.
+    """
+    recall = proposal_recall(data.load("voc", real_data / "voc_people", "val"), PERSON, counts=(50, 500, 2000))
     print(recall.table())
-    half, seven = recall.values[-1]
-    assert half > 0.7
-    assert seven > 0.4
+    assert recall.objects == 118
+    assert (np.array(recall.values) > [[0.49, 0.22], [0.84, 0.61], [0.96, 0.79]]).all()
+    assert (np.array(recall.values) < [[0.6, 0.33], [0.95, 0.73], [1.01, 0.9]]).all()
