@@ -4,21 +4,30 @@ from kseg.models.catalog import build, describe, names
 from kseg.models.deconvnet import DeconvNet
 from kseg.models.deeplab_v1 import DeepLabV1
 from kseg.models.deeplab_v2 import DeepLabV2
+from kseg.models.deeplab_v3plus import DeepLabV3Plus
 from kseg.models.fcn import FCN
 from kseg.models.load import load
+from kseg.models.lraspp import LRASPP
+from kseg.models.multi_scale import MultiScale
 from kseg.models.pspnet import PSPNet, with_auxiliary_head
+from kseg.models.receptive_field import ReceptiveField, receptive_fields
 from kseg.models.segmenter import Segmenter
 
 __all__ = [
     "FCN",
+    "LRASPP",
     "DeconvNet",
     "DeepLabV1",
     "DeepLabV2",
+    "DeepLabV3Plus",
+    "MultiScale",
     "PSPNet",
+    "ReceptiveField",
     "Segmenter",
     "build",
     "describe",
     "load",
     "names",
+    "receptive_fields",
     "with_auxiliary_head",
 ]

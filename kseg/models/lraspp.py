@@ -1,0 +1,72 @@
+"""LR-ASPP (Howard et al., MobileNetV3)."""
+
+import keras
+from keras import layers
+
+from kseg.layers import BatchNormalization, ResizeLike
+from kseg.models.segmenter import Segmenter
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class LRASPP(Segmenter):
+    """Lite Reduced ASPP: the deepest map, weighed by channel through a global average, scored with a finer one.
+
+    One branch is a 1x1 convolution with normalisation and ReLU, the other the map's average through a 1x1
+    convolution and a sigmoid; their product is enlarged to the low-level stage. Class scores are the sum of a
+    1x1 convolution of each of the two, enlarged bilinearly to the image.
+
+    Args:
+        backbone: a `Backbone`; in the paper at output stride 16.
+        num_classes: number of classes.
+        filters: width of both branches.
+        low_level: the stage that gives fine scores, at half the deepest stage's stride in the paper (8).
+        momentum: of the BatchNormalization (the share of the old average that is kept).
+        synchronized: the BatchNormalization averages over all replicas of a distribution strategy.
+        **kwargs: Keras's `name` and `trainable`.
+
+    Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
+    num_classes)`. The paper averages over windows of 49x49 cells at strides (16, 20) of a 64x128 map, nearly
+    all of its height; here the average is over the whole map, as in torchvision, so that every size has one.
+
+    Source: Howard et al., "Searching for MobileNetV3", ICCV 2019, section 6.4 and figure 10.
+    """
+
+    def __init__(
+        self,
+        backbone,
+        num_classes,
+        *,
+        filters=128,
+        low_level="stage3",
+        momentum=0.95,
+        synchronized=False,
+        **kwargs,
+    ):
+        image, x, low = backbone.input, backbone.deepest, backbone.stages[low_level]
+        average = layers.GlobalAveragePooling2D(keepdims=True, name="average")(x)
+        scale = _convolution(average, filters, "scale", use_bias=False, activation="sigmoid")
+        x = _convolution(x, filters, "features", use_bias=False)
+        x = BatchNormalization(
+            epsilon=1e-3, momentum=momentum, synchronized=synchronized, name="features_bn"
+        )(x)
+        x = layers.Multiply(name="scaled")([layers.ReLU(name="features_relu")(x), scale])
+        # A 1x1 convolution and a bilinear resize commute: scoring first enlarges few channels, not many.
+        x = ResizeLike(name="enlarge")([_convolution(x, num_classes, "score"), low])
+        x = layers.Add(name="scores")([x, _convolution(low, num_classes, "low_score")])
+        logits = ResizeLike(name="logits", dtype="float32")([x, image])
+        super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
+        self.filters, self.low_level = filters, low_level
+        self.momentum, self.synchronized = momentum, bool(synchronized)
+
+    def get_config(self):
+        own = {
+            "filters": self.filters,
+            "low_level": self.low_level,
+            "momentum": self.momentum,
+            "synchronized": self.synchronized,
+        }
+        return {**super().get_config(), **own}
+
+
+def _convolution(x, filters, name, **kwargs):
+    return layers.Conv2D(filters, 1, kernel_initializer="he_normal", name=name, **kwargs)(x)
