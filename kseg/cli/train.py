@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.arguments import above_zero, add_data, fraction, natural, positive
+from kseg.cli.arguments import above_zero, add_data, add_max_pixels, fraction, natural, positive
 from kseg.cli.crops import cut
 
 # Option of the command -> setting of the recipe.
@@ -31,6 +31,9 @@ _SETTINGS = {
     "ohem": "ohem_fraction",
     "sampling": "sampling",
     "validate_every": "validate_every",
+    "label_stride": "label_stride",
+    "input_scales": "input_scales",
+    "auxiliary_weight": "auxiliary_weight",
     "accumulate": "accumulate",
     "ema": "ema",
 }
@@ -59,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the backbone's: packaged (default), imagenet, none, or a file",
     )
     _add_settings(parser.add_argument_group("settings of the recipe"))
+    _add_losses(parser.add_argument_group("losses of the papers"))
     _add_safety(parser.add_argument_group("faults and devices"))
 
 
@@ -107,7 +111,27 @@ def _add_settings(group: Any) -> None:
     )
 
 
+def _add_losses(group: Any) -> None:
+    group.add_argument(
+        "--label-stride",
+        type=positive,
+        metavar="N",
+        help="on every Nth label in both directions (DeepLab: 8)",
+    )
+    group.add_argument(
+        "--input-scales",
+        type=above_zero,
+        nargs="+",
+        metavar="S",
+        help="on the picture at each of these scales and on their maximum (DeepLab v2: 0.5 0.75 1)",
+    )
+    group.add_argument(
+        "--auxiliary-weight", type=above_zero, metavar="W", help="on a second head of PSPNet, times W (0.4)"
+    )
+
+
 def _add_safety(group: Any) -> None:
+    add_max_pixels(group)
     group.add_argument(
         "--checkpoint-every", metavar="N|Nm", help="write last.keras also every N steps, or N minutes (10m)"
     )
@@ -139,8 +163,10 @@ def _train(args: argparse.Namespace) -> int:
     from kseg import data, models, training
 
     recipe = changed(chosen_recipe(args.recipe, args.model, args.data), args)
-    train = data.load(args.data, args.root, args.train_split)
-    val = None if args.val_split == "none" else data.load(args.data, args.root, args.val_split)
+    train = data.load(args.data, args.root, args.train_split, max_pixels=args.max_pixels)
+    val = None
+    if args.val_split != "none":
+        val = data.load(args.data, args.root, args.val_split, max_pixels=args.max_pixels)
     out = Path(args.out or f"runs/{args.model}-{args.data.replace(':', '-').replace('/', '-')}")
     keras.utils.set_random_seed(recipe.seed)
     weights = None if args.weights == "none" else args.weights
@@ -205,7 +231,8 @@ def default_recipe(model: str, data: str) -> Any:
     """The recipe for this model and data set, else for this backbone and data set, else a general one.
 
     The FCN paper's stages (summed loss, tiny rates) train nothing without the stage before or ImageNet weights, and
-    DeconvNet's are made of crops, so they are taken only where --recipe names them.
+    DeconvNet's are made of crops, so they are taken only where --recipe names them; losses that belong to one net,
+    such as PSPNet's second one, do not go over to others.
     """
     from kseg.training import RECIPES, Recipe
 
@@ -215,7 +242,8 @@ def default_recipe(model: str, data: str) -> Any:
         if (recipe.model, recipe.data) == (model, data):
             return recipe
     for recipe in known:
-        if recipe.data == data and recipe.model.endswith(f"_{backbone}"):
+        own = recipe.label_stride or recipe.input_scales or recipe.auxiliary_weight
+        if recipe.data == data and recipe.model.endswith(f"_{backbone}") and not own:
             return recipe
     return Recipe(name="general", mirror=True, scale=(0.6, 1.6), warmup_steps=50)
 

@@ -78,6 +78,8 @@ def test_a_recipe_from_a_file_or_a_run(labelled, tmp_path):
         ("fcn32s_efficientnetlite0", "camvid", "camvid_lite0"),  # same backbone and data
         ("fcn8s_efficientnetlite0", "shapes", "shapes_demo"),
         ("fcn16s_vgg16", "voc", "general"),
+        ("deeplabv1_vgg16", "voc", "deeplabv1_voc"),
+        ("deeplabv2_resnet101", "cityscapes", "general"),  # PSPNet's has a loss of its own
         ("fcn8s_vgg16", "camvid", "general"),  # the paper's rates are for its own start
         ("fcn8s_efficientnetlite0", "folder", "general"),
     ],
@@ -104,6 +106,16 @@ def test_options_become_settings():
     )
     unchanged = verb.changed(RECIPES["shapes_demo"], parser.parse_args(["--model", "m", "--data", "d"]))
     assert unchanged == RECIPES["shapes_demo"]
+
+
+def test_losses_of_the_papers_become_settings():
+    parser = argparse.ArgumentParser()
+    verb.add_arguments(parser)
+    start, recipe = ["--model", "m", "--data", "d"], RECIPES["shapes_demo"]
+    scales = parser.parse_args([*start, "--label-stride", "8", "--input-scales", "0.5", "1"])
+    assert verb.changed(recipe, scales) == recipe.replace(label_stride=8, input_scales=(0.5, 1))
+    auxiliary = parser.parse_args([*start, "--auxiliary-weight", "0.4"])
+    assert verb.changed(recipe, auxiliary) == recipe.replace(auxiliary_weight=0.4)
 
 
 def test_class_weights_are_a_name_or_numbers():
@@ -150,3 +162,19 @@ def test_a_stage_without_the_one_before_is_told_of(labelled, small_net, tmp_path
 @pytest.mark.parametrize("model", ["fcn8s_vgg16", "deconvnet_vgg16"])
 def test_the_papers_stages_are_never_taken_unasked(model):
     assert verb.default_recipe(model, "voc").reduction == "mean"
+
+
+def test_options_against_faults_and_for_devices(labelled, small_net, tmp_path, capsys):
+    out = tmp_path / "run"
+    options = "--strategy mirrored --checkpoint-every 1 --keep 2 --skip-bad --accumulate 2 --ema 0.9"
+    assert main(command(labelled, out, "--batch-size", "1", *options.split())) == 0
+    capsys.readouterr()
+    settings = json.loads((out / "recipe.json").read_text())["recipe"]
+    assert (settings["accumulate"], settings["ema"]) == (2, 0.9)
+    assert (out / "last.1.keras").exists()
+    last, best = (keras.models.load_model(out / f"{name}.keras", compile=False) for name in ("last", "best"))
+    assert any(np.any(a != b) for a, b in zip(last.get_weights(), best.get_weights(), strict=True))
+    for wrong in (("--checkpoint-every", "soon"), ("--strategy", "multiworker"), ("--devices", "2")):
+        line = failure(capsys, command(labelled, tmp_path / "other", *wrong))
+        assert wrong[0].removeprefix("--").split("-")[0] in line or "TF_CONFIG" in line
+        assert not (tmp_path / "other").exists()

@@ -12,7 +12,12 @@ from kseg.models.deeplab_v2 import start_branches_from
 sys.path.insert(0, str(Path(__file__).parent))
 from contracts import check_segmenter
 
-PUBLISHED = {"deeplabv2_vgg16": 37_877_652, "deeplabv2_resnet101": 44_048_532}
+# The rates have no weights: ASPP-S is as large as ASPP-L.
+PUBLISHED = {
+    "deeplabv2_vgg16": 37_877_652,
+    "deeplabv2_vgg16_aspp_s": 37_877_652,
+    "deeplabv2_resnet101": 44_048_532,
+}
 
 
 def small_vgg(hidden=4):
@@ -36,6 +41,14 @@ def test_branches_start_from_the_classifier():
         fc6 = next(layer for layer in branch if layer.name.startswith("fc6"))
         expected = np.asarray(vgg16.get_layer("fc6").kernel)[::3, ::3, :, ::4]
         np.testing.assert_array_equal(fc6.kernel, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "rates"), [("deeplabv2_vgg16", (6, 12, 18, 24)), ("deeplabv2_vgg16_aspp_s", (2, 4, 8, 12))]
+)
+def test_small_and_large_fields_of_view(name, rates):
+    assert models.build(name, 2).rates == rates
 
 
 @pytest.mark.slow
