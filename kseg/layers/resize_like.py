@@ -1,6 +1,7 @@
 """`ResizeLike`: resize a map to another tensor's height and width."""
 
 import keras
+from keras import ops
 
 from kseg.ops.resize import resize, spatial_shape
 
@@ -26,6 +27,14 @@ class ResizeLike(keras.layers.Layer):
     def call(self, inputs):
         x, like = inputs
         return resize(x, spatial_shape(like), self.method, self.align_corners)
+
+    def positions(self, cells, size):
+        """Where each of `size` lines of the result stands in the `cells` lines of the map, float32 (size,)."""
+        lines = ops.cast(ops.arange(size), "float32")
+        cells, size = ops.cast(cells, "float32"), ops.cast(size, "float32")
+        if self.align_corners:
+            return lines * ((cells - 1) / ops.maximum(size - 1, 1.0))
+        return (lines + 0.5) * (cells / size) - 0.5
 
     def compute_output_spec(self, inputs):
         x, like = inputs

@@ -42,6 +42,10 @@ class ZoomLike(keras.layers.Layer):
         height, width = spatial_shape(like)
         return resize(x, size, "bilinear", align_corners=True)[:, :height, :width]
 
+    def positions(self, cells, size):
+        """Where each of `size` lines of the result stands in the `cells` lines of the map, float32 (size,)."""
+        return ops.cast(ops.arange(size), "float32") / self.factor
+
     def compute_output_spec(self, inputs):
         x, like = inputs
         return keras.KerasTensor((x.shape[0], *like.shape[1:3], x.shape[3]), dtype=self.compute_dtype)

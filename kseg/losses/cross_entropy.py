@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from kseg.ops.replicas import sum_over_replicas
+from kseg.ops.strips import enlarged_cross_entropy
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -86,14 +87,35 @@ class CrossEntropy(keras.losses.Loss):
     def call(self, y_true, y_pred, sample_weight=None):
         logits = ops.cast(y_pred, "float32")
         labels = self._labels(y_true, logits)
-        valid = ops.ones_like(labels, "bool") if self.ignore_label is None else labels != self.ignore_label
+        valid = self._valid(labels)
         labels = ops.where(valid, labels, 0)
         losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        return self._of_pixels(losses, labels, valid, logits.shape[-1], sample_weight)
+
+    def of_enlarged(self, y_true, scores, rows, columns, sample_weight=None):
+        """The loss of a score map enlarged bilinearly to the labels' size, whose logits are never held as a whole.
+
+        Scores `(batch, h, w, classes)`; `rows` and `columns` are `kseg.ops.strips.Taps` for the labels' height and
+        width. The loss is that of the enlarged logits, within rounding.
+        """
+        labels = ops.convert_to_tensor(y_true)
+        if len(labels.shape) == 4:
+            labels = ops.squeeze(labels, -1)
+        labels = ops.cast(labels, "int32")
+        valid = self._valid(labels)
+        labels = ops.where(valid, labels, 0)
+        losses = enlarged_cross_entropy(labels, ops.cast(scores, "float32"), rows, columns)
+        return self._of_pixels(losses, labels, valid, scores.shape[-1], sample_weight)
+
+    def _of_pixels(self, losses, labels, valid, classes, sample_weight):
         weights = self._kept(ops.stop_gradient(losses), valid)
-        weights = weights * self._class_weights(labels, logits.shape[-1])
+        weights = weights * self._class_weights(labels, classes)
         if sample_weight is not None:
             weights = weights * _per_pixel(ops.cast(sample_weight, "float32"))
         return self._reduce(losses, weights)
+
+    def _valid(self, labels):
+        return ops.ones_like(labels, "bool") if self.ignore_label is None else labels != self.ignore_label
 
     def _labels(self, y_true, logits):
         labels = ops.convert_to_tensor(y_true)

@@ -8,11 +8,15 @@ import keras
 from keras import ops
 
 from kseg.errors import ModelError, SettingsError
-from kseg.layers import ZoomLike
+from kseg.layers import ResizeLike, ZoomLike
 from kseg.layers.scaled_image import scaled, steps
+from kseg.losses import CrossEntropy
 from kseg.models import PSPNet, Segmenter, with_auxiliary_head
 from kseg.models.multi_scale import checked_scales, enlarged, scale_maps
+from kseg.ops.strips import Taps, enlarged_class_ids, taps
 from kseg.training.recipe import Recipe
+
+STRIP_BYTES = 2**27  # of the batch's logits at full size; beyond this they are enlarged strip by strip
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,9 @@ def training_twin(model: keras.Model, recipe: Recipe) -> Twin:
       enlargement, exactly, and the full-size logits are never computed; elsewhere `logits[:, ::s, ::s]`. With
       `input_scales` each scale's own map meets the labels under its cells, as released.
 
-    With none of them the twin is `model` itself. Otherwise its `fit` computes these losses, and its `evaluate` and
+    With none of them the twin is `model` itself, unless a batch's logits at full size have more than STRIP_BYTES: then
+    a model that ends in a bilinear enlargement is trained on the scores before it, which are enlarged and compared
+    with the labels strip by strip, to the same loss. Otherwise its `fit` computes these losses, and its `evaluate` and
     `predict` are those of `model`, at full size:
 
         twin = training_twin(model, recipe)
@@ -64,9 +70,13 @@ def training_twin(model: keras.Model, recipe: Recipe) -> Twin:
     if recipe.input_scales is not None:
         graph, terms = _multi_scale(model, checked_scales(recipe.input_scales), recipe.label_stride)
     elif recipe.auxiliary_weight is not None:
-        graph, terms = _auxiliary(model, recipe.auxiliary_weight, recipe.label_stride)
+        graph, terms = _auxiliary(model, recipe)
     elif recipe.label_stride is not None:
         graph, terms = _strided(model, recipe.label_stride)
+    elif _in_strips(model, "logits", recipe):
+        layer = _layer(model, "logits")
+        graph = keras.Model(model.input, {"logits": layer.input[0]}, name="scores")
+        terms = (Term("logits", enlargement=layer),)
     else:
         return Twin(model)
     theirs = {id(layer) for layer in model.layers}
@@ -79,7 +89,8 @@ class Term:
     """One of the losses: an output, its weight, and which labels it meets.
 
     With `cells`, the output is a map of cells `stride` pixels apart on the image times `scale`, and meets the
-    labels under its cells. Without, it has the image's size, and every `stride`-th of it is taken.
+    labels under its cells. Without, it has the image's size, and every `stride`-th of it is taken. With an
+    `enlargement` (the layer) the output is the map before it, and meets all labels.
     """
 
     output: str
@@ -87,6 +98,7 @@ class Term:
     stride: int = 1
     scale: float = 1.0
     cells: bool = False
+    enlargement: ZoomLike | ResizeLike | None = None
 
 
 class TrainingTwin(keras.Model):
@@ -114,43 +126,81 @@ class TrainingTwin(keras.Model):
         if not isinstance(y_pred, dict):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         first, *others = self.terms
-        labels, outputs, weights = _paired(first, y, y_pred, sample_weight)
-        total = super().compute_loss(x, labels, outputs, weights, training)
-        loss = keras.losses.get(self.loss)
+        if first.enlargement is None:
+            labels, outputs, weights = _paired(first, y, y_pred, sample_weight)
+            total = super().compute_loss(x, labels, outputs, weights, training)
+        else:
+            total = sum(self.losses, self._loss_of(first, y, y_pred, sample_weight))
         for term in others:
-            labels, outputs, weights = _paired(term, y, y_pred, sample_weight)
-            total = total + term.weight * loss(labels, outputs, weights)
+            total = total + term.weight * self._loss_of(term, y, y_pred, sample_weight)
         return total
 
+    def _loss_of(self, term, y, y_pred, sample_weight):
+        loss = keras.losses.get(self.loss)
+        if term.enlargement is not None and isinstance(loss, CrossEntropy):
+            scores = y_pred[term.output]
+            return loss.of_enlarged(y, scores, *_taps(term.enlargement, scores, y), sample_weight)
+        labels, outputs, weights = _paired(term, y, y_pred, sample_weight)
+        return loss(labels, outputs, weights)
+
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        if isinstance(y_pred, dict):
-            y, y_pred, sample_weight = _paired(self.terms[0], y, y_pred, sample_weight)
+        first = self.terms[0]
+        if isinstance(y_pred, dict) and first.enlargement is not None:
+            scores = ops.cast(y_pred[first.output], "float32")
+            y_pred = enlarged_class_ids(scores, *_taps(first.enlargement, scores, y))
+        elif isinstance(y_pred, dict):
+            y, y_pred, sample_weight = _paired(first, y, y_pred, sample_weight)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
 
 def _strided(model: keras.Model, stride: int) -> tuple[keras.Model, tuple[Term, ...]]:
-    name, output, cells = _at_stride(model, "logits", model.output, stride)
-    return keras.Model(model.input, {name: output}, name="scores"), (Term(name, 1.0, stride, cells=cells),)
+    output, cells = _at_stride(model, "logits", model.output, stride)
+    graph = keras.Model(model.input, {"logits": output}, name="scores")
+    return graph, (Term("logits", 1.0, stride, cells=cells),)
 
 
-def _auxiliary(model: keras.Model, weight: float, stride: int | None) -> tuple[keras.Model, tuple[Term, ...]]:
+def _auxiliary(model: keras.Model, recipe: Recipe) -> tuple[keras.Model, tuple[Term, ...]]:
     if not isinstance(model, PSPNet):
         raise ModelError(f"auxiliary_weight is for PSPNet's second head; {model.name} is no PSPNet")
     full = with_auxiliary_head(model)
-    outputs, terms = {}, []
-    for name, factor in (("logits", 1.0), ("auxiliary", weight)):
-        name, output, cells = _at_stride(full, name, full.output[name], stride or 1)
-        outputs[name] = output
-        terms.append(Term(name, factor, stride or 1, cells=cells))
+    outputs, terms, stride = {}, [], recipe.label_stride or 1
+    for name, factor in (("logits", 1.0), ("auxiliary", recipe.auxiliary_weight)):
+        if _in_strips(full, name, recipe):
+            layer = _layer(full, name)
+            outputs[name] = layer.input[0]
+            terms.append(Term(name, factor, enlargement=layer))
+        else:
+            outputs[name], cells = _at_stride(full, name, full.output[name], stride)
+            terms.append(Term(name, factor, stride, cells=cells))
     return keras.Model(model.input, outputs, name=full.name), tuple(terms)
 
 
-def _at_stride(model: keras.Model, name: str, logits: Any, stride: int) -> tuple[str, Any, bool]:
-    """The output that a loss at this stride needs: its name, the tensor, and whether it is a map of cells."""
-    layer = next((layer for layer in model.layers if layer.name == name), None)
+def _at_stride(model: keras.Model, name: str, logits: Any, stride: int) -> tuple[Any, bool]:
+    """The output that a loss at this stride needs, and whether it is a map of cells."""
+    layer = _layer(model, name)
     if stride > 1 and isinstance(layer, ZoomLike) and layer.factor == stride:
-        return name, layer.input[0], True
-    return name, logits, False
+        return layer.input[0], True
+    return logits, False
+
+
+def _layer(model: keras.Model, name: str) -> keras.layers.Layer | None:
+    return next((layer for layer in model.layers if layer.name == name), None)
+
+
+def _in_strips(model: keras.Model, name: str, recipe: Recipe) -> bool:
+    """Whether the logits of this name are too large to be held, and come of a bilinear enlargement."""
+    layer = _layer(model, name)
+    bilinear = isinstance(layer, ZoomLike) or (isinstance(layer, ResizeLike) and layer.method == "bilinear")
+    if not bilinear or recipe.size is None or recipe.label_stride is not None:
+        return False
+    pixels = recipe.batch_size / (recipe.sampling or 1) * recipe.size[0] * recipe.size[1]
+    return pixels * layer.output.shape[-1] * 4 > STRIP_BYTES
+
+
+def _taps(enlargement: ZoomLike | ResizeLike, scores: Any, labels: Any) -> tuple[Taps, Taps]:
+    """Where the labels' rows and columns stand in a map of scores."""
+    sides = zip(ops.shape(scores)[1:3], ops.shape(labels)[1:3], strict=True)
+    return tuple(taps(enlargement.positions(cells, size), cells) for cells, size in sides)
 
 
 def _multi_scale(
@@ -174,6 +224,9 @@ def _multi_scale(
 def _paired(term: Term, labels: Any, outputs: dict[str, Any], weights: Any) -> tuple[Any, Any, Any]:
     """The labels that a term meets, its output at the same places, and the sample weights there."""
     output, stride = outputs[term.output], term.stride
+    if term.enlargement is not None:  # for a loss that cannot do without the whole map
+        like = ops.reshape(labels, (*ops.shape(labels)[:3], 1))
+        return labels, term.enlargement([output, like]), weights
     if not term.cells:
         output = output[:, ::stride, ::stride]
         at = _every(stride)

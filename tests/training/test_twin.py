@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kseg.backbones import Backbone
+from kseg.backbones import Backbone, DeepLabVGG16
 from kseg.errors import ModelError, SettingsError
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
-from kseg.models import DeepLabV2, MultiScale, PSPNet
-from kseg.training import Recipe, training_twin
+from kseg.models import DeepLabV1, DeepLabV2, MultiScale, PSPNet
+from kseg.training import RECIPES, Recipe, training_twin, twin
+from kseg.training.compilation import compiled
 
 RNG = np.random.default_rng(0)
 CLASSES = 3
@@ -208,3 +209,50 @@ def test_models_and_settings_that_do_not_fit():
         training_twin(deeplab(), Recipe(input_scales=(1, 1)))
     out = training_twin(plain, Recipe(label_stride=4)).model(np.zeros((1, 9, 9, 3)), training=True)
     assert out["logits"].shape == (1, 9, 9, CLASSES)
+
+
+@pytest.mark.parametrize("auxiliary", [None, 0.4])
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_large_logits_are_trained_strip_by_strip_to_the_same_loss(auxiliary, align_corners, monkeypatch):
+    model = randomised(PSPNet(Tiny(), CLASSES, filters=4, dropout=0, align_corners=align_corners))
+    recipe = Recipe(auxiliary_weight=auxiliary, size=(41, 33), batch_size=2)
+    images, labels = batch(41, 33)
+    found = []
+    for limit in (2**27, 0):
+        monkeypatch.setattr(twin, "STRIP_BYTES", limit)
+        keras.utils.set_random_seed(5)
+        chosen = training_twin(model, recipe)
+        chosen.model.compile("sgd", CrossEntropy(), metrics=[MeanIoU(CLASSES)])
+        with tf.GradientTape() as tape:
+            outputs = chosen.model(images, training=True)
+            loss = chosen.model.compute_loss(images, labels, outputs)
+        scores = chosen.model.compute_metrics(images, labels, outputs)
+        held = [value.shape[1:3] for value in tf.nest.flatten(outputs)]
+        assert all(shape == ((41, 33) if limit else (6, 5)) for shape in held)
+        found.append((loss, scores["mean_iou"], *tape.gradient(loss, model.trainable_variables)))
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5)
+
+
+def test_small_logits_need_no_twin():
+    model = PSPNet(Tiny(), CLASSES, filters=4)
+    assert training_twin(model, Recipe(size=(41, 33))).model is model
+    assert training_twin(model, Recipe(size=None, batch_size=1)).model is model
+
+
+@pytest.mark.slow
+def test_the_second_stage_of_msc_trains_only_what_it_adds(train):
+    """Chen et al. 2015, section 3.3: the other weights stay as the first stage left them."""
+    backbone = DeepLabVGG16(filters=4, dropout=0.0, name="vgg16")
+    model = DeepLabV1(backbone, CLASSES, multi_scale=True, dropout=0.0)
+    recipe = RECIPES["deeplabv1_voc_msc"].replace(learning_rate=0.1)
+    before = {v.path: np.array(v) for v in model.variables}
+    trained = compiled(model, recipe, train, 10).twin.model
+    trained.train_on_batch(*batch(33, 41))
+    kept = {v.path for v in backbone.variables}
+    for variable in model.variables:
+        changed = np.abs(np.asarray(variable) - before[variable.path]).max() > 0
+        assert changed != (variable.path in kept), variable.path
+    added = {v.path.split("/")[0] for v in model.trainable_variables}
+    branches = ("image", "pool1", "pool2", "pool3", "pool4")
+    assert added == {"fc8", *(f"{name}_conv{n}" for name in branches for n in (1, 2))}

@@ -1,0 +1,131 @@
+"""Softmax cross-entropy and class ids of an enlarged score map, a strip of rows at a time.
+
+At 150 classes and 473 x 473 pixels the logits of one picture are 134 MB, and enlarging them, their softmax, its
+gradient and the gradient's way back through the enlargement each hold them again. Here the full map never exists:
+rows are enlarged, scored and forgotten, and enlarged once more for the gradient.
+"""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+STRIP = 16  # rows that are held at a time
+
+
+class Taps(NamedTuple):
+    """For each line of the enlarged map along one side: its two source lines, and the weight of the second."""
+
+    low: Any
+    high: Any
+    weight: Any
+
+
+def taps(position, length):
+    """The taps of float positions in source cells; those outside of the map repeat its edge."""
+    position = ops.clip(ops.cast(position, "float32"), 0.0, ops.cast(length - 1, "float32"))
+    low = ops.minimum(ops.cast(ops.floor(position), "int32"), length - 1)
+    return Taps(low, ops.minimum(low + 1, length - 1), position - ops.cast(low, "float32"))
+
+
+def enlarged_cross_entropy(labels, scores, rows, columns):
+    """The cross-entropy of every pixel of a bilinearly enlarged score map.
+
+    Args:
+        labels: int32 (batch, height, width), class ids 0 to classes - 1.
+        scores: float32 (batch, h, w, classes).
+        rows, columns: `Taps` of the height and of the width.
+
+    Returns:
+        float32 (batch, height, width). Its gradient reaches `scores` and holds one strip of logits too.
+    """
+    wide = _lines(scores, columns, axis=2)  # an h-th part of the full map
+    if keras.backend.backend() != "tensorflow":
+        logits = _lines(wide, rows, axis=1)
+        return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    return _cross_entropy(labels, wide, rows)
+
+
+def enlarged_class_ids(scores, rows, columns):
+    """The class with the highest score of every pixel of an enlarged score map: int32 (batch, height, width)."""
+    wide = _lines(scores, columns, axis=2)
+    if keras.backend.backend() != "tensorflow":
+        return ops.cast(ops.argmax(_lines(wide, rows, axis=1), axis=-1), "int32")
+
+    def of_strip(start, stop):
+        return tf.argmax(_lines(wide, _part(rows, start, stop), axis=1), -1, tf.int32)
+
+    return _over_strips(of_strip, tf.shape(rows.low)[0], tf.int32, (wide.shape[0], None, wide.shape[2]))
+
+
+def _lines(x, taps, axis):
+    """Lines of a map interpolated along one axis."""
+    weight = ops.reshape(ops.cast(taps.weight, x.dtype), [-1 if a == axis else 1 for a in range(4)])
+    low, high = ops.take(x, taps.low, axis=axis), ops.take(x, taps.high, axis=axis)
+    return low + (high - low) * weight
+
+
+def _part(rows, start, stop):
+    return Taps(*(values[start:stop] for values in rows))
+
+
+def _over_strips(of_strip, height, dtype, shape):
+    """The results (batch, strip, width) of the strips of rows, one after the other, put together."""
+    results = tf.TensorArray(dtype, (height + STRIP - 1) // STRIP, infer_shape=False)
+
+    def step(number, results):
+        start = number * STRIP
+        strip = of_strip(start, tf.minimum(start + STRIP, height))
+        return number + 1, results.write(number, tf.transpose(strip, (1, 0, 2)))
+
+    def going_on(number, _):
+        return number * STRIP < height
+
+    results = tf.while_loop(going_on, step, (0, results), parallel_iterations=1)[1]
+    return tf.ensure_shape(tf.transpose(results.concat(), (1, 0, 2)), shape)
+
+
+def _cross_entropy(labels, wide, rows):
+    height, shape = tf.shape(rows.low)[0], (wide.shape[0], None, wide.shape[2])
+
+    @tf.custom_gradient
+    def losses(wide):
+        def of_strip(start, stop):
+            logits = _lines(wide, _part(rows, start, stop), axis=1)
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(labels[:, start:stop], logits)
+
+        def gradient(upstream):
+            return _gradient(labels, wide, rows, upstream)
+
+        return _over_strips(of_strip, height, wide.dtype, shape), gradient
+
+    return losses(wide)
+
+
+def _gradient(labels, wide, rows, upstream):
+    """The gradient that reaches the map whose rows were enlarged."""
+    height, count = tf.shape(rows.low)[0], tf.shape(wide)[1]
+
+    def step(number, total):
+        start = number * STRIP
+        stop = tf.minimum(start + STRIP, height)
+        part = _part(rows, start, stop)
+        first, last = part.low[0], part.high[-1] + 1
+        probabilities = tf.nn.softmax(_lines(wide, part, axis=1))
+        truth = tf.one_hot(labels[:, start:stop], wide.shape[-1], dtype=wide.dtype)
+        strip = (probabilities - truth) * upstream[:, start:stop, :, None]
+        # back to the few source rows between the strip's first and last
+        lines = tf.range(first, last)[:, None]
+        shares = tf.where(lines == part.low, 1 - part.weight, 0) + tf.where(
+            lines == part.high, part.weight, 0
+        )
+        added = tf.einsum("lr,brwc->blwc", shares, strip)
+        return number + 1, total + tf.pad(added, ((0, 0), (first, count - last), (0, 0), (0, 0)))
+
+    def going_on(number, _):
+        return number * STRIP < height
+
+    return tf.while_loop(going_on, step, (0, tf.zeros_like(wide)), parallel_iterations=1)[1]
