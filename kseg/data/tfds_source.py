@@ -6,15 +6,24 @@ set, and kseg reads what it wrote, ``ROOT/NAME[/CONFIG]/VERSION``.
 
 from __future__ import annotations
 
-import struct
+import json
+import re
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
+from kseg.archive import leads_out
 from kseg.data.dataset import Dataset, colour_map
-from kseg.data.files import to_8_bits
+from kseg.data.files import MAX_PIXELS, check_pixels, to_8_bits
+from kseg.data.headers import read_header
+from kseg.data.links import stay_inside
+from kseg.data.tfrecord import read_record, record_offsets
 from kseg.errors import DataError
 
+# How features.json names classes: now, in protobuf's other spelling, and before tfds 4.6.
+_CLASS_KEYS = {"pythonClassName", "python_class_name", "type"}
+_OWN_FEATURE = re.compile(r"tensorflow_datasets\.core\.features\.\w+\.\w+")
 _MASK_WORDS = ("segmentation_mask", "segmentation", "mask", "annotation", "segmentation_label", "label")
 
 
@@ -27,6 +36,7 @@ class TfdsSource:
 
     def __init__(self, builder, split: str, image: str, mask: str):
         self.builder, self.split, self.image, self.mask = builder, split, image, mask
+        self.max_pixels = MAX_PIXELS
         if builder.info.file_format.value == "tfrecord":
             self.records, self.arrays = _record_offsets(builder, split), None
         else:
@@ -47,6 +57,15 @@ class TfdsSource:
             raise DataError(f"{self.name_of(index)}: class id {mask.max()} in the mask: ids are 0 to 254")
         return image, mask.astype(np.uint8)
 
+    def _check_size(self, record: bytes, index: int) -> None:
+        """DataError for a picture above the limit, before tfds decodes it."""
+        fields = tf.train.Example.FromString(record).features.feature
+        for name in (self.image, self.mask):
+            for data in fields[name].bytes_list.value:
+                header = read_header(data)
+                if header is not None:
+                    check_pixels(self.name_of(index), header, self.max_pixels)
+
     def _rgb(self, image: np.ndarray, index: int) -> np.ndarray:
         """uint8 (H, W, 3) of what the image feature holds: grey repeated, alpha left out, 16 bits as 8."""
         channels = image.shape[-1]
@@ -62,11 +81,17 @@ class TfdsSource:
         if self.arrays is not None:
             return self.arrays[index]
         path, start, length = self.records[index]
-        with open(path, "rb") as file:
-            file.seek(start)
-            record = file.read(length)
+        record = read_record(path, start, length)
+        if record is None:
+            raise DataError(
+                f"{path}: record {index} of {self.split!r} (byte {start - 12}) has a wrong checksum: prepare the data "
+                "set again"
+            )
         try:
+            self._check_size(record, index)
             return self.builder.info.features.deserialize_example_np(record)
+        except DataError:
+            raise
         except Exception as error:  # protobuf and the picture decoders each raise their own kinds
             raise DataError(
                 f"{path}: record {index} of {self.split!r} is damaged ({str(error).splitlines()[0][:120]}): "
@@ -74,7 +99,9 @@ class TfdsSource:
             ) from None
 
 
-def load_tfds(name: str, root: str | Path | None, split: str = "train") -> Dataset:
+def load_tfds(
+    name: str, root: str | Path | None, split: str = "train", max_pixels: int = MAX_PIXELS
+) -> Dataset:
     """A prepared tfds data set ``name`` (``NAME`` or ``NAME/CONFIG``) below ``root`` (tfds's ``data_dir``,
     ``~/tensorflow_datasets`` if not given).
 
@@ -84,12 +111,13 @@ def load_tfds(name: str, root: str | Path | None, split: str = "train") -> Datas
     builder = open_builder(name, root)
     image, mask = _features(builder)
     source = _source(builder, split, image, mask)
+    source.max_pixels = max_pixels
     names = tuple(getattr(builder.info.features[mask], "names", None) or ())
     if not names:
         everywhere = [TfdsSource(builder, each, image, mask) for each in builder.info.splits]
         highest = max(_highest_id(each.read(k)[1]) for each in everywhere for k in range(len(each)))
         names = tuple(f"class {index}" for index in range(highest + 1))
-    return Dataset(builder.info.name, split, names, colour_map(len(names)), source)
+    return Dataset(builder.info.name, split, names, colour_map(len(names)), source, max_pixels=max_pixels)
 
 
 def _highest_id(mask: np.ndarray) -> int:
@@ -106,6 +134,8 @@ def open_builder(name: str, root: str | Path | None):
     import tensorflow_datasets as tfds
 
     data_dir = Path(root) if root is not None else Path.home() / "tensorflow_datasets"
+    if leads_out(name):
+        raise DataError(f"{name!r} leads out of {data_dir}: a tfds data set is NAME or NAME/CONFIG below it")
     versions = [info.parent for info in sorted((data_dir / name).glob("*/dataset_info.json"), key=_version)]
     if not versions:
         versions = [
@@ -116,7 +146,33 @@ def open_builder(name: str, root: str | Path | None):
             f"{data_dir / name}: no prepared tfds data set; kseg downloads nothing by itself: run "
             f"`tfds build {name} --data_dir {data_dir}`, or give as root the folder that holds {name}/"
         )
-    return tfds.builder_from_directory(str(versions[-1]))
+    _check_features(versions[-1] / "features.json")
+    try:
+        return tfds.builder_from_directory(str(versions[-1]))
+    except Exception as error:  # broken JSON, unknown features, protobuf's and tfds's own kinds
+        raise DataError(
+            f"{versions[-1]}: tfds cannot read this data set ({str(error).strip().splitlines()[0][:200]}): prepare it "
+            "again"
+        ) from None
+
+
+def _check_features(path: Path) -> None:
+    """tfds imports the classes that features.json names: only its own are let in."""
+    stay_inside(path.parent, [path])
+    if not path.is_file():
+        return
+    try:
+        waiting = [json.loads(path.read_bytes())]
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not valid JSON ({error}): prepare the data set again") from None
+    while waiting:
+        part = waiting.pop()
+        waiting += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        for key in _CLASS_KEYS.intersection(part if isinstance(part, dict) else ()):
+            if not _OWN_FEATURE.fullmatch(str(part[key])):
+                raise DataError(
+                    f"{path}: names the class {part[key]!r}, which is none of tfds's own features and was not imported"
+                )
 
 
 def _version(info: Path) -> tuple[int, ...]:
@@ -154,20 +210,14 @@ def _record_offsets(builder, split: str) -> list[tuple[str, int, int]]:
     """(file, start, length) of every record of a split; a TFRecord is length, crc, record, crc."""
     records = []
     for part in builder.info.splits[split].file_instructions:
-        found = _offsets_of_file(part.filename)
+        stay_inside(builder.data_path, [Path(part.filename)])
+        found = record_offsets(part.filename)
         stop = len(found) if part.take < 0 else part.skip + part.take
         records += [(part.filename, start, length) for start, length in found[part.skip : stop]]
+    expected = builder.info.splits[split].num_examples
+    if len(records) != expected:
+        raise DataError(
+            f"{builder.data_path}: {len(records)} records of {split!r} are in its files and {expected} should be: "
+            "prepare the data set again"
+        )
     return records
-
-
-def _offsets_of_file(path: str) -> list[tuple[int, int]]:
-    size, offsets, at = Path(path).stat().st_size, [], 0
-    with open(path, "rb") as file:
-        while at + 12 <= size:
-            file.seek(at)
-            length = struct.unpack("<Q", file.read(8))[0]
-            if at + 16 + length > size:
-                raise DataError(f"{path}: the file is cut short or damaged: prepare the data set again")
-            offsets.append((at + 12, length))
-            at += 16 + length
-    return offsets

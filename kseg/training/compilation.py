@@ -38,7 +38,7 @@ def compiled(
     loss, metric = _loss(recipe, train, weights), MeanIoU(train.num_classes, train.ignore_label)
     layers = [*model.layers, *twin.own_layers]
     rate = _optimizer(model, layers, recipe, steps_per_epoch)
-    # Not by XLA: it has no kernel for argmax pooling, and compiles whole pictures anew for every size.
+    # Not by XLA, which compiles anew for every size of whole pictures and knows no kernel for some operations.
     twin.model.compile(rate, loss, metrics=[metric], jit_compile=False)
     return Compiled(twin, loss, metric)
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from kseg.data import Augment, Dataset, Sample, find_user_error, load, pipeline, user_errors
 from kseg.data.dataset import colour_map
-from kseg.data.pipeline import Loader
+from kseg.data.pipeline import Loader, samples_of_step
 from kseg.errors import DataError, SettingsError
 
 COUNT = 7
@@ -216,3 +216,38 @@ def test_padding_has_the_data_sets_own_ignored_label(augment):
         for i in label.flat
     }
     assert found == {*range(COUNT), 200}
+
+
+@pytest.mark.parametrize("epochs", [3, None])
+def test_parts_together_are_the_whole_batches(epochs):
+    settings = {"batch_size": 4, "shuffle": True, "seed": 3, "epochs": epochs, "start_step": 1}
+    limit = 4 if epochs is None else 100
+    whole = [label.numpy() for _, label in pipeline(numbered(), drop_remainder=True, **settings).take(limit)]
+    settings |= {"drop_remainder": True, "parts": 4}
+    first, second, third = (
+        [label.numpy() for _, label in pipeline(numbered(), own=own, **settings).take(len(own) * limit)]
+        for own in (range(1), range(1, 3), range(3, 4))
+    )
+    assert len(whole) == 4
+    for step, batch in enumerate(whole):
+        parts = [first[step], second[2 * step], second[2 * step + 1], third[step]]
+        np.testing.assert_array_equal(np.concatenate(parts), batch)
+
+
+def test_workers_share_an_epoch_that_does_not_divide():
+    shares = [order(numbered(), batch_size=3, parts=3, own=range(k, k + 1)) for k in range(3)]
+    assert shares == [[0, 3, 6], [1, 4], [2, 5]]
+
+
+@pytest.mark.parametrize(("parts", "own"), [(3, range(1)), (2, range(2, 3)), (2, range(0)), (0, range(1))])
+def test_parts_that_cannot_be(parts, own):
+    with pytest.raises(SettingsError):
+        pipeline(numbered(), batch_size=4, parts=parts, own=own)
+
+
+def test_the_samples_of_a_step_are_known_without_reading():
+    found = order(numbered(), batch_size=3, shuffle=True, seed=6, epochs=4)
+    for step in range(9):
+        named = samples_of_step(COUNT, batch_size=3, seed=6, shuffle=True, step=step)
+        assert named == found[3 * step : 3 * step + 3]
+    assert samples_of_step(COUNT, batch_size=3, seed=6, shuffle=False, step=2) == [6, 0, 1]

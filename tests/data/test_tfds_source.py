@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -161,3 +163,26 @@ def test_images_of_other_depths_and_channels(tmp_path, kind, channels):
     )
     found = load("tfds:deep", tmp_path).load(0)[0]
     np.testing.assert_array_equal(found, np.full((4, 6, 3), 156, np.uint8))
+
+
+def test_a_flipped_bit_is_named_and_never_means_fewer_records(tmp_path):
+    build(tmp_path, "oxford_iiit_pet", pet_features, {"train": pet_examples()})
+    dataset = load("oxford_iiit_pet", tmp_path)
+    path, start, length = dataset.samples.records[3]
+    whole = bytearray(Path(path).read_bytes())
+
+    flipped = whole.copy()
+    flipped[start + length // 2] ^= 16
+    Path(path).write_bytes(flipped)
+    for index in (0, 1, 2, 4):
+        dataset.load(index)
+    with pytest.raises(DataError, match=rf"{path}: record 3 of 'train' .* wrong checksum"):
+        dataset.load(3)
+    flipped = whole.copy()
+    flipped[start - 12] ^= 1
+    Path(path).write_bytes(flipped)
+    with pytest.raises(DataError, match=rf"{path}: .*record 3"):
+        load("oxford_iiit_pet", tmp_path)
+    Path(path).write_bytes(whole[: start - 12])  # ends behind a whole record
+    with pytest.raises(DataError, match=r"3 records of 'train' .* 5 should be"):
+        load("oxford_iiit_pet", tmp_path)

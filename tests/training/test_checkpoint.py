@@ -1,7 +1,12 @@
 """Checkpoints: what they carry, and that a failed write leaves the old one."""
 
+import os
 import resource
 import shutil
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from collections import namedtuple
 
@@ -109,3 +114,137 @@ def test_other_files_are_no_checkpoints(trained, network, tmp_path):
     other.save(plain)
     with pytest.raises(ModelError, match="does not fit"):
         checkpoint.load_into(trained[0], plain)
+
+
+def test_arrays_come_back(trained, tmp_path):
+    path = tmp_path / "a.keras"
+    checkpoint.save(trained[0], path, arrays={"a/0": np.arange(3), "b": np.float32(2)})
+    found = checkpoint.load_arrays(path)
+    assert list(found) == ["a/0", "b"]
+    np.testing.assert_array_equal(found["a/0"], [0, 1, 2])
+
+
+def states(folder):
+    return {path.name: checkpoint.load_state(path)["n"] for path in folder.glob("*.keras")}
+
+
+def test_the_last_ones_are_kept_and_a_damaged_one_is_passed_over(trained, tmp_path):
+    path = tmp_path / "last.keras"
+    assert checkpoint.newest(tmp_path) is None
+    for number in range(5):
+        checkpoint.save(trained[0], path, {"n": number}, keep=3)
+    assert states(tmp_path) == {"last.keras": 4, "last.1.keras": 3, "last.2.keras": 2}
+    assert checkpoint.newest(tmp_path) == path
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.unlink()  # a new file: the old one may have a second name
+    path.write_bytes(content)
+    assert checkpoint.newest(tmp_path) == tmp_path / "last.1.keras"
+    for other in tmp_path.glob("last.*.keras"):
+        other.write_bytes(b"")
+    with pytest.raises(ModelError, match=r"last\.keras.*last\.1\.keras"):
+        checkpoint.newest(tmp_path)
+
+
+def test_keeping_fewer_removes_the_others(trained, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("a file system without second names")
+
+    monkeypatch.setattr(os, "link", refuse)
+    for number in range(4):
+        checkpoint.save(trained[0], tmp_path / "last.keras", {"n": number}, keep=3)
+    checkpoint.save(trained[0], tmp_path / "last.keras", {"n": 4}, keep=2)
+    assert states(tmp_path) == {"last.keras": 4, "last.1.keras": 3}
+    checkpoint.save(trained[0], tmp_path / "last.keras", {"n": 5})
+    assert states(tmp_path) == {"last.keras": 5}
+
+
+FULL_DISK = """
+mount -t tmpfs -o size=160k tmpfs "$2" || exit 77
+exec "$0" -c "$1" "$2"
+"""
+FILL = """
+import os, sys, keras, numpy as np
+from pathlib import Path
+import shutil
+from kseg.errors import KsegError
+from kseg.training import checkpoint
+folder = Path(sys.argv[1])
+path = folder / "last.keras"
+image = keras.Input((8, 8, 3))
+model = keras.Model(image, keras.layers.Conv2D(4, 3)(image))
+checkpoint.save(model, path, {"n": 1}, arrays={"a": np.zeros(8000, np.uint8)})
+before = path.read_bytes()
+(folder / "other").write_bytes(bytes(160 * 1024 - 2 * len(before)))
+def refused(what):
+    try:
+        checkpoint.save(model, path, {"n": 2}, arrays={"a": np.zeros(64000, np.uint8)})
+    except KsegError as error:
+        assert what in str(error), error
+    else:
+        raise SystemExit("written")
+    assert path.read_bytes() == before
+    assert checkpoint.load_state(path) == {"n": 1}
+    assert sorted(os.listdir(folder)) == ["last.keras", "other"]
+refused("MiB free")
+usage = shutil.disk_usage(folder)
+checkpoint.shutil.disk_usage = lambda _: usage._replace(free=10**9)  # filled by another between look and write
+refused("No space left on device")
+print("intact")
+"""
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path):
+    """A file system of 160 KB in memory, mounted in a namespace of its own; the limit on file sizes serves elsewhere
+    (`test_a_write_that_breaks_off_leaves_the_old_file`)."""
+    if shutil.which("unshare") is None:
+        pytest.skip("no unshare, so no file system can be mounted")
+    command = [
+        "unshare",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        FULL_DISK,
+        sys.executable,
+        FILL,
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "intact" not in done.stdout and ("unshare" in done.stderr or done.returncode == 77):
+        pytest.skip(f"this system lets nobody mount: {done.stderr.strip()[-100:]}")
+    assert done.stdout.strip() == "intact", done.stderr[-2000:]
+
+
+def killed_while_writing(model, folder, times):
+    """Write checkpoint after checkpoint in child processes that are killed at some moment of it."""
+    random, path = np.random.default_rng(1), folder / "last.keras"
+    ballast = {"a": random.integers(0, 256, 2 << 20, dtype=np.uint8)}
+    contents = [bytes(checkpoint._serialised(model, {"n": n}, ballast, False)) for n in range(2)]
+    checkpoint.write(path, contents[0], keep=2)
+    spent = time.monotonic()
+    checkpoint.write(path, contents[1], keep=2)
+    spent = time.monotonic() - spent
+    interrupted = 0
+    for number in range(times):
+        child = os.fork()
+        if child == 0:  # nothing but file operations in the child
+            for turn in range(1000):
+                checkpoint.write(path, contents[turn % 2], keep=2)
+            os._exit(0)
+        time.sleep(random.uniform(0, 3 * spent))
+        os.kill(child, signal.SIGKILL)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+        interrupted += (folder / ".last.partial.keras").exists()
+        found = checkpoint.newest(folder)
+        assert found == path, f"kill {number}"
+        assert checkpoint.load_state(found)["n"] in (0, 1)
+        np.testing.assert_array_equal(checkpoint.load_arrays(found)["a"], ballast["a"])
+    return interrupted
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("times", [10, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_kill_while_writing_never_costs_the_checkpoint(trained, tmp_path, times):
+    interrupted = killed_while_writing(trained[0], tmp_path, times)
+    assert interrupted > 0  # or the kills proved nothing

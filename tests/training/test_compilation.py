@@ -1,0 +1,57 @@
+"""What of a recipe reaches loss, optimizer and schedule."""
+
+import numpy as np
+import pytest
+
+from kseg.errors import SettingsError
+from kseg.training import SGD, AdamW, Poly, Recipe, Step
+from kseg.training.compilation import backbone_of, class_weights, compiled, schedule
+
+
+def test_loss_metric_and_optimizer(network, train):
+    recipe = Recipe(
+        optimizer="sgd",
+        momentum=0.7,
+        weight_decay=0.01,
+        bias_multiplier=2.0,
+        ohem_fraction=0.5,
+        reduction="sum",
+    )
+    parts = compiled(network(), recipe, train, 10, (1.0, 2.0, 3.0))
+    assert isinstance(parts.twin.model.optimizer, SGD)
+    assert (parts.twin.model.optimizer.l2, parts.twin.model.optimizer.momentum) == (0.01, 0.7)
+    assert parts.twin.model.optimizer.bias_multiplier == 2
+    assert parts.loss.class_weights == (1.0, 2.0, 3.0)
+    assert (parts.loss.ohem_fraction, parts.loss.reduction, parts.loss.ignore_label) == (0.5, "sum", 255)
+    assert parts.metric.num_classes == 3
+    assert not parts.twin.model.jit_compile
+    assert isinstance(compiled(network(), Recipe(), train, 10).twin.model.optimizer, AdamW)
+
+
+def test_class_weights_are_counted_where_asked_for(train):
+    assert class_weights(Recipe(), train) is None
+    assert class_weights(Recipe(class_weights=(1, 2, 3)), train) == (1.0, 2.0, 3.0)
+    counts = np.bincount(
+        np.concatenate([train.load(k)[1].ravel() for k in range(len(train))]), minlength=256
+    )[:3]
+    assert np.median(class_weights(Recipe(class_weights="median_frequency"), train)) == pytest.approx(
+        1, abs=0.2
+    )
+    assert np.argmax(class_weights(Recipe(class_weights="median_frequency"), train)) == np.argmin(counts)
+
+
+def test_schedules():
+    poly = schedule(Recipe(schedule="poly", learning_rate=0.5, epochs=4, warmup_steps=1000, power=2.0), 10)
+    assert isinstance(poly, Poly)
+    assert (poly.steps, poly.power, poly.warmup_steps) == (40, 2.0, 8)
+    step = schedule(Recipe(schedule="step", step_every=7, epochs=100, warmup_steps=3), 10)
+    assert isinstance(step, Step)
+    assert (step.every, step.warmup_steps) == (7, 3)
+    assert schedule(Recipe(schedule="constant", learning_rate=0.25), 10) == 0.25
+    constant = schedule(Recipe(schedule="constant", learning_rate=0.25, epochs=10, warmup_steps=4), 10)
+    np.testing.assert_allclose([float(constant(k)) for k in (0, 3, 50, 99)], [0.0625, 0.25, 0.25, 0.25])
+
+
+def test_no_backbone(network):
+    with pytest.raises(SettingsError, match="backbone"):
+        backbone_of(network())
