@@ -2,6 +2,7 @@
 
 from kseg.training.deconvnet_recipes import DECONVNET_RECIPES
 from kseg.training.deeplab_recipes import DEEPLAB_RECIPES
+from kseg.training.people_recipes import PEOPLE_RECIPES
 from kseg.training.pspnet_recipes import PSPNET_RECIPES
 from kseg.training.recipe import Recipe
 
@@ -121,5 +122,6 @@ RECIPES = {
         *DECONVNET_RECIPES,
         *DEEPLAB_RECIPES,
         *PSPNET_RECIPES,
+        *PEOPLE_RECIPES,
     )
 }
