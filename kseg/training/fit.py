@@ -102,14 +102,11 @@ def fit(
             followers[1:1] = _records(out, val, state, tensorboard)
         if verbose:
             followers.append(callbacks.Progress(recipe.epochs, length, best=lambda: keeper.best))
+        first = (state.epoch * length + state.step) * recipe.accumulate
         with user_errors():
             loop.train(
                 steps,
-                iter(
-                    _batches(
-                        recipe, data, batch_size, (state.epoch * length + state.step) * recipe.accumulate
-                    )
-                ),
+                iter(_batches(recipe, data, batch_size, first)),
                 state,
                 epochs=recipe.epochs,
                 length=length,
@@ -127,6 +124,11 @@ def _batch_size(recipe: Recipe) -> int:
 
 
 def _check(model: keras.Model, recipe: Recipe, train: Dataset, val: Dataset | None, batch_size: int) -> None:
+    if keras.backend.backend() != "tensorflow":
+        raise SettingsError(
+            f"kseg.training.fit trains on TensorFlow, and Keras's backend is {keras.backend.backend()}; there, compile "
+            "the model and give kseg.data.pipeline(...) to Keras's own fit."
+        )
     classes = model.output_shape[-1]
     if classes != train.num_classes:
         raise SettingsError(
