@@ -1,0 +1,70 @@
+"""Presets: trained models that come with kseg, each with a card that says what it is and is not."""
+
+import json
+from pathlib import Path
+
+from kseg.archive import verify_sha256
+from kseg.errors import ModelError
+from kseg.models.load import load
+
+FOLDER = Path(__file__).parent / "presets"
+
+
+def presets():
+    """The presets' cards by name: dicts as JSON has them.
+
+    A card has `name`, `description`, `classes`, `palette`, `size` (height and width the int8 file takes), `files`
+    (kind to `file`, `sha256`, `bytes`), `data`, `licence`, `settings` (the recipe), `command`, `scores`, `limits`.
+
+    Raises:
+        ModelError: a card that cannot be read.
+    """
+    return {path.stem: _card(path) for path in sorted(FOLDER.glob("*.json"))}
+
+
+def preset_file(name, kind="keras"):
+    """Path of a preset's file, its checksum compared with the card's.
+
+    Args:
+        name: one of `presets()`.
+        kind: "keras" or "int8" (a TFLite file).
+
+    Raises:
+        ModelError: no such preset or kind (those there are get listed), or a file that is missing or was changed.
+    """
+    known = presets()
+    if name not in known:
+        there = ", ".join(known) or "none in this installation"
+        raise ModelError(f"there is no preset named {name!r}; presets: {there}")
+    files = known[name]["files"]
+    if kind not in files:
+        raise ModelError(f"the preset {name!r} has no {kind!r} file; it has {', '.join(files)}")
+    path = FOLDER / files[kind]["file"]
+    verify_sha256(path, files[kind]["sha256"])
+    return path
+
+
+def from_preset(name):
+    """A trained model that comes with kseg, as a Keras model (a `Segmenter` with `classes` and `palette`).
+
+    Args:
+        name: one of `presets()`, such as "people".
+
+    Raises:
+        ModelError: no such preset, or a damaged file.
+    """
+    return load(preset_file(name))
+
+
+def _card(path):
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        files = card["files"]
+        ok = all(Path(f["file"]).name == f["file"] and f["sha256"] for f in files.values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path}: not a preset's card ({error}); install kseg again") from error
+    if not ok:
+        raise ModelError(
+            f"{path}: a card names files beside itself, each with its SHA-256; install kseg again"
+        )
+    return card
