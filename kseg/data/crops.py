@@ -30,7 +30,7 @@ CONTEXT = 1.2  # how much larger a crop is than its object or proposal, as at pr
 MOST_REPEATS = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # VOC's second stage has more than a million
 class Crop:
     """One training example: the picture's number, the box with its context, and the class it stands for."""
 

@@ -94,7 +94,7 @@ def objects_of_boxes(
     found = []
     for name, (left, top, right, bottom) in _annotated(Path(path)):
         box = max(top - 1, 0), max(left - 1, 0), min(bottom, labels.shape[0]), min(right, labels.shape[1])
-        if name in classes[1:]:
+        if name in classes[1:] and box[0] < box[2] and box[1] < box[3]:
             class_id = list(classes).index(name)
             if (labels[box[0] : box[2], box[1] : box[3]] == class_id).sum() >= least_pixels:
                 found.append(LabelledObject(class_id, box))

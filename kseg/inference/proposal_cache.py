@@ -82,9 +82,11 @@ def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     """The boxes of a file, or None where there is none, or one that is broken."""
     try:
         boxes = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, MemoryError):  # MemoryError: a header that promises too much
         return None
-    fits = boxes.dtype == np.int32 and boxes.ndim == 2 and boxes.shape[1] == 4
+    fits = (
+        isinstance(boxes, np.ndarray) and boxes.dtype == np.int32 and boxes.ndim == 2 and boxes.shape[1] == 4
+    )
     return boxes if fits and (boxes >= 0).all() and (boxes <= [*shape[:2], *shape[:2]]).all() else None
 
 

@@ -79,7 +79,11 @@ def annotation(*objects) -> str:
 
 def test_boxes_count_from_one_and_hold_their_class(tmp_path):
     path = tmp_path / "a.xml"
-    path.write_text(annotation(("cat", 11, 6, 30, 35), ("dog", 1, 1, 30, 30), ("bird", 11, 6, 30, 35)))
+    path.write_text(
+        annotation(
+            ("cat", 11, 6, 30, 35), ("dog", 1, 1, 30, 30), ("bird", 11, 6, 30, 35), ("cat", 1, 1, -9, -9)
+        )
+    )
     assert objects_of_boxes(path, labels(), CLASSES) == [LabelledObject(1, (5, 10, 35, 30))]
 
 

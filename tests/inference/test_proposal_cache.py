@@ -50,7 +50,7 @@ def test_no_boxes_are_remembered_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x93NUMPY\x01\x00", b"nonsense", "float", "large", "flat", "pickle"]
+    "content", [b"", b"\x93NUMPY\x01\x00", b"nonsense", "float", "large", "flat", "pickle", "zip"]
 )
 def test_a_broken_file_is_made_again(tmp_path, content):
     search = Search()
@@ -64,6 +64,9 @@ def test_a_broken_file_is_made_again(tmp_path, content):
     }
     if isinstance(content, bytes):
         path.write_bytes(content)
+    elif content == "zip":
+        with path.open("wb") as file:
+            np.savez(file, BOXES)
     else:
         np.save(path, arrays[content], allow_pickle=True)
     assert_array_equal(cache(IMAGE, 5), BOXES)
