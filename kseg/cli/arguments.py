@@ -48,6 +48,17 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", metavar="DIR", help="the folder that holds the data set")
 
 
+def add_max_pixels(parser: argparse.ArgumentParser) -> None:
+    """``--max-pixels``."""
+    parser.add_argument(
+        "--max-pixels",
+        type=positive,
+        default=50_000_000,
+        metavar="N",
+        help="refuse larger pictures and masks before decoding them; default: 50000000",
+    )
+
+
 def add_prediction(parser: argparse.ArgumentParser) -> None:
     """How a picture is predicted: ``--scales``, ``--flip``, ``--window``, and ``add_combined``'s."""
     from kseg.cli.combined import add_combined

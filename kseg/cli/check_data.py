@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.arguments import positive
+from kseg.cli.arguments import add_max_pixels, positive
 from kseg.cli.terminal import Bar
 from kseg.errors import DataError, SettingsError
 
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", metavar="DIR", help="with --data: the folder that holds it")
     parser.add_argument("--split", nargs="+", metavar="SPLIT", help="with --data; default: train and val")
     parser.add_argument("--classes", type=positive, metavar="N", help="with DIR: how many classes it has")
+    add_max_pixels(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -33,10 +34,10 @@ def run(args: argparse.Namespace) -> int:
     if args.split and args.data is None:
         raise SettingsError("kseg check-data DIR looks at all splits; --split needs --data")
     if args.data is None or (args.data == "folder" and not args.split):
-        found = [_check(args.folder or _existing(args.root), "the folder", args.classes)]
+        found = [_check(args.folder or _existing(args.root), "the folder", args.max_pixels, args.classes)]
     else:
         splits = args.split or default_splits(args.data, args.root)
-        found = [_check_split(args.data, args.root, split) for split in splits]
+        found = [_check_split(args.data, args.root, split, args.max_pixels) for split in splits]
     if args.json:
         contents = [findings.to_json() for findings in found]
         print(
@@ -53,6 +54,8 @@ def default_splits(name: str, root: str | None) -> tuple[str, ...]:
     """The splits that are looked at where none is named."""
     if name.startswith("tfds:"):
         return ("train",)
+    if name == "people":  # train holds every picture many times
+        return "train_plain", "val_plain"
     if name == "oxford_iiit_pet":
         return "train", "test"
     images = Path(root, "images") if name == "folder" and root else None
@@ -67,14 +70,14 @@ def _existing(root: str | None) -> str:
     return root
 
 
-def _check(source: Any, label: str, classes: int | None = None) -> Any:
+def _check(source: Any, label: str, max_pixels: int, classes: int | None = None) -> Any:
     from kseg.data import check
 
     with Bar(f"reading {label}") as bar:
-        return check(source, classes, on_sample=bar)
+        return check(source, classes, on_sample=bar, max_pixels=max_pixels)
 
 
-def _check_split(name: str, root: str | None, split: str) -> Any:
+def _check_split(name: str, root: str | None, split: str, max_pixels: int) -> Any:
     """What is wrong with a split; one that cannot even be listed is itself a finding."""
     from dataclasses import replace
 
@@ -82,10 +85,10 @@ def _check_split(name: str, root: str | None, split: str) -> Any:
 
     known = name in datasets() or name.startswith("tfds:")
     try:
-        dataset = load(name, root, split, complete=False)
+        dataset = load(name, root, split, complete=False, max_pixels=max_pixels)
     except DataError as error:
         if not known or (root is None and name != "shapes") or (root and not Path(root).is_dir()):
             raise
         finding = Finding("data set", str(root), str(error))
         return Findings(f"{name} {split}", 0, (), (), (), 0, (finding,))
-    return replace(_check(dataset, split), name=f"{name} {split}")
+    return replace(_check(dataset, split, max_pixels), name=f"{name} {split}")

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.arguments import add_data, add_prediction, natural, positive, predictor_of
+from kseg.cli.arguments import add_data, add_max_pixels, add_prediction, natural, positive, predictor_of
 from kseg.cli.crf import add_crf, crf_of
 from kseg.cli.folders import removed_if_empty
 from kseg.cli.terminal import Bar, warnings_told
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="with --boundaries and --save, draw the curves of these report.json files too",
     )
+    add_max_pixels(parser)
     add_prediction(parser)
     add_crf(parser)
 
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from kseg.models import load as load_model
 
     crf, others = crf_of(args), curves_of(args.beside)  # a wrong file is said before the model is read
-    dataset = load_data(args.data, args.root, args.split)
+    dataset = load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
     predictor = predictor_of(load_model(args.model), args, crf)
     folder = None if args.save is None else Path(args.save)
     with contextlib.nullcontext() if folder is None else removed_if_empty(folder):

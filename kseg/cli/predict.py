@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.arguments import add_prediction, fraction, predictor_of
+from kseg.cli.arguments import add_max_pixels, add_prediction, fraction, predictor_of
 from kseg.cli.crf import add_crf, crf_of
 from kseg.cli.evaluate import write_picture
 from kseg.cli.folders import removed_if_empty
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A",
         help="of the overlay: 0 picture to 1 classes (0.5)",
     )
+    add_max_pixels(parser)
     add_prediction(parser)
     add_crf(parser)
     parser.add_argument(
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
             alpha=args.alpha,
             skip_existing=args.skip_existing,
             keep_going=True,
+            max_pixels=args.max_pixels,
             progress=bar,
         )
     if args.steps:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kseg.data.dataset import Dataset
 from kseg.data.folder import existing_folder, pair, split_folders
+from kseg.data.layout import inside
 from kseg.errors import DataError
 
 CLASSES = (
@@ -24,7 +25,8 @@ def load_camvid(root: str | Path | None, split: str = "train", complete: bool = 
     """
     root = existing_folder(root, "images/train, masks/train, images/val, masks/val")
     if (root / "trainannot").is_dir():
-        images, masks = root / split, root / f"{split}annot"
+        images = inside(root, split, root)
+        masks = images.with_name(f"{images.name}annot")
         if not images.is_dir():
             raise DataError(f"{root}: no split {split!r}; expected the folder {images.name}/")
     else:

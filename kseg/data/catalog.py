@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kseg.data.ade20k import load_ade20k
 from kseg.data.camvid import load_camvid
 from kseg.data.cityscapes import load_cityscapes
 from kseg.data.dataset import Dataset
+from kseg.data.files import MAX_PIXELS
 from kseg.data.folder import load_folder
+from kseg.data.links import stay_inside
+from kseg.data.people import load_people
 from kseg.data.pet import load_pet
 from kseg.data.shapes import load_shapes
 from kseg.data.tfds_source import load_tfds
@@ -24,6 +28,7 @@ _OF_FILES = {
     "ade20k": load_ade20k,
     "cityscapes": load_cityscapes,
     "oxford_iiit_pet": load_pet,
+    "people": load_people,
 }
 _PREPARED = {"shapes": load_shapes}
 
@@ -58,7 +63,7 @@ _DESCRIPTIONS = {
         "Six kinds of textured shapes on textured ground, 128x128, drawn on the spot; no download",
         "",
         "none (kept in $KSEG_CACHE, else ~/.cache/kseg)",
-        "train 480, val 96, test 96",
+        "train 960, val 96, test 96",
     ),
     "folder": Description(
         "Your own pictures and masks in two folders",
@@ -107,6 +112,13 @@ _DESCRIPTIONS = {
         "train 3680, test 3669",
         "images.tar.gz 0.8 GB, annotations.tar.gz 0.02 GB",
     ),
+    "people": Description(
+        "Person / background of PASCAL VOC and Clothing Co-Parsing, framed like a webcam's pictures",
+        "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ ; https://github.com/bearpaw/clothing-co-parsing",
+        "ROOT/voc_people/VOCdevkit/VOC2012 (or ROOT/VOCdevkit/VOC2012) and ROOT/ccp_people/images, "
+        "ROOT/ccp_people/masks (0 background, 1 person); or one of both",
+        "train, val, train_plain, val_plain",
+    ),
     "tfds:NAME": Description(
         "Any prepared tensorflow-datasets builder with an image and a one-channel mask feature",
         "https://www.tensorflow.org/datasets",
@@ -122,20 +134,34 @@ def datasets() -> dict[str, Description]:
 
 
 def load(
-    name: str, root: str | Path | None = None, split: str = "train", *, complete: bool = True
+    name: str,
+    root: str | Path | None = None,
+    split: str = "train",
+    *,
+    complete: bool = True,
+    max_pixels: int = MAX_PIXELS,
 ) -> Dataset:
     """A split of a data set by name (see ``datasets()``); ``root`` is the folder that holds it.
 
     With ``complete=False`` files that are missing are no error yet, but when they are read: ``kseg.data.check``
-    then names all of them.
+    then names all of them. Pictures and masks above ``max_pixels`` are refused before they are decoded.
 
     Raises:
-        DataError: no such name, folder, or split, or a file is missing; it says what was expected and found.
+        DataError: no such name, folder, or split, or a file is missing or, by a link, lies outside of the folder; it
+            says what was expected and found.
     """
     if name.startswith("tfds:"):
-        return load_tfds(name.removeprefix("tfds:"), root, split)
-    if name in _OF_FILES:
-        return _OF_FILES[name](root, split, complete)
-    if name not in _PREPARED:
+        return load_tfds(name.removeprefix("tfds:"), root, split, max_pixels)
+    if name in _PREPARED:
+        return _PREPARED[name](root, split)
+    if name not in _OF_FILES:
         raise DataError(f"no data set named {name!r}; known are {', '.join(_DESCRIPTIONS)}")
-    return _PREPARED[name](root, split)
+    if name == "folder":  # looks into the masks to count the classes
+        dataset = load_folder(root, split, complete, max_pixels)
+    else:
+        dataset = _OF_FILES[name](root, split, complete)
+    if isinstance(dataset.samples, Sequence):
+        stay_inside(root, (path for sample in dataset.samples for path in (sample.image, sample.mask)))
+    else:
+        dataset.samples.max_pixels = max_pixels
+    return replace(dataset, max_pixels=max_pixels)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from kseg.data.files import read_image, read_mask
+from kseg.data.files import MAX_PIXELS, read_image, read_mask
 from kseg.errors import DataError
 
 
@@ -47,6 +47,7 @@ class Dataset:
             ``(11, 255)``). Ids that are not named stand for themselves; after the mapping every id must be a
             class or ``ignore_label``.
         mask_colours: pairs of an RGB colour and its class id (or ``ignore_label``), for RGB masks.
+        max_pixels: larger pictures and masks are refused before they are decoded.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Dataset:
     ignore_label: int = 255
     stored_ids: tuple[tuple[int, int], ...] = ()
     mask_colours: tuple[tuple[tuple[int, int, int], int], ...] = ()
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self):
         if not self.classes or len(self.classes) > 255:
@@ -102,8 +104,8 @@ class Dataset:
             sample = self.samples[index]
             if sample.mask is None:
                 raise DataError(f"{sample.image}: this picture has no mask")
-            image = read_image(sample.image)
-            mask = read_mask(sample.mask, colours=self.mask_colours)
+            image = read_image(sample.image, self.max_pixels)
+            mask = read_mask(sample.mask, self.max_pixels, self.mask_colours)
             image_file, mask_file = str(sample.image), str(sample.mask)
         if image.shape[:2] != mask.shape:
             raise DataError(size_mismatch(image_file, image.shape[:2], mask_file, mask.shape))

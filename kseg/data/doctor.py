@@ -18,6 +18,7 @@ from kseg.data.folder import (
     split_folders,
     splits_of,
 )
+from kseg.data.links import stay_inside
 from kseg.errors import DataError, SettingsError
 
 IGNORE_LABEL = 255
@@ -93,6 +94,7 @@ def check(
     source: Dataset | str | Path,
     num_classes: int | None = None,
     on_sample: Callable[[int, int], None] | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Findings:
     """Read every picture and mask of a data set and report all that is wrong, rather than stop at the first.
 
@@ -101,11 +103,12 @@ def check(
         num_classes: how many classes a folder has; without it ``classes.txt`` says so, or else the highest id
             found.
         on_sample: called with (done, total) after every sample, for a progress bar.
+        max_pixels: larger pictures of a folder are not decoded; a ``Dataset`` has a limit of its own.
 
     Raises:
         DataError: the folder does not exist or has no ``images/`` and ``masks/``.
     """
-    doctor = _Doctor()
+    doctor = _Doctor(source.max_pixels if isinstance(source, Dataset) else max_pixels)
     if isinstance(source, Dataset):
         doctor.classes, doctor.ignore_label = source.classes, source.ignore_label
         for index in range(len(source)):
@@ -119,6 +122,7 @@ def check(
         raise SettingsError(f"a data set has 1 to 255 classes, got {num_classes}")
     root = existing_folder(source, "images/ and masks/")
     colours = ()
+    stay_inside(root, [root / "classes.txt"])
     if (root / "classes.txt").is_file():
         doctor.classes, named = read_classes(root / "classes.txt")
         colours = mask_colours_of(doctor.classes, named)
@@ -126,7 +130,8 @@ def check(
         doctor.classes = tuple(f"class {index}" for index in range(num_classes))
     samples = [sample for split in splits_of(root) for sample in doctor.pair(*split_folders(root, split))]
     for done, sample in enumerate(samples, start=1):
-        doctor.examine(sample, colours)
+        if doctor.lies_inside(root, sample):
+            doctor.examine(sample, colours)
         _report(on_sample, done, len(samples))
     return doctor.conclude(root.resolve().name)
 
@@ -139,7 +144,8 @@ def _report(on_sample, done: int, total: int) -> None:
 class _Doctor:
     """Gathers findings and label counts over the samples of one data set."""
 
-    def __init__(self):
+    def __init__(self, max_pixels: int = MAX_PIXELS):
+        self.max_pixels = max_pixels
         self.classes: tuple[str, ...] | None = None
         self.ignore_label = IGNORE_LABEL
         self.findings: list[Finding] = []
@@ -177,6 +183,15 @@ class _Doctor:
                     f"{paths[1]}: {paths[0].name} has the same name; remove or rename one",
                 )
         return [Sample(paths[0], labelled[stem][0]) for stem, paths in found.items() if stem in labelled]
+
+    def lies_inside(self, root: Path, sample: Sample) -> bool:
+        """Whether no link leads out of the data set's folder; else that is a finding."""
+        try:
+            stay_inside(root, (sample.image, sample.mask))
+        except DataError as error:
+            self.find("link", sample.image, str(error))
+            return False
+        return True
 
     def examine(self, sample: Sample, colours=(), to_labels=None) -> None:
         """A picture and its mask as files; ``to_labels`` turns stored ids into class ids."""
@@ -255,20 +270,20 @@ class _Doctor:
 
     def _read(self, reader, path: Path, **settings) -> np.ndarray | None:
         try:
-            return reader(path, **settings)
+            return reader(path, self.max_pixels, **settings)
         except DataError as error:
-            self.find(_kind(path, reader), path, str(error))
+            self.find(_kind(path, reader, self.max_pixels), path, str(error))
             return None
 
 
-def _kind(path: Path, reader) -> str:
+def _kind(path: Path, reader, max_pixels: int) -> str:
     """Why a file could not be read, in two words."""
     try:
         height, width = image_size(path)
-        if height * width > MAX_PIXELS:
+        if height * width > max_pixels:
             return "huge"
         if reader is read_mask:
-            read_image(path)
+            read_image(path, max_pixels)
             return "palette"  # it is a sound picture, but does not hold class ids
     except DataError:
         pass

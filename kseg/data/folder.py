@@ -18,19 +18,23 @@ from pathlib import Path
 import numpy as np
 
 from kseg.data.dataset import Dataset, Sample, colour_map
-from kseg.data.files import SUFFIXES, read_mask
+from kseg.data.files import MAX_PIXELS, SUFFIXES, read_mask
+from kseg.data.links import stay_inside
 from kseg.errors import DataError
 
 IGNORE_LABEL = 255
 
 
-def load_folder(root: str | Path, split: str = "train", complete: bool = True) -> Dataset:
+def load_folder(
+    root: str | Path, split: str = "train", complete: bool = True, max_pixels: int = MAX_PIXELS
+) -> Dataset:
     """The split ``split`` of a folder pair; DataError says what was expected and is missing (`pair`)."""
     root = existing_folder(root, "images/ and masks/")
+    stay_inside(root, [root / "classes.txt"])
     if (root / "classes.txt").is_file():
         names, colours = read_classes(root / "classes.txt")
     else:
-        names, colours = _count_classes(root), {}
+        names, colours = _count_classes(root, max_pixels), {}
     samples = pair(*split_folders(root, split), complete)
     palette = tuple(
         colours.get(name, drawn) for name, drawn in zip(names, colour_map(len(names)), strict=True)
@@ -144,7 +148,7 @@ def mask_colours_of(names: tuple[str, ...], colours: dict) -> tuple[tuple[tuple[
     return tuple((colour, ids[name]) for name, colour in colours.items())
 
 
-def _count_classes(root: Path) -> tuple[str, ...]:
+def _count_classes(root: Path, max_pixels: int) -> tuple[str, ...]:
     """Names for the ids found in all masks of all splits, so that every split has the same classes.
 
     A split without masks (pictures to predict) tells nothing and is no mistake here.
@@ -154,7 +158,8 @@ def _count_classes(root: Path) -> tuple[str, ...]:
         for mask in (
             (path for twins in pictures(folder).values() for path in twins) if folder.is_dir() else ()
         ):
-            ids = np.flatnonzero(np.bincount(read_mask(mask).ravel(), minlength=256))
+            stay_inside(root, [mask])
+            ids = np.flatnonzero(np.bincount(read_mask(mask, max_pixels).ravel(), minlength=256))
             ignored |= bool(ids[-1] == IGNORE_LABEL)
             highest = max(highest, int(ids[ids != IGNORE_LABEL].max(initial=0)))
     if highest == 0 and ignored:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from kseg.archive import leads_out
 from kseg.data.dataset import Sample
 from kseg.data.folder import existing_folder
 from kseg.errors import DataError
@@ -66,12 +67,11 @@ def read_list(path: Path) -> list[str]:
 
 def inside(root: Path, entry: str, source: Path) -> Path:
     """``root / entry``, where a list ``source`` names ``entry``; DataError where that leads out of ``root``."""
-    parts = PurePosixPath(entry.replace("\\", "/")).parts
-    if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0] or "\0" in entry:
+    if leads_out(entry):
         raise DataError(
             f"{source}: {entry!r} leads out of {root}; a list names files below its data set's folder"
         )
-    return root.joinpath(*parts)
+    return root.joinpath(*PurePosixPath(entry.replace("\\", "/")).parts)
 
 
 def require_files(samples: Sequence[Sample], source: Path | str) -> None:

@@ -50,8 +50,8 @@ def augmented_samples(
     samples = []
     for name in sorted((own | set(sources)) - excluded):
         if name in own:
-            mask = year_folder / "SegmentationClass" / f"{name}.png"
-            samples.append(Sample(year_folder / "JPEGImages" / f"{name}.jpg", mask))
+            mask = inside(year_folder / "SegmentationClass", f"{name}.png", year_folder)
+            samples.append(Sample(inside(year_folder / "JPEGImages", f"{name}.jpg", year_folder), mask))
         else:
             sample = _sample(folder, name, sources[name])
             image = year_folder / "JPEGImages" / f"{name}.jpg"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 
+from kseg.archive import check_archive
 from kseg.errors import ModelError
 
 
@@ -18,7 +19,8 @@ def load(path):
         The Keras model: a `Segmenter` where kseg wrote it, else any model with one image in and one map out.
 
     Raises:
-        ModelError: no such file, not a Keras file, a class kseg does not know, or not an image-to-map model.
+        ModelError: no such file, not a Keras file, an archive that reaches out of itself or unpacks to a hundred
+            times its size, a class or code that safe mode refuses, or not an image-to-map model.
     """
     path = Path(path)
     if not path.is_file():
@@ -27,6 +29,7 @@ def load(path):
         raise ModelError(
             f"{path}: not a Keras model file; expected a .keras file that kseg train or Keras wrote"
         )
+    check_archive(path)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds here; the user needs one sentence

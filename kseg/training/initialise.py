@@ -9,6 +9,7 @@ import h5py
 import keras
 import numpy as np
 
+from kseg.archive import check_archive, check_hdf5
 from kseg.errors import ModelError
 
 
@@ -47,7 +48,8 @@ def initialise_from(model: keras.Model, path: str | Path) -> Initialised:
         path: a `.keras` or `.weights.h5` file. No class of it is built, so it may come from any program.
 
     Raises:
-        ModelError: the file is not such a file, or no layer of it fits.
+        ModelError: the file is not such a file, draws on other files, unpacks to a hundred times its size, or no
+            layer of it fits.
     """
     path = Path(path)
     stored = _read(path)
@@ -94,11 +96,14 @@ def _read(path: Path) -> dict[str, list[np.ndarray]]:
     try:
         if path.suffix == ".h5":
             with h5py.File(path) as file:
+                check_hdf5(file, path)
                 return _walk(file)
+        check_archive(path)
         with (
             zipfile.ZipFile(path) as archive,
             h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file,
         ):
+            check_hdf5(file, path)
             return _walk(file)
     except FileNotFoundError:
         raise ModelError(f"{path}: there is no such file.") from None

@@ -1,0 +1,121 @@
+"""Files that came from elsewhere: what a model file holds is looked at before anything of it is unpacked.
+
+A ``.keras`` file is a zip archive with an HDF5 file inside. Keras refuses code in it (safe mode); this refuses what
+would reach other files or fill the memory. Nothing here imports Keras or TensorFlow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from kseg.errors import ModelError
+
+if TYPE_CHECKING:
+    import h5py
+
+# Weights shrink by a few percent; a file of zeros by a thousand. Small files may be as repetitive as they like.
+EXPANSION = 100
+SMALL_BYTES = 64 << 20
+MEMBERS = 10_000
+_ADVICE = "nothing of it was loaded; take the file anew from where you trust it"
+
+
+def check_archive(path: str | Path) -> None:
+    """Refuse a zip archive (``.keras``, ``.npz``) that is more than it should be.
+
+    Raises:
+        ModelError: not a zip archive; a member whose name leads out of the archive, comes twice, is a link or
+            encrypted; or one that unpacks to more than 64 MiB and to more than 100 times its size.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+        size = Path(path).stat().st_size
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path}: not a zip archive, as a Keras model file is one ({error})") from None
+    names = [member.filename for member in members]
+    problems = [f"its member {m.filename!r} {fault}" for m in members if (fault := _fault(m))]
+    if len(members) > MEMBERS or len(set(names)) < len(names):
+        problems.append(f"its {len(members)} members have {len(set(names))} names")
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > max(SMALL_BYTES, EXPANSION * size):
+        problems.append(f"{size:,} bytes would unpack to {unpacked:,}")
+    if problems:
+        raise ModelError(f"{path}: {problems[0]}: {_ADVICE}")
+
+
+def _fault(member: zipfile.ZipInfo) -> str:
+    """What is wrong with a member of an archive; "" for nothing."""
+    if leads_out(member.filename):
+        return "leads out of the archive"
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "is a link"
+    return "is encrypted" if member.flag_bits & 1 else ""
+
+
+def leads_out(name: str) -> bool:
+    """Whether a relative file name, with either kind of slash, reaches out of the folder it is joined to."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return not parts or parts[0] == "/" or ".." in parts or ":" in parts[0] or "\0" in name
+
+
+def check_hdf5(file: h5py.File, path: str | Path) -> None:
+    """Refuse an open HDF5 file that draws on other files, or whose arrays are far larger than the file.
+
+    Raises:
+        ModelError: a soft or external link, external or virtual storage, or arrays of more than 64 MiB and of
+            more than 100 times the file's size.
+    """
+    import h5py
+
+    seen, groups, declared, size = set(), [file], 0, file.id.get_filesize()
+    while groups:
+        group = groups.pop()
+        for name in group:
+            item = _linked(group, name, path)
+            if isinstance(item, h5py.Dataset):
+                if item.external or item.is_virtual:
+                    raise ModelError(f"{path}: its array {item.name} lies in another file: {_ADVICE}")
+                declared += (item.size or 0) * item.dtype.itemsize
+            elif isinstance(item, h5py.Group) and (place := h5py.h5o.get_info(item.id).addr) not in seen:
+                seen.add(place)
+                groups.append(item)
+    if declared > max(SMALL_BYTES, EXPANSION * size):
+        raise ModelError(
+            f"{path}: {size:,} bytes of HDF5 claim to hold arrays of {declared:,} bytes: {_ADVICE}"
+        )
+
+
+def _linked(group, name: str, path):
+    import h5py
+
+    try:
+        hard = isinstance(group.get(name, getlink=True), h5py.HardLink)
+    except TypeError:  # kinds of links that programs define themselves
+        hard = False
+    if not hard:
+        raise ModelError(f"{path}: {group.name.rstrip('/')}/{name} is a link to another place: {_ADVICE}")
+    return group[name]
+
+
+def verify_sha256(path: str | Path, expected: str) -> None:
+    """ModelError unless the file has this SHA-256 checksum (64 hexadecimal digits)."""
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", expected):
+        raise ModelError(f"{path}: a SHA-256 checksum has 64 hexadecimal digits, got {expected!r}")
+    found = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                found.update(block)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if found.hexdigest() != expected.lower():
+        raise ModelError(
+            f"{path}: SHA-256 is {found.hexdigest()}, expected {expected.lower()}: the file is damaged or was "
+            "changed; install kseg again, or take the file anew from where you trust it"
+        )
