@@ -18,7 +18,6 @@ from kseg.errors import ModelError
 from kseg.models import FCN, load
 from kseg.training import initialise_from
 
-
 UNSAFE_MODULES = {"pickle", "marshal", "shelve", "yaml", "dill", "joblib", "cloudpickle"}
 
 
