@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -196,13 +197,13 @@ class _Doctor:
     def examine(self, sample: Sample, colours=(), to_labels=None) -> None:
         """A picture and its mask as files; ``to_labels`` turns stored ids into class ids."""
         image, mask = None, None
-        if sample.image.is_file():
+        if os.path.isfile(sample.image):
             image = self._read(read_image, sample.image)
         else:
             self.find(
                 "no picture", sample.image, f"{sample.image}: no such file, though the data set lists it"
             )
-        if sample.mask is None or not sample.mask.is_file():
+        if sample.mask is None or not os.path.isfile(sample.mask):
             expected = "" if sample.mask is None else f"; expected {sample.mask}"
             self.find("no mask", sample.image, f"{sample.image}: this picture has no mask{expected}")
         else:

@@ -121,7 +121,10 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, int,
             continue
         name, colour = " ".join(words), None
         if len(words) > 3 and all(word.isdecimal() for word in words[-3:]):
-            name, colour = " ".join(words[:-3]), tuple(int(word) for word in words[-3:])
+            name, colour = (
+                " ".join(words[:-3]),
+                tuple(int(word) if len(word) < 9 else 256 for word in words[-3:]),
+            )
         if name == "ignore" and colour is None:
             raise DataError(
                 f"{path}, line {number}: ignore is no class and has no id; give the colour of ignored pixels "

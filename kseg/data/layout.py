@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -80,7 +81,7 @@ def require_files(samples: Sequence[Sample], source: Path | str) -> None:
         path
         for sample in samples
         for path in (sample.image, sample.mask)
-        if path is not None and not path.is_file()
+        if path is not None and not os.path.isfile(path)  # False for names that are too long
     ]
     if missing:
         more = f" (and {len(missing) - 1} more files)" if len(missing) > 1 else ""
