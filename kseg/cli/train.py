@@ -218,7 +218,7 @@ def chosen_recipe(recipe: str | None, model: str, data: str) -> Any:
     elif Path(recipe).is_file():
         try:
             values = json.loads(Path(recipe).read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SettingsError(f"{recipe}: not a JSON file ({error})") from None
         is_run = isinstance(values, dict) and isinstance(values.get("recipe"), dict)
         found = Recipe.from_dict(values["recipe"] if is_run else values)
