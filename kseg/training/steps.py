@@ -120,7 +120,9 @@ class Steps:
         if self.loss.class_weights is None:
             return tf.reduce_sum(valid)
         weights = tf.constant(self.loss.class_weights, tf.float32)
-        return tf.reduce_sum(valid * tf.gather(weights, tf.clip_by_value(labels, 0, len(weights) - 1)))
+        return tf.reduce_sum(
+            valid * tf.gather(weights, tf.clip_by_value(labels, 0, len(self.loss.class_weights) - 1))
+        )
 
     def _of_first_replica(self, found):
         return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], found)
