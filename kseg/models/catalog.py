@@ -69,12 +69,19 @@ def deeplabv2_resnet101(num_classes, weights=None):
     return DeepLabV2(backbone, num_classes)
 
 
-def deeplabv2_efficientnetlite0(num_classes, weights="imagenet", *, output_stride, rates):
-    """DeepLab v2 (ASPP) on EfficientNet-Lite0, whose ImageNet weights come with kseg."""
-    backbone = EfficientNetLite(
-        "lite0", output_stride=output_stride, weights=weights, name="efficientnetlite0"
+def efficientnetlite0_of_stride_8(weights):
+    """The first four stages of EfficientNet-Lite0, dilated to output stride 8; its ImageNet weights come with kseg.
+
+    The fifth stage, sixteen times as large at this stride, would cost more than the rest.
+    """
+    return EfficientNetLite(
+        "lite0", output_stride=8, last_stage="stage4", weights=weights, name="efficientnetlite0"
     )
-    return DeepLabV2(backbone, num_classes, rates=rates, align_corners=False)
+
+
+def deeplabv2_efficientnetlite0(num_classes, weights="imagenet", *, rates):
+    """DeepLab v2 (ASPP) on the first four stages of EfficientNet-Lite0 at output stride 8."""
+    return DeepLabV2(efficientnetlite0_of_stride_8(weights), num_classes, rates=rates, align_corners=False)
 
 
 def pspnet_resnet(num_classes, weights=None, *, depth):
@@ -83,12 +90,9 @@ def pspnet_resnet(num_classes, weights=None, *, depth):
     return PSPNet(backbone, num_classes)
 
 
-def pspnet_efficientnetlite0(num_classes, weights="imagenet", *, output_stride, filters):
-    """PSPNet on EfficientNet-Lite0, whose ImageNet weights come with kseg, with a narrow head."""
-    backbone = EfficientNetLite(
-        "lite0", output_stride=output_stride, weights=weights, name="efficientnetlite0"
-    )
-    return PSPNet(backbone, num_classes, filters=filters, align_corners=False)
+def pspnet_efficientnetlite0(num_classes, weights="imagenet", *, filters):
+    """PSPNet with a narrow head on the first four stages of EfficientNet-Lite0 at output stride 8."""
+    return PSPNet(efficientnetlite0_of_stride_8(weights), num_classes, filters=filters, align_corners=False)
 
 
 def deeplabv3plus_efficientnetlite0(num_classes, weights="imagenet", *, output_stride, filters):
@@ -132,14 +136,12 @@ CATALOG = {
     "deeplabv2_vgg16": partial(deeplabv2_vgg16, rates=ASPP_L),
     "deeplabv2_vgg16_aspp_s": partial(deeplabv2_vgg16, rates=ASPP_S),
     "deeplabv2_resnet101": partial(deeplabv2_resnet101),
-    "deeplabv2_efficientnetlite0": partial(
-        deeplabv2_efficientnetlite0, output_stride=16, rates=(3, 6, 9, 12)
-    ),
+    "deeplabv2_efficientnetlite0": partial(deeplabv2_efficientnetlite0, rates=ASPP_S),
     "pspnet_resnet50": partial(pspnet_resnet, depth=50),
     "pspnet_resnet101": partial(pspnet_resnet, depth=101),
     "pspnet_resnet152": partial(pspnet_resnet, depth=152),
     "pspnet_resnet269": partial(pspnet_resnet, depth=269),
-    "pspnet_efficientnetlite0": partial(pspnet_efficientnetlite0, output_stride=16, filters=128),
+    "pspnet_efficientnetlite0": partial(pspnet_efficientnetlite0, filters=128),
     "deeplabv3plus_efficientnetlite0": partial(
         deeplabv3plus_efficientnetlite0, output_stride=16, filters=128
     ),

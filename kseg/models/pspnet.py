@@ -75,7 +75,7 @@ class PSPNet(Segmenter):
 
 
 def with_auxiliary_head(model, filters=256):
-    """A twin of a `PSPNet` for training, with the paper's second head on stage 4.
+    """A twin of a `PSPNet` for training, with the paper's second head, on the last stage but one (stage 4).
 
     It shares every layer with `model`, so training the twin trains `model`, and `model` is what is saved:
 
@@ -84,14 +84,14 @@ def with_auxiliary_head(model, filters=256):
         twin.compile(optimizer, {"logits": loss, "auxiliary": loss}, loss_weights=weights)
 
     Args:
-        model: a `PSPNet` whose backbone has a "stage4".
+        model: a `PSPNet`.
         filters: width of the head's 3x3 convolution.
 
     Returns:
         A Keras model from the image to a dict of two logits tensors of the image's size, "logits" (the
         model's own) and "auxiliary".
     """
-    stage, image = model.backbone.stages["stage4"], model.backbone.input
+    stage, image = list(model.backbone.stages.values())[-2], model.backbone.input
     normalization = {"momentum": model.momentum, "synchronized": model.synchronized}
     x = _scores(stage, filters, model.num_classes, model.dropout, normalization, "auxiliary_")
     stride = model.backbone.output_stride

@@ -19,7 +19,7 @@ CLASSES = 3
 
 @keras.saving.register_keras_serializable(package="test_twin")
 class Tiny(Backbone):
-    """Three convolutions of stride 2, symmetric: 8 k + 1 pixels make k + 1 cells, cell i at pixel 8 i."""
+    """Three convolutions of stride 2 and one of 1, symmetric: 8 k + 1 pixels make k + 1 cells, cell i at pixel 8 i."""
 
     output_stride = 8
 
@@ -27,9 +27,9 @@ class Tiny(Backbone):
         image = keras.Input((None, None, 3), name="image")
         x = keras.layers.Rescaling(1 / 127, -1, name="normalize")(image)
         stages = {}
-        for number in (2, 3, 4):
+        for number, stride in ((2, 2), (3, 2), (4, 2), (5, 1)):
             x = keras.layers.ZeroPadding2D(1)(x)
-            x = keras.layers.Conv2D(4, 3, 2, activation="relu", name=f"conv{number}")(x)
+            x = keras.layers.Conv2D(4, 3, stride, activation="relu", name=f"conv{number}")(x)
             stages[f"stage{number}"] = x
         super().__init__(image, stages, name=name)
 
