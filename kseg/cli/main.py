@@ -25,6 +25,7 @@ VERBS = {
     "predict": "predict",
     "tune-crf": "tune_crf",
     "export": "export",
+    "webcam": "webcam",
     "info": "info",
     "models": "models",
     "datasets": "datasets",

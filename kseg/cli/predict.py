@@ -1,12 +1,14 @@
 """Predict pictures: a palette PNG mask of the picture's own size, and an overlay with a legend.
 
 NAME.jpg becomes DIR/NAME.png, whose pixels are the class ids, and DIR/NAME_overlay.jpg. A picture that cannot
-be read is named and left out; the exit code is then 2.
+be read is named and left out; the exit code is then 2. A video becomes a video of overlays, of the same size and
+frames a second.
 
   kseg predict photo.jpg --model runs/camvid/best.keras --out predictions
   kseg predict photo.jpg --model runs/stage2/best.keras --proposals 50 --steps steps --out predictions
   kseg predict photo.jpg --model runs/voc/best.keras --out predictions --crf crf.json
   kseg predict pictures/ 'more/*.png' --model runs/camvid/best.keras --out predictions --skip-existing
+  kseg predict clip.mp4 --model runs/camvid/best.keras --out overlay.mp4 --masks masks
 """
 
 import argparse
@@ -26,7 +28,7 @@ from kseg.cli.terminal import Bar, warnings_told
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="pictures, folders or quoted patterns")
     parser.add_argument("--model", required=True, metavar="FILE", help="a .keras file")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results; a video's file")
     parser.add_argument("--skip-existing", action="store_true", help="leave out what is there (to resume)")
     parser.add_argument("--no-overlay", action="store_true", help="write masks only")
     parser.add_argument(
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A",
         help="of the overlay: 0 picture to 1 classes (0.5)",
     )
+    parser.add_argument("--masks", metavar="DIR", help="of a video: also write a mask a frame there")
     add_max_pixels(parser)
     add_prediction(parser)
     add_crf(parser)
@@ -53,6 +56,10 @@ def run(args: argparse.Namespace) -> int:
     from kseg.models import load
 
     out = Path(args.out)
+    if is_video(args.inputs):
+        return predict_clip(args, Path(args.inputs[0]), out)
+    if args.masks:
+        raise SettingsError("--masks is for a video; of pictures the masks are in --out")
     pictures = find_pictures(args.inputs, out)  # a wrong path is said before the model is read
     if args.steps and not args.proposals:
         raise SettingsError("--steps draws how proposals add up: give --proposals too")
@@ -78,6 +85,41 @@ def run(args: argparse.Namespace) -> int:
     skipped = f", {len(summary.skipped)} were there already" if summary.skipped else ""
     print(f"{len(summary.masks)} predicted{skipped}, {len(summary.failures)} failed: {out}")
     return 2 if summary.failures else 0
+
+
+def is_video(inputs: Sequence[str]) -> bool:
+    """Whether the one input is a video; SettingsError for a video among others."""
+    from kseg.errors import SettingsError
+    from kseg.inference.video import SUFFIXES
+
+    videos = [name for name in inputs if Path(name).suffix.lower() in SUFFIXES]
+    if videos and len(inputs) > 1:
+        raise SettingsError(f"{videos[0]}: a video is predicted by itself, not together with other inputs")
+    return bool(videos)
+
+
+def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
+    """Predict a video into a video; 2 where frames of it were damaged."""
+    from kseg.errors import SettingsError
+    from kseg.inference import predict_video
+    from kseg.inference.video import opened
+    from kseg.models import load
+
+    if args.steps or args.skip_existing or args.no_overlay:
+        raise SettingsError("--steps, --skip-existing and --no-overlay are for pictures, not for a video")
+    opened(video).release()  # a wrong path is said before the model is read
+    predictor = predictor_of(load(args.model), args, crf_of(args))
+    with Bar("predicting") as bar:
+        summary = predict_video(predictor, video, out, masks=args.masks, alpha=args.alpha, progress=bar)
+    if summary.damaged:
+        numbers = ", ".join(map(str, summary.damaged[:8])) + (", ..." if len(summary.damaged) > 8 else "")
+        print(
+            f"kseg: {video}: {len(summary.damaged)} damaged frames ({numbers}) show the one before",
+            file=sys.stderr,
+        )
+    height, width = summary.size
+    print(f"{summary.frames} frames of {width}x{height} at {summary.fps:g} fps: {out}")
+    return 2 if summary.damaged else 0
 
 
 def draw_steps(

@@ -11,6 +11,7 @@ from kseg.inference.proposal_cache import ProposalCache
 from kseg.inference.proposal_predictor import ProposalPredictor
 from kseg.inference.proposal_steps import proposal_steps
 from kseg.inference.proposals import edge_box_proposals, proposal_recall
+from kseg.inference.video import VideoSummary, predict_video
 
 __all__ = [
     "DenseCRF",
@@ -20,11 +21,13 @@ __all__ = [
     "ProposalPredictor",
     "SearchResult",
     "Summary",
+    "VideoSummary",
     "activation_sheet",
     "activations",
     "draw",
     "edge_box_proposals",
     "predict_files",
+    "predict_video",
     "proposal_recall",
     "proposal_steps",
     "search_crf",

@@ -1,0 +1,8 @@
+"""The webcam app: `python apps/webcam.py [options]` is `kseg webcam [options]`."""
+
+import sys
+
+from kseg.cli.main import main
+
+if __name__ == "__main__":
+    raise SystemExit(main(["webcam", *sys.argv[1:]]))

@@ -1,0 +1,202 @@
+"""Show a live overlay of a camera, a video, a folder or a stream.
+
+Keys: q quit, h help, + - paint, m mirror, space pause, . step, c one class, b background, t smoothing, l legend,
+r record, s screenshot.
+
+  kseg webcam
+  kseg webcam --source clip.mp4 --model runs/camvid/best.keras
+  kseg webcam --source synthetic --headless --output out.mp4 --max-frames 100 --report report.json
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from kseg.cli.arguments import fraction, positive
+from kseg.cli.terminal import Bar
+
+COLOUR_MAPS = ("model", "voc", "bright")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--source", default="0", metavar="S", help="camera number (0), video, folder, stream, or synthetic"
+    )
+    parser.add_argument(
+        "--model", default="people", metavar="M", help="preset (people), or a .keras, .tflite or .onnx file"
+    )
+    parser.add_argument(
+        "--precision", choices=("int8", "float32"), default="int8", help="of a preset; default: int8"
+    )
+    parser.add_argument(
+        "--size", type=positive, nargs="+", metavar="PIXELS", help="height (and width) the model works at"
+    )
+    parser.add_argument("--threads", type=positive, metavar="N", help="of the model; default: one a core")
+    parser.add_argument(
+        "--input-range", metavar="R", help="of another program's float model: -1..1 (default), 0..1 or 0..255"
+    )
+    parser.add_argument(
+        "--camera-size", type=positive, nargs=2, metavar=("H", "W"), help="asked of a camera (480 640)"
+    )
+    _add_screen(parser.add_argument_group("screen"))
+    _add_headless(parser.add_argument_group("output"))
+
+
+def _add_screen(group: Any) -> None:
+    group.add_argument("--alpha", type=fraction, default=0.5, metavar="A", help="of the paint, 0 to 1 (0.5)")
+    group.add_argument("--no-mirror", action="store_true", help="do not mirror a camera's picture")
+    group.add_argument("--colours", choices=COLOUR_MAPS, default="model", help="colour map (model's own)")
+    group.add_argument(
+        "--background",
+        metavar="B",
+        default="picture",
+        help="picture, blur, a colour such as 00a050, or a picture's file",
+    )
+    group.add_argument(
+        "--smoothing",
+        type=fraction,
+        default=0.6,
+        metavar="W",
+        help="weight of the probabilities before, against flicker; 0 is off (0.6)",
+    )
+    group.add_argument("--no-legend", action="store_true", help="without names, shares and times")
+
+
+def _add_headless(group: Any) -> None:
+    group.add_argument("--headless", action="store_true", help="no window")
+    group.add_argument("--output", metavar="FILE", help="a video of what is drawn (.mp4, .mkv, .avi)")
+    group.add_argument("--max-frames", type=positive, metavar="N", help="end after N frames")
+    group.add_argument(
+        "--every-frame", action="store_true", help="work through a file's every frame in a window"
+    )
+    group.add_argument("--report", metavar="FILE", help="a JSON file of frames a second and times by stage")
+    group.add_argument("--folder", default=".", metavar="DIR", help="for screenshots and recordings (.)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from kseg import webcam
+    from kseg.webcam.output import check_display
+
+    if not args.headless:
+        check_display()  # said before the model is read
+    size = None if args.camera_size is None else tuple(args.camera_size)
+    opener = webcam.opener(args.source, size)
+    source = opener()
+    try:
+        webcam.check_opens(args.source, source)
+        settings = settings_of(args, source.live)
+        model = webcam.load(
+            args.model,
+            size=_size(args.size),
+            threads=args.threads,
+            precision=args.precision,
+            values=args.input_range,
+        )
+    except BaseException:
+        source.release()
+        raise
+    coloured(model, args.colours)
+    opened = [source]  # taken up by the first opening: cameras need a second for each
+
+    def again() -> Any:
+        return opened.pop() if opened else opener()
+
+    with Bar("frames") as bar:
+        total = args.max_frames or getattr(source, "count", None)
+        progress = None if total is None else lambda done: bar(min(done, total), total)
+        report = webcam.App(again, model, settings, progress=progress).run()
+    return _told(report, settings)
+
+
+def _told(report: dict[str, Any], settings: Any) -> int:
+    """Print the outcome; 2 where no frame came."""
+    if not report["frames"]:
+        from kseg.errors import DataError
+
+        raise DataError(f"no frame came from the source: {report['message'] or 'it is empty'}")
+    latency = report["stages"]["latency"]
+    print(
+        f"{report['frames']} frames, {report['fps']:.1f} fps; from grab to screen "
+        f"{latency['p50_ms']:.0f} ms (p95 {latency['p95_ms']:.0f} ms)"
+    )
+    for path in (settings.output, settings.report):
+        if path is not None:
+            print(f"written: {path}")
+    return 0
+
+
+def settings_of(args: argparse.Namespace, live: bool) -> Any:
+    """The program's settings; SettingsError for what does not go together."""
+    from kseg.errors import SettingsError
+    from kseg.webcam import Settings
+    from kseg.webcam.output import Recorder
+    from kseg.webcam.view import View
+
+    output = None if args.output is None else Path(args.output)
+    if args.headless and output is None and args.report is None:
+        raise SettingsError("--headless shows nothing: give --output out.mp4, --report report.json, or both")
+    if output is not None:
+        Recorder(output, 30.0)  # a wrong ending is said now
+    how, behind = background(args.background)
+    view = View(
+        alpha=args.alpha,
+        mirror=args.source.isdigit() and not args.no_mirror,
+        background=how,
+        smoothing=args.smoothing > 0,
+        legend=not args.no_legend,
+    )
+    return Settings(
+        live=not args.every_frame and (live or not args.headless),
+        headless=args.headless,
+        output=output,
+        max_frames=args.max_frames,
+        report=None if args.report is None else Path(args.report),
+        folder=Path(args.folder),
+        view=view,
+        background=behind,
+        smoothing=min(args.smoothing, 0.98),
+    )
+
+
+def background(text: str) -> tuple[str, Any]:
+    """(picture, blur or replace, colour or picture to put behind) of ``--background``."""
+    import re
+
+    from kseg.data import read_image
+    from kseg.errors import SettingsError
+
+    green = (0, 160, 80)
+    if text in ("picture", "blur"):
+        return text, green
+    if re.fullmatch(r"#?[0-9a-fA-F]{6}", text):
+        value = int(text.removeprefix("#"), 16)
+        return "replace", (value >> 16, value >> 8 & 255, value & 255)
+    if Path(text).is_file():
+        return "replace", read_image(text)[..., ::-1].copy()
+    raise SettingsError(
+        f"--background {text}: neither picture, blur, a colour of six hexadecimal digits, nor a picture's file"
+    )
+
+
+def coloured(model: Any, colours: str) -> None:
+    """Give a model another colour map."""
+    from kseg.inference.draw import default_palette
+
+    count = len(model.classes)
+    if colours == "voc":
+        model.palette = default_palette(count)
+    elif colours == "bright":
+        import colorsys
+
+        turns = ((i * 0.618034) % 1 for i in range(count))  # the golden ratio keeps neighbours apart
+        model.palette = tuple(tuple(round(255 * v) for v in colorsys.hsv_to_rgb(t, 0.75, 1)) for t in turns)
+
+
+def _size(sides: "list[int] | None") -> "tuple[int, int] | None":
+    from kseg.errors import SettingsError
+
+    if sides is None:
+        return None
+    if len(sides) > 2:
+        raise SettingsError(f"--size takes a height and a width, got {len(sides)} numbers")
+    return sides[0], sides[-1]

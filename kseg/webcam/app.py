@@ -1,0 +1,232 @@
+"""The webcam program: a live overlay in a window, or without one into a video."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from kseg.inference.palette_png import write_whole
+from kseg.webcam import screen
+from kseg.webcam.capture import Capture
+from kseg.webcam.output import Recorder, Window, screenshot
+from kseg.webcam.pipeline import Pipeline, Result
+from kseg.webcam.screen import Painter
+from kseg.webcam.segmentation import Segmentation
+from kseg.webcam.smoothing import Smoothing, labels_of
+from kseg.webcam.source import Source
+from kseg.webcam.timing import Timings
+from kseg.webcam.view import View
+
+WAITING_SIZE = (480, 640)  # of the screen before the first frame
+
+
+@dataclass
+class Settings:
+    """How the program runs.
+
+    Attributes:
+        live: the newest frame only; False works through every frame of a file.
+        headless: no window.
+        output: a video of what is drawn, or None.
+        max_frames: end after so many, or None.
+        report: a JSON file for the times, or None.
+        folder: for screenshots and recordings.
+        view: the screen's state at the start.
+        background: RGB colour or BGR picture for "replace".
+        smoothing: weight of the moving average of probabilities.
+        give_up: headless, seconds without a frame from a live source after which to end.
+    """
+
+    live: bool = True
+    headless: bool = False
+    output: Path | None = None
+    max_frames: int | None = None
+    report: Path | None = None
+    folder: Path = Path(".")
+    view: View = field(default_factory=View)
+    background: tuple[int, int, int] | np.ndarray = (0, 160, 80)
+    smoothing: float = 0.6
+    give_up: float = 20.0
+
+
+class App:
+    """Draws and shows what the pipeline gives, in the thread that calls ``run`` (windows need the main one).
+
+    Args:
+        opener: opens the source; see ``kseg.webcam.source.opener``.
+        model: a ``Segmentation``.
+        settings: see ``Settings``.
+        window: made of ``Window`` unless given or headless.
+        progress: called with the number of frames done.
+    """
+
+    def __init__(
+        self,
+        opener: Callable[[], Source],
+        model: Segmentation,
+        settings: Settings,
+        window: Window | None = None,
+        progress: Callable[[int], None] | None = None,
+    ):
+        self.model, self.settings, self.view = model, settings, settings.view
+        self.timings = Timings()
+        self.capture = Capture(opener, newest=settings.live)
+        self.smoothing = Smoothing(settings.smoothing if self.view.smoothing else 0.0)
+        self.pipeline = Pipeline(self.capture, model, self.smoothing, self.timings)
+        self.painter = Painter(model.classes, model.palette, settings.background)
+        self.window, self.progress = window, progress
+        self.output: Recorder | None = None
+        self.recording: Recorder | None = None
+        self.notice, self._notice_until = "", 0.0
+        self.saved: list[Path] = []
+        self._drawn: np.ndarray | None = None
+        self._held: Result | None = None
+
+    def run(self) -> dict:
+        """Run until the source ends, ``max_frames`` are done or the user quits; gives the report."""
+        if self.window is None and not self.settings.headless:
+            self.window = Window()
+        self.capture.start()
+        self.pipeline.start()
+        try:
+            while not self._done():
+                self._turn()
+        except KeyboardInterrupt:
+            if not self.timings.frames:
+                raise
+        finally:
+            self.pipeline.stop()
+            for recorder in (self.output, self.recording):
+                if recorder is not None:
+                    recorder.close()
+            if self.window is not None:
+                self.window.close()
+        return self._report()
+
+    def _done(self) -> bool:
+        enough = self.settings.max_frames is not None and self.timings.frames >= self.settings.max_frames
+        closed = self.window is not None and self.window.closed
+        return enough or closed or self.view.quit or self.pipeline.finished or self._given_up()
+
+    def _given_up(self) -> bool:
+        return self.settings.headless and self.capture.age > self.settings.give_up
+
+    def _turn(self) -> None:
+        """One result drawn and shown; without a new one, the last again with what there is to say."""
+        waiting = self.view.paused and not self.view.step
+        result = None if waiting else self.pipeline.take()
+        if waiting:
+            time.sleep(0.02)
+        if result is None:
+            self._idle()
+            return
+        self.view.step, self._held = False, result
+        start = time.perf_counter()
+        drawn = self._draw(result)
+        self.timings.add("draw", time.perf_counter() - start)
+        with self.timings.measure("show"):
+            self._write(drawn)
+            self._show(drawn)
+        now = time.monotonic()
+        self.timings.add("latency", now - result.frame.time)
+        self.timings.shown(now)
+        if self.progress is not None:
+            self.progress(self.timings.frames)
+
+    def _draw(self, result: Result, live: bool = True) -> np.ndarray:
+        """The painted frame with what is written on it."""
+        frame = result.frame.image
+        labels = labels_of(result.probabilities, frame.shape[:2])
+        drawn = self.painter(frame, labels, self.view)
+        drawn = drawn.copy() if drawn is frame else drawn
+        if self.view.legend:
+            screen.legend(drawn, labels, self.painter, self._lines(), self.view)
+        self._annotate(drawn)
+        self._drawn = drawn if live else self._drawn
+        return drawn
+
+    def _annotate(self, drawn: np.ndarray) -> None:
+        if self.capture.message:
+            screen.message(drawn, self.capture.message)
+        if time.monotonic() < self._notice_until:
+            screen.message(drawn, self.notice, 0.9)
+        if self.view.paused:
+            screen.message(drawn, "paused: space goes on, . one frame", 0.8)
+        if self.view.help:
+            screen.help_text(drawn)
+
+    def _lines(self) -> list[str]:
+        """Frames a second, and p50 / p95 of each stage."""
+        times = self.timings.percentiles()
+        stages = [f"{stage} {p50:.1f} / {p95:.1f} ms" for stage, (p50, p95) in times.items()]
+        return [f"{self.timings.fps:.1f} fps  (p50 / p95)", *stages]
+
+    def _idle(self) -> None:
+        """Nothing new: keep the window alive, with the last frame or a grey one and the message."""
+        if self.window is None:
+            return
+        if self._held is not None:
+            drawn = self._draw(self._held, live=False)
+        else:
+            drawn = np.full((*WAITING_SIZE, 3), 60, np.uint8)
+            screen.message(drawn, self.capture.message or "starting")
+        self._show(drawn)
+
+    def _show(self, drawn: np.ndarray) -> None:
+        if self.window is None:
+            return
+        before = self.view.smoothing
+        self.view.press(self.window.show(drawn), len(self.model.classes))
+        if self.view.smoothing != before:
+            self.smoothing.weight = self.settings.smoothing if self.view.smoothing else 0.0
+            self.smoothing.reset()
+        if self.view.screenshot:
+            self.view.screenshot = False
+            path = screenshot(drawn, self.settings.folder)
+            self.saved.append(path)
+            self._say(f"saved {path.name}")
+        self._toggle_recording()
+
+    def _toggle_recording(self) -> None:
+        if self.view.recording and self.recording is None:
+            path = self.settings.folder / time.strftime("kseg-%Y%m%d-%H%M%S.mp4")
+            self.recording = Recorder(path, self._rate())
+            self._say(f"recording {path.name}")
+        elif not self.view.recording and self.recording is not None:
+            self.recording.close()
+            self.saved.append(self.recording.path)
+            self._say(f"saved {self.recording.path.name}")
+            self.recording = None
+
+    def _rate(self) -> float:
+        """Frames a second of a recording: those of the screen where the source is faster."""
+        shown = self.timings.fps
+        return min(self.capture.fps, shown) if self.settings.live and shown > 1 else self.capture.fps
+
+    def _write(self, drawn: np.ndarray) -> None:
+        if self.settings.output is not None:
+            if self.output is None:
+                self.output = Recorder(self.settings.output, self.capture.fps)
+            self.output.write(drawn)
+        if self.recording is not None:
+            self.recording.write(drawn)
+
+    def _say(self, notice: str) -> None:
+        self.notice, self._notice_until = notice, time.monotonic() + 2
+
+    def _report(self) -> dict:
+        report = {
+            **self.timings.report(),
+            "model_size": list(self.model.size),
+            "classes": list(self.model.classes),
+            "reopened": self.capture.reopened,
+            "message": self.capture.fault,
+        }
+        if self.settings.report is not None:
+            write_whole(self.settings.report, (json.dumps(report, indent=2) + "\n").encode())
+        return report

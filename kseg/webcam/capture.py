@@ -1,0 +1,221 @@
+"""Reading a source in a thread of its own: the newest frame, however the camera behaves."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kseg.webcam.source import Source
+
+STALL = 1.0  # seconds without a frame after which it is said
+ABANDON = 5.0  # seconds in one read after which another is begun beside it
+BLACK = 3.0  # of 255: a frame darker than that on average shows nothing
+RETRY = (0.1, 0.2, 0.4, 0.8)  # seconds between attempts to open again; the last goes on
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame with its number, when it was grabbed (monotonic seconds) and how long reading took."""
+
+    image: np.ndarray
+    number: int
+    time: float
+    seconds: float
+
+
+class Capture:
+    """Keeps the newest frame of a source, and the source alive.
+
+    A live source that gives no frame, raises, or hangs is opened again, at first after a tenth of a second and
+    at most 0.8 s apart; ``message`` says so meanwhile. A read that does not return within five seconds is left
+    behind in its thread and a new one begun. A source that is not live ends; with ``newest`` it keeps to its frames
+    a second, else it waits until each frame was taken, so that none is lost.
+
+    Args:
+        opener: opens the source; see ``kseg.webcam.source.opener``.
+        newest: keep the newest frame only; False waits for the taker.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        opener: Callable[[], Source],
+        newest: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        stall: float = STALL,
+        abandon: float = ABANDON,
+    ):
+        self._opener, self.newest, self._clock = opener, newest, clock
+        self._stall, self._abandon = stall, abandon
+        self._changed = threading.Condition()
+        self._frame: Frame | None = None
+        self._generation, self._number, self.reopened = 0, 0, 0
+        self._fault, self.ended, self._stopped = "", False, False
+        self._last = self._reading_since = clock()
+        self.fps: float = 30.0
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._begin(first=True)
+
+    def _begin(self, first: bool = False) -> None:
+        self._generation += 1
+        self._reading_since = self._clock()
+        target = threading.Thread(
+            target=self._run, args=(self._generation, first), daemon=True, name=f"capture {self._generation}"
+        )
+        target.start()
+
+    def take(self, timeout: float = 0.2) -> Frame | None:
+        """The newest frame that was not yet taken, waited for; None where none comes in time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._frame is not None or self.ended, timeout)
+            frame, self._frame = self._frame, None
+            self._changed.notify_all()
+        if frame is None:
+            self._watch()
+        return frame
+
+    def _watch(self) -> None:
+        """Leave a read behind that hangs."""
+        with self._changed:
+            hangs = self._clock() - self._reading_since > self._abandon
+            if hangs and not self.ended and not self._stopped:
+                self.reopened += 1
+                self._begin()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last frame, or since the start."""
+        return self._clock() - self._last
+
+    @property
+    def fault(self) -> str:
+        """What was last wrong with the source, also after its end; empty where nothing was."""
+        return self._fault
+
+    @property
+    def message(self) -> str:
+        """What is wrong with the source, for the screen; empty where nothing is."""
+        age = self.age
+        if self.ended or self._stopped:
+            return ""
+        if self._fault:
+            return self._fault
+        if self._number == 0:
+            return "waiting for the first frame" if age > self._stall else ""
+        return f"no frame for {age:.0f} s" if age > self._stall else ""
+
+    def stop(self) -> None:
+        """End reading; a hanging read is left to its thread."""
+        with self._changed:
+            self._stopped, self._generation = True, self._generation + 1
+            self._changed.notify_all()
+
+    def _current(self, generation: int) -> bool:
+        return generation == self._generation and not self._stopped
+
+    def _run(self, generation: int, first: bool) -> None:
+        attempt = 0
+        while self._current(generation):
+            source = self._open(generation)
+            if source is None:
+                live, got = True, 0
+            else:
+                live, got = source.live, self._read_all(source, generation)
+                _release(source)
+            if not live:
+                self._end(generation)
+                return
+            attempt = 0 if got else attempt + 1
+            if self._current(generation):
+                self.reopened += 1
+                self._wait(RETRY[min(attempt, len(RETRY) - 1)], generation)
+
+    def _open(self, generation: int) -> Source | None:
+        self._reading_since = self._clock()
+        try:
+            source = self._opener()
+        except Exception as error:  # a driver's own kinds; the camera may come back
+            self._say(generation, f"the source cannot be opened: {_first_line(error)}")
+            return None
+        if getattr(source, "opened", True):
+            self.fps = source.fps
+            return source
+        _release(source)
+        self._say(generation, "the camera is gone; waiting for it")
+        return None
+
+    def _read_all(self, source: Source, generation: int) -> int:
+        """Read until the source fails or ends; gives the number of frames."""
+        count, begun = 0, self._clock()
+        while self._current(generation):
+            if self.newest and not source.live:
+                time.sleep(max(begun + count / source.fps - self._clock(), 0))
+            start = self._reading_since = self._clock()
+            try:
+                image = source.read()
+            except Exception as error:
+                self._say(generation, f"reading failed: {_first_line(error)}")
+                return count
+            if not _usable(image):
+                if source.live:
+                    self._say(generation, "the camera gives no picture; opening it again")
+                return count
+            self._put(image, start, generation)
+            count += 1
+        return count
+
+    def _put(self, image: np.ndarray, start: float, generation: int) -> None:
+        with self._changed:
+            while not self.newest and self._frame is not None and self._current(generation):
+                self._changed.wait(0.5)
+                self._reading_since = self._clock()
+            if not self._current(generation):
+                return
+            now = self._clock()
+            self._number += 1
+            self._frame = Frame(image, self._number, now, now - start)
+            self._last, self._reading_since = now, now
+            dark = image[::16, ::16].mean() < BLACK
+            self._fault = "the picture is black: is the lens covered?" if dark else ""
+            self._changed.notify_all()
+
+    def _say(self, generation: int, fault: str) -> None:
+        if self._current(generation):
+            self._fault = fault
+
+    def _end(self, generation: int) -> None:
+        with self._changed:
+            if self._current(generation):
+                self.ended = True
+                self._changed.notify_all()
+
+    def _wait(self, seconds: float, generation: int) -> None:
+        with self._changed:
+            self._reading_since = self._clock()
+            self._changed.wait_for(lambda: not self._current(generation), seconds)
+
+
+def _usable(image: np.ndarray | None) -> bool:
+    return (
+        image is not None
+        and image.ndim == 3
+        and image.shape[2] == 3
+        and image.dtype == np.uint8
+        and image.size > 0
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+
+
+def _release(source: Source) -> None:
+    with contextlib.suppress(Exception):  # it is gone either way
+        source.release()

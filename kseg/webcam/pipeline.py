@@ -1,0 +1,105 @@
+"""Grab, infer and draw side by side: each in its own thread, the newest frame always first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kseg.webcam.capture import Capture, Frame
+from kseg.webcam.smoothing import Smoothing
+from kseg.webcam.timing import Timings
+
+
+@dataclass(frozen=True)
+class Result:
+    """A frame and its probabilities (h, w, classes)."""
+
+    frame: Frame
+    probabilities: np.ndarray
+
+
+class Pipeline:
+    """Runs a model on the frames of a capture in a thread.
+
+    ``take`` gives results in order. Of live sources the newest result replaces one that was not taken in time;
+    other sources wait, so that every frame comes out. An exception in the model is raised by ``take``.
+
+    Args:
+        capture: a started ``Capture``.
+        model: called with a BGR frame, gives probabilities.
+        smoothing: applied in the frames' order.
+        timings: gets "grab" and "infer".
+    """
+
+    def __init__(
+        self,
+        capture: Capture,
+        model: Callable[[np.ndarray], np.ndarray],
+        smoothing: Smoothing,
+        timings: Timings,
+    ):
+        self.capture, self.model, self.smoothing, self.timings = capture, model, smoothing, timings
+        self._changed = threading.Condition()
+        self._result: Result | None = None
+        self._error: BaseException | None = None
+        self._stopped, self._finished = False, False
+        self._thread = threading.Thread(target=self._run, daemon=True, name="infer")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the source ended and every result was taken."""
+        with self._changed:
+            return self._finished and self._result is None
+
+    def take(self, timeout: float = 0.05) -> Result | None:
+        """The newest result, waited for; None where none comes in time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._result is not None or self._finished, timeout)
+            if self._error is not None:
+                raise self._error
+            result, self._result = self._result, None
+            self._changed.notify_all()
+        return result
+
+    def stop(self) -> None:
+        """End both threads; waits a moment for the model."""
+        self._stopped = True
+        self.capture.stop()
+        with self._changed:
+            self._changed.notify_all()
+        self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped:
+                frame = self.capture.take()
+                if frame is not None:
+                    self._put(self._infer(frame))
+                elif self.capture.ended:
+                    break
+        except BaseException as error:  # told where results are taken
+            self._error = error
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+
+    def _infer(self, frame: Frame) -> Result:
+        self.timings.add("grab", frame.seconds)
+        start = time.perf_counter()
+        result = Result(frame, self.smoothing(self.model(frame.image)))
+        self.timings.add("infer", time.perf_counter() - start)
+        return result
+
+    def _put(self, result: Result) -> None:
+        with self._changed:
+            while not self.capture.newest and self._result is not None and not self._stopped:
+                self._changed.wait(0.5)
+            self._result = result
+            self._changed.notify_all()

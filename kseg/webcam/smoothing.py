@@ -1,0 +1,51 @@
+"""Steady labels from frame to frame."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+class Smoothing:
+    """A moving average of probabilities, against flicker.
+
+    ``p = weight * before + (1 - weight) * now``; where the two differ by more than ``jump`` the new value counts
+    alone, so that what moves leaves no trail. A change of size begins anew.
+
+    Args:
+        weight: of the average before, 0 (off) to below 1.
+        jump: difference of a probability from which something has moved.
+    """
+
+    def __init__(self, weight: float = 0.6, jump: float = 0.6):
+        self.weight, self.jump = weight, jump
+        self._before: np.ndarray | None = None
+
+    def __call__(self, probabilities: np.ndarray) -> np.ndarray:
+        before = self._before
+        if not self.weight or before is None or before.shape != probabilities.shape:
+            self._before = probabilities
+            return probabilities
+        mixed = cv2.addWeighted(before, self.weight, probabilities, 1 - self.weight, 0)
+        mixed = mixed.reshape(probabilities.shape)
+        moved = np.abs(before - probabilities).max(-1) > self.jump
+        mixed[moved] = probabilities[moved]
+        self._before = mixed
+        return mixed
+
+    def reset(self) -> None:
+        """Forget what was before."""
+        self._before = None
+
+
+def labels_of(probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Class ids uint8 (height, width) at a frame's size.
+
+    Two classes are enlarged as probabilities, so that the outline is smooth; more classes by their ids.
+    """
+    target = size[::-1]
+    if probabilities.shape[-1] == 2:
+        person = np.ascontiguousarray(probabilities[..., 1])
+        large = cv2.resize(person, target, interpolation=cv2.INTER_LINEAR)
+        return (large > 0.5).astype(np.uint8)
+    return cv2.resize(probabilities.argmax(-1).astype(np.uint8), target, interpolation=cv2.INTER_NEAREST)

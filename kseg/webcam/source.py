@@ -1,0 +1,178 @@
+"""Where frames come from: a camera, a video file, a folder of pictures, a stream, or a made-up scene."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from kseg.data.files import SUFFIXES
+from kseg.errors import DataError, SettingsError
+
+STREAM = re.compile(r"^(rtsp|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
+SYNTHETIC_SIZE = (480, 640)
+FOLDER_FPS = 2.0
+
+
+class Source(Protocol):
+    """An opened source. ``live`` ones go on by themselves and come back after a fault; the others end.
+
+    ``read`` gives the next frame, uint8 BGR (H, W, 3), or None: at the end, or where a live source has a fault.
+    """
+
+    live: bool
+    fps: float
+
+    def read(self) -> np.ndarray | None: ...
+
+    def release(self) -> None: ...
+
+
+class Video:
+    """A camera, a video file or a stream through OpenCV.
+
+    A file's damaged frames are passed over: after one, up to ``PATIENCE`` more are tried before it counts as ended.
+    """
+
+    PATIENCE = 30
+
+    def __init__(self, what: int | str, size: tuple[int, int] | None = None):
+        self.live = isinstance(what, int) or bool(STREAM.match(what))
+        self._capture = cv2.VideoCapture(what)
+        if self.live:
+            self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not a queue of old ones
+        if size is not None and isinstance(what, int):
+            self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[0])
+            self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[1])
+        self.opened = self._capture.isOpened()
+        fps = self._capture.get(cv2.CAP_PROP_FPS) if self.opened else 0
+        self.fps = fps if 0 < fps < 1000 else 30.0
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if self.opened and not self.live else 0
+        self.count = int(count) if 0 < count < 1e9 else None
+        self.place = 0
+        self.damaged = 0
+
+    def read(self) -> np.ndarray | None:
+        tries = 1 if self.live else self.PATIENCE
+        if self.count is not None:  # behind the last frame there is nothing to be patient for
+            tries = min(tries, max(self.count - self.place, 1))
+        for missed in range(tries):
+            self.place += 1
+            good, frame = self._capture.read()
+            if good and frame is not None and frame.size:
+                self.damaged += missed
+                return frame
+        return None
+
+    def release(self) -> None:
+        self._capture.release()
+
+
+class Folder:
+    """The pictures of a folder by name, each for half a second; what cannot be read is passed over."""
+
+    live = False
+
+    def __init__(self, folder: Path, fps: float = FOLDER_FPS):
+        self.fps = fps
+        self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+        if not self._paths:
+            raise DataError(f"{folder}: the folder holds no picture ({', '.join(SUFFIXES)})")
+        self.count = len(self._paths)
+        self._left = iter(self._paths)
+
+    def read(self) -> np.ndarray | None:
+        for path in self._left:
+            if (frame := cv2.imread(str(path))) is not None:
+                return frame
+        return None
+
+    def release(self) -> None:
+        self._left = iter(())
+
+
+class Synthetic:
+    """A figure that walks before stripes, 640x480 at 30 frames a second, endless; needs no camera.
+
+    ``paced=False`` gives frames as fast as they are asked for.
+    """
+
+    def __init__(self, size: tuple[int, int] = SYNTHETIC_SIZE, paced: bool = True):
+        self.live, self.fps, self.size, self._paced = paced, 30.0, size, paced
+        rows, columns = np.mgrid[: size[0], : size[1]]
+        self._scene = np.stack([100 + rows * 0.1, 120 + columns * 0.1, 140 + 20 * np.sin(columns / 25)], -1)
+        self._scene = np.clip(self._scene, 0, 255).astype(np.uint8)
+        self._number, self._next = 0, time.monotonic()
+
+    def read(self) -> np.ndarray:
+        if self._paced:
+            self._next = max(self._next + 1 / self.fps, time.monotonic() - 0.1)
+            time.sleep(max(self._next - time.monotonic(), 0))
+        height, width = self.size
+        frame, x = self._scene.copy(), int(width * (0.5 + 0.3 * np.sin(self._number / 40)))
+        unit = height / 10
+        cv2.ellipse(frame, (x, height), (int(2.2 * unit), int(4.5 * unit)), 0, 180, 360, (60, 60, 160), -1)
+        cv2.ellipse(
+            frame, (x, int(4.2 * unit)), (int(1.2 * unit), int(1.6 * unit)), 0, 0, 360, (130, 160, 210), -1
+        )
+        self._number += 1
+        return frame
+
+    def release(self) -> None:
+        pass
+
+
+def opener(text: str, size: tuple[int, int] | None = None, paced: bool = True) -> Callable[[], Source]:
+    """A function that opens the source that ``text`` names, as often as it is called.
+
+    Args:
+        text: a camera's number, a video file, a folder of pictures, a stream's address, or "synthetic".
+        size: (height, width) asked of a camera.
+        paced: "synthetic" keeps to its 30 frames a second.
+
+    Raises:
+        SettingsError: nothing that could be a source. DataError: a file or folder that is not there.
+    """
+    if text == "synthetic":
+        return lambda: Synthetic(size or SYNTHETIC_SIZE, paced)
+    if re.fullmatch(r"\d+", text):
+        return lambda: Video(int(text), size)
+    if re.fullmatch(r"-\d+", text):
+        raise SettingsError(f"--source {text}: cameras are numbered from 0 on")
+    if STREAM.match(text):
+        return lambda: Video(text)
+    path = Path(text)
+    if path.is_dir():
+        return lambda: Folder(path)
+    if not path.is_file():
+        raise DataError(
+            f"--source {text}: no such file or folder; give a camera number, a video, a folder of pictures, a "
+            "stream's address (rtsp://, http://), or synthetic"
+        )
+    return lambda: Video(str(path))
+
+
+def check_opens(text: str, source: Source) -> None:
+    """DataError, with what to do, where a source did not open."""
+    if getattr(source, "opened", True):
+        return
+    if re.fullmatch(r"\d+", text):
+        there = (
+            sorted(p.name.removeprefix("video") for p in Path("/dev").glob("video*"))
+            if os.name == "posix"
+            else []
+        )
+        known = f"cameras {', '.join(there)} are there" if there else "no camera is there"
+        raise DataError(
+            f"camera {text} cannot be opened ({known}): plug one in, close the program that uses it, or try "
+            "--source synthetic"
+        )
+    if STREAM.match(text):
+        raise DataError(f"{text}: the stream cannot be opened; is the address right and its server running?")
+    raise DataError(f"{text}: not a video that can be read; expected an mp4, avi, mov, mkv or webm file")
