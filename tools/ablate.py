@@ -139,7 +139,8 @@ def _parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> str:
     """Train and score what is missing, and give the tables as text (also in OUT/tables.txt)."""
     tables, model, source = PAPERS[args.paper]
-    tables = {title: rows for title, rows in tables.items() if _wanted(title, args.only)}
+    words = [word.lower() for word in args.only or [""]]
+    tables = {title: rows for title, rows in tables.items() if any(word in title.lower() for word in words)}
     model, out = args.model or model, Path(args.out)
     rows = [row for part in tables.values() for row in part]
     plan = [(variant, seed) for seed in args.seeds for variant in dict.fromkeys(row.variant for row in rows)]
@@ -147,11 +148,8 @@ def run(args: argparse.Namespace) -> str:
     scores: Scores = {}
     for number, (variant, seed) in enumerate(plan, start=1):
         protocols = {row.protocol for row in rows if row.variant == variant}
-        settings = {
-            "model": model,
-            "recipe": _of_variant(recipe, variant, seed).to_dict(),
-            "limit": args.limit,
-        }
+        own = recipe.replace(name=variant.key, seed=seed, auxiliary_weight=variant.auxiliary)
+        settings = {"model": model, "recipe": own.to_dict(), "limit": args.limit}
         folder = out / f"{variant.key}-{seed}"
         found = _read(folder, settings)
         if not args.table and protocols - set(found):
@@ -166,10 +164,6 @@ def run(args: argparse.Namespace) -> str:
     return text
 
 
-def _wanted(title: str, words: list[str] | None) -> bool:
-    return words is None or any(word.lower() in title.lower() for word in words)
-
-
 def _recipe(model: str, args: argparse.Namespace):
     from kseg.errors import SettingsError
     from kseg.training import RECIPES, Recipe
@@ -177,21 +171,14 @@ def _recipe(model: str, args: argparse.Namespace):
     backbone = model.rpartition("_")[2]
     if args.recipe is not None and args.recipe not in RECIPES:
         raise SettingsError(f"there is no recipe {args.recipe!r}; there are {', '.join(RECIPES)}")
-    if args.recipe is not None:
-        recipe = RECIPES[args.recipe]
-    else:
-        fitting = [r for r in RECIPES.values() if r.data == args.data and r.model.endswith(f"_{backbone}")]
-        fitting.sort(key=lambda r: r.model != model)
-        general = Recipe(name="general", mirror=True, scale=(0.6, 1.6), warmup_steps=50)
-        recipe = next((r for r in fitting if r.reduction == "mean"), general)
+    fitting = [r for r in RECIPES.values() if r.data == args.data and r.model.endswith(f"_{backbone}")]
+    fitting = sorted((r for r in fitting if r.reduction == "mean"), key=lambda r: r.model != model)
+    general = Recipe(name="general", mirror=True, scale=(0.6, 1.6), warmup_steps=50)
+    recipe = RECIPES[args.recipe] if args.recipe is not None else (fitting or [general])[0]
     given = {"epochs": args.epochs, "steps_per_epoch": args.steps_per_epoch, "batch_size": args.batch_size}
     given |= {"size": args.size, "validate_every": args.epochs}
     changes = {name: value for name, value in given.items() if value is not None}
     return recipe.replace(model=model, data=args.data, expected_score=None, expected_minutes=None, **changes)
-
-
-def _of_variant(recipe, variant: Variant, seed: int):
-    return recipe.replace(name=variant.key, seed=seed, auxiliary_weight=variant.auxiliary)
 
 
 def build(model: str, num_classes: int, variant: Variant, seed: int):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -77,3 +80,38 @@ def test_config_round_trip():
     layer = BatchNormalization(momentum=0.7, epsilon=0.1, name="bn")
     assert BatchNormalization.from_config(layer.get_config()).get_config() == layer.get_config()
     assert isinstance(layer, keras.layers.BatchNormalization)
+
+
+TWO = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import keras, numpy as np
+from kseg.layers import BatchNormalization, PyramidPooling
+random = np.random.default_rng(0)
+images = random.normal(size=(4, 6, 6, 3)).astype("float32")
+images[2:] += 3  # the second replica sees another world
+def trained(strategy, synchronized):
+    with strategy.scope():
+        keras.utils.set_random_seed(1)
+        image = keras.Input((6, 6, 3))
+        x = BatchNormalization(momentum=0.5, synchronized=synchronized)(image)
+        x = PyramidPooling(4, (1, 2), momentum=0.5, synchronized=synchronized)(x)
+        model = keras.Model(image, keras.layers.Conv2D(1, 1)(x))
+        model.compile("sgd", "mse")
+    data = tf.data.Dataset.from_tensor_slices((images, images[..., :1] ** 2)).batch(4)
+    model.fit(data, epochs=2, verbose=0)
+    return model.get_weights()
+one = trained(tf.distribute.get_strategy(), False)
+mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+for left, right in zip(one, trained(mirrored, True)):
+    np.testing.assert_allclose(left, right, rtol=1e-3, atol=1e-4)
+apart = [np.abs(left - right).max() for left, right in zip(one, trained(mirrored, False))]
+assert max(apart) > 0.05, apart
+"""
+
+
+@pytest.mark.slow
+def test_synchronised_on_two_replicas_is_one_device():
+    done = subprocess.run([sys.executable, "-c", TWO], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,6 +1,7 @@
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -36,6 +37,33 @@ def test_auxiliary_head_trains_with_the_model_and_stays_outside_it():
     outputs = twin(image)
     assert outputs["auxiliary"].shape == (2, 33, 41, 3)
     np.testing.assert_array_equal(np.asarray(outputs["logits"]), np.asarray(model(image)))
+
+
+def test_without_bins_it_is_the_papers_baseline():
+    model = small(bins=())
+    names = [layer.name for layer in model.layers]
+    assert "pyramid" not in names
+    assert model.get_layer("conv").kernel.shape[2] == model.backbone.deepest.shape[-1] == 128
+    assert PSPNet.from_config(model.get_config()).bins == ()
+
+
+def test_synchronised_as_a_whole():
+    backbone = ResNet(50, filters=2, stem="deep", output_stride=8, synchronized=True, name="resnet50")
+    model = PSPNet(backbone, 3, filters=2, synchronized=True)
+    found = [
+        layer.synchronized
+        for layer in with_auxiliary_head(model, filters=2)._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert len(found) == 55 + 4 + 1 + 1  # ResNet-50 with the deep stem, the levels, the head, the second head
+    assert all(found)
+
+
+def test_one_pixel():
+    image = np.full((1, 1, 1, 3), 200, "float32")
+    logits = np.asarray(small(bins=(1, 2, 3, 6))(image))
+    assert logits.shape == (1, 1, 1, 3)
+    assert np.isfinite(logits).all()
 
 
 @pytest.mark.slow
