@@ -14,7 +14,7 @@ class Bright:
 
     num_classes = 2
 
-    class model:  # noqa: N801
+    class model:
         classes, palette = ("dark", "bright"), PALETTE
 
     def __call__(self, image):

@@ -1,0 +1,166 @@
+import numpy as np
+import pytest
+
+from kseg.errors import ModelError, SettingsError
+from kseg.webcam import segmentation
+from kseg.webcam.segmentation import Segmentation, foreground, load, softmax
+
+
+class Runner:
+    names, palette, kind = None, None, "fake"
+
+    def __init__(self, function, size=None):
+        self.function, self.size = function, size
+
+    def __call__(self, image):
+        return self.function(image)
+
+
+def test_frames_come_as_rgb_at_the_models_size():
+    seen = []
+
+    def function(image):
+        seen.append(image)
+        return np.zeros((*image.shape[:2], 3), np.float32)
+
+    model = Segmentation(Runner(function, (6, 8)))
+    frame = np.zeros((12, 16, 3), np.uint8)
+    frame[..., 0] = 200  # blue first, as OpenCV has it
+    assert model(frame).shape == (6, 8, 3)
+    np.testing.assert_array_equal(seen[-1][0, 0], [0, 0, 200])
+    assert seen[-1].dtype == np.float32
+    assert model.classes == ("class 0", "class 1", "class 2")
+    assert len(model.palette) == 3
+
+
+def test_a_fixed_size_is_kept():
+    with pytest.raises(SettingsError, match="takes 6x8 pixels only"):
+        Segmentation(Runner(lambda x: x, (6, 8)), (8, 8))
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_softmax_as_the_formula_says(classes):
+    logits = np.random.default_rng(0).normal(size=(4, 5, classes)).astype("float32") * 6
+    powers = np.exp(logits.astype("float64"))
+    np.testing.assert_allclose(softmax(logits), powers / powers.sum(-1, keepdims=True), atol=1e-5)
+
+
+def test_probabilities_are_left_as_they_are():
+    given = np.random.default_rng(0).dirichlet(np.ones(4), (3, 3)).astype("float32")
+    np.testing.assert_array_equal(softmax(given), given)
+
+
+def test_one_channel_is_foreground():
+    mask = np.array([[[0.25], [0.9]]], "float32")
+    np.testing.assert_allclose(foreground(mask)[0], [[0.75, 0.25], [0.1, 0.9]], atol=1e-6)
+    logits = np.array([[[-2.0], [3.0]]], "float32")
+    np.testing.assert_allclose(foreground(logits)[..., 1], 1 / (1 + np.exp([[2.0, -3.0]])), atol=1e-6)
+
+
+def test_class_ids_are_taken_too():
+    model = Segmentation(Runner(lambda image: np.array([[0, 2], [1, 2]]), (2, 2)))
+    np.testing.assert_array_equal(model(np.zeros((4, 4, 3), np.uint8)).argmax(-1), [[0, 2], [1, 2]])
+
+
+def test_outputs_that_are_no_maps_are_refused():
+    with pytest.raises(ModelError, match=r"output of shape \(5,\)"):
+        Segmentation(Runner(lambda image: np.zeros(5, np.float32)))
+
+
+def test_voc_models_have_vocs_names():
+    model = Segmentation(Runner(lambda image: np.zeros((2, 2, 21), np.float32)))
+    assert model.classes[15] == "person"
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("nowhere.tflite", "no such model file"),
+        ("nobody", "no preset named 'nobody'"),
+        ("runs/x/last.h5", "expected a preset's name"),
+    ],
+)
+def test_models_that_are_not_there(what, words):
+    with pytest.raises(ModelError, match=words):
+        load(what)
+
+
+def test_files_that_are_no_models(tmp_path):
+    (tmp_path / "a.tflite").write_bytes(b"0000nothing")
+    with pytest.raises(ModelError, match="not a TFLite file"):
+        load(str(tmp_path / "a.tflite"))
+    with pytest.raises(SettingsError, match="one of 0..255"):
+        load(str(tmp_path / "a.tflite"), values="0..2")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A small Keras model that scores red against blue, as files of every kind."""
+    import keras
+
+    from kseg import export
+
+    folder = tmp_path_factory.mktemp("models")
+    image = keras.Input((None, None, 3))
+    layer = keras.layers.Conv2D(2, 1)
+    model = keras.Model(image, layer(image))
+    layer.set_weights([np.array([[[[0, 1], [0, 0], [1, 0]]]]) / 50, np.zeros(2)])
+    model.save(folder / "m.keras")
+    export.tflite(model, folder / "m.tflite", size=(16, 24))
+    pictures = np.random.default_rng(0).uniform(0, 255, (4, 16, 24, 3)).astype("float32")
+    export.tflite(model, folder / "q.tflite", size=(16, 24), precision="int8", calibration=pictures)
+    export.tflite(model, folder / "d.tflite", size=(16, 24), dynamic=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.tflite", "q.tflite", "d.tflite"])
+def test_files_of_every_kind_agree(exported, name):
+    model = load(str(exported / name), size=(16, 24), threads=1)
+    frame = np.zeros((32, 48, 3), np.uint8)
+    frame[:, :24, 2], frame[:, 24:, 0] = 255, 255  # red on the left, blue on the right
+    found = model(frame)
+    assert found.shape == (16, 24, 2)
+    np.testing.assert_allclose(found[:, :10, 1], 1 / (1 + np.exp(-255 / 50)), atol=0.01)
+    np.testing.assert_allclose(found[:, 14:, 0], 1 / (1 + np.exp(-255 / 50)), atol=0.01)
+
+
+def test_wrong_rank_is_refused(tmp_path):
+    import keras
+    import tensorflow as tf
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.save(tmp_path / "flat.keras")
+    with pytest.raises(ModelError, match="not a segmentation model"):
+        load(str(tmp_path / "flat.keras"))
+    function = tf.function(lambda x: 2 * x, input_signature=[tf.TensorSpec((1, 4), tf.float32)])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
+    (tmp_path / "flat.tflite").write_bytes(converter.convert())
+    with pytest.raises(ModelError, match=r"\(1, 4\).*expected one input"):
+        load(str(tmp_path / "flat.tflite"))
+
+
+def test_unknown_operations_are_named(tmp_path):
+    import tensorflow as tf
+
+    function = tf.function(
+        lambda x: tf.raw_ops.Betainc(a=x, b=x, x=x),
+        input_signature=[tf.TensorSpec((1, 4, 4, 3), tf.float32)],
+    )
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    (tmp_path / "flex.tflite").write_bytes(converter.convert())
+    with pytest.raises(ModelError, match=r"FlexBetainc"):
+        load(str(tmp_path / "flex.tflite"))
+
+
+def test_presets_by_precision(monkeypatch, exported):
+    import kseg.models
+
+    monkeypatch.setattr(
+        kseg.models,
+        "preset_file",
+        lambda name, kind: exported / {"int8": "q.tflite", "keras": "m.keras"}[kind],
+    )
+    assert load("people", threads=1).runner.kind == "tflite"
+    assert load("people", precision="float32").runner.kind == "keras"
+    assert segmentation.RANGES["-1..1"] == (-1, 1)
