@@ -89,7 +89,7 @@ def test_files_that_are_no_models(tmp_path):
     (tmp_path / "a.tflite").write_bytes(b"0000nothing")
     with pytest.raises(ModelError, match="not a TFLite file"):
         load(str(tmp_path / "a.tflite"))
-    with pytest.raises(SettingsError, match="one of 0..255"):
+    with pytest.raises(SettingsError, match="one of 0"):
         load(str(tmp_path / "a.tflite"), values="0..2")
 
 
@@ -143,13 +143,13 @@ def test_unknown_operations_are_named(tmp_path):
     import tensorflow as tf
 
     function = tf.function(
-        lambda x: tf.raw_ops.Betainc(a=x, b=x, x=x),
+        lambda x: tf.nn.max_pool_with_argmax(x, 2, 2, "SAME")[0],
         input_signature=[tf.TensorSpec((1, 4, 4, 3), tf.float32)],
     )
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
     (tmp_path / "flex.tflite").write_bytes(converter.convert())
-    with pytest.raises(ModelError, match=r"FlexBetainc"):
+    with pytest.raises(ModelError, match="FlexMaxPoolWithArgmax"):
         load(str(tmp_path / "flex.tflite"))
 
 

@@ -1,0 +1,103 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from kseg.cli.main import main
+from kseg.cli.webcam import background, coloured
+from kseg.errors import SettingsError
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A .keras file that calls bright pixels class 1."""
+    import keras
+
+    path = tmp_path_factory.mktemp("model") / "m.keras"
+    image = keras.Input((None, None, 3))
+    layer = keras.layers.Conv2D(2, 1)
+    net = keras.Model(image, layer(image))
+    layer.set_weights([np.array([[[[-1, 1]] * 3]]) / 30, np.array([12.0, -12.0])])
+    net.save(path)
+    return path
+
+
+def test_headless_on_a_video(tmp_path, model, capsys):
+    writer = cv2.VideoWriter(str(tmp_path / "in.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    frame = np.zeros((48, 64, 3), np.uint8)
+    frame[:, 32:] = 255
+    for _ in range(4):
+        writer.write(frame)
+    writer.release()
+    arguments = (
+        f"--source {tmp_path}/in.avi --model {model} --size 24 32 --headless --output {tmp_path}/out.mp4"
+    )
+    report = f"--report {tmp_path}/report.json --no-legend --alpha 1"
+    assert main(["webcam", *arguments.split(), *report.split()]) == 0
+    assert "4 frames" in capsys.readouterr().out
+    assert json.loads((tmp_path / "report.json").read_text())["frames"] == 4
+    capture = cv2.VideoCapture(str(tmp_path / "out.mp4"))
+    frames = [capture.read()[1] for _ in range(4)]
+    assert capture.get(cv2.CAP_PROP_FPS) == 10
+    assert frames[3][24, 8].max() < 60
+    assert frames[3][24, 56].min() < 200  # painted
+    assert not capture.read()[0]
+
+
+def test_synthetic_with_frames_counted(tmp_path, model, capsys):
+    arguments = (
+        f"--source synthetic --model {model} --size 16 --headless --report {tmp_path}/r.json --max-frames 3"
+    )
+    assert main(["webcam", *arguments.split()]) == 0
+    assert "3 frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--source 97 --headless --output x.mp4", "camera 97 cannot be opened"),
+        ("--source nowhere.mp4 --headless --output x.mp4", "no such file or folder"),
+        ("--source synthetic --headless", "--headless shows nothing"),
+        ("--source synthetic --headless --output x.gif", "ends in"),
+        ("--source synthetic --headless --report r.json --model nowhere.keras", "no such model file"),
+        ("--source synthetic --headless --report r.json --model nobody", "no preset named"),
+        ("--source synthetic --headless --report r.json --background nothing.png", "neither picture, blur"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_2(arguments, words, capsys):
+    assert main(["webcam", *arguments.split()]) == 2
+    said = capsys.readouterr().err.strip()
+    assert words in said
+    assert "\n" not in said
+
+
+def test_no_display_hints_at_headless(monkeypatch, capsys):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("kseg.webcam.output.sys.platform", "linux")
+    assert main(["webcam", "--source", "synthetic"]) == 2
+    assert "--headless" in capsys.readouterr().err
+
+
+def test_backgrounds(tmp_path):
+    assert background("blur")[0] == "blur"
+    assert background("#0a141e") == ("replace", (10, 20, 30))
+    cv2.imwrite(str(tmp_path / "b.png"), np.full((4, 4, 3), (1, 2, 3), np.uint8))
+    how, picture = background(str(tmp_path / "b.png"))
+    assert how == "replace"
+    np.testing.assert_array_equal(picture[0, 0], (1, 2, 3))
+    with pytest.raises(SettingsError, match="hexadecimal"):
+        background("green")
+
+
+def test_colour_maps():
+    class Model:
+        classes, palette = ("a", "b", "c"), "own"
+
+    coloured(Model, "model")
+    assert Model.palette == "own"
+    coloured(Model, "voc")
+    assert Model.palette == ((0, 0, 0), (128, 0, 0), (0, 128, 0))
+    coloured(Model, "bright")
+    assert len(set(Model.palette)) == 3

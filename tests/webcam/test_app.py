@@ -1,0 +1,193 @@
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from kseg.webcam.app import App, Settings
+from kseg.webcam.view import View
+
+
+class FakeWindow:
+    """Takes what is shown, and presses the keys of a script: {number of the show: key}."""
+
+    def __init__(self, keys):
+        self.keys, self.shown, self.closed = dict(keys), [], False
+
+    def show(self, frame):
+        self.shown.append(frame.copy())
+        return ord(self.keys.pop(len(self.shown), "\0")) if len(self.shown) in self.keys else -1
+
+    def close(self):
+        self.closed = True
+
+
+def test_headless_writes_video_and_report(tmp_path, camera, bright):
+    settings = Settings(
+        headless=True, output=tmp_path / "out.mp4", max_frames=5, report=tmp_path / "report.json"
+    )
+    report = App(camera(), bright(), settings).run()
+    assert report == json.loads((tmp_path / "report.json").read_text())
+    assert report["frames"] == 5
+    assert {"grab", "infer", "draw", "show", "latency"} == set(report["stages"])
+    capture = cv2.VideoCapture(str(tmp_path / "out.mp4"))
+    assert sum(capture.read()[0] for _ in range(6)) == 5
+
+
+def test_keys_reach_the_picture(tmp_path, camera, bright):
+    frame = np.full((64, 96, 3), 200, np.uint8)
+    device = camera(script=[frame] * 500)
+    window = FakeWindow({3: "l", 6: "-", 9: "s", 12: "q"})
+    app = App(device, bright(), Settings(folder=tmp_path, view=View(alpha=0.1)), window=window)
+    app.run()
+    assert window.closed
+    (shot,) = tmp_path.glob("*.png")
+    assert app.saved == [shot]
+    assert (cv2.imread(str(shot)) == 200).all()  # without legend and paint
+    assert not (window.shown[0] == 200).all()
+    assert len(window.shown) == 12
+
+
+def test_pause_holds_and_step_lets_one_through(camera, bright):
+    window = FakeWindow({5: " ", 9: ".", 16: "q"})
+    app = App(camera(), bright(), Settings(), window=window)
+    before = []
+    original = app.pipeline.take
+
+    def take(*arguments):
+        result = original(*arguments)
+        before.append((len(window.shown), app.view.paused, result is not None))
+        return result
+
+    app.pipeline.take = take
+    app.run()
+    paused = [taken for _, is_paused, taken in before if is_paused]
+    assert paused.count(True) == 1
+
+
+def test_recording_by_key(tmp_path, camera, bright):
+    window = FakeWindow({2: "r", 10: "r", 12: "q"})
+    app = App(camera(), bright(), Settings(folder=tmp_path), window=window)
+    app.run()
+    (path,) = tmp_path.glob("*.mp4")
+    assert app.saved == [path]
+    assert cv2.VideoCapture(str(path)).read()[0]
+
+
+def test_faults_are_on_the_screen_and_the_window_lives(camera, bright):
+    device = camera()
+    window = FakeWindow({})
+    app = App(device, bright(), Settings(), window=window)
+    shows = []
+
+    def show(frame):
+        shows.append((app.capture.message, frame.mean()))
+        if len(shows) == 5:
+            device.plugged = False
+        if "gone" in app.capture.message and len(shows) > 5:
+            device.plugged = True
+        recovered = any(m for m, _ in shows) and not app.capture.message and len(shows) > 30
+        return ord("q") if recovered or len(shows) > 2000 else -1
+
+    window.show = show
+    app.run()
+    assert any("gone" in message for message, _ in shows)
+    assert shows[-1][0] == ""
+
+
+def test_headless_gives_up_on_a_camera_that_never_answers(camera, bright):
+    device = camera()
+    device.plugged = False
+    report = App(device, bright(), Settings(headless=True, max_frames=3, give_up=0.5)).run()
+    assert report["frames"] == 0
+    assert "gone" in report["message"]
+
+
+def test_drawing_hides_behind_inference(camera, bright):
+    """A model of 120 ms and a screen of 60 ms: what is shown a second is what the model alone would allow."""
+    device = camera()
+    window = FakeWindow({})
+    window.show = lambda frame: time.sleep(0.06) or -1
+    report = App(device, bright(seconds=0.12), Settings(max_frames=12), window=window).run()
+    assert report["fps"] > 0.85 / (report["stages"]["infer"]["p50_ms"] / 1000)
+
+
+# ---- the real window ----
+
+
+@pytest.fixture
+def xvfb(tmp_path):
+    """A display without a screen; the environment for a program on it, and its picture."""
+    program = shutil.which("Xvfb")
+    if program is None:
+        pytest.skip("Xvfb is not installed: apt-get install xvfb")
+    number = next(n for n in range(90, 200) if not Path(f"/tmp/.X11-unix/X{n}").exists())
+    display = subprocess.Popen(
+        [program, f":{number}", "-screen", "0", "800x600x24", "-fbdir", str(tmp_path), "-nolisten", "tcp"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 30
+    while not Path(f"/tmp/.X11-unix/X{number}").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    environment = {**os.environ, "DISPLAY": f":{number}", "QT_QPA_PLATFORM": "xcb"}
+    environment.pop("WAYLAND_DISPLAY", None)
+    yield environment, tmp_path / "Xvfb_screen0"
+    display.terminate()
+    display.wait(10)
+
+
+def screen_picture(file):
+    """The picture of an Xvfb frame buffer in XWD format (X11/XWDFile.h), BGR."""
+    data = file.read_bytes()
+    header = struct.unpack(">25I", data[:100])
+    size, width, height, line, colours = header[0], header[4], header[5], header[12], header[19]
+    start = size + 12 * colours
+    pixels = np.frombuffer(data, np.uint8, height * line, start).reshape(height, line // 4, 4)
+    return pixels[:, :width, :3]
+
+
+WINDOWED = """
+import sys, time, numpy as np
+sys.path.insert(0, sys.argv[1])
+from conftest import Bright, FakeCamera
+from kseg.webcam.app import App, Settings
+from kseg.webcam.view import View
+frame = np.full((240, 320, 3), 40, np.uint8)
+frame[60:180, 80:240] = 200
+app = App(FakeCamera([frame] * 10**5), Bright(), Settings(view=View(alpha=1.0, legend=False)))
+turn, start = app._turn, time.monotonic()
+def stop_in_time():
+    turn()
+    app.view.quit |= time.monotonic() - start > 60
+app._turn = stop_in_time
+app.run()
+"""
+
+
+@pytest.mark.slow
+def test_the_real_window(xvfb):
+    """What stands on the screen is the frame with its bright part painted red."""
+    environment, buffer = xvfb
+    program = subprocess.Popen(
+        [sys.executable, "-c", WINDOWED, str(Path(__file__).parent)], env=environment, stderr=subprocess.PIPE
+    )
+    try:
+        found, end = False, time.monotonic() + 55
+        while not found and time.monotonic() < end and program.poll() is None:
+            time.sleep(0.5)
+            picture = screen_picture(buffer)
+            red = (picture[..., 2] > 230) & (picture[..., 1] < 30) & (picture[..., 0] < 30)
+            grey = (np.abs(picture.astype(int) - 40) < 4).all(-1)
+            found = abs(red.sum() - 120 * 160) < 1500 and grey.sum() > 0.6 * (240 * 320 - 120 * 160)
+        assert found, (red.sum(), grey.sum(), program.poll() and program.stderr.read().decode())
+    finally:
+        program.terminate()
+        program.wait(10)
