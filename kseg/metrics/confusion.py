@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from kseg.ops.labels import class_ids
+from kseg.ops.labels import class_ids, count_ids
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -43,7 +43,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         valid = known if self.ignore_label is None else known & (labels != self.ignore_label)
         # One more bin for what is left out.
         pairs = ops.where(valid, labels * classes + predictions, classes * classes)
-        counts = ops.bincount(ops.reshape(pairs, (-1,)), minlength=classes * classes + 1)[: classes * classes]
+        counts = count_ids(ops.reshape(pairs, (-1,)), classes * classes + 1)[: classes * classes]
         unknown = ops.logical_not(known)
         if self.ignore_label is not None:
             unknown = unknown & (labels != self.ignore_label)
@@ -67,7 +67,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         return ops.cast(labels, "int32"), ops.cast(predictions, "int32")
 
     def result(self):
-        return ops.where(self.unknown > 0, -1, self.counts)
+        return ops.where(self.unknown > 0, -1, ops.convert_to_tensor(self.counts))
 
     def get_config(self):
         return {

@@ -30,9 +30,9 @@ def atrous_conv2d(x, kernel, rate=1, padding="same"):
     """
     rate = as_rates(rate)
     taps = tuple(kernel.shape[:2])
+    _check_fit(x, taps, rate, padding)
     if keras.backend.backend() != "tensorflow":
         return ops.conv(x, kernel, 1, padding, "channels_last", rate)
-    _check_fit(x, taps, rate, padding)
     if rate == (1, 1) or x.shape[-1] != kernel.shape[2]:  # grouped convolutions are left to Keras
         return ops.conv(x, kernel, 1, padding, "channels_last", rate)
     margins = _margins(taps, rate, padding)

@@ -11,8 +11,9 @@ from kseg.ops.windows import as_pair, pooling_axes, pooling_axis, window_and_str
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
+elif keras.backend.backend() == "jax":
+    import jax
 
-MODES = ("average", "max")
 INDEX_DTYPE = "int32" if keras.backend.backend() == "jax" else "int64"
 MODES = ("average", "max")
 
@@ -37,7 +38,8 @@ def max_pool_with_argmax(x, pool_size=2, strides=None, padding="same"):
     """
     rows, columns = pooling_axes(spatial_shape(x), pool_size, strides, padding)
     if keras.backend.backend() != "tensorflow":
-        return _pool(x, rows, columns)[:2]
+        _, argmax, offset = _pool(ops.stop_gradient(x), rows, columns)
+        return windows.pick(x, offset, rows, columns), argmax  # has the gradient of the first maximum alone
 
     @tf.custom_gradient
     def pool(x):
@@ -79,11 +81,11 @@ def max_unpool(pooled, argmax, pool_size=2, strides=None, padding="same", size=N
     rows, columns = pooling_axes(size, window, stride, padding)
     # The sizes of the pooled map itself: known where those of `like` are not, and the other way round.
     rows, columns = (axis._replace(count=n) for axis, n in zip((rows, columns), counts, strict=True))
+    if at_hand(argmax):
+        _check_indices(argmax, rows, columns)
     if keras.backend.backend() != "tensorflow":
         return _unpool(pooled, argmax, rows, columns)[0]
     pooled, argmax = tf.convert_to_tensor(pooled), tf.convert_to_tensor(argmax)
-    if tf.executing_eagerly():
-        _check_indices(argmax, rows, columns)
     return _unpool_tensorflow(pooled, argmax, rows, columns)
 
 
@@ -244,6 +246,13 @@ def check_unpooling(pooled, argmax, window, stride, padding, size=None):
                 f"A length of {length} pooled by {w} in steps of {s} gives {expected} values, "
                 f"not the {count} that came: `like` must have the size of the map that was pooled."
             )
+
+
+def at_hand(tensor):
+    """Whether the values of a tensor are known now, rather than when a compiled graph runs."""
+    if keras.backend.backend() == "tensorflow":
+        return tf.executing_eagerly()
+    return keras.backend.backend() == "jax" and not isinstance(tensor, jax.core.Tracer)
 
 
 def _check_indices(argmax, rows, columns):

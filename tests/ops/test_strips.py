@@ -9,9 +9,10 @@ from kseg.layers import ResizeLike, ZoomLike
 from kseg.losses import CrossEntropy
 from kseg.ops.strips import STRIP, enlarged_class_ids, enlarged_cross_entropy, taps
 
+pytestmark = pytest.mark.tensorflow
 CLASSES = 5
 LAYERS = [ResizeLike(), ResizeLike(align_corners=True), ZoomLike(8)]
-SIZES = [(41, 33), (7, 9), (16, 17), (35, 64), (1, 1)]
+SIZES = [(41, 33), (7, 9), (8, 17), (35, 64), (1, 1)]
 
 
 def case(size, seed=0):

@@ -1,0 +1,129 @@
+"""One model on two of Keras's backends: files written under either give the same logits under the other."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from kseg.backbones import VGG16, DeepLabVGG16, EfficientNetLite, ResNet, VGG16BatchNorm
+from kseg.errors import SettingsError
+from kseg.models import FCN, DeconvNet, DeepLabV2, PSPNet
+
+SIZES = ((64, 96), (33, 47))
+
+# Reads every model of the folder and writes its logits; then trains one with Keras's own fit on kseg's pipeline.
+ON_JAX = """
+import json, sys
+from pathlib import Path
+import keras, numpy as np, kseg
+from kseg.models import FCN, load
+
+assert keras.backend.backend() == "jax", keras.backend.backend()
+folder = Path(sys.argv[1])
+images = np.load(folder / "images.npz")
+for path in sorted(folder.glob("*.keras")):
+    model = load(path)
+    np.savez(folder / f"{path.stem}_jax.npz", *(np.asarray(model(images[name])) for name in images.files))
+
+keras.utils.set_random_seed(0)
+data = kseg.data.load("folder", folder / "data")
+model = FCN(kseg.backbones.VGG16(filters=4, dropout=0.1, name="vgg16"), 2, stride=32)
+optimizer = kseg.training.AdamW(1e-3, layer_multipliers={"score_fr": 10.0})
+model.compile(optimizer, kseg.losses.CrossEntropy(), metrics=[kseg.metrics.MeanIoU(2)])
+augment = kseg.data.Augment(mirror=True)
+batches = kseg.data.pipeline(data, batch_size=4, size=(32, 32), augment=augment, shuffle=True, epochs=30)
+history = model.fit(batches, validation_data=kseg.data.pipeline(data, batch_size=1), verbose=0).history
+before = keras.ops.convert_to_numpy(optimizer.iterations)
+more = model.fit(batches, validation_data=kseg.data.pipeline(data, batch_size=1), verbose=0).history
+model.save(folder / "trained.keras")
+np.savez(folder / "trained_jax.npz", *(np.asarray(model(images[name])) for name in images.files))
+scores = {"first": history["loss"][0], "second": more["loss"][0], "mean_iou": more["val_mean_iou"][0]}
+(folder / "scores.json").write_text(json.dumps({**scores, "steps": int(before)}))
+try:
+    kseg.training.fit(model, kseg.training.Recipe(), data, None, folder / "run")
+except kseg.KsegError as error:
+    (folder / "refusal.txt").write_text(str(error))
+"""
+
+
+def nets():
+    """A small one of each family and backbone, all of whose layers count for the logits."""
+    vgg, deeplab = VGG16(filters=4, name="vgg16"), DeepLabVGG16(filters=None, average=False, name="vgg16")
+    bn = VGG16BatchNorm(widths=(2, 3, 4, 5, 6), filters=4, fc6_padding="same", name="vgg")
+    resnet = ResNet(50, filters=2, stem="deep", output_stride=8, name="resnet50")
+    made = {
+        "fcn": FCN(vgg, 3, stride=8),
+        "fcn_lite": FCN(EfficientNetLite("lite0", weights=None), 3, stride=16),
+        "deconvnet": DeconvNet(bn, 3, kernel_std=0.5),
+        "deeplab": DeepLabV2(deeplab, 3, rates=(2, 4), hidden=4),
+        "pspnet": PSPNet(resnet, 3, filters=4),
+    }
+    random = np.random.default_rng(0)
+    for model in made.values():
+        for variable in model.variables:
+            if variable.path.endswith("kernel"):
+                scale = np.sqrt(2 / max(np.prod(variable.shape[:-1]), 1))
+                variable.assign(random.normal(size=variable.shape) * scale)
+            elif variable.path.endswith(("beta", "moving_mean", "bias")):
+                variable.assign(random.normal(0, 0.1, variable.shape))
+    return made
+
+
+def two_halves(folder, count=8):
+    """Pictures that are dark left and bright right, and their masks."""
+    import cv2
+
+    random = np.random.default_rng(0)
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    for index in range(count):
+        edge = int(random.integers(8, 24))
+        mask = np.broadcast_to(np.arange(32) >= edge, (32, 32)).astype("uint8")
+        picture = np.clip(40 + 170 * mask + random.normal(0, 15, mask.shape), 0, 255).astype("uint8")
+        cv2.imwrite(str(folder / "masks" / f"{index}.png"), mask)
+        cv2.imwrite(str(folder / "images" / f"{index}.png"), picture)
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_the_same_logits_under_tensorflow_and_jax(tmp_path):
+    pytest.importorskip("jax")
+    random = np.random.default_rng(1)
+    images = [random.uniform(0, 255, (2, *size, 3)).astype("float32") for size in SIZES]
+    np.savez(tmp_path / "images.npz", *images)
+    made = nets()
+    for name, model in made.items():
+        model.save(tmp_path / f"{name}.keras")
+    two_halves(tmp_path / "data")
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", ON_JAX, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500)
+    assert done.returncode == 0, done.stderr[-3000:]
+    made["trained"] = keras.saving.load_model(tmp_path / "trained.keras", compile=False)
+    for name, model in made.items():
+        with np.load(tmp_path / f"{name}_jax.npz") as found:
+            for image, key in zip(images, found.files, strict=True):
+                expected = np.asarray(model(image))
+                error = np.abs(found[key] - expected).max() / max(np.abs(expected).max(), 1)
+                assert error < 1e-4, (name, image.shape, error)
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["steps"] == 60  # 30 times through 8 pictures in batches of 4
+    assert scores["second"] < 0.7 * scores["first"]
+    assert scores["mean_iou"] > 0.6
+    assert "kseg.data.pipeline" in (tmp_path / "refusal.txt").read_text()
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="kseg's own training is TensorFlow's")
+def test_kseg_training_says_where_it_runs(tmp_path):
+    from kseg.data import load
+    from kseg.training import Recipe, fit
+
+    two_halves(tmp_path / "data", count=2)
+    data = load("folder", tmp_path / "data")
+    model = FCN(VGG16(filters=2, name="vgg16"), 2, stride=32)
+    with pytest.raises(SettingsError, match="trains on TensorFlow"):
+        fit(model, Recipe(), data, None, tmp_path / "run")
