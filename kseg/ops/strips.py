@@ -13,7 +13,7 @@ from keras import ops
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-STRIP = 16  # rows that are held at a time
+STRIP = 8  # rows that are held at a time
 
 
 class Taps(NamedTuple):
@@ -42,23 +42,25 @@ def enlarged_cross_entropy(labels, scores, rows, columns):
     Returns:
         float32 (batch, height, width). Its gradient reaches `scores` and holds one strip of logits too.
     """
-    wide = _lines(scores, columns, axis=2)  # an h-th part of the full map
     if keras.backend.backend() != "tensorflow":
-        logits = _lines(wide, rows, axis=1)
+        logits = _enlarged(scores, rows, columns)
         return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-    return _cross_entropy(labels, wide, rows)
+    return _cross_entropy(labels, scores, rows, columns)
 
 
 def enlarged_class_ids(scores, rows, columns):
     """The class with the highest score of every pixel of an enlarged score map: int32 (batch, height, width)."""
-    wide = _lines(scores, columns, axis=2)
     if keras.backend.backend() != "tensorflow":
-        return ops.cast(ops.argmax(_lines(wide, rows, axis=1), axis=-1), "int32")
+        return ops.cast(ops.argmax(_enlarged(scores, rows, columns), axis=-1), "int32")
 
     def of_strip(start, stop):
-        return tf.argmax(_lines(wide, _part(rows, start, stop), axis=1), -1, tf.int32)
+        return tf.argmax(_enlarged(scores, _part(rows, start, stop), columns), -1, tf.int32)
 
-    return _over_strips(of_strip, tf.shape(rows.low)[0], tf.int32, (wide.shape[0], None, wide.shape[2]))
+    return _over_strips(of_strip, rows, tf.int32, (scores.shape[0], None, columns.low.shape[0]))
+
+
+def _enlarged(scores, rows, columns):
+    return _lines(_lines(scores, rows, axis=1), columns, axis=2)
 
 
 def _lines(x, taps, axis):
@@ -72,8 +74,9 @@ def _part(rows, start, stop):
     return Taps(*(values[start:stop] for values in rows))
 
 
-def _over_strips(of_strip, height, dtype, shape):
+def _over_strips(of_strip, rows, dtype, shape):
     """The results (batch, strip, width) of the strips of rows, one after the other, put together."""
+    height = tf.shape(rows.low)[0]
     results = tf.TensorArray(dtype, (height + STRIP - 1) // STRIP, infer_shape=False)
 
     def step(number, results):
@@ -88,44 +91,48 @@ def _over_strips(of_strip, height, dtype, shape):
     return tf.ensure_shape(tf.transpose(results.concat(), (1, 0, 2)), shape)
 
 
-def _cross_entropy(labels, wide, rows):
-    height, shape = tf.shape(rows.low)[0], (wide.shape[0], None, wide.shape[2])
+def _cross_entropy(labels, scores, rows, columns):
+    shape = (scores.shape[0], None, columns.low.shape[0])
 
     @tf.custom_gradient
-    def losses(wide):
+    def losses(scores):
         def of_strip(start, stop):
-            logits = _lines(wide, _part(rows, start, stop), axis=1)
+            logits = _enlarged(scores, _part(rows, start, stop), columns)
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels[:, start:stop], logits)
 
         def gradient(upstream):
-            return _gradient(labels, wide, rows, upstream)
+            return _gradient(labels, scores, rows, columns, upstream)
 
-        return _over_strips(of_strip, height, wide.dtype, shape), gradient
+        return _over_strips(of_strip, rows, scores.dtype, shape), gradient
 
-    return losses(wide)
+    return losses(scores)
 
 
-def _gradient(labels, wide, rows, upstream):
-    """The gradient that reaches the map whose rows were enlarged."""
-    height, count = tf.shape(rows.low)[0], tf.shape(wide)[1]
+def _gradient(labels, scores, rows, columns, upstream):
+    """The gradient that reaches the scores: each strip's logits once more, and its own gradient shrunk back."""
+    height, count = tf.shape(rows.low)[0], tf.shape(scores)[1]
+    across = _shares(columns, tf.range(tf.shape(scores)[2]))
 
     def step(number, total):
         start = number * STRIP
-        stop = tf.minimum(start + STRIP, height)
-        part = _part(rows, start, stop)
+        part = _part(rows, start, tf.minimum(start + STRIP, height))
+        true, weight = (values[:, start : start + STRIP] for values in (labels, upstream))
+        probabilities = tf.nn.softmax(_enlarged(scores, part, columns))
+        truth = tf.one_hot(true, scores.shape[-1], dtype=scores.dtype)
+        strip = tf.einsum("kw,brwc->brkc", across, (probabilities - truth) * weight[..., None])
+        # only the few source rows from the strip's first to its last
         first, last = part.low[0], part.high[-1] + 1
-        probabilities = tf.nn.softmax(_lines(wide, part, axis=1))
-        truth = tf.one_hot(labels[:, start:stop], wide.shape[-1], dtype=wide.dtype)
-        strip = (probabilities - truth) * upstream[:, start:stop, :, None]
-        # back to the few source rows between the strip's first and last
-        lines = tf.range(first, last)[:, None]
-        shares = tf.where(lines == part.low, 1 - part.weight, 0) + tf.where(
-            lines == part.high, part.weight, 0
-        )
-        added = tf.einsum("lr,brwc->blwc", shares, strip)
+        added = tf.einsum("lr,brkc->blkc", _shares(part, tf.range(first, last)), strip)
         return number + 1, total + tf.pad(added, ((0, 0), (first, count - last), (0, 0), (0, 0)))
 
     def going_on(number, _):
         return number * STRIP < height
 
-    return tf.while_loop(going_on, step, (0, tf.zeros_like(wide)), parallel_iterations=1)[1]
+    return tf.while_loop(going_on, step, (0, tf.zeros_like(scores)), parallel_iterations=1)[1]
+
+
+def _shares(taps, lines):
+    """How much of each enlarged line is each of some source lines: float32 (source lines, enlarged lines)."""
+    lines = lines[:, None]
+    low, high = tf.equal(lines, taps.low), tf.equal(lines, taps.high)
+    return tf.where(low, 1 - taps.weight, 0) + tf.where(high, taps.weight, 0)
