@@ -24,7 +24,19 @@ FLOORS = {
     "inference": {"ops", "data"},
     "evaluation": {"inference", "metrics", "data", "ops"},
     "export": {"ops", "inference"},
-    "cli": {"ops", "models", "losses", "metrics", "data", "training", "inference", "evaluation", "export"},
+    "webcam": {"ops", "models", "data", "inference", "export"},
+    "cli": {
+        "ops",
+        "models",
+        "losses",
+        "metrics",
+        "data",
+        "training",
+        "inference",
+        "evaluation",
+        "export",
+        "webcam",
+    },
 }
 OPEN = {"archive", "errors", "version"}
 # The top of the package: what each of its modules may import.

@@ -167,21 +167,21 @@ class Capture:
                 if source.live:
                     self._say(generation, "the camera gives no picture; opening it again")
                 return count
-            self._put(image, start, generation)
+            now = self._clock()
+            self._put(image, now, now - start, generation)
             count += 1
         return count
 
-    def _put(self, image: np.ndarray, start: float, generation: int) -> None:
+    def _put(self, image: np.ndarray, now: float, seconds: float, generation: int) -> None:
         with self._changed:
             while not self.newest and self._frame is not None and self._current(generation):
+                self._last = self._reading_since = self._clock()  # it is the taker that is slow
                 self._changed.wait(0.5)
-                self._reading_since = self._clock()
             if not self._current(generation):
                 return
-            now = self._clock()
             self._number += 1
-            self._frame = Frame(image, self._number, now, now - start)
-            self._last, self._reading_since = now, now
+            self._frame = Frame(image, self._number, now, seconds)
+            self._last = self._reading_since = self._clock()
             dark = image[::16, ::16].mean() < BLACK
             self._fault = "the picture is black: is the lens covered?" if dark else ""
             self._changed.notify_all()
