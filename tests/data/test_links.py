@@ -52,8 +52,13 @@ def test_a_neighbour_with_the_same_beginning_is_outside(tmp_path):
     (tmp_path / "data2").mkdir()
     (tmp_path / "data2" / "x.png").write_bytes(b"")
     (tmp_path / "data" / "x.png").symlink_to(tmp_path / "data2" / "x.png")
-    with pytest.raises(DataError, match="data2"):
-        stay_inside(tmp_path / "data", [tmp_path / "data" / "x.png"])
+    for path in (
+        tmp_path / "data" / "x.png",
+        tmp_path / "data" / ".." / "data2" / "x.png",
+        tmp_path / "data2" / "x.png",
+    ):
+        with pytest.raises(DataError, match="data2"):
+            stay_inside(tmp_path / "data", [path])
 
 
 @pytest.mark.parametrize(
