@@ -10,6 +10,8 @@ def test_every_data_set_with_its_layout(capsys):
     for name, what in kseg.data.datasets().items():
         assert f"{name}\n    {what.summary}\n" in shown
         assert what.layout in shown
+        assert what.page in shown
+        assert what.size in shown
 
 
 def test_what_lies_in_a_folder(labelled, capsys):
@@ -18,3 +20,8 @@ def test_what_lies_in_a_folder(labelled, capsys):
     assert found["folder"]["splits"] == {"train": 4, "val": 2}
     assert found["voc"]["splits"] == {}
     assert str(labelled) in found["voc"]["reason"]
+    folders = {"ade20k": "ADEChallengeData2016", "cityscapes": "leftImg8bit", "oxford_iiit_pet": "trimaps"}
+    for name, folder in folders.items():  # what was expected, and what lies there
+        assert found[name]["splits"] == {}
+        assert folder in found[name]["reason"]
+        assert "images/" in found[name]["reason"]

@@ -1,5 +1,9 @@
 """The predictor against plain loops, and its equations: windows, strips, scales, mirroring."""
 
+import subprocess
+import sys
+import tracemalloc
+
 import cv2
 import keras
 import numpy as np
@@ -48,6 +52,15 @@ def test_plain_prediction(size, dtype):
     assert labels.shape == size
     np.testing.assert_allclose(probabilities, expected, atol=1e-6)
     np.testing.assert_array_equal(labels, expected.argmax(-1))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"window": 16}, {"window": 16, "pad": True}, {"window": 16, "scales": (0.5, 1, 1.75), "flip": True}],
+)
+def test_one_pixel(settings):
+    model, image = net(kernel=1), picture(1, 1)
+    np.testing.assert_array_equal(Predictor(model, **settings)(image), plain(model, image).argmax(-1))
 
 
 @pytest.mark.parametrize("window", [200, (37, 53), (37, 1000), (38, 54)])
@@ -132,6 +145,47 @@ def test_large_pictures_are_cut_into_windows_unasked(monkeypatch):
     monkeypatch.setattr(predictor, "AUTO_WINDOW", (16, 16))
     model, image = net(kernel=1), picture()
     np.testing.assert_array_equal(Predictor(model)(image), plain(model, image).argmax(-1))
+
+
+@pytest.mark.parametrize("settings", [{}, {"scales": (0.5, 1.5), "flip": True}])
+def test_memory_does_not_grow_with_the_picture(settings, monkeypatch):
+    """NumPy's memory beyond picture and labels, for a picture of four times the height; 20 classes."""
+    monkeypatch.setattr(predictor, "STRIP_ROWS", 16)
+    predict = Predictor(net(kernel=1, classes=20), window=32, batch_size=2, **settings)
+    extra = {}
+    for height in (512, 2048):
+        image = picture(height, 48)
+        predict(image[:40])  # traced
+        tracemalloc.start()
+        labels = predict(image)
+        extra[height] = tracemalloc.get_traced_memory()[1] - labels.nbytes
+        tracemalloc.stop()
+    assert extra[2048] < 1.1 * extra[512]
+    assert extra[2048] < 2048 * 48 * 20 * 4 / 4  # a quarter of the probabilities as a whole
+
+
+HUNDRED_MEGAPIXELS = """
+import sys, keras, numpy as np
+from kseg.inference import Predictor
+image = keras.Input((None, None, 3))
+model = keras.Model(image, keras.layers.Conv2D(20, 1)(keras.layers.Rescaling(1 / 100)(image)))
+picture = np.tile(np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8), (10, 10, 1))
+labels = Predictor(model)(picture)
+assert labels.shape == (10_000, 10_000) and labels.dtype == np.uint8
+np.testing.assert_array_equal(labels[:1000, :1000], labels[-1000:, -1000:])
+status = open("/proc/self/status").read()
+print(int(status.split("VmHWM:")[1].split()[0]) / 2**20)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_hundred_megapixels_with_20_classes_fit_into_4_gib():
+    done = subprocess.run(
+        [sys.executable, "-c", HUNDRED_MEGAPIXELS], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout) < 4
 
 
 def test_padding_is_the_mean_colour_below_and_right():
