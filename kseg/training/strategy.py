@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import keras
@@ -42,11 +43,17 @@ def strategy(name: str = "none", devices: int | None = None) -> Iterator[tf.dist
     if name == "none":
         chosen = tf.distribute.get_strategy()
     elif name == "mirrored":
-        chosen = tf.distribute.MirroredStrategy(_device_names(devices))
+        chosen = _mirrored(tuple(_device_names(devices)))
     else:
         chosen = cluster.connect()
     with chosen.scope():
         yield chosen
+
+
+@cache
+def _mirrored(names: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
+    # One for all: the collective operations of a second object would bear the same numbers.
+    return tf.distribute.MirroredStrategy(list(names))
 
 
 def _device_names(wanted: int | None) -> list[str]:

@@ -164,7 +164,8 @@ def test_the_papers_stages_are_never_taken_unasked(model):
     assert verb.default_recipe(model, "voc").reduction == "mean"
 
 
-def test_options_against_faults_and_for_devices(labelled, small_net, tmp_path, capsys):
+def test_options_against_faults_and_for_devices(labelled, small_net, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(keras.utils, "clear_session", lambda: None)  # it would end the strategy's scope
     out = tmp_path / "run"
     options = "--strategy mirrored --checkpoint-every 1 --keep 2 --skip-bad --accumulate 2 --ema 0.9"
     assert main(command(labelled, out, "--batch-size", "1", *options.split())) == 0
