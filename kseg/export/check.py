@@ -16,7 +16,7 @@ import numpy as np
 from kseg.errors import ModelError, SettingsError
 from kseg.export.graph import Size, image_shape, in_float32
 from kseg.export.images import as_batches, made_up, resized
-from kseg.export.parity import Comparison, Parity, compiled
+from kseg.export.parity import Comparison, Parity, compiled, holds_indices
 from kseg.export.runtime import load
 from kseg.export.tflite import outside_builtins
 
@@ -141,7 +141,7 @@ def check(
     channels, classes = image_shape(model)[2], int(model.outputs[0].shape[-1])
     if labelled and len(data.classes) != classes:
         raise ModelError(f"The model has {classes} classes, the data set {data.name} {len(data.classes)}")
-    comparison, counts = Comparison(), np.zeros((2, classes, classes), np.int64)
+    comparison, counts = Comparison(holds_indices(model)), np.zeros((2, classes, classes), np.int64)
     first = None
     for batch, truth in _pictures(data, labelled, exported.size, channels, limit):
         first = batch if first is None else first

@@ -25,13 +25,13 @@ class PadToLeast(keras.layers.Layer):
             raise ValueError(f"`size` must be at least 1, got {size}")
 
     def call(self, x):
-        missing = [self._missing(length) for length in spatial_shape(x)]
-        if all(isinstance(length, int) and length == 0 for length in missing):
-            return x
-        return ops.pad(x, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
-
-    def _missing(self, length):
-        return max(self.size - length, 0) if isinstance(length, int) else ops.maximum(self.size - length, 0)
+        size, (height, width) = self.size, spatial_shape(x)
+        if isinstance(height, int) and isinstance(width, int):
+            missing = max(size - height, 0), max(size - width, 0)
+            return ops.pad(x, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]]) if max(missing) else x
+        # Margins that are constants, and a slice: behind others LiteRT's converter forgets the channels.
+        x = ops.pad(x, [[0, 0], [0, size], [0, size], [0, 0]])
+        return x[:, : ops.maximum(height, size), : ops.maximum(width, size)]
 
     def compute_output_shape(self, input_shape):
         height, width = (None if s is None else max(s, self.size) for s in input_shape[1:3])

@@ -1,8 +1,10 @@
+import keras
 import numpy as np
 import pytest
 
+import kseg
 from kseg.errors import ModelError
-from kseg.export.parity import Comparison, compare
+from kseg.export.parity import Comparison, compare, holds_indices
 
 EXPECTED = np.array([[[[5.0, 1], [1, 5]], [[2, 4], [4, 2]]]], "float32")  # classes 0 1 / 1 0
 
@@ -50,3 +52,47 @@ def test_compare_runs_both(net, pictures):
     assert same.equal
     moved = compare(net, lambda batch: np.asarray(net(batch)) + 0.5, batches)
     np.testing.assert_allclose(moved.largest_difference, 0.5, atol=1e-4)
+
+
+def test_a_moved_maximum_is_no_other_network():
+    """Two of 400 pixels far off: rounding's doing where indices decide, another network where none do."""
+    expected = np.zeros((1, 20, 20, 2), "float32")
+    expected[..., 0] = 5
+    found = expected.copy()
+    found[0, 3, 4:6, 0] = 4
+    for indices, count, equal in ((False, 2, False), (True, 2, True), (True, 5, False)):
+        found[0, 3, 4 : 4 + count, 0] = 4
+        comparison = Comparison(indices)
+        comparison.add(expected, found)
+        result = comparison.parity()
+        np.testing.assert_allclose(result.beyond, count / 400)
+        assert result.equal is equal
+
+
+def test_indices_are_found_in_the_graph(net):
+    assert not holds_indices(net)
+    image = keras.Input((8, 8, 3), dtype="uint8")
+    x = keras.layers.Rescaling(1 / 255)(image)
+    assert not holds_indices(keras.Model(image, x))
+    pooled, argmax = kseg.layers.MaxPoolingWithArgmax2D(2)(x)
+    inner = keras.Model(image, kseg.layers.MaxUnpooling2D(2)([pooled, argmax]))
+    assert holds_indices(inner)
+    outer = keras.Input((8, 8, 3), dtype="uint8")
+    assert holds_indices(keras.Model(outer, keras.layers.Conv2D(2, 1)(inner(outer))))
+
+
+def test_chance_gets_a_second_picture():
+    """An exported model whose rounding moves much on one picture only, and one that is wrong on each."""
+    image = keras.Input((8, 8, 3))
+    pooled, argmax = kseg.layers.MaxPoolingWithArgmax2D(2)(image)
+    unpooling = keras.Model(image, kseg.layers.MaxUnpooling2D(2)([pooled, argmax]))
+    picture = np.random.default_rng(0).uniform(0, 9, (1, 8, 8, 3)).astype("float32")
+    asked = []
+
+    def once_wrong(batch):
+        asked.append(batch)
+        return np.asarray(unpooling(batch)) + (9 if len(asked) == 1 else 0)
+
+    assert compare(unpooling, once_wrong, [picture]).equal
+    assert len(asked) == 2
+    assert not compare(unpooling, lambda batch: np.asarray(unpooling(batch)) + 9, [picture]).equal
