@@ -119,7 +119,9 @@ def under_load(base: Path, files: list[bytes], masks: np.ndarray, clients: int, 
     command, wrong = [sys.executable, str(HERE / "loopback_serving.py"), str(base), "--grpc", "0"], []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
-            address = server.stdout.readline().split()[-1]
+            address = (server.stdout.readline().split() or [""])[-1]
+            if not address:
+                raise SystemExit("the loopback server did not start")
 
             def client() -> GrpcClient:
                 return Comparing(GrpcClient(address, base.name, timeout=120), files, masks, wrong)

@@ -159,6 +159,8 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     if args.rest is None and args.grpc is None:
         parser.error("give --rest PORT, --grpc PORT or both")
+    if args.grpc is not None:
+        import tensorflow  # noqa: F401 - ahead of its C library: in the other order the process crashes
     models = Models(args.base)
     started = []
     if args.grpc is not None:
