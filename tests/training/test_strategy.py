@@ -110,34 +110,28 @@ def without_dropout():
     return model
 
 
-def mirrored_is_one_device(folder):
+CASES = {"whole": {}, "accumulated": {"accumulate": 2, "batch_size": 2, "ema": 0.9, "steps_per_epoch": 4}}
+
+
+def mirrored_is_one_device(folder, case):
     import keras
 
-    cases = {"whole": {}, "accumulated": {"accumulate": 2, "batch_size": 2, "ema": 0.9, "steps_per_epoch": 4}}
     # The devices must be cut before anything else.
-    runs = {
-        (case, name): trained(name, devices, without_dropout, f"{folder}/{case}-{name}", **changes)
+    (two, rows), (one, expected) = (
+        trained(name, devices, without_dropout, f"{folder}/{name}", **CASES[case])
         for name, devices in (("mirrored", 2), ("none", None))
-        for case, changes in cases.items()
-    }
-    for case in cases:
-        (two, rows), (one, expected) = runs[case, "mirrored"], runs[case, "none"]
-        _same(two.get_weights(), one.get_weights())
-        moving = np.asarray(two.get_layer("norm").moving_mean)
-        assert np.abs(moving).max() > 0.01  # or synchronised statistics prove nothing
-        for row, other in zip(rows, expected, strict=True):
-            assert row.keys() == other.keys()
-            _same(
-                [row[name] for name in row if name != "seconds"],
-                [other[name] for name in row if name != "seconds"],
-            )
-        files = [
-            keras.saving.load_model(f"{folder}/{case}-{name}/best.keras") for name in ("mirrored", "none")
-        ]
-        _same(*(file.get_weights() for file in files))
-        assert not files[0].get_layer("norm").synchronized
+    )
+    _same(two.get_weights(), one.get_weights())
+    moving = np.asarray(two.get_layer("norm").moving_mean)
+    assert np.abs(moving).max() > 0.01  # or synchronised statistics prove nothing
+    for row, other in zip(rows, expected, strict=True):
+        assert row.keys() == other.keys()
+        names = [name for name in row if name != "seconds"]
+        _same([row[name] for name in names], [other[name] for name in names])
+    files = [keras.saving.load_model(f"{folder}/{name}/best.keras") for name in ("mirrored", "none")]
+    _same(*(file.get_weights() for file in files))
+    assert not files[0].get_layer("norm").synchronized
     _odd_counts_come_back()
-    _plain_keras()
 
 
 def _odd_counts_come_back():
@@ -152,8 +146,7 @@ def _odd_counts_come_back():
             check_batch_size(3)
 
 
-def _plain_keras():
-    """Keras's own fit in the context."""
+def kerass_own_fit_is_one_device():
     from kseg.data import pipeline
     from kseg.losses import CrossEntropy
     from kseg.training import SGD
@@ -176,8 +169,14 @@ def _same(found, expected):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
 
 
-def test_two_devices_train_like_one(tmp_path):
-    in_two_devices("mirrored_is_one_device", tmp_path)
+@pytest.mark.parametrize("case", ["whole", pytest.param("accumulated", marks=pytest.mark.slow)])
+def test_two_devices_train_like_one(tmp_path, case):
+    in_two_devices("mirrored_is_one_device", tmp_path, case)
+
+
+@pytest.mark.slow
+def test_kerass_own_fit_on_two_devices():
+    in_two_devices("kerass_own_fit_is_one_device")
 
 
 def families():
