@@ -203,7 +203,7 @@ def test_the_published_net_on_a_real_picture(real_data, tmp_path):
     np.testing.assert_allclose(losses[0], np.log(21), rtol=0.2)
     assert losses[-1] < losses[0]
     expected = np.asarray(model(batch[0][:1], training=False))
-    model.save(tmp_path / "full.keras", include_optimizer=False)
+    model.save(tmp_path / "full.keras")  # with the momentum of the optimizer
     del model, sgd
     keras.utils.clear_session(free_memory=True)
     loaded = kseg.models.load(tmp_path / "full.keras")
