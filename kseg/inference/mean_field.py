@@ -76,24 +76,31 @@ def mean_field(
     kernels: list[Kernel],
     weights: list[float],
     iterations: int,
-    copies: np.ndarray,
     floor: float,
-    compatibility: np.ndarray | None,
+    compatibility: np.ndarray | None = None,
+    heard: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Run the iterations on probabilities (points, classes); class c stands for copies[c] equal classes."""
+    """Run the iterations on probabilities (points, classes).
+
+    With `heard` (class numbers), only these classes send messages; the others' are taken as zero.
+    """
     points, classes = probabilities.shape
     rows = np.full((padded(points), classes), np.float32(1))
     rows[:points] = probabilities
+    given = [] if heard is None else [np.asarray(heard, np.int32)]
+    if heard is not None or compatibility is not None:
+        # what Potts takes from all the other classes, it may as well add to a class's own
+        effects = np.eye(classes) if compatibility is None else -compatibility
+        given.append((effects if heard is None else effects[heard]).astype(np.float32))
     with tf.device("CPU:0"):
-        numbers = (tf.constant(x, tf.float32) for x in (copies, floor, weights))
-        matrix = () if compatibility is None else (tf.constant(compatibility),)
-        rows = tf.constant(rows)
-        run = _program(tuple(k.corner.shape[1] for k in kernels), compatibility is not None)
-        return run(rows, kernels, *numbers, tf.constant(iterations), *matrix).numpy()[:points]
+        numbers = (tf.constant(x, tf.float32) for x in (floor, weights))
+        run = _program(tuple(k.corner.shape[1] for k in kernels), heard is not None, len(given))
+        given = map(tf.constant, given)
+        return run(tf.constant(rows), kernels, *numbers, tf.constant(iterations), *given).numpy()[:points]
 
 
 @functools.lru_cache(maxsize=8)
-def _program(corners: tuple[int, ...], has_compatibility: bool):
+def _program(corners: tuple[int, ...], has_heard: bool, given: int):
     """The program for kernels with these numbers of corners, traced once; XLA compiles it for each size."""
 
     def spec(*shape, dtype=tf.float32):
@@ -104,25 +111,31 @@ def _program(corners: tuple[int, ...], has_compatibility: bool):
         neighbours = spec(n, 2, None, dtype=tf.int32)
         return Kernel(index, spec(None, CHUNK), spec(None, dtype=tf.int32), neighbours, corner, spec(None, n))
 
-    signature = [spec(None, None), [kernel_spec(n) for n in corners], spec(None), spec(), spec(len(corners))]
-    signature += [spec(dtype=tf.int32)] + [spec(None, None)] * has_compatibility
-    return tf.function(_mean_field, input_signature=signature, jit_compile=True, autograph=False)
+    def run(probabilities, kernels, floor, weights, iterations, *given):
+        heard = given[0] if has_heard else None
+        effects = given[-1] if given else None
+        return _mean_field(probabilities, kernels, floor, weights, iterations, heard, effects)
+
+    signature = [spec(None, None), [kernel_spec(n) for n in corners], spec(), spec(len(corners))]
+    signature += [spec(dtype=tf.int32)] + [spec(None, dtype=tf.int32)] * has_heard
+    signature += [spec(None, None)] * (given - has_heard)
+    return tf.function(run, input_signature=signature, jit_compile=True, autograph=False)
 
 
-def _mean_field(probabilities, kernels, copies, floor, weights, iterations, compatibility=None):
+def _mean_field(probabilities, kernels, floor, weights, iterations, heard, effects):
     clipped = tf.clip_by_value(probabilities, floor, 1.0)
     unary = tf.math.log(clipped)
 
     def update(i, q):
-        # what Potts takes from all the other classes, it may as well add to a class's own
-        agreement = q if compatibility is None else -tf.matmul(q, compatibility)
+        sent = q if heard is None else tf.gather(q, heard, axis=1)
         logits = unary
         for n, kernel in enumerate(kernels):
-            logits += weights[n] * _slice(_blur(_splat(agreement, kernel), kernel), kernel)
+            message = weights[n] * _slice(_blur(_splat(sent, kernel), kernel), kernel)
+            logits += message if effects is None else tf.matmul(message, effects)
         q = tf.exp(logits - tf.reduce_max(logits, axis=1, keepdims=True))
-        return i + 1, q / tf.reduce_sum(q * copies, axis=1, keepdims=True)
+        return i + 1, q / tf.reduce_sum(q, axis=1, keepdims=True)
 
-    start = clipped / tf.reduce_sum(clipped * copies, axis=1, keepdims=True)
+    start = clipped / tf.reduce_sum(clipped, axis=1, keepdims=True)
     return tf.while_loop(lambda i, q: i < iterations, update, (0, start))[1]
 
 

@@ -95,7 +95,8 @@ class PermutohedralLattice:
         return np.stack([self._filter(channel) for channel in values.T], axis=1)
 
     def _filter(self, values: np.ndarray) -> np.ndarray:
-        vertices = np.append(np.add.reduceat(values[self.members] * self.member_weights, self.starts[:-1]), 0)
+        splat = np.add.reduceat(values[self.members] * self.member_weights, self.starts[:-1])
+        vertices = np.append(splat, np.float32(0))
         for before, after in self.neighbours:
             vertices[:-1] += np.float32(0.5) * (vertices[before] + vertices[after])
         return self.scale * (vertices[self.corners] * self.weights).sum(axis=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kseg.errors import DataError, SettingsError
-from kseg.inference.crf import DenseCRF
+from kseg.inference.crf import ROW_SUM, DenseCRF
 from kseg.inference.permutohedral import PermutohedralLattice
 
 
@@ -96,13 +96,40 @@ def test_potts_is_one_minus_identity():
     np.testing.assert_allclose(DenseCRF()(image, probabilities), full, atol=1e-5)
 
 
-def test_classes_below_the_floor_are_shared_without_loss():
-    image, probabilities = picture(classes=3)
-    many = np.zeros((*image.shape[:2], 40), np.float32)
-    many[..., [4, 17, 30]] = probabilities
-    settings = {"spatial_weight": 0.5, "bilateral_weight": 0.5, "floor": 1e-3}
-    full = DenseCRF(**settings, compatibility=1 - np.eye(40))(image, many)  # computes all forty
-    np.testing.assert_allclose(DenseCRF(**settings)(image, many), full, atol=1e-6)
+def with_rare_classes(height=20, width=24, seed=0):
+    """Three classes that are there, and nine that are nowhere above 1e-4."""
+    image, probabilities = picture(height, width, seed=seed)
+    many = np.random.default_rng(seed).uniform(0, 1e-4, (height, width, 12)).astype(np.float32)
+    many[..., [4, 7, 9]] = probabilities * (1 - np.delete(many, [4, 7, 9], axis=-1).sum(-1, keepdims=True))
+    return image, many
+
+
+def test_rare_classes_are_left_out_of_the_filter_without_loss():
+    image, probabilities = with_rare_classes()
+    settings = {"spatial_std": 2, "bilateral_xy_std": 6, "bilateral_rgb_std": 12}
+    crf = DenseCRF(**settings)
+    np.testing.assert_array_equal(crf._heard(probabilities.reshape(-1, 12)), [4, 7, 9])
+    full = DenseCRF(**settings, compatibility=1 - np.eye(12))  # filters all twelve
+    assert full._heard(probabilities.reshape(-1, 12)) is None
+    ours, expected = crf(image, probabilities), full(image, probabilities)
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+    np.testing.assert_array_equal(ours.argmax(-1), expected.argmax(-1))
+
+
+def test_a_class_that_is_strong_in_one_pixel_is_heard():
+    _, probabilities = with_rare_classes()
+    probabilities[3, 5] = np.eye(12)[2]
+    assert 2 in DenseCRF()._heard(probabilities.reshape(-1, 12))
+
+
+def test_rows_of_the_kernels_sum_to_less_than_assumed():
+    """The bound behind leaving classes out, on a picture of few colours and on one of noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (20, 24, 3)).astype(np.uint8)
+    for image in (picture(20, 24)[0], noise):
+        for points in (features(image, 3), features(image, 49, 5), features(image, 5, 40)):
+            raw = lattice_matrix(points)
+            norm = 1 / np.sqrt(raw.sum(axis=1))
+            assert (norm[:, None] * raw * norm).sum(axis=1).max() < ROW_SUM / 2
 
 
 def test_classes_may_be_reordered():

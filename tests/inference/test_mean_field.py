@@ -46,7 +46,6 @@ def test_iterations_equal_numpy(problem, potts):
         [kernel(x) for x in lattices],
         [1.5, 2.5],
         6,
-        np.ones(4, np.float32),
         1e-5,
         compatibility,
     )
@@ -54,21 +53,22 @@ def test_iterations_equal_numpy(problem, potts):
     np.testing.assert_allclose(ours, expected, atol=2e-5)
 
 
-@pytest.mark.slow
-def test_copies_stand_for_equal_classes(problem):
+@pytest.mark.parametrize("heard", [[0, 2, 3], [1]])
+def test_classes_that_are_not_heard_send_nothing(problem, heard):
+    """As if the penalties that they give were zero, to themselves also: Potts less a constant a row."""
     lattices, probabilities = problem
-    rare = np.full((45, 3), 1e-7, np.float32)
-    kernels, weights = [kernel(x) for x in lattices], [1.0, 1.0]
-    whole = np.concatenate([probabilities, rare], axis=1)
-    expected = mean_field(whole, kernels, weights, 4, np.ones(7, np.float32), 1e-3, None)
-    copies = np.array([1, 1, 1, 1, 3], np.float32)
-    ours = mean_field(whole[:, :5], kernels, weights, 4, copies, 1e-3, None)
-    np.testing.assert_allclose(ours, expected[:, :5], atol=1e-6)
+    penalties = np.zeros((4, 4))
+    penalties[heard, heard] = -1
+    ours = mean_field(
+        probabilities, [kernel(x) for x in lattices], [1.5, 2.5], 6, 1e-5, None, np.array(heard)
+    )
+    expected = plain_mean_field(probabilities, [dense(x) for x in lattices], [1.5, 2.5], 6, penalties, 1e-5)
+    np.testing.assert_allclose(ours, expected, atol=2e-5)
 
 
 def test_no_kernel_leaves_the_unary(problem):
     _, probabilities = problem
-    ours = mean_field(probabilities, [], [], 3, np.ones(4, np.float32), 0.05, None)
+    ours = mean_field(probabilities, [], [], 3, 0.05)
     clipped = np.maximum(probabilities, 0.05)
     np.testing.assert_allclose(ours, clipped / clipped.sum(axis=1, keepdims=True), rtol=1e-5)
 

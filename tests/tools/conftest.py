@@ -49,5 +49,5 @@ def tools_on_path(monkeypatch) -> None:
     """Tools that import each other are imported as they are when run as programs."""
     monkeypatch.syspath_prepend(str(TOOLS))
     yield
-    for name in ("serving_c_api", "loopback_serving", "export_report", "benchmark_export"):
+    for name in ("serving_c_api", "loopback_serving", "export_report", "benchmark_export", "benchmark_crf"):
         sys.modules.pop(name, None)

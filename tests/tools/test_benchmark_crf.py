@@ -1,0 +1,43 @@
+"""The CRF's benchmark measures what it says; its figures themselves are no test's business."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def tool(tools_on_path):
+    import benchmark_crf
+
+    return benchmark_crf
+
+
+def test_sizes_are_the_megapixels_they_say(tool):
+    for megapixels in tool.MEGAPIXELS:
+        height, width = tool.size_of(megapixels)
+        assert height * width == pytest.approx(1e6 * megapixels, rel=2e-3)
+        assert width / height == pytest.approx(4 / 3, rel=0.01)
+
+
+@pytest.mark.parametrize("present", [4, 21])
+def test_probabilities_with_so_many_classes_present(tool, present):
+    soft = tool.probabilities(30, 40, present)
+    assert soft.dtype == np.float32
+    np.testing.assert_allclose(soft.sum(-1), 1, atol=1e-5)
+    assert (soft.reshape(-1, 21).max(0) > 1e-3).sum() == present
+
+
+@pytest.mark.parity
+def test_against_the_reference(tool, capsys):
+    pytest.importorskip("pydensecrf")
+    tool.crf_speed(rounds=1, height=30, width=40)
+    said = capsys.readouterr().out
+    assert said.count("ratio") == 2
+    assert said.count("equal labels 100.0000%") == 2
+
+
+@pytest.mark.slow
+def test_growth_is_measured_in_a_process_of_its_own(tool, capsys):
+    tool.crf_growth((0.01,))
+    line = capsys.readouterr().out.splitlines()[1]
+    assert "0.0 megapixels (115x87)" in line
+    assert float(line.split(": ")[1].split(" s")[0]) > 0

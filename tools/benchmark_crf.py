@@ -1,0 +1,135 @@
+"""Speed and memory of the dense CRF: two measurements of tools/benchmark.py.
+
+    python tools/benchmark.py crf         DenseCRF against pydensecrf at 500x375 pixels, 21 classes, 10 iterations
+    python tools/benchmark.py crf_growth  its time and peak memory from 0.1 to 4 megapixels, each in its own process
+
+The reference is PyPI's pydensecrf2 (needs a compiler); without it only DenseCRF's own time is printed.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+HEIGHT, WIDTH, CLASSES, ITERATIONS = 375, 500, 21, 10
+MEGAPIXELS = (0.1, 0.5, 1.0, 2.0, 4.0)
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    """A photograph of the pictures at hand, brought to this size; colours in soft blocks where there is none."""
+    import cv2
+
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("KSEG_DATA", default)) / "voc_people/VOCdevkit/VOC2012/JPEGImages"
+    found = sorted(folder.glob("*.jpg"))
+    if found:
+        image = cv2.imread(str(found[min(5, len(found) - 1)]))[..., ::-1]
+    else:
+        image = np.random.default_rng(0).integers(0, 256, (15, 20, 3)).astype(np.uint8)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def probabilities(height: int, width: int, present: int = CLASSES) -> np.ndarray:
+    """Soft probabilities of all classes; those beyond the first `present` are nowhere above 1e-4."""
+    import cv2
+
+    rng = np.random.default_rng(0)
+    coarse = rng.gamma(0.3, size=(12, 16, CLASSES)).astype(np.float32) + np.float32(1e-3)
+    soft = np.stack([cv2.resize(coarse[..., c], (width, height)) for c in range(CLASSES)], axis=-1)
+    soft[..., present:] = 0
+    soft /= soft.sum(-1, keepdims=True)
+    rare = np.full(soft.shape, 3e-5, np.float32) * (soft == 0)
+    return (soft + rare) / (1 + rare.sum(-1, keepdims=True))
+
+
+def reference(image: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """The same CRF by pydensecrf."""
+    import pydensecrf.densecrf as densecrf
+    from pydensecrf.utils import unary_from_softmax
+
+    height, width, classes = soft.shape
+    crf = densecrf.DenseCRF2D(width, height, classes)
+    crf.setUnaryEnergy(unary_from_softmax(np.ascontiguousarray(soft.transpose(2, 0, 1))))
+    crf.addPairwiseGaussian(sxy=3, compat=3)
+    crf.addPairwiseBilateral(sxy=49, srgb=5, rgbim=np.ascontiguousarray(image), compat=4)
+    return np.array(crf.inference(ITERATIONS)).reshape(classes, height, width).transpose(1, 2, 0)
+
+
+def crf_speed(rounds: int = 5, height: int = HEIGHT, width: int = WIDTH) -> None:
+    """DenseCRF and pydensecrf in turns, with all classes present and with four of them."""
+    from benchmark_export import in_turns
+
+    import kseg
+
+    crf, image = kseg.inference.DenseCRF(iterations=ITERATIONS), picture(height, width)
+    print(f"dense CRF ({width}x{height}, {CLASSES} classes, {ITERATIONS} iterations)")
+    for present in (CLASSES, 4):
+        soft = probabilities(height, width, present)
+        runs = {"DenseCRF": lambda soft=soft: crf(image, soft)}
+        if _has_reference():
+            runs["pydensecrf"] = lambda soft=soft: reference(image, soft)
+        times = in_turns(runs, rounds)
+        said = ", ".join(
+            f"{name} {wall:.3f} s ({cpu:.3f} s of processor)" for name, (wall, cpu) in times.items()
+        )
+        print(f"  {present} classes present: {said}")
+        if _has_reference():
+            ours, theirs = crf(image, soft), reference(image, soft)
+            same, off = (ours.argmax(-1) == theirs.argmax(-1)).mean(), np.abs(ours - theirs).max()
+            print(
+                f"    ratio {times['pydensecrf'][0] / times['DenseCRF'][0]:.2f} (1 or more is wanted, 3 the aim)"
+            )
+            print(f"    equal labels {same:.4%}, largest difference {off:.1e}")
+
+
+def crf_growth(sizes: tuple[float, ...] = MEGAPIXELS) -> None:
+    """Time of the second call and peak memory of a process that makes two, as pictures grow."""
+    import kseg
+
+    print(f"dense CRF as pictures grow ({CLASSES} classes, {ITERATIONS} iterations)")
+    for megapixels in sizes:
+        height, width = size_of(megapixels)
+        command = [sys.executable, __file__, str(height), str(width)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        seconds, before, peak = map(float, done.stdout.split()[-3:])
+        estimate = kseg.inference.DenseCRF().memory(height, width, CLASSES) / 2**20
+        print(
+            f"  {megapixels:.1f} megapixels ({width}x{height}): {seconds:.2f} s, {peak - before:.0f} MiB, "
+            f"estimate {estimate:.0f} MiB"
+        )
+
+
+def size_of(megapixels: float) -> tuple[int, int]:
+    """(height, width) of so many pixels, 3 to 4."""
+    height = round((0.75e6 * megapixels) ** 0.5)
+    return height, round(1e6 * megapixels / height)
+
+
+def _has_reference() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("pydensecrf") is not None
+
+
+def _one_size(height: int, width: int) -> None:
+    """Seconds of a second call, and mebibytes before and at the peak."""
+    from benchmark import peak_mebibytes
+
+    import kseg
+
+    image, soft = picture(height, width), probabilities(height, width)
+    crf = kseg.inference.DenseCRF(iterations=ITERATIONS)
+    crf(image[:16, :16], np.ascontiguousarray(soft[:16, :16]))  # TensorFlow's own start is not the picture's
+    before = peak_mebibytes()
+    crf(image, soft)
+    start = time.perf_counter()
+    crf(image, soft)
+    print(time.perf_counter() - start, before, peak_mebibytes())
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _one_size(*map(int, sys.argv[1:]))
