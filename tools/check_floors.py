@@ -20,7 +20,7 @@ FLOORS = {
     "losses": {"ops"},
     "metrics": {"ops"},
     "data": {"ops"},
-    "training": {"models", "losses", "metrics", "data", "ops"},
+    "training": {"models", "layers", "losses", "metrics", "data", "ops"},
     "inference": {"ops", "data"},
     "evaluation": {"inference", "metrics", "data", "ops"},
     "export": {"ops", "inference"},
