@@ -8,6 +8,9 @@
     python tools/benchmark.py proposals    prediction by object proposals in batches against one by one
     python tools/benchmark.py export       exported files against Keras's graph, one picture
     python tools/benchmark.py serving      8 clients with 250 requests each against the loopback server
+    python tools/benchmark.py crf          the dense CRF against pydensecrf
+    python tools/benchmark.py crf_growth   the dense CRF's time and peak memory from 0.1 to 4 megapixels
+    python tools/benchmark.py webcam       frames a second against inference alone; int8, float32 and DeepLabV3
 
 Uses CamVid below KSEG_DATA (default: ../shared/data beside the checkout) where it is there, else the built-in
 data set shapes. Never run while something else keeps the machine busy.
@@ -178,11 +181,30 @@ def serving_load() -> None:
     serving_load()
 
 
+def crf_speed() -> None:
+    """See tools/benchmark_crf.py."""
+    from benchmark_crf import crf_speed
+
+    crf_speed()
+
+
+def crf_growth() -> None:
+    """See tools/benchmark_crf.py."""
+    from benchmark_crf import crf_growth
+
+    crf_growth()
+
+
 def _peak_of(what: str) -> float:
     done = subprocess.run(
         [sys.executable, __file__, f"_peak_{what}"], check=True, stdout=subprocess.PIPE, text=True
     )
     return float(done.stdout.split()[-1])
+
+
+def webcam_speed() -> None:
+    """tools/benchmark_webcam.py, in a process of its own."""
+    subprocess.run([sys.executable, str(Path(__file__).with_name("benchmark_webcam.py"))], check=True)
 
 
 def peak_mebibytes() -> float:
@@ -222,6 +244,9 @@ MEASUREMENTS = {
     "proposals": proposals_batched,
     "export": export_speed,
     "serving": serving_load,
+    "crf": crf_speed,
+    "crf_growth": crf_growth,
+    "webcam": webcam_speed,
 }
 _IN_A_PROCESS = {"_peak_import": _peak_import, "_peak_step": _peak_step}
 

@@ -22,6 +22,7 @@ from kseg.webcam.source import Source
 from kseg.webcam.timing import Timings
 from kseg.webcam.view import View
 
+IDLE = 0.15  # seconds without a frame after which the last is drawn again, with what there is to say
 WAITING_SIZE = (480, 640)  # of the screen before the first frame
 
 
@@ -84,7 +85,7 @@ class App:
         self.recording: Recorder | None = None
         self.notice, self._notice_until = "", 0.0
         self.saved: list[Path] = []
-        self._drawn: np.ndarray | None = None
+        self._last_show = 0.0
         self._held: Result | None = None
 
     def run(self) -> dict:
@@ -123,7 +124,9 @@ class App:
         if waiting:
             time.sleep(0.02)
         if result is None:
-            self._idle()
+            # Not at once: while the last frame is drawn again, the next one may come.
+            if waiting or time.monotonic() - self._last_show > IDLE:
+                self._idle()
             return
         self.view.step, self._held = False, result
         start = time.perf_counter()
@@ -138,7 +141,7 @@ class App:
         if self.progress is not None:
             self.progress(self.timings.frames)
 
-    def _draw(self, result: Result, live: bool = True) -> np.ndarray:
+    def _draw(self, result: Result) -> np.ndarray:
         """The painted frame with what is written on it."""
         frame = result.frame.image
         labels = labels_of(result.probabilities, frame.shape[:2])
@@ -147,7 +150,6 @@ class App:
         if self.view.legend:
             screen.legend(drawn, labels, self.painter, self._lines(), self.view)
         self._annotate(drawn)
-        self._drawn = drawn if live else self._drawn
         return drawn
 
     def _annotate(self, drawn: np.ndarray) -> None:
@@ -171,7 +173,7 @@ class App:
         if self.window is None:
             return
         if self._held is not None:
-            drawn = self._draw(self._held, live=False)
+            drawn = self._draw(self._held)
         else:
             drawn = np.full((*WAITING_SIZE, 3), 60, np.uint8)
             screen.message(drawn, self.capture.message or "starting")
@@ -180,6 +182,7 @@ class App:
     def _show(self, drawn: np.ndarray) -> None:
         if self.window is None:
             return
+        self._last_show = time.monotonic()
         before = self.view.smoothing
         self.view.press(self.window.show(drawn), len(self.model.classes))
         if self.view.smoothing != before:

@@ -69,9 +69,12 @@ class Window:
 
     def __init__(self, title: str = TITLE):
         check_display()
+        os.environ.setdefault(
+            "QT_LOGGING_RULES", "default.warning=false"
+        )  # it misses fonts that nothing needs
         self.title = title
         try:
-            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as error:
             raise SettingsError(
                 "This OpenCV has no windows (the headless package): install opencv-contrib-python, or use "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -62,7 +62,8 @@ class Segmentation:
     def prepared(self, frame: np.ndarray) -> np.ndarray:
         """The frame stretched to the model's size: float32 RGB 0-255."""
         height, width = self.size
-        shrinks = frame.shape[0] > height and frame.shape[1] > width
+        # Averaging takes seven times as long; up to a third of the size two pixels a side see nearly as much.
+        shrinks = frame.shape[0] > 3 * height or frame.shape[1] > 3 * width
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         small = cv2.resize(frame, (width, height), interpolation=how)
         return cv2.cvtColor(small, cv2.COLOR_BGR2RGB).astype(np.float32)
@@ -185,9 +186,7 @@ class _TFLite:
     kind = "tflite"
 
     def __init__(self, path: Path, threads: int | None, values: str | None, size: tuple[int, int] | None):
-        from kseg.export.runtime import TFLite
-
-        runtime = TFLite(path, threads)  # checks the file and says which operations are unknown
+        runtime = _opened(path, threads)
         self._interpreter, metadata = runtime._interpreter, runtime.metadata
         self.names, self.palette = metadata.get("classes"), metadata.get("palette")
         entries, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
@@ -213,6 +212,26 @@ class _TFLite:
         output = self._interpreter.get_tensor(self._output["index"])[0]
         scale, zero = self._output["quantization"]
         return (output.astype(np.float32) - zero) * np.float32(scale) if scale else output
+
+
+def _opened(path: Path, threads: int | None) -> Any:
+    """The file in LiteRT; a ModelError names the operations that it does not know."""
+    from kseg.export.runtime import TFLite, tflite_operations
+
+    try:
+        return TFLite(path, threads)
+    except ModelError as error:
+        foreign = (
+            [name.removeprefix("CUSTOM:") for name in tflite_operations(path) if name.startswith("CUSTOM:")]
+            if path.read_bytes()[4:8] == b"TFL3"
+            else []
+        )
+        if not foreign:
+            raise
+        raise ModelError(
+            f"{path}: LiteRT does not know its operations {', '.join(sorted(foreign))}: export the model with "
+            "builtin operations only"
+        ) from error
 
 
 class _ONNX:

@@ -26,11 +26,20 @@ class Smoothing:
         if not self.weight or before is None or before.shape != probabilities.shape:
             self._before = probabilities
             return probabilities
-        mixed = cv2.addWeighted(before, self.weight, probabilities, 1 - self.weight, 0)
-        mixed = mixed.reshape(probabilities.shape)
-        moved = np.abs(before - probabilities).max(-1) > self.jump
-        mixed[moved] = probabilities[moved]
+        if probabilities.shape[-1] == 2:  # one of the two says it all
+            second = self._mixed(before[..., 1].copy(), probabilities[..., 1].copy())
+            mixed = np.stack([1 - second, second], axis=-1)
+        else:
+            mixed = self._mixed(before, probabilities)
         self._before = mixed
+        return mixed
+
+    def _mixed(self, before: np.ndarray, now: np.ndarray) -> np.ndarray:
+        mixed = cv2.addWeighted(before, self.weight, now, 1 - self.weight, 0).reshape(now.shape)
+        moved = cv2.absdiff(before, now).reshape(now.shape) > self.jump
+        moved = moved if now.ndim == 2 else moved.any(-1)
+        if moved.any():
+            mixed[moved] = now[moved]
         return mixed
 
     def reset(self) -> None:
