@@ -3,12 +3,16 @@
 import argparse
 import json
 
+from kseg.cli.arguments import positive
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parameters", action="store_true", help="build each and count its parameters (slow)"
     )
-    parser.add_argument("--classes", type=int, default=21, metavar="N", help="for --parameters; default: 21")
+    parser.add_argument(
+        "--classes", type=positive, default=21, metavar="N", help="for --parameters; default: 21"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
