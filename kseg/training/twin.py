@@ -36,8 +36,8 @@ class Twin:
 def training_twin(model: keras.Model, recipe: Recipe) -> Twin:
     """The model to train by a recipe; it shares every layer with `model`, which is what is saved.
 
-    - `recipe.auxiliary_weight`: PSPNet's second head (`with_auxiliary_head`), its loss times this weight (0.4 in the paper).
-      The head is dropped from what is saved.
+    - `recipe.auxiliary_weight`: PSPNet's second head (`with_auxiliary_head`), its loss times this weight (0.4 in
+      the paper). The head is dropped from what is saved.
     - `recipe.input_scales`: DeepLab v2's multi-scale inputs, shared weights on every scale and their maximum, the
       sum of the losses of each scale and of the maximum. What is saved is the model at scale 1, which validation
       scores too; to test it as it was trained, wrap it: `kseg.models.MultiScale(model, scales)`, or
