@@ -130,3 +130,21 @@ def test_mistakes(labelled, model_file, tmp_path, mistake):
     assert "classifier.keras: not a segmentation model" in wrong(picture, tmp_path / "classifier.keras")
     assert "--window" in wrong(picture, model_file, "--window", 1, 2, 3)
     assert not out.exists()
+
+
+def test_a_video_becomes_a_video(model_file, tmp_path, capsys):
+    writer = cv2.VideoWriter(str(tmp_path / "in.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for value in (50, 120, 200):
+        writer.write(np.full((48, 64, 3), value, np.uint8))
+    writer.release()
+    words = ["predict", tmp_path / "in.avi", "--model", model_file, "--out", tmp_path / "out.mp4"]
+    assert main([str(word) for word in [*words, "--masks", tmp_path / "masks"]]) == 0
+    assert capsys.readouterr().out == f"3 frames of 64x48 at 10 fps: {tmp_path}/out.mp4\n"
+    assert [p.name for p in sorted((tmp_path / "masks").iterdir())] == [
+        "000000.png",
+        "000001.png",
+        "000002.png",
+    ]
+    assert main([str(word) for word in [*words, tmp_path / "other.png"]]) == 2
+    assert main(["predict", str(tmp_path / "no.mp4"), "--model", str(model_file), "--out", "x.mp4"]) == 2
+    assert "no such video" in capsys.readouterr().err
