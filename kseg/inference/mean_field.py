@@ -82,25 +82,32 @@ def mean_field(
 ) -> np.ndarray:
     """Run the iterations on probabilities (points, classes).
 
-    With `heard` (class numbers), only these classes send messages; the others' are taken as zero.
+    With `heard` (class numbers; Potts only), only these classes send messages and the others' are taken as zero. The
+    others then keep their unary term, and what the loop needs of them is its sum.
     """
     points, classes = probabilities.shape
-    rows = np.full((padded(points), classes), np.float32(1))
-    rows[:points] = probabilities
-    given = [] if heard is None else [np.asarray(heard, np.int32)]
-    if heard is not None or compatibility is not None:
-        # what Potts takes from all the other classes, it may as well add to a class's own
-        effects = np.eye(classes) if compatibility is None else -compatibility
-        given.append((effects if heard is None else effects[heard]).astype(np.float32))
+    silent = np.delete(np.arange(classes), slice(None) if heard is None else heard)
+    others = probabilities[:, silent].clip(floor, 1)
+    rows = np.full((padded(points), classes - len(silent)), np.float32(1))
+    rows[:points] = probabilities if heard is None else probabilities[:, heard]
+    rest = np.zeros((len(rows), 1), np.float32)
+    rest[:points, 0] = others.sum(axis=1)
     with tf.device("CPU:0"):
         numbers = (tf.constant(x, tf.float32) for x in (floor, weights))
-        run = _program(tuple(k.corner.shape[1] for k in kernels), heard is not None, len(given))
-        given = map(tf.constant, given)
-        return run(tf.constant(rows), kernels, *numbers, tf.constant(iterations), *given).numpy()[:points]
+        matrix = () if compatibility is None else (tf.constant(compatibility),)
+        run = _program(tuple(k.corner.shape[1] for k in kernels), compatibility is not None)
+        rows, rest = tf.constant(rows), tf.constant(rest)
+        found, share = run(rows, rest, kernels, *numbers, tf.constant(iterations), *matrix)
+    if heard is None:
+        return found.numpy()[:points]
+    refined = np.empty(probabilities.shape, np.float32)
+    refined[:, heard] = found.numpy()[:points]
+    refined[:, silent] = others * share.numpy()[:points]
+    return refined
 
 
 @functools.lru_cache(maxsize=8)
-def _program(corners: tuple[int, ...], has_heard: bool, given: int):
+def _program(corners: tuple[int, ...], has_compatibility: bool):
     """The program for kernels with these numbers of corners, traced once; XLA compiles it for each size."""
 
     def spec(*shape, dtype=tf.float32):
@@ -111,32 +118,35 @@ def _program(corners: tuple[int, ...], has_heard: bool, given: int):
         neighbours = spec(n, 2, None, dtype=tf.int32)
         return Kernel(index, spec(None, CHUNK), spec(None, dtype=tf.int32), neighbours, corner, spec(None, n))
 
-    def run(probabilities, kernels, floor, weights, iterations, *given):
-        heard = given[0] if has_heard else None
-        effects = given[-1] if given else None
-        return _mean_field(probabilities, kernels, floor, weights, iterations, heard, effects)
+    signature = [
+        spec(None, None),
+        spec(None, 1),
+        [kernel_spec(n) for n in corners],
+        spec(),
+        spec(len(corners)),
+    ]
+    signature += [spec(dtype=tf.int32)] + [spec(None, None)] * has_compatibility
+    return tf.function(_mean_field, input_signature=signature, jit_compile=True, autograph=False)
 
-    signature = [spec(None, None), [kernel_spec(n) for n in corners], spec(), spec(len(corners))]
-    signature += [spec(dtype=tf.int32)] + [spec(None, dtype=tf.int32)] * has_heard
-    signature += [spec(None, None)] * (given - has_heard)
-    return tf.function(run, input_signature=signature, jit_compile=True, autograph=False)
 
-
-def _mean_field(probabilities, kernels, floor, weights, iterations, heard, effects):
+def _mean_field(probabilities, rest, kernels, floor, weights, iterations, compatibility=None):
+    """The probabilities after the iterations, and what those of the classes in `rest` are multiplied by."""
     clipped = tf.clip_by_value(probabilities, floor, 1.0)
     unary = tf.math.log(clipped)
 
-    def update(i, q):
-        sent = q if heard is None else tf.gather(q, heard, axis=1)
+    def update(i, q, share):
+        # what Potts takes from all the other classes, it may as well add to a class's own
+        agreement = q if compatibility is None else -tf.matmul(q, compatibility)
         logits = unary
         for n, kernel in enumerate(kernels):
-            message = weights[n] * _slice(_blur(_splat(sent, kernel), kernel), kernel)
-            logits += message if effects is None else tf.matmul(message, effects)
-        q = tf.exp(logits - tf.reduce_max(logits, axis=1, keepdims=True))
-        return i + 1, q / tf.reduce_sum(q, axis=1, keepdims=True)
+            logits += weights[n] * _slice(_blur(_splat(agreement, kernel), kernel), kernel)
+        top = tf.reduce_max(logits, axis=1, keepdims=True)
+        q, share = tf.exp(logits - top), tf.exp(tf.minimum(-top, 80.0))  # finite for the smallest floors too
+        total = tf.reduce_sum(q, axis=1, keepdims=True) + rest * share
+        return i + 1, q / total, share / total
 
-    start = clipped / tf.reduce_sum(clipped, axis=1, keepdims=True)
-    return tf.while_loop(lambda i, q: i < iterations, update, (0, start))[1]
+    share = 1 / (tf.reduce_sum(clipped, axis=1, keepdims=True) + rest)
+    return tf.while_loop(lambda i, *_: i < iterations, update, (0, clipped * share, share))[1:]
 
 
 def _splat(q, kernel):

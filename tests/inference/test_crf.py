@@ -151,6 +151,13 @@ def test_smallest_pictures(size):
     np.testing.assert_allclose(DenseCRF()(image, probabilities), 0.5, atol=1e-6)
 
 
+def test_the_smallest_floor_stays_finite():
+    image, probabilities = picture()
+    probabilities = np.where(probabilities == probabilities.max(-1, keepdims=True), 1, 0).astype(np.float32)
+    refined = DenseCRF(floor=1e-45, iterations=2)(image, probabilities)
+    np.testing.assert_allclose(refined.sum(axis=-1), 1, atol=1e-5)
+
+
 def test_single_class():
     image, _ = picture()
     refined = DenseCRF()(image, np.ones((*image.shape[:2], 1), np.float32))
