@@ -163,7 +163,10 @@ def test_onnx_runs_it_at_any_size(tmp_path):
 
 @pytest.mark.slow
 def test_xla_trains_it_as_without():
-    """The loss of three steps, compiled by XLA and not."""
+    """The loss before and after a step, compiled by XLA and not.
+
+    Later ones may part: channels that ReLU has silenced leave batch normalisation nothing but rounding to divide by.
+    """
     image = np.random.default_rng(0).uniform(0, 255, (2, 37, 41, 3)).astype("float32")
     labels = (image[..., 0] > 127).astype("int32")
     losses = []
@@ -173,9 +176,9 @@ def test_xla_trains_it_as_without():
         assert all(layer.supports_jit for layer in model.layers)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.SGD(1e-3), loss, jit_compile=jit)
-        losses.append([float(model.train_on_batch(image, labels)) for _ in range(3)])
-    assert losses[0][0] != losses[0][2]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+        losses.append([float(model.train_on_batch(image, labels)) for _ in range(2)])
+    assert losses[0][1] < losses[0][0]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
 @pytest.mark.slow
