@@ -139,7 +139,7 @@ def _raise_scales(graph: Any) -> None:
     """
     from onnx import numpy_helper
 
-    fixed = {tensor.name: tensor for tensor in graph.initializer}
+    fixed, stale = {tensor.name: tensor for tensor in graph.initializer}, set()
     for node in graph.node:
         linear = any(a.name == "mode" and a.s == b"linear" for a in node.attribute)
         scales = fixed.get(node.input[2]) if node.op_type == "Resize" and len(node.input) == 3 else None
@@ -149,7 +149,11 @@ def _raise_scales(graph: Any) -> None:
         raised = np.where(values == np.round(values), values, np.nextafter(values, np.float32(np.inf)))
         name = f"{node.name}_scales"
         graph.initializer.append(numpy_helper.from_array(raised.astype(np.float32), name))
-        node.input[2] = name
+        stale, node.input[2] = stale | {node.input[2]}, name
+    used = {name for node in graph.node for name in node.input}
+    for place in reversed(range(len(graph.initializer))):
+        if graph.initializer[place].name in stale - used:
+            del graph.initializer[place]
 
 
 def _save(converted: Any, path: Path) -> None:
