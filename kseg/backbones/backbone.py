@@ -30,7 +30,8 @@ class Backbone(keras.Model):
     Attributes:
         stages: the dict given above.
         input: the image tensor.
-        padding: "same", or "original" where the network pads the image itself by 100 pixels (the released FCN).
+        padding: "same"; "original" where the network pads the image itself by 100 pixels (the released FCN); "image"
+            where it fills the image up to a multiple of its stride.
 
     Calling a backbone returns a dict from stage name to features. Heads build on `backbone.input` and
     `backbone.stages` directly.
@@ -52,6 +53,10 @@ class Backbone(keras.Model):
     def deepest(self):
         """The last stage's features."""
         return self.stages[self._stage_names[-1]]
+
+    def stride_of(self, stage):
+        """Pixels from one cell of a stage ("stage3") to the next: 2 to its number, up to `output_stride`."""
+        return min(2 ** int(stage.removeprefix("stage")), getattr(self, "output_stride", 32))
 
     def get_config(self):
         # The functional graph is not part of it: the subclass adds its arguments, its constructor draws the graph.

@@ -9,7 +9,7 @@ from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.slimming import slim_from
 from kseg.errors import ModelError
-from kseg.layers import BatchNormalization, Normalize
+from kseg.layers import BatchNormalization, Normalize, PadToMultiple
 
 # variant: (width, depth), efficientnet_lite_builder.py
 _SCALES = {
@@ -40,6 +40,7 @@ _STAGES = {
     "stage3": "block4a_expand",
     "stage4": "block6a_expand",
 }
+_STRIDES = {"stage3": 8, "stage4": 16, "stage5": 32}
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -62,6 +63,10 @@ class EfficientNetLite(Backbone):
             .weights.h5 file (see `kseg.backbones.weights.load`).
         last_stage: "stage3", "stage4" or "stage5"; an earlier one leaves out what comes after it. Ended at
             stage4, lite0 has 1.1 of its 3.4 million numbers and two thirds of its work.
+        padding: "same" as released: on sizes that are no multiples of the stride, cells of the deep stages stand up to
+            half a cell beside those of other sizes. "image" first fills the picture up to such a multiple (zeros
+            behind the normalisation, at the bottom and the right), so that they stand in the same place at every
+            size: for segmentation.
         include_top: adds the classifier, as the entry "logits" (batch, num_classes) behind the stages; needs
             stage5.
         num_classes: of the classifier.
@@ -83,15 +88,21 @@ class EfficientNetLite(Backbone):
         output_stride=32,
         weights="imagenet",
         last_stage="stage5",
+        padding="same",
         include_top=False,
         num_classes=1000,
         **kwargs,
     ):
         _check(variant, output_stride, last_stage, include_top)
+        if padding not in ("same", "image"):
+            raise ModelError(f"EfficientNetLite(padding=...) is 'same' or 'image', got {padding!r}.")
         width, depth = _SCALES[variant]
         image = keras.Input((None, None, 3), name="image")
         normalize = Normalize(mean=(127, 127, 127), std=(128, 128, 128), name="normalize")
-        x = _conv_bn(normalize(image), _STEM_FILTERS, 3, "stem", strides=2)
+        x = normalize(image)
+        if padding == "image":
+            x = PadToMultiple(min(_STRIDES[last_stage], output_stride), name="pad")(x)
+        x = _conv_bn(x, _STEM_FILTERS, 3, "stem", strides=2)
         groups = _groups(variant, width, depth)
         x, found = _blocks(x, groups, output_stride, _STAGES.get(last_stage))
         stages = {stage: found[layer] for stage, layer in _STAGES.items() if layer in found}
@@ -103,6 +114,7 @@ class EfficientNetLite(Backbone):
         kwargs.setdefault("name", f"efficientnet_{variant}")
         super().__init__(image, stages, **kwargs)
         self.variant, self.output_stride = variant, output_stride
+        self.padding = padding
         self.last_stage, self.include_top, self.num_classes = last_stage, include_top, num_classes
         if weights == "imagenet" and variant in _EXPANSIONS:
             slim_from(self, EfficientNetLite("lite0"))
@@ -116,6 +128,7 @@ class EfficientNetLite(Backbone):
             "output_stride": self.output_stride,
             "weights": None,
             "last_stage": self.last_stage,
+            "padding": self.padding,
             "include_top": self.include_top,
             "num_classes": self.num_classes,
         }

@@ -74,7 +74,9 @@ class VGG16BatchNorm(Backbone):
 
     def _take_convolutions(self, weights):
         if self.widths != WIDTHS:
-            raise ModelError(f"VGG16's weights are for widths {WIDTHS}, this net has {self.widths}; give weights=None.")
+            raise ModelError(
+                f"VGG16's weights are for widths {WIDTHS}, this net has {self.widths}; give weights=None."
+            )
         plain = VGG16(filters=self.filters, weights=weights)
         for layer in plain.layers:
             if isinstance(layer, layers.Conv2D):

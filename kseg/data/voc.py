@@ -67,7 +67,9 @@ def _year_folder(root: Path) -> Path:
 
 def _read_lists(lists: Path, split: str) -> tuple[Path, list[str]]:
     """The list's file (the first of two) and its lines."""
-    files = [inside(lists, f"{name}.txt", lists) for name in (_AUGMENTED if split in _AUGMENTED else (split,))]
+    files = [
+        inside(lists, f"{name}.txt", lists) for name in (_AUGMENTED if split in _AUGMENTED else (split,))
+    ]
     found = [path for path in files if path.is_file()][:1]
     if not found and split == "trainval":
         found = [lists / "train.txt", lists / "val.txt"]

@@ -46,7 +46,9 @@ def decoder_layers(model: keras.Model) -> list[str]:
         raise ModelError(
             f"The model {model.name!r} has no layers with maps to show: is it a functional model?"
         )
-    shapes = keras.Model(model.inputs[0], [layer.output for layer in maps]).compute_output_shape((1, *size, 3))
+    shapes = keras.Model(model.inputs[0], [layer.output for layer in maps]).compute_output_shape(
+        (1, *size, 3)
+    )
     sizes = [shape[1:3] for shape in shapes]
     return [
         layer.name

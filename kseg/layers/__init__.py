@@ -10,6 +10,7 @@ from kseg.layers.max_pooling_with_argmax import MaxPoolingWithArgmax2D
 from kseg.layers.max_unpooling import MaxUnpooling2D
 from kseg.layers.normalize import Normalize
 from kseg.layers.pad_to_least import PadToLeast
+from kseg.layers.pad_to_multiple import PadToMultiple
 from kseg.layers.pyramid_pooling import PyramidPooling
 from kseg.layers.resize_like import ResizeLike
 from kseg.layers.scaled_image import ScaledImage
@@ -26,6 +27,7 @@ __all__ = [
     "MaxUnpooling2D",
     "Normalize",
     "PadToLeast",
+    "PadToMultiple",
     "PyramidPooling",
     "ResizeLike",
     "ScaledImage",

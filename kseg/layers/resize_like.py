@@ -15,22 +15,37 @@ class ResizeLike(keras.layers.Layer):
     Args:
         method: "bilinear" or "nearest".
         align_corners: False samples at pixel centres; True is Caffe's Interp (DeepLab, PSPNet originals).
+        factor: enlarge by exactly this much and cut off what is beyond the second tensor, rather than stretch. Cell
+            i then covers the pixels from `factor * i` on, whatever the size (see `PadToMultiple`); the map must be
+            large enough. Without `align_corners` only.
 
     Input: a list `[x, like]` of `(batch, h, w, channels)` and `(batch, height, width, any)`.
     Output: `(batch, height, width, channels)` in the layer's compute dtype; give `dtype="float32"` for logits.
+
+    Raises:
+        ValueError: a factor below 1, or one with aligned corners.
     """
 
-    def __init__(self, method="bilinear", align_corners=False, **kwargs):
+    def __init__(self, method="bilinear", align_corners=False, factor=None, **kwargs):
         super().__init__(**kwargs)
         self.method, self.align_corners = method, bool(align_corners)
+        self.factor = None if factor is None else int(factor)
+        if self.factor is not None and (self.factor < 1 or self.align_corners):
+            raise ValueError(f"`factor` must be at least 1 and without `align_corners`, got {factor}")
 
     def call(self, inputs):
         x, like = inputs
-        return resize(x, spatial_shape(like), self.method, self.align_corners)
+        if self.factor is None:
+            return resize(x, spatial_shape(like), self.method, self.align_corners)
+        (rows, columns), (height, width) = spatial_shape(x), spatial_shape(like)
+        x = resize(x, (rows * self.factor, columns * self.factor), self.method)
+        return x[:, :height, :width]
 
     def positions(self, cells, size):
         """Where each of `size` lines of the result stands in the `cells` lines of the map, float32 (size,)."""
         lines = ops.cast(ops.arange(size), "float32")
+        if self.factor is not None:
+            return (lines + 0.5) / self.factor - 0.5
         cells, size = ops.cast(cells, "float32"), ops.cast(size, "float32")
         if self.align_corners:
             return lines * ((cells - 1) / ops.maximum(size - 1, 1.0))
@@ -41,4 +56,9 @@ class ResizeLike(keras.layers.Layer):
         return keras.KerasTensor((x.shape[0], *like.shape[1:3], x.shape[3]), dtype=self.compute_dtype)
 
     def get_config(self):
-        return {**super().get_config(), "method": self.method, "align_corners": self.align_corners}
+        return {
+            **super().get_config(),
+            "method": self.method,
+            "align_corners": self.align_corners,
+            "factor": self.factor,
+        }

@@ -30,7 +30,7 @@ def fcn_vgg16(num_classes, weights=None, *, stride, skip_scales=(1.0, 1.0)):
 
 def fcn_efficientnetlite0(num_classes, weights="imagenet", *, stride):
     """FCN on EfficientNet-Lite0, whose ImageNet weights come with kseg: trains on a laptop."""
-    backbone = EfficientNetLite("lite0", weights=weights, name="efficientnetlite0")
+    backbone = EfficientNetLite("lite0", weights=weights, padding="image", name="efficientnetlite0")
     return FCN(backbone, num_classes, stride=stride)
 
 
@@ -75,7 +75,12 @@ def efficientnetlite0_of_stride_8(weights):
     The fifth stage, sixteen times as large at this stride, would cost more than the rest.
     """
     return EfficientNetLite(
-        "lite0", output_stride=8, last_stage="stage4", weights=weights, name="efficientnetlite0"
+        "lite0",
+        output_stride=8,
+        last_stage="stage4",
+        weights=weights,
+        padding="image",
+        name="efficientnetlite0",
     )
 
 
@@ -98,14 +103,16 @@ def pspnet_efficientnetlite0(num_classes, weights="imagenet", *, filters):
 def deeplabv3plus_efficientnetlite0(num_classes, weights="imagenet", *, output_stride, filters):
     """DeepLabv3+ on EfficientNet-Lite0, whose ImageNet weights come with kseg, with a narrow head."""
     backbone = EfficientNetLite(
-        "lite0", output_stride=output_stride, weights=weights, name="efficientnetlite0"
+        "lite0", output_stride=output_stride, weights=weights, padding="image", name="efficientnetlite0"
     )
     return DeepLabV3Plus(backbone, num_classes, filters=filters)
 
 
 def deeplabv3plus_slim(num_classes, weights="imagenet", *, filters, low_level_filters):
     """DeepLabv3+ on half of EfficientNet-Lite0, ended at stride 16: 256x256 in a few milliseconds in int8."""
-    backbone = EfficientNetLite("lite0_slim", last_stage="stage4", weights=weights, name="efficientnetlite0")
+    backbone = EfficientNetLite(
+        "lite0_slim", last_stage="stage4", weights=weights, padding="image", name="efficientnetlite0"
+    )
     return DeepLabV3Plus(
         backbone, num_classes, rates=(), filters=filters, low_level_filters=low_level_filters
     )
@@ -114,7 +121,7 @@ def deeplabv3plus_slim(num_classes, weights="imagenet", *, filters, low_level_fi
 def lraspp_efficientnetlite0(num_classes, weights="imagenet", *, output_stride):
     """LR-ASPP, MobileNetV3's head, on EfficientNet-Lite0, whose ImageNet weights come with kseg."""
     backbone = EfficientNetLite(
-        "lite0", output_stride=output_stride, weights=weights, name="efficientnetlite0"
+        "lite0", output_stride=output_stride, weights=weights, padding="image", name="efficientnetlite0"
     )
     return LRASPP(backbone, num_classes)
 

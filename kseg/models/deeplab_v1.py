@@ -64,7 +64,7 @@ def enlarge(x, image, output_stride, align_corners, name="logits"):
     """Scores at the image's size, in float32."""
     if align_corners:
         return ZoomLike(output_stride, name=name, dtype="float32")([x, image])
-    return ResizeLike(name=name, dtype="float32")([x, image])
+    return ResizeLike(factor=output_stride, name=name, dtype="float32")([x, image])
 
 
 def _sources(backbone):

@@ -64,7 +64,8 @@ class DeepLabV3Plus(Segmenter):
         for name in ("decoder1", "decoder2"):
             x = separable(x, filters, 1, name, normalization)
         x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name="score")(x)
-        logits = ResizeLike(name="logits", dtype="float32")([x, image])
+        stride = backbone.stride_of(low_level)
+        logits = ResizeLike(factor=stride, name="logits", dtype="float32")([x, image])
         super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
         self.rates, self.filters, self.dropout = tuple(rates), filters, dropout
         self.low_level, self.low_level_filters = low_level, low_level_filters

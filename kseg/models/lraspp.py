@@ -53,7 +53,8 @@ class LRASPP(Segmenter):
         # A 1x1 convolution and a bilinear resize commute: scoring first enlarges few channels, not many.
         x = ResizeLike(name="enlarge")([_convolution(x, num_classes, "score"), low])
         x = layers.Add(name="scores")([x, _convolution(low, num_classes, "low_score")])
-        logits = ResizeLike(name="logits", dtype="float32")([x, image])
+        stride = backbone.stride_of(low_level)
+        logits = ResizeLike(factor=stride, name="logits", dtype="float32")([x, image])
         super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
         self.filters, self.low_level = filters, low_level
         self.momentum, self.synchronized = momentum, bool(synchronized)

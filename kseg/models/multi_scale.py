@@ -102,7 +102,8 @@ def enlarged(scores, image, enlargement, name):
     """Scores at the image's size, in float32, enlarged as the model does it."""
     if isinstance(enlargement, ZoomLike):
         return ZoomLike(enlargement.factor, name=name, dtype="float32")([scores, image])
-    return ResizeLike(name=name, dtype="float32")([scores, image])
+    factor = None if enlargement is None else enlargement.factor
+    return ResizeLike(factor=factor, name=name, dtype="float32")([scores, image])
 
 
 def checked_scales(scales):

@@ -234,6 +234,10 @@ def _typed(field: dataclasses.Field, value: Any) -> Any:
 def _number(name: str, value: Any, whole: bool) -> int | float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     # An int beyond the floats is compared, not converted: JSON may hold hundreds of digits.
-    if not number or not -sys.float_info.max <= value <= sys.float_info.max or (whole and value != int(value)):
+    if (
+        not number
+        or not -sys.float_info.max <= value <= sys.float_info.max
+        or (whole and value != int(value))
+    ):
         raise _wrong(name, value, "a whole number" if whole else "a number")
     return int(value) if whole else float(value)

@@ -186,6 +186,21 @@ def test_features_agree_with_the_original(original, tmp_path, size):
     np.testing.assert_allclose(np.asarray(ours["logits"]), expected["logits"], rtol=0, atol=1e-3)
 
 
+def test_filled_images_keep_the_cells_in_place():
+    """The stages of an odd size are those of the picture in a larger one, its grey border normalised to zero."""
+    filled = EfficientNetLite(padding="image")
+    released = EfficientNetLite()
+    image = _image((49, 75))
+    larger = np.full((1, 64, 96, 3), 127, "float32")
+    larger[:, :49, :75] = image
+    for stage, expected in released(larger).items():
+        np.testing.assert_allclose(np.asarray(filled(image)[stage]), expected, rtol=1e-4, atol=1e-4)
+    again = EfficientNetLite.from_config(filled.get_config())
+    assert again.padding == "image"
+    with pytest.raises(ModelError, match="padding"):
+        EfficientNetLite(padding="valid", weights=None)
+
+
 @pytest.mark.parity
 def test_features_of_the_shipped_weights_agree_with_the_original(original):
     _, state = original

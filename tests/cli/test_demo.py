@@ -11,12 +11,10 @@ from kseg.data import Dataset
 def test_the_demo_trains_scores_and_draws(labelled, small_net, tmp_path, monkeypatch, capsys):
     load = kseg.data.load
 
-    def small_shapes(name, root=None, split="train") -> Dataset:
-        return (
-            load("folder", labelled, "train" if split == "train" else "val")
-            if name == "shapes"
-            else load(name, root, split)
-        )
+    def small_shapes(name, root=None, split="train", **limits) -> Dataset:
+        if name == "shapes":
+            return load("folder", labelled, "train" if split == "train" else "val")
+        return load(name, root, split, **limits)
 
     monkeypatch.setattr("kseg.data.load", small_shapes)
     recipe = kseg.training.RECIPES["shapes_demo"].replace(size=[16, 16], batch_size=2)

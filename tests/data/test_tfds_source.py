@@ -145,7 +145,7 @@ def test_cut_record_file(tmp_path):
     with pytest.raises(DataError, match="cut short"):
         load("oxford_iiit_pet", tmp_path)
     path.write_bytes(data[:60] + bytes(200) + data[260:])
-    with pytest.raises(DataError, match=r"record 0 of 'train' is damaged"):
+    with pytest.raises(DataError, match=r"record 0 of .train. .*checksum"):
         load("oxford_iiit_pet", tmp_path).load(0)
 
 

@@ -129,7 +129,9 @@ def test_recall_of_people(real_data):
     """Measured on 118 people with OpenCV 5: 0.542 and 0.271 at 50 boxes, 0.890 and 0.669 at 500, 0.992 and 0.839 at
     2000; limits a little below, for another OpenCV or JPEG decoder.
     """
-    recall = proposal_recall(data.load("voc", real_data / "voc_people", "val"), PERSON, counts=(50, 500, 2000))
+    recall = proposal_recall(
+        data.load("voc", real_data / "voc_people", "val"), PERSON, counts=(50, 500, 2000)
+    )
     print(recall.table())
     assert recall.objects == 118
     assert (np.array(recall.values) > [[0.49, 0.22], [0.84, 0.61], [0.96, 0.79]]).all()

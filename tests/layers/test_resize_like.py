@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 
 from kseg.layers import ResizeLike
 from kseg.ops.resize import resize
@@ -29,3 +30,18 @@ def test_config_round_trip():
     layer = ResizeLike("nearest", name="r")
     assert ResizeLike.from_config(layer.get_config()).method == "nearest"
     assert ResizeLike.from_config(ResizeLike(align_corners=True).get_config()).align_corners
+
+
+def test_by_a_factor_cells_keep_their_places():
+    """On a size that divides it is the resize; on others the same map, cut off."""
+    x = np.random.default_rng(3).normal(size=(1, 3, 4, 2)).astype("float32")
+    whole = np.asarray(ResizeLike()([x, np.zeros((1, 12, 16, 1), "float32")]))
+    for height, width in ((12, 16), (9, 13)):
+        layer = ResizeLike(factor=4)
+        got = np.asarray(layer([x, np.zeros((1, height, width, 1), "float32")]))
+        np.testing.assert_allclose(got, whole[:, :height, :width], rtol=1e-6)
+        lines = np.asarray(layer.positions(3, height))
+        np.testing.assert_allclose(lines, (np.arange(height) + 0.5) / 4 - 0.5)
+    assert ResizeLike.from_config(ResizeLike(factor=4).get_config()).factor == 4
+    with pytest.raises(ValueError, match="factor"):
+        ResizeLike(factor=2, align_corners=True)

@@ -201,7 +201,9 @@ def test_the_published_net_on_a_real_picture(real_data, tmp_path):
         start, spent = time.perf_counter(), time.process_time()
         losses.append(float(model.train_on_batch(*batch)))
         seconds.append((time.perf_counter() - start, time.process_time() - spent))
-    print(f"losses {losses}; seconds and processor seconds of a step of 2 crops: {np.round(seconds, 1).tolist()}")
+    print(
+        f"losses {losses}; seconds and processor seconds of a step of 2 crops: {np.round(seconds, 1).tolist()}"
+    )
     # 21 classes alike at the start, and the loss of the same two crops falls.
     np.testing.assert_allclose(losses[0], np.log(21), rtol=0.2)
     assert losses[-1] < losses[0]

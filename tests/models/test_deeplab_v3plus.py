@@ -71,3 +71,6 @@ class _Stages(keras.Model):
     def __init__(self, image, stages):
         super().__init__(image, stages)
         self.stages, self.deepest = stages, stages["stage5"]
+
+    def stride_of(self, stage):
+        return 2 ** int(stage[-1])

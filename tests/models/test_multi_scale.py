@@ -64,7 +64,7 @@ def test_highest_score_of_all_scales(align_corners):
                 lambda line, at=at, n=length: np.interp(at, np.arange(n), line), axis, scores
             )
         maps.append(scores)
-    at = np.arange(33) / 8 if align_corners else (np.arange(33) + 0.5) * 5 / 33 - 0.5
+    at = np.arange(33) / 8 if align_corners else (np.arange(33) + 0.5) / 8 - 0.5
     expected = np.max(maps, axis=0)
     for axis in (1, 2):
         expected = np.apply_along_axis(lambda line: np.interp(at, np.arange(5), line), axis, expected)

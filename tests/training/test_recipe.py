@@ -52,6 +52,8 @@ def unusual():
         deterministic=True,
         expected_score=0.5,
         expected_minutes=12,
+        accumulate=2,
+        ema=0.99,
         starts_from="the one before",
         source="s",
     )

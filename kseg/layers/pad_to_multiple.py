@@ -1,0 +1,53 @@
+"""`PadToMultiple`: zeros at the bottom and the right, up to sizes that divide by a network's stride."""
+
+import keras
+from keras import ops
+
+from kseg.ops.resize import spatial_shape
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class PadToMultiple(keras.layers.Layer):
+    """Fills a map with zeros at the bottom and the right until height and width are multiples of `factor`.
+
+    A strided convolution with "same" padding looks at other pixels on odd sizes than on even ones: TensorFlow puts
+    the margin first to the end, then to both sides. Behind this layer the cells of a network of stride `factor` stand
+    over the same pixels at every size of the picture.
+
+    Args:
+        factor: what height and width shall be multiples of.
+
+    Input: `(batch, height, width, channels)`. Output: the same with up to `factor - 1` rows and columns more.
+
+    Raises:
+        ValueError: a factor below 1.
+    """
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = int(factor)
+        if self.factor < 1:
+            raise ValueError(f"`factor` must be at least 1, got {factor}")
+
+    def call(self, x):
+        height, width = spatial_shape(x)
+        new_height, new_width = self._filled(height), self._filled(width)
+        if isinstance(height, int) and isinstance(width, int):
+            missing = new_height - height, new_width - width
+            return ops.pad(x, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]]) if max(missing) else x
+        # Margins that are constants, and a slice: behind others LiteRT's converter forgets the channels.
+        x = ops.pad(x, [[0, 0], [0, self.factor - 1], [0, self.factor - 1], [0, 0]])
+        return x[:, :new_height, :new_width]
+
+    def _filled(self, size):
+        return (size + self.factor - 1) // self.factor * self.factor
+
+    def compute_output_shape(self, input_shape):
+        height, width = (None if s is None else self._filled(s) for s in input_shape[1:3])
+        return (input_shape[0], height, width, input_shape[3])
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(self.compute_output_shape(x.shape), dtype=x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
