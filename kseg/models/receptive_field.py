@@ -200,7 +200,7 @@ _RULES = (
             *(layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout),
             *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum),
             *(layers.Concatenate, layers.ZeroPadding2D, layers.Cropping2D, layers.Identity, layers.Dense),
-            *(own.Normalize, own.PadToLeast),
+            *(own.Normalize, own.PadToLeast, own.PadToMultiple),
         ),
         lambda layer, given: _largest(given),
     ),

@@ -1,0 +1,20 @@
+from kseg.cli.train import default_recipe
+from kseg.data import datasets
+from kseg.models import names
+from kseg.training import RECIPES
+
+
+def test_the_recipe_of_the_preset_is_taken_for_its_data():
+    recipe = RECIPES["people_lite0"]
+    assert recipe.model in names()
+    assert recipe.data in datasets()
+    assert default_recipe(recipe.model, recipe.data) is recipe
+
+
+def test_the_pictures_are_changed_and_the_weights_averaged():
+    """Webcams differ in light and framing; averaged weights need validation, which the recipe has."""
+    recipe = RECIPES["people_lite0"]
+    assert recipe.mirror
+    assert recipe.scale[0] < 1 < recipe.scale[1]
+    assert 0.9 < recipe.ema < 1
+    assert recipe.epochs % recipe.validate_every == 0
