@@ -1,5 +1,7 @@
 """The CRF's benchmark measures what it says; its figures themselves are no test's business."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -32,7 +34,11 @@ def test_against_the_reference(tool, capsys):
     tool.crf_speed(rounds=1, height=30, width=40)
     said = capsys.readouterr().out
     assert said.count("ratio") == 2
-    assert said.count("equal labels 100.0000%") == 2
+    found = re.findall(r"equal labels ([\d.]+)%, largest difference (\S+)", said)
+    assert len(found) == 2
+    for same, off in found:
+        assert float(same) >= 99.9  # of 1,200 noisy pixels one may be a tie within rounding
+        assert float(off) <= 1e-4
 
 
 @pytest.mark.slow
