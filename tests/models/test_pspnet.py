@@ -47,6 +47,7 @@ def test_without_bins_it_is_the_papers_baseline():
     assert PSPNet.from_config(model.get_config()).bins == ()
 
 
+@pytest.mark.tensorflow
 def test_synchronised_as_a_whole():
     backbone = ResNet(50, filters=2, stem="deep", output_stride=8, synchronized=True, name="resnet50")
     model = PSPNet(backbone, 3, filters=2, synchronized=True)

@@ -33,7 +33,7 @@ def test_against_the_reference(tool, capsys):
     pytest.importorskip("pydensecrf")
     tool.crf_speed(rounds=1, height=30, width=40)
     said = capsys.readouterr().out
-    assert said.count("ratio") == 2
+    assert said.count("    ratio") == 2
     found = re.findall(r"equal labels ([\d.]+)%, largest difference (\S+)", said)
     assert len(found) == 2
     for same, off in found:
