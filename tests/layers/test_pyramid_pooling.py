@@ -74,8 +74,9 @@ def test_any_size_in_one_model_and_training():
 
 
 def test_config_round_trip_and_reload(tmp_path):
+    synchronized = keras.backend.backend() == "tensorflow"  # Keras has it there only
     layer = PyramidPooling(
-        3, bins=(4, 2), mode="max", align_corners=False, momentum=0.9, epsilon=1e-3, synchronized=keras.backend.backend() == "tensorflow",
+        3, bins=(4, 2), mode="max", align_corners=False, momentum=0.9, epsilon=1e-3, synchronized=synchronized,
         kernel_regularizer=keras.regularizers.L2(1e-3), name="pyramid",
     )  # fmt: skip
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
