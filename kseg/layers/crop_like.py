@@ -26,6 +26,8 @@ class CropLike(keras.layers.Layer):
     def call(self, inputs):
         x, like = inputs
         height, width = spatial_shape(like)
+        if self.offset == 0 and _same(spatial_shape(x), (height, width)):
+            return x  # a slice of everything is one more copy of full-size scores in an exported file
         return x[:, self.offset : self.offset + height, self.offset : self.offset + width]
 
     def compute_output_spec(self, inputs):
@@ -34,3 +36,8 @@ class CropLike(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "offset": self.offset}
+
+
+def _same(one, other):
+    """Whether two sizes are known to be equal."""
+    return all(isinstance(a, int) and isinstance(b, int) and a == b for a, b in zip(one, other, strict=True))
