@@ -1,7 +1,9 @@
 """Every network of the catalog in every format, and every layer of kseg in one small network."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,32 +17,38 @@ LARGE = tuple(name for name in NAMES if "vgg16" in name or "resnet" in name)
 SMALL = tuple(name for name in NAMES if name not in LARGE)
 
 # One network in every format, in a process of its own: those on VGG16 take gigabytes. Head weights that start at zero
-# are drawn, so that there is something to compare. Prints a line a file, and fails after the last one.
+# are drawn, so that there is something to compare. Compared on three pictures of CamVid's validation split, where it
+# is there, else on noise. Prints a line a file, and fails after the last one.
 PROGRAM = """
 import gc, sys, tempfile, traceback
+from pathlib import Path
 import numpy as np
 import kseg
 
-name, folder, *kinds = sys.argv[1:]
-model = kseg.models.build(name, 11, weights=None)
+name, folder, root, *kinds = sys.argv[1:]
+model = kseg.models.build(name, 11)
 rng = np.random.default_rng(0)
 for v in model.trainable_variables:
     if len(v.shape) == 4 and not np.asarray(v).any():
         v.assign(rng.normal(0, 0.02, v.shape))
-size, failed = (64, 96), []
-image = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+size, failed = (180, 240), []
+if Path(root).is_dir():
+    images = kseg.export.calibration_images(kseg.data.load("camvid", root, "val"), size, count=3)
+else:
+    images = [rng.integers(0, 256, (*size, 3)).astype(np.uint8)]
 
 
 def export(kind, path):
     if kind == "saved_model":
-        return kseg.export.saved_model(model, path, size=size)
+        return kseg.export.saved_model(model, path, size=size, images=images)
     if kind == "onnx":
-        return kseg.export.onnx(model, path + ".onnx")
+        return kseg.export.onnx(model, path + ".onnx")  # at two sizes, of which one is odd
     if kind == "onnx_static":
-        return kseg.export.onnx(model, path + ".onnx", size=(65, 97))
+        return kseg.export.onnx(model, path + ".onnx", size=size, images=images)
     if kind == "tflite_dynamic":
         return kseg.export.tflite(model, path + ".tflite", dynamic=True)
-    return kseg.export.tflite(model, path + ".tflite", size=size, precision=kind, calibration=[image])
+    more = {"calibration": images, "precision": "int8"} if kind == "int8" else {}
+    return kseg.export.tflite(model, path + ".tflite", size=size, images=images, **more)
 
 
 for kind in kinds:
@@ -48,7 +56,8 @@ for kind in kinds:
         with tempfile.TemporaryDirectory(dir=folder) as place:  # a gigabyte each
             parity = export(kind, f"{place}/m")
         assert parity.largest_logit > 0, "all logits are zero"
-        assert parity.equal or kind in ("float16", "dynamic", "int8"), "logits differ"
+        assert kind == "int8" or parity.equal, f"logits differ: {parity}"
+        assert kind == "int8" or parity.agreement >= 0.999 or parity.indices, f"classes differ: {parity}"
         print(name, kind, parity, flush=True)
     except Exception:
         failed.append(kind)
@@ -60,20 +69,20 @@ sys.exit(f"{name}: {', '.join(failed)}" if failed else 0)
 
 def export(name, folder, *kinds):
     pytest.importorskip("onnxruntime")
-    subprocess.run([sys.executable, "-c", PROGRAM, name, str(folder), *kinds], check=True)
+    root = Path(os.environ.get("KSEG_DATA", Path(__file__).parents[3] / "shared" / "data")) / "camvid"
+    subprocess.run([sys.executable, "-c", PROGRAM, name, str(folder), str(root), *kinds], check=True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_small_networks(name, tmp_path):
-    tflite = ("float32", "float16", "dynamic", "int8", "tflite_dynamic")
-    export(name, tmp_path, *tflite, "saved_model", "onnx", "onnx_static")
+    export(name, tmp_path, "tflite", "int8", "tflite_dynamic", "saved_model", "onnx", "onnx_static")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 def test_large_networks(name, tmp_path):
-    export(name, tmp_path, "float32", "int8", "saved_model", "onnx")
+    export(name, tmp_path, "tflite", "saved_model", "onnx_static")
 
 
 def every_layer():
