@@ -7,7 +7,7 @@ from kseg.export.metadata import read_metadata
 from kseg.export.onnx import onnx
 from kseg.export.parity import Parity
 from kseg.export.runtime import load
-from kseg.export.saved_model import saved_model
+from kseg.export.serving.saved_model import saved_model
 from kseg.export.tflite import tflite
 
 __all__ = [

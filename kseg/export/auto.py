@@ -72,9 +72,8 @@ def auto(
     Args:
         model, path, class_ids: see `kseg.export.tflite`.
         dataset: labelled pictures that decide.
-        sizes: (height, width) to try.
+        sizes: (height, width) to try. precisions: those to try.
         max_drop: mean IoU that may be lost.
-        precisions: those to try.
         calibration: pictures for int8; without them int8 is calibrated on ``dataset``.
         limit: at most that many pictures for each check.
         progress: called with (files tried, files in all).
@@ -88,26 +87,26 @@ def auto(
     pairs = [(tuple(size), precision) for size in sizes for precision in precisions]
     if not pairs:
         raise SettingsError("Nothing to try: `sizes` and `precisions` need at least one entry each")
-    path, checks = Path(path), []
-    with unfinished(path) as folder:
+    calibration, checks = dataset if calibration is None else calibration, []
+    with unfinished(Path(path)) as folder:
         folder.mkdir()
-        files = [folder / f"{number}.tflite" for number in range(len(pairs))]
         for number, (size, precision) in enumerate(pairs):
-            tflite(
-                model,
-                files[number],
-                size=size,
-                precision=precision,
-                calibration=dataset if calibration is None else calibration,
-                class_ids=class_ids,
-            )
-            checks.append(check(model, files[number], dataset, limit=limit))
+            file = folder / f"{number}.tflite"
+            more = {"precision": precision, "calibration": calibration, "class_ids": class_ids}
+            tflite(model, file, size=size, **more)
+            checks.append(check(model, file, dataset, limit=limit))
             if progress is not None:
                 progress(number + 1, len(pairs))
-        best = max(one.before for one in checks)
-        trials = tuple(Trial(p, one, best - one.after) for (_, p), one in zip(pairs, checks, strict=True))
-        inside = [n for n, trial in enumerate(trials) if trial.lost <= max_drop and trial.check.passed]
-        chosen = min(inside, key=lambda n: trials[n].check.milliseconds, default=None)
-        if chosen is not None:
-            os.replace(files[chosen], path)
-    return Choice(trials, chosen, max_drop)
+        choice = _chosen([precision for _, precision in pairs], checks, max_drop)
+        if choice.chosen is not None:
+            os.replace(folder / f"{choice.chosen}.tflite", path)
+    return choice
+
+
+def _chosen(precisions: Sequence[str], checks: Sequence[Check], max_drop: float) -> Choice:
+    """The fastest of those that passed and lose no more than `max_drop` against the best Keras size."""
+    best = max(one.before for one in checks)
+    trials = tuple(Trial(p, one, best - one.after) for p, one in zip(precisions, checks, strict=True))
+    inside = [n for n, trial in enumerate(trials) if trial.lost <= max_drop and trial.check.passed]
+    fastest = min(inside, key=lambda n: trials[n].check.milliseconds, default=None)
+    return Choice(trials, fastest, max_drop)

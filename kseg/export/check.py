@@ -134,37 +134,38 @@ def check(
         ModelError: a file that its runtime cannot run, or outputs of another shape.
         SettingsError: ``max_drop`` without labels.
     """
-    labelled = hasattr(data, "load") and hasattr(data, "classes")
-    if max_drop is not None and not labelled:
-        raise SettingsError("`max_drop` compares mean IoU and needs a labelled data set (--data)")
+    labelled = _labelled(model, data, max_drop)
     exported, reference = load(path), compiled(in_float32(model))
-    channels, classes = image_shape(model)[2], int(model.outputs[0].shape[-1])
-    if labelled and len(data.classes) != classes:
-        raise ModelError(f"The model has {classes} classes, the data set {data.name} {len(data.classes)}")
-    comparison, counts = Comparison(holds_indices(model)), np.zeros((2, classes, classes), np.int64)
-    first = None
-    for batch, truth in _pictures(data, labelled, exported.size, channels, limit):
-        first = batch if first is None else first
+    comparison, scores = Comparison(holds_indices(model)), _Scores(data if labelled else None)
+    for batch, truth in _pictures(data, labelled, exported.size, image_shape(model)[2], limit):
         outputs = reference(batch), exported(batch)
         comparison.add(*outputs)
-        if truth is not None:
-            counts += [_confusion(output, truth, classes, data.ignore_label) for output in outputs]
-    times = [_milliseconds(run, first, repeats) for run in (exported, reference)]
-    before, after = (_mean_iou(matrix) for matrix in counts) if labelled else (None, None)
-    outside = outside_builtins(exported.operations) if exported.format == "tflite" else {}
+        scores.add(outputs, truth)
+    times = [_milliseconds(run, batch, repeats) for run in (exported, reference)]
     return Check(
         str(path),
         exported.format,
         exported.size,
         _bytes(Path(path)),
         dict(exported.operations.most_common()),
-        outside,
+        outside_builtins(exported.operations) if exported.format == "tflite" else {},
         comparison.parity(),
         *times,
-        before,
-        after,
+        *scores.mean_iou(),
         max_drop,
     )
+
+
+def _labelled(model: keras.Model, data: Any, max_drop: float | None) -> bool:
+    """Whether `data` has labels; they must be those that the model knows."""
+    labelled = hasattr(data, "load") and hasattr(data, "classes")
+    if max_drop is not None and not labelled:
+        raise SettingsError("`max_drop` compares mean IoU and needs a labelled data set (--data)")
+    image_shape(model)  # what is no segmentation model is refused first
+    classes = int(model.outputs[0].shape[-1])
+    if labelled and len(data.classes) != classes:
+        raise ModelError(f"The model has {classes} classes, the data set {data.name} {len(data.classes)}")
+    return labelled
 
 
 def _pictures(
@@ -186,6 +187,23 @@ def _pictures(
     ):
         image, truth = data.load(int(index))
         yield (image if size is None else resized(image, size)).astype(np.float32)[None], truth
+
+
+class _Scores:
+    """Adds up the confusion matrices of the Keras model and of the file; without a data set nothing is counted."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset, classes = dataset, 0 if dataset is None else len(dataset.classes)
+        self.counts = np.zeros((2, classes, classes), np.int64)
+
+    def add(self, outputs: tuple[np.ndarray, np.ndarray], truth: np.ndarray | None) -> None:
+        if truth is not None:
+            classes, ignored = self.counts.shape[1], self.dataset.ignore_label
+            self.counts += [_confusion(output, truth, classes, ignored) for output in outputs]
+
+    def mean_iou(self) -> tuple[float | None, float | None]:
+        """Before and after exporting."""
+        return (None, None) if self.dataset is None else tuple(map(_mean_iou, self.counts))
 
 
 def _confusion(output: np.ndarray, truth: np.ndarray, classes: int, ignore_label: int) -> np.ndarray:

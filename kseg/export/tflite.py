@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +49,16 @@ def tflite(
 ) -> Parity:
     """Write a Keras model as a .tflite file that every LiteRT interpreter runs.
 
-    The file is written beside its place, loaded again in LiteRT, compared with the Keras model on pictures,
-    and only then renamed. ``labels.txt`` and ``kseg.json`` (classes, palette, input range) are packed into it
-    (``unzip -l model.tflite``; `kseg.export.read_metadata`).
+    The file is loaded again in LiteRT and compared with the Keras model on pictures before it gets its name.
+    ``labels.txt`` and ``kseg.json`` (classes, palette, input range) are packed into it (`read_metadata`).
 
     Args:
         model: any Keras model with one image-shaped input and one output (batch, height, width, classes).
         path: the file.
-        size: (height, width) of the fixed input (1, height, width, channels); may be left out for a model
-            that has a fixed size itself. With ``dynamic`` it is only the size of the comparison.
-        precision: "float32"; "float16" (weights of half the size); "dynamic" (int8 weights, float maps);
-            "int8" (everything in int8; the input is uint8 0-255, needs ``calibration``).
-        calibration: a data set or an iterable of pictures (H, W, channels) 0-255; about 100 pictures of the
-            kind that the model will see. `kseg.export.calibration_images` draws them.
+        size: (height, width) of the fixed input; may be left out where the model has one itself, or with ``dynamic``.
+        precision: "float32"; "float16" (weights of half the size); "dynamic" (int8 weights, float maps); "int8"
+            (everything in int8; the input is uint8 0-255, needs ``calibration``).
+        calibration: about 100 pictures (H, W, channels) 0-255, or a data set; see `calibration_images`.
         dynamic: leave height and width free; the app sets them with ``resize_tensor_input``.
         class_ids: the output is uint8 class ids (1, height, width) instead of float32 logits.
         images: pictures for the comparison, like ``calibration``; made up where there are none.
@@ -70,33 +68,32 @@ def tflite(
         `Parity`: agreement and largest difference.
 
     Raises:
-        ModelError: operations that are not builtin or come in SpaceToBatch sandwiches (the message lists
-            them), a float32 file that differs by more than 1e-3 of the logits' scale, or too little
-            agreement.
+        ModelError: operations that are not builtin or come in SpaceToBatch sandwiches, a float32 file that differs
+            by more than 1e-3 of the logits' scale, or too little agreement.
         SettingsError: a missing size, an unknown precision, or int8 without calibration.
     """
     path, size = Path(path), chosen_size(model, size)
-    channels = image_shape(model)[2]
     _check(path, precision, calibration, sized=dynamic or size is not None)
     if class_ids:
         refuse_many_classes(model)
-    model = in_float32(model)
-    size = size or (128, 160)
-    fixed = None if dynamic else size
-    samples = None if precision != "int8" else as_batches(calibration, size, channels, 500)
-    data = _converted(model, fixed, precision, samples, class_ids)
+    model, size = in_float32(model), size or (128, 160)
+    asked = _Asked(None if dynamic else size, precision, "class_ids" if class_ids else "logits")
+    samples = as_batches(calibration, size, image_shape(model)[2], 500) if precision == "int8" else None
+    data = _converted(model, asked, samples)
     with unfinished(path) as part:
         part.write_bytes(data)
-        refuse_foreign(tflite_operations(part))
-        output = "class_ids" if class_ids else "logits"
-        pack(part, describe(model, file_format="tflite", size=fixed, precision=precision, output=output))
-        batches = made_up([size], channels) if images is None else as_batches(images, size, channels, 16)
-        if dynamic:
-            batches += made_up([(size[0] + 17, size[1] + 6)], channels, seed=1)
-        parity = compare(model, TFLite(part), batches)
-        refuse_different(parity, path, exact=precision == "float32", min_agreement=min_agreement)
+        parity = _verified(model, part, path, asked, _probes(model, size, images, dynamic), min_agreement)
         os.replace(part, path)
     return parity
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What kind of file: its fixed (height, width) or None, its precision, "logits" or "class_ids"."""
+
+    size: Size | None
+    precision: str
+    output: str
 
 
 def _check(path: Path, precision: str, calibration: Any, *, sized: bool) -> None:
@@ -112,25 +109,56 @@ def _check(path: Path, precision: str, calibration: Any, *, sized: bool) -> None
         )
 
 
-def _converted(
-    model: keras.Model, size: Size | None, precision: str, samples: list[np.ndarray] | None, class_ids: bool
-) -> bytes:
+def _converted(model: keras.Model, asked: _Asked, samples: list[np.ndarray] | None) -> bytes:
     """The flatbuffer; ModelError where the network has operations that TFLite lacks."""
     model = for_converters(model)
     logits = logits_of(model)
 
     def function(image: tf.Tensor) -> dict[str, tf.Tensor]:
         y = logits(image)
-        return {"class_ids": class_ids_of(y)} if class_ids else {"logits": y}
+        return {asked.output: class_ids_of(y) if asked.output == "class_ids" else y}
 
-    spec = tf.TensorSpec((1, *(size or (None, None)), image_shape(model)[2]), tf.float32, name="image")
+    shape = (1, *(asked.size or (None, None)), image_shape(model)[2])
+    spec = tf.TensorSpec(shape, tf.float32, name="image")
     with temporary_saved_model(model, function, spec) as folder:
         converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
-        _set_precision(converter, precision, samples)
+        _set_precision(converter, asked.precision, samples)
         try:
             return converter.convert()
         except Exception as error:  # the converter's own kind, and whatever its C++ part raises
             raise ModelError(_reason(model.name, str(error))) from error
+
+
+def _probes(model: keras.Model, size: Size, images: Any, dynamic: bool) -> list[np.ndarray]:
+    """The pictures to compare on; with free sizes also one of another, odd size."""
+    channels = image_shape(model)[2]
+    batches = made_up([size], channels) if images is None else as_batches(images, size, channels, 16)
+    return batches + (made_up([(size[0] + 17, size[1] + 6)], channels, seed=1) if dynamic else [])
+
+
+def _verified(
+    model: keras.Model,
+    part: Path,
+    path: Path,
+    asked: _Asked,
+    batches: list[np.ndarray],
+    min_agreement: float | None,
+) -> Parity:
+    """Complete the file with its metadata, load it and compare; ModelError where it must not be used."""
+    refuse_foreign(tflite_operations(part))
+    pack(
+        part,
+        describe(
+            model,
+            file_format="tflite",
+            size=asked.size,
+            precision=asked.precision,
+            output=asked.output,
+        ),
+    )
+    parity = compare(model, TFLite(part), batches)
+    refuse_different(parity, path, exact=asked.precision == "float32", min_agreement=min_agreement)
+    return parity
 
 
 def _set_precision(converter: Any, precision: str, samples: list[np.ndarray] | None) -> None:

@@ -15,8 +15,8 @@ from kseg.export.images import as_batches, made_up
 from kseg.export.metadata import describe
 from kseg.export.parity import Parity, compare
 from kseg.export.runtime import SavedModel
-from kseg.export.serving_files import warm_up_requests, write_extra, write_settings
-from kseg.export.signatures import signatures
+from kseg.export.serving.files import warm_up_requests, write_extra, write_settings
+from kseg.export.serving.signatures import signatures
 from kseg.export.tflite import refuse_different
 from kseg.export.unfinished import put_in_place, unfinished
 
@@ -35,32 +35,21 @@ def saved_model(
     images: Any = None,
     accept: Callable[[Path], bool] | None = None,
 ) -> Parity:
-    """Write a Keras model as `<path>/<version>/` for TensorFlow Serving.
+    """Write a Keras model as `<path>/<version>/` for TensorFlow Serving, with the signatures of `signatures`.
 
-    Two signatures. `serving_default`: `images` (batch, height, width, 3), 0-255, gives `mask` uint8 (batch,
-    height, width). `encoded`: `image_bytes` (batch,), JPEG or PNG files, resized to one size so that the
-    server can batch them, gives `mask` and `mask_bytes`, the mask as an 8-bit PNG of class ids. Requests that
-    are no pictures, empty batches and pictures of more than 50 megapixels or 32 MB are answered with
-    INVALID_ARGUMENT.
-
-    The version is written under a hidden name, loaded again, compared with the Keras model on pictures, and
-    then renamed, so that a server never picks up half of it. It holds warm-up requests, labels.txt and
-    kseg.json (`assets.extra`). Beside the versions lie models.config, batching.config, monitoring.config and
-    compose.yaml, written once and never changed; the model is served under the name of the folder `path`.
+    The version is written under a hidden name, loaded again, compared with the Keras model on pictures, and then
+    renamed, so that a server never picks up half of it. `write_extra` and `write_settings` say what lies in it and
+    beside it; the model is served under the name of the folder `path`.
 
     Args:
-        model: any Keras model with one image-shaped input and one output (batch, height, width, classes), at
-            most 256 classes.
+        model: any Keras model with an image-shaped input and an output (batch, height, width, up to 256 classes).
         path: the base folder.
-        size: (height, width) of both signatures. None: `serving_default` takes any size (the server can then
-            batch only requests of equal size) and `encoded` works at 512x512, where the model is not fixed to
-            one size.
-        version: the version's number, from 1 on; servers take the highest.
-        overwrite: replace the version where it exists.
+        size: (height, width) of both signatures. None: `serving_default` takes any size (the server can then batch
+            only requests of equal size), `encoded` works at 512x512 or the size that the model is fixed to.
+        version: the version's number, from 1 on; servers take the highest. overwrite: replace it if it exists.
         dtype: of `serving_default`'s images, "uint8" or "float32".
         confidence: both signatures also give `confidence`, the softmax of the winning class.
-        images: pictures for the comparison: a data set or an iterable of (H, W, 3), 0-255; made up where
-            there are none.
+        images: pictures to compare on: a data set or an iterable of (H, W, 3), 0-255; None makes some up.
         accept: asked about the finished version's folder before it gets its number (`kseg.export.check`, say);
             False throws it away.
 
@@ -71,29 +60,43 @@ def saved_model(
         SettingsError: the version exists, or a setting out of range.
         ModelError: masks that differ from Keras's by more than rounding explains.
     """
-    base, size, channels = Path(path), chosen_size(model, size), image_shape(model)[2]
-    target = base / str(version)
+    base, size, target = Path(path), chosen_size(model, size), Path(path) / str(version)
     _check(target, version, overwrite, dtype)
     refuse_many_classes(model)
-    model, fixed = in_float32(model), size or ENCODED_SIZE
-    found = signatures(model, size=size, encoded_size=fixed, dtype=dtype, confidence=confidence)
-    name = served_name(base)
+    model = in_float32(model)
     with unfinished(target) as part:
-        part.mkdir()
-        Module(model, **found).save(part)
-        description = describe(
-            model, file_format="saved_model", size=size, precision="float32", output="mask"
-        )
-        description["input"]["encoded_size"] = list(fixed)
-        write_extra(part, description, list(warm_up_requests(name, fixed, dtype, channels, list(found))))
-        probe = [size] if size else [(96, 128), (81, 114)]
-        batches = made_up(probe, channels) if images is None else as_batches(images, size, channels, 16)
-        parity = compare(model, SavedModel(part), [batch.round() for batch in batches])
-        refuse_different(parity, target, exact=True, min_agreement=None)
-        if accept is not None and not accept(part):
-            return parity
-        _put(part, target)
-    write_settings(base, name)
+        _write(model, part, served_name(base), size, dtype, confidence)
+        parity = _verified(model, part, target, size, images)
+        accepted = accept is None or accept(part)
+        if accepted:
+            _put(part, target)
+    if accepted:
+        write_settings(base, served_name(base))
+    return parity
+
+
+def _write(
+    model: keras.Model, folder: Path, name: str, size: Size | None, dtype: str, confidence: bool
+) -> None:
+    """The version's folder: the SavedModel and its `assets.extra`."""
+    fixed = size or ENCODED_SIZE
+    found = signatures(model, size=size, encoded_size=fixed, dtype=dtype, confidence=confidence)
+    folder.mkdir()
+    Module(model, **found).save(folder)
+    description = describe(model, file_format="saved_model", size=size, precision="float32", output="mask")
+    description["input"]["encoded_size"] = list(fixed)
+    requests = warm_up_requests(name, fixed, dtype, image_shape(model)[2], list(found))
+    write_extra(folder, description, list(requests))
+
+
+def _verified(model: keras.Model, part: Path, target: Path, size: Size | None, images: Any) -> Parity:
+    channels = image_shape(model)[2]
+    if images is None:
+        batches = made_up([size] if size else [(96, 128), (81, 114)], channels)
+    else:
+        batches = as_batches(images, size, channels, 16)
+    parity = compare(model, SavedModel(part), [batch.round() for batch in batches])
+    refuse_different(parity, target, exact=True, min_agreement=None)
     return parity
 
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 import kseg
 from kseg.errors import SettingsError
-from kseg.export.saved_model import served_name
+from kseg.export.serving.saved_model import served_name
 
 
 def test_layout_and_masks(net, pictures, tmp_path):

@@ -19,6 +19,11 @@ def signatures(
 ) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
     """`serving_default` and `encoded`, each a function and its input.
 
+    `serving_default`: `images` (batch, height, width, 3), 0-255, gives `mask` uint8 (batch, height, width).
+    `encoded`: `image_bytes` (batch,), JPEG or PNG files, resized to one size so that the server can batch them,
+    gives `mask` and `mask_bytes`, the mask as an 8-bit PNG of class ids. Requests that are no pictures, empty
+    batches and pictures of more than 50 megapixels or 32 MB are answered with INVALID_ARGUMENT.
+
     Args:
         size: (height, width) of `serving_default`; None takes any.
         encoded_size: (height, width) that `encoded` resizes pictures to.

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from kseg.export.serving_files import prediction_log, warm_up_requests, write_extra, write_settings
+from kseg.export.serving.files import prediction_log, warm_up_requests, write_extra, write_settings
 
 
 def message_of_the_protos():

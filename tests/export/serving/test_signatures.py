@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kseg.export.signatures import decoded, signatures
+from kseg.export.serving.signatures import decoded, signatures
 
 
 def png_header(width, height):
