@@ -35,8 +35,8 @@ def _step(name: str, devices: int | None, repeats: int = 5) -> None:
     """Prints the time of an optimizer step of `kseg.training.fit` on batches that are there already."""
     import kseg
     from kseg.data import pipeline
+    from kseg.training.distribution.strategy import distributed
     from kseg.training.steps import Steps
-    from kseg.training.strategy import distributed
 
     dataset, size, _ = training_data()
     with kseg.training.strategy(name, devices):
@@ -56,7 +56,7 @@ def _step(name: str, devices: int | None, repeats: int = 5) -> None:
 
 def checkpoint_share(repeats: int = 3) -> None:
     """What is written once an epoch, against the epoch's training steps."""
-    from kseg.training import checkpoint
+    from kseg.training.run import checkpoint
 
     dataset, size, augment = training_data()
     model, source = trainer(dataset.num_classes), batches(dataset, size, augment)

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     from kseg.cli.terminal import Bar
     from kseg.data import load
     from kseg.inference import ProposalCache, proposal_recall
-    from kseg.inference.proposal_cache import default_cache_folder
+    from kseg.inference.proposals.cache import default_cache_folder
 
     dataset = load(args.data, args.root, args.split)
     if args.name not in dataset.classes[1:]:

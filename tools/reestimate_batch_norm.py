@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 def reestimated(args: argparse.Namespace) -> int:
     """Write ``args.out``; how many batches it has seen."""
     from kseg import data, models, training
-    from kseg.cli.crops import cut
+    from kseg.cli.options.crops import cut
     from kseg.cli.terminal import Bar
 
     model = models.load(args.model)

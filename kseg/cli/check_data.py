@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.arguments import add_max_pixels, positive
+from kseg.cli.options.arguments import add_max_pixels, positive
 from kseg.cli.terminal import Bar
 from kseg.errors import DataError, SettingsError
 

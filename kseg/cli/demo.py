@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.arguments import natural, positive
 from kseg.cli.evaluate import write_picture
+from kseg.cli.options.arguments import natural, positive
 from kseg.cli.terminal import Bar, invocation, minutes
 
 SHOWN = 6  # pictures in grid.png, and as files to try kseg predict on

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.arguments import above_zero, positive
+from kseg.cli.options.arguments import above_zero, positive
 from kseg.cli.terminal import Bar
 from kseg.errors import SettingsError
 

@@ -11,8 +11,8 @@ from math import isinf, prod
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.arguments import positive
 from kseg.cli.evaluate import write_picture
+from kseg.cli.options.arguments import positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

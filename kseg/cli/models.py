@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from kseg.cli.arguments import positive
+from kseg.cli.options.arguments import positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

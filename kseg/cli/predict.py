@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.arguments import add_max_pixels, add_prediction, fraction, predictor_of
-from kseg.cli.crf import add_crf, crf_of
 from kseg.cli.evaluate import write_picture
-from kseg.cli.folders import removed_if_empty
+from kseg.cli.options.arguments import add_max_pixels, add_prediction, fraction, predictor_of
+from kseg.cli.options.crf import add_crf, crf_of
+from kseg.cli.options.folders import removed_if_empty
 from kseg.cli.terminal import Bar, warnings_told
 
 

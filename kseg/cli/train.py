@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.arguments import above_zero, add_data, add_max_pixels, fraction, natural, positive
-from kseg.cli.crops import cut
+from kseg.cli.options.arguments import above_zero, add_data, add_max_pixels, fraction, natural, positive
+from kseg.cli.options.crops import cut
 
 # Option of the command -> setting of the recipe.
 _SETTINGS = {

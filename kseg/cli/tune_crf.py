@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.arguments import above_zero, add_data, add_prediction, natural, positive, predictor_of
+from kseg.cli.options.arguments import above_zero, add_data, add_prediction, natural, positive, predictor_of
 from kseg.cli.terminal import Bar
 
 NEIGHBOURS = (
@@ -55,7 +55,7 @@ def _add_grid(group: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from kseg.data import load as load_data
     from kseg.inference import DenseCRF, search_crf
-    from kseg.inference.crf_file import save_crf
+    from kseg.inference.crf.settings_file import save_crf
     from kseg.models import load as load_model
 
     out = _writable(Path(args.out))
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 def predicted(predictor: Any, dataset: Any, limit: int) -> list[tuple[Any, Any, Any]]:
     """(image, probabilities, labels) of so many pictures, evenly spaced over the data set."""
     from kseg.errors import DataError, SettingsError
-    from kseg.inference.crf import GIB, free_memory
+    from kseg.inference.crf.dense_crf import GIB, free_memory
 
     if not len(dataset):
         raise DataError(f"{dataset.name}: the {dataset.split} split has no pictures to search on")

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.arguments import fraction, positive
+from kseg.cli.options.arguments import fraction, positive
 from kseg.cli.terminal import Bar
 
 COLOUR_MAPS = ("model", "voc", "bright")

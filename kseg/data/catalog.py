@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kseg.data.ade20k import load_ade20k
-from kseg.data.camvid import load_camvid
-from kseg.data.cityscapes import load_cityscapes
 from kseg.data.dataset import Dataset
-from kseg.data.files import MAX_PIXELS
-from kseg.data.folder import load_folder
-from kseg.data.links import stay_inside
-from kseg.data.people import load_people
-from kseg.data.pet import load_pet
-from kseg.data.shapes import load_shapes
-from kseg.data.tfds_source import load_tfds
-from kseg.data.voc import load_voc
+from kseg.data.reading.files import MAX_PIXELS
+from kseg.data.reading.links import stay_inside
+from kseg.data.sources.ade20k import load_ade20k
+from kseg.data.sources.camvid import load_camvid
+from kseg.data.sources.cityscapes import load_cityscapes
+from kseg.data.sources.folder import load_folder
+from kseg.data.sources.people import load_people
+from kseg.data.sources.pet import load_pet
+from kseg.data.sources.shapes import load_shapes
+from kseg.data.sources.tfds_source import load_tfds
+from kseg.data.sources.voc import load_voc
 from kseg.errors import DataError
 
 # Data sets of files know whether all files of their lists are there (`complete`); the others are prepared as a whole.

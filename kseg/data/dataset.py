@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from kseg.data.files import MAX_PIXELS, read_image, read_mask
+from kseg.data.reading.files import MAX_PIXELS, read_image, read_mask
 from kseg.errors import DataError
 
 

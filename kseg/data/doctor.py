@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from kseg.data.dataset import Dataset, Sample, size_mismatch
-from kseg.data.files import MAX_PIXELS, image_size, png_palette, read_image, read_mask
-from kseg.data.folder import (
+from kseg.data.reading.files import MAX_PIXELS, image_size, png_palette, read_image, read_mask
+from kseg.data.reading.links import stay_inside
+from kseg.data.sources.folder import (
     existing_folder,
     mask_colours_of,
     pictures,
@@ -19,7 +20,6 @@ from kseg.data.folder import (
     split_folders,
     splits_of,
 )
-from kseg.data.links import stay_inside
 from kseg.errors import DataError, SettingsError
 
 IGNORE_LABEL = 255

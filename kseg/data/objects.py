@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from kseg.data.dataset import Dataset, size_mismatch
-from kseg.data.files import read_mask
+from kseg.data.reading.files import read_mask
 from kseg.errors import DataError
 
 Box = tuple[int, int, int, int]

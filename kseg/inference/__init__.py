@@ -2,15 +2,15 @@
 
 from kseg.inference import draw
 from kseg.inference.activations import activation_sheet, activations
-from kseg.inference.crf import DenseCRF
-from kseg.inference.crf_search import SearchResult, search_crf
+from kseg.inference.crf.dense_crf import DenseCRF
+from kseg.inference.crf.search import SearchResult, search_crf
 from kseg.inference.ensemble import Ensemble
 from kseg.inference.images import Summary, predict_files
 from kseg.inference.predictor import Predictor
-from kseg.inference.proposal_cache import ProposalCache
-from kseg.inference.proposal_predictor import ProposalPredictor
-from kseg.inference.proposal_steps import proposal_steps
-from kseg.inference.proposals import edge_box_proposals, proposal_recall
+from kseg.inference.proposals.cache import ProposalCache
+from kseg.inference.proposals.edge_boxes import edge_box_proposals, proposal_recall
+from kseg.inference.proposals.predictor import ProposalPredictor
+from kseg.inference.proposals.steps import proposal_steps
 from kseg.inference.video import VideoSummary, predict_video
 
 __all__ = [

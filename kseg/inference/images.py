@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kseg.data.files import MAX_PIXELS, SUFFIXES, read_image
+from kseg.data.reading.files import MAX_PIXELS, SUFFIXES, read_image
 from kseg.errors import DataError, ModelError, SettingsError
 from kseg.inference.draw import overlay as draw_overlay
 from kseg.inference.draw import with_legend

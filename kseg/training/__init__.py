@@ -2,13 +2,13 @@
 
 from kseg.training.batch_norm_statistics import reestimate_batch_norm
 from kseg.training.callbacks import Checkpoint, MetricsCsv, Progress, StopOnNaN, read_metrics
+from kseg.training.distribution.strategy import strategy, synchronised_batch_norm
 from kseg.training.fit import fit
 from kseg.training.initialise import Initialised, initialise_from
-from kseg.training.optimizers import SGD, AdamW
-from kseg.training.recipe import Recipe
+from kseg.training.optimization.optimizers import SGD, AdamW
+from kseg.training.optimization.schedules import Poly, Step
 from kseg.training.recipes import RECIPES
-from kseg.training.schedules import Poly, Step
-from kseg.training.strategy import strategy, synchronised_batch_norm
+from kseg.training.recipes.recipe import Recipe
 from kseg.training.tensorboard import TensorBoard
 from kseg.training.twin import Twin, training_twin
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from kseg.errors import KsegError, SettingsError
-from kseg.training import checkpoint
+from kseg.training.run import checkpoint
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -23,7 +23,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     `last.keras` is a Keras model file that also carries the optimizer, the step, the epoch, the best
     score and the seed generators, so that a run goes on exactly where it was. `best.keras` has no
-    optimizer, which makes it smaller. Both are written as `kseg.training.checkpoint.save` does. Weights that
+    optimizer, which makes it smaller. Both are written as `kseg.training.run.checkpoint.save` does. Weights that
     are no finite numbers are not written: that is a KsegError, and the checkpoint before is kept.
 
     Args:

@@ -9,9 +9,9 @@ from kseg.data import Dataset, class_histogram, median_frequency_weights
 from kseg.errors import SettingsError
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
-from kseg.training.optimizers import SGD, AdamW
-from kseg.training.recipe import Recipe
-from kseg.training.schedules import Poly, Step
+from kseg.training.optimization.optimizers import SGD, AdamW
+from kseg.training.optimization.schedules import Poly, Step
+from kseg.training.recipes.recipe import Recipe
 from kseg.training.twin import Twin, training_twin
 
 

@@ -9,15 +9,17 @@ import keras
 
 from kseg.data import Augment, Dataset, pipeline, user_errors
 from kseg.errors import SettingsError
-from kseg.training import callbacks, checkpoint, loop, run_folder, workers
-from kseg.training.averages import Averages
-from kseg.training.bad_data import SkippingDataset, files_of_step
+from kseg.training import callbacks, loop
 from kseg.training.compilation import backbone_of, class_weights, compiled
+from kseg.training.distribution import workers
+from kseg.training.distribution.strategy import check_batch_size, distributed, place
 from kseg.training.memory import keep_freed_memory
-from kseg.training.recipe import Recipe
-from kseg.training.run_state import RunState
+from kseg.training.optimization.averages import Averages
+from kseg.training.recipes.recipe import Recipe
+from kseg.training.run import checkpoint, run_folder
+from kseg.training.run.bad_data import SkippingDataset, files_of_step
+from kseg.training.run.run_state import RunState
 from kseg.training.steps import Steps
-from kseg.training.strategy import check_batch_size, distributed, place
 from kseg.training.tensorboard import TensorBoard
 from kseg.training.validation import Validation
 
@@ -45,7 +47,7 @@ def fit(
     The folder gets `recipe.json` (the resolved settings), `metrics.csv`, `tensorboard/`, `last.keras`
     after every epoch and `best.keras` by validation mean IoU. The same call again goes on after the last
     checkpoint, exactly: optimizer, step, score, seed generators and the order of the data are where they were.
-    Under `kseg.training.strategy` all its devices and machines share every batch.
+    Under `kseg.training.distribution.strategy` all its devices and machines share every batch.
 
     Args:
         model: a `Segmenter`, or any Keras model from pictures `(batch, height, width, 3)`, 0-255, to

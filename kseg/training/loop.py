@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from kseg.training.run_state import RunState
+from kseg.training.run.run_state import RunState
 from kseg.training.steps import Steps
 
 

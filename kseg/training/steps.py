@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 
 from kseg.losses import CrossEntropy
-from kseg.training.averages import Averages
-from kseg.training.strategy import synchronised_batch_norm
+from kseg.training.distribution.strategy import synchronised_batch_norm
+from kseg.training.optimization.averages import Averages
 
 
 class Steps:

@@ -14,7 +14,7 @@ from kseg.losses import CrossEntropy
 from kseg.models import PSPNet, Segmenter, with_auxiliary_head
 from kseg.models.multi_scale import checked_scales, enlarged, scale_maps
 from kseg.ops.strips import Taps, enlarged_class_ids, taps
-from kseg.training.recipe import Recipe
+from kseg.training.recipes.recipe import Recipe
 
 STRIP_BYTES = 2**27  # of the batch's logits at full size; beyond this they are enlarged strip by strip
 

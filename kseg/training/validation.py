@@ -8,7 +8,7 @@ from kseg.data import Dataset, pipeline
 from kseg.losses import CrossEntropy
 from kseg.metrics import confusion_matrix, mean_iou
 from kseg.ops.labels import class_ids
-from kseg.training.strategy import place, sum_over_workers
+from kseg.training.distribution.strategy import place, sum_over_workers
 
 
 class Validation:

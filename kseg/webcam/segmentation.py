@@ -105,7 +105,7 @@ def _one_hot(ids: np.ndarray, names: Sequence[str] | None) -> np.ndarray:
 
 
 def _names(count: int) -> list[str]:
-    from kseg.data.voc import CLASSES
+    from kseg.data.sources.voc import CLASSES
 
     if count == VOC:
         return list(CLASSES)

@@ -12,7 +12,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from kseg.data.files import SUFFIXES
+from kseg.data.reading.files import SUFFIXES
 from kseg.errors import DataError, SettingsError
 
 STREAM = re.compile(r"^(rtsp|rtmp|http|https|udp|tcp)://", re.IGNORECASE)

@@ -33,7 +33,7 @@ def test_a_folder_becomes_masks_and_overlays(app, request, files, tmp_path, caps
     out = tmp_path / "out"
     assert app.main([str(files), "--model", "streets", way, server, "--out", str(out)]) == 0
     assert sorted(path.name for path in out.iterdir()) == ["a.png", "a_overlay.jpg", "b.png", "b_overlay.jpg"]
-    from kseg.data.files import read_mask
+    from kseg.data.reading.files import read_mask
 
     np.testing.assert_array_equal(read_mask(out / "a.png"), EXPECTED)
     assert cv2.imread(str(out / "a_overlay.jpg")).shape[1] >= 36
@@ -92,7 +92,7 @@ def test_a_frame_of_a_camera(app, rest, tmp_path, picture):
     film.release()
     command = ["--camera", str(tmp_path / "f.avi"), "--model", "streets", "--rest", rest]
     assert app.main([*command, "--out", str(tmp_path / "o")]) == 0
-    from kseg.data.files import read_mask
+    from kseg.data.reading.files import read_mask
 
     found = read_mask(tmp_path / "o" / "camera.png")
     assert found.shape == (96, 144)

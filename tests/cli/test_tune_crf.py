@@ -9,7 +9,7 @@ import pytest
 import kseg
 from kseg.cli.main import main
 from kseg.inference import DenseCRF, Predictor, search_crf
-from kseg.inference.crf_file import crf_to_dict, load_crf
+from kseg.inference.crf.settings_file import crf_to_dict, load_crf
 
 
 def words(labelled, model_file, out, *more):
@@ -47,5 +47,5 @@ def test_mistakes_before_the_work(labelled, model_file, tmp_path, mistake):
 
 
 def test_memory(labelled, model_file, tmp_path, mistake, monkeypatch):
-    monkeypatch.setattr("kseg.inference.crf.free_memory", lambda: 10_000.0)
+    monkeypatch.setattr("kseg.inference.crf.dense_crf.free_memory", lambda: 10_000.0)
     assert "smaller --limit" in mistake(*words(labelled, model_file, tmp_path / "crf.json"))

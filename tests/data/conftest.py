@@ -73,7 +73,7 @@ def write():
 @pytest.fixture(scope="session")
 def shapes_cache(tmp_path_factory):
     """A cache folder with ``shapes`` drawn into it, once for all tests and much smaller than the real one."""
-    from kseg.data import shapes
+    from kseg.data.sources import shapes
 
     root = tmp_path_factory.mktemp("shapes-cache")
     with pytest.MonkeyPatch.context() as patch:

@@ -65,7 +65,7 @@ def test_tfds_records(write):
     """The header in the record is looked at; tfds would decode it."""
     import tensorflow as tf
 
-    from kseg.data.tfds_source import TfdsSource
+    from kseg.data.sources.tfds_source import TfdsSource
 
     def record(data):
         feature = {"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[data]))}

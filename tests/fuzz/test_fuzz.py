@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from kseg.data import check, load, read_image, read_mask
-from kseg.data.files import png_palette
+from kseg.data.reading.files import png_palette
 from kseg.errors import KsegError
 
 hypothesis = pytest.importorskip("hypothesis")
@@ -206,7 +206,7 @@ def test_recipes(cases):
 
 @CASES
 def test_tf_config(cases):
-    cluster = pytest.importorskip("kseg.training.cluster")
+    cluster = pytest.importorskip("kseg.training.distribution.cluster")
     address = st.text(max_size=8) | st.sampled_from(
         ["a:1", "b:2", "a:0", ":1", "a:99999999999", "[::1]:80", "a:١"]
     )

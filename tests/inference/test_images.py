@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kseg.data.files import read_image, read_mask
+from kseg.data.reading.files import read_image, read_mask
 from kseg.errors import DataError, SettingsError
 from kseg.inference import Predictor, predict_files
 from kseg.inference.images import find_pictures, plan, write_jpeg

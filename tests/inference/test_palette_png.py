@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from kseg.data.files import read_mask
+from kseg.data.reading.files import read_mask
 from kseg.errors import DataError, SettingsError
 from kseg.inference.palette_png import default_palette, palette_table, write_palette_png, write_whole
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from kseg.errors import KsegError
-from kseg.training import SGD, Checkpoint, MetricsCsv, Progress, StopOnNaN, checkpoint, read_metrics
+from kseg.training import SGD, Checkpoint, MetricsCsv, Progress, StopOnNaN, read_metrics
+from kseg.training.run import checkpoint
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from kseg.data import Dataset, pipeline
 from kseg.errors import DataError, KsegError, SettingsError
 from kseg.metrics import confusion_matrix, mean_iou
 from kseg.training import Recipe, fit, read_metrics
-from kseg.training.bad_data import files_of_step
+from kseg.training.run.bad_data import files_of_step
 
 RECIPE = Recipe(
     learning_rate=0.02,
@@ -211,7 +211,7 @@ def test_bad_pictures_are_skipped_and_listed(network, train, val, tmp_path, capf
     fit(network(), recipe, many, val, tmp_path, tensorboard=False, skip_bad=True)
     said = capfd.readouterr().err
     assert "skipped 1 of 108 pictures: blocks7: class id 9" in said
-    assert kseg.training.checkpoint.load_state(tmp_path / "last.keras")["bad"].keys() == {"7"}
+    assert kseg.training.run.checkpoint.load_state(tmp_path / "last.keras")["bad"].keys() == {"7"}
 
 
 class Repeated:
@@ -313,7 +313,9 @@ def segmenter():
 
 def test_frozen_backbone_keeps_weights_and_statistics(train, val, tmp_path, monkeypatch):
     model = segmenter()
-    monkeypatch.setattr(kseg.training.checkpoint, "save", lambda *args, **kwargs: None)  # no class of its own
+    monkeypatch.setattr(
+        kseg.training.run.checkpoint, "save", lambda *args, **kwargs: None
+    )  # no class of its own
     before = {variable.path: variable.numpy() for variable in model.variables}
     fit(model, RECIPE.replace(freeze_backbone=True, epochs=1), train, val, tmp_path, tensorboard=False)
     changed = {path for path, old in before.items() if np.any(_of(model, path) != old)}
@@ -323,7 +325,7 @@ def test_frozen_backbone_keeps_weights_and_statistics(train, val, tmp_path, monk
 
 
 def test_head_multiplier_reaches_the_head_only(train, val, tmp_path, monkeypatch):
-    monkeypatch.setattr(kseg.training.checkpoint, "save", lambda *args, **kwargs: None)
+    monkeypatch.setattr(kseg.training.run.checkpoint, "save", lambda *args, **kwargs: None)
     recipe = RECIPE.replace(
         optimizer="sgd", momentum=0.0, weight_decay=0.0, schedule="constant", learning_rate=0.001, epochs=1,
         steps_per_epoch=1, sampling=None, warmup_steps=0,

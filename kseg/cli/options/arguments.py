@@ -1,0 +1,118 @@
+"""Arguments that several verbs share, and the types that check a value while it is parsed."""
+
+import argparse
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+    return value
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 on."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 on")
+    return value
+
+
+def above_zero(text: str) -> float:
+    """A finite number above 0."""
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def fraction(text: str) -> float:
+    """A number from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
+    return value
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """``--data`` and ``--root``."""
+    parser.add_argument(
+        "--data", required=True, metavar="NAME", help="data set (kseg datasets lists them), or tfds:NAME"
+    )
+    parser.add_argument("--root", metavar="DIR", help="the folder that holds the data set")
+
+
+def add_max_pixels(parser: argparse.ArgumentParser) -> None:
+    """``--max-pixels``."""
+    parser.add_argument(
+        "--max-pixels",
+        type=positive,
+        default=50_000_000,
+        metavar="N",
+        help="refuse larger pictures and masks before decoding them; default: 50000000",
+    )
+
+
+def add_prediction(parser: argparse.ArgumentParser) -> None:
+    """How a picture is predicted: ``--scales``, ``--flip``, ``--window``, and ``add_combined``'s."""
+    from kseg.cli.options.combined import add_combined
+
+    group = parser.add_argument_group("prediction")
+    group.add_argument(
+        "--scales",
+        type=above_zero,
+        nargs="+",
+        default=[1.0],
+        metavar="S",
+        help="join the predictions of the picture at these scales",
+    )
+    group.add_argument(
+        "--fuse",
+        choices=("mean", "max"),
+        default="mean",
+        help="of the scales: the mean of their probabilities, or the highest scores, as DeepLab v2 trains (mean)",
+    )
+    group.add_argument("--flip", action="store_true", help="average with the mirrored picture")
+    group.add_argument(
+        "--window",
+        type=positive,
+        nargs="+",
+        metavar="PIXELS",
+        help="predict in overlapping windows of this height (and width)",
+    )
+    add_combined(parser)
+
+
+def window_of(sides: "Sequence[int] | None", verb: str) -> tuple[int, int] | None:
+    """(height, width) of ``--window``; SettingsError for more than two numbers."""
+    from kseg.errors import SettingsError
+
+    if sides is None:
+        return None
+    if len(sides) > 2:
+        raise SettingsError(f"kseg {verb} --window takes a height and a width, got {len(sides)} numbers")
+    return sides[0], sides[-1]
+
+
+def predictor_of(model: Any, args: argparse.Namespace, crf: Any = None) -> Any:
+    """The predictor that ``add_prediction``'s arguments ask for, with a CRF at its end or none."""
+    from kseg.cli.options.combined import combined
+    from kseg.inference import Predictor
+
+    window = window_of(args.window, args.verb)
+
+    def whole(model: Any, crf: Any) -> Any:
+        scales = tuple(args.scales)
+        if args.fuse == "max":
+            from kseg.models import MultiScale
+
+            model, scales = MultiScale(model, scales), (1.0,)
+        return Predictor(model, scales=scales, flip=args.flip, window=window, crf=crf)
+
+    return combined(model, args, whole, crf)

@@ -1,0 +1,64 @@
+"""The dense CRF behind a prediction, for the verbs that predict."""
+
+import argparse
+from typing import Any
+
+from kseg.cli.options.arguments import above_zero, natural, positive
+
+# Option of the command -> argument of `DenseCRF`.
+_SETTINGS = {
+    "crf_weight": "bilateral_weight",
+    "crf_xy": "bilateral_xy_std",
+    "crf_rgb": "bilateral_rgb_std",
+    "crf_smooth_weight": "spatial_weight",
+    "crf_smooth_xy": "spatial_std",
+    "crf_iterations": "iterations",
+    "crf_tile": "tile",
+}
+_RELEASED = ""
+
+
+def add_crf(parser: argparse.ArgumentParser) -> None:
+    """``--crf`` and single settings of it."""
+    group = parser.add_argument_group("dense CRF, on the probabilities at the picture's own size")
+    group.add_argument(
+        "--crf",
+        nargs="?",
+        const=_RELEASED,
+        metavar="FILE",
+        help="sharpen the edges; with the settings of kseg tune-crf's JSON file, or DeepLab v1's",
+    )
+    group.add_argument(
+        "--crf-weight", type=above_zero, metavar="W", help="of the kernel of places and colours (4)"
+    )
+    group.add_argument("--crf-xy", type=above_zero, metavar="PIXELS", help="its reach (49)")
+    group.add_argument("--crf-rgb", type=above_zero, metavar="LEVELS", help="its reach in grey levels (5)")
+    group.add_argument(
+        "--crf-smooth-weight", type=above_zero, metavar="W", help="of the kernel of places alone (3)"
+    )
+    group.add_argument("--crf-smooth-xy", type=above_zero, metavar="PIXELS", help="its reach (3)")
+    group.add_argument("--crf-iterations", type=natural, metavar="N", help="mean-field updates (10)")
+    group.add_argument(
+        "--crf-tile", type=positive, metavar="PIXELS", help="in tiles of this side, where memory is short"
+    )
+
+
+def crf_of(args: argparse.Namespace) -> Any:
+    """The ``DenseCRF`` that ``add_crf``'s arguments ask for, or None."""
+    from dataclasses import replace
+
+    from kseg.errors import SettingsError
+
+    given = {
+        setting: getattr(args, option)
+        for option, setting in _SETTINGS.items()
+        if getattr(args, option) is not None
+    }
+    if args.crf is None:
+        if given:
+            raise SettingsError("the options --crf-... change a setting of --crf: give --crf too")
+        return None
+    from kseg.inference import DenseCRF
+    from kseg.inference.crf.settings_file import load_crf
+
+    return replace(DenseCRF() if args.crf == _RELEASED else load_crf(args.crf), **given)

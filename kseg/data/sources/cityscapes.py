@@ -1,0 +1,70 @@
+"""Cityscapes, street scenes of 50 cities, 19 classes (Cordts et al. 2016)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kseg.data.dataset import Dataset, Sample
+from kseg.data.sources.layout import check_split, locate
+from kseg.errors import DataError
+
+LAYOUT = "leftImg8bit/SPLIT/CITY/*_leftImg8bit.png and gtFine/SPLIT/CITY/*_gtFine_labelIds.png (or gtCoarse)"
+
+CLASSES = (
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
+    "terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+)  # fmt: skip
+PALETTE = (
+    (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153),
+    (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60),
+    (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
+)  # fmt: skip
+# Which of the 34 ids in the files are the 19 classes, in their order (cityscapesScripts, helpers/labels.py). The
+# others are not evaluated.
+IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+STORED_IDS = tuple((stored, IDS.index(stored) if stored in IDS else 255) for stored in range(34))
+
+# split -> (folder of the pictures, annotations), one pair or several
+_PARTS = {
+    "train": (("train", "gtFine"),),
+    "val": (("val", "gtFine"),),
+    "test": (("test", "gtFine"),),
+    "trainval": (("train", "gtFine"), ("val", "gtFine")),
+    "train_coarse": (("train", "gtCoarse"),),
+    "val_coarse": (("val", "gtCoarse"),),
+    "train_extra": (("train_extra", "gtCoarse"),),
+    "train_all": (("train", "gtFine"), ("train_extra", "gtCoarse")),
+}
+
+
+def load_cityscapes(root: str | Path | None, split: str = "train", complete: bool = True) -> Dataset:
+    """A split of Cityscapes from the unpacked archives; ids 0 to 33 of the masks become the 19 classes.
+
+    ``train``, ``val``, ``test`` and ``trainval`` have fine annotations (those of ``test`` are not public: all its
+    pixels are ignored), ``train_coarse``, ``val_coarse`` and ``train_extra`` coarse ones; ``train_all`` is ``train``
+    with ``train_extra``.
+    """
+    check_split("cityscapes", split, tuple(_PARTS))
+    folders = {"leftImg8bit", *(annotations for _, annotations in _PARTS[split])}
+    root = locate(root, ("cityscapes", "Cityscapes"), sorted(folders), LAYOUT)
+    samples = tuple(s for part in _PARTS[split] for s in _samples(root, *part, complete))
+    return Dataset("cityscapes", split, CLASSES, PALETTE, samples, stored_ids=STORED_IDS)
+
+
+def _samples(root: Path, part: str, annotations: str, complete: bool) -> list[Sample]:
+    images = locate(root / "leftImg8bit", (), (part,), LAYOUT) / part
+    masks = locate(root / annotations, (), (part,), LAYOUT) / part
+    found = sorted(images.glob("*/*_leftImg8bit.png"))
+    if not found:
+        raise DataError(f"{images}: no pictures CITY/*_leftImg8bit.png; expected {LAYOUT}")
+    samples = [Sample(path, masks / path.parent.name / _mask_name(path, annotations)) for path in found]
+    there = set(masks.glob(f"*/*_{annotations}_labelIds.png"))
+    missing = [sample for sample in samples if sample.mask not in there]
+    if missing and complete:
+        more = f" (and {len(missing) - 1} more pictures without a mask)" if len(missing) > 1 else ""
+        raise DataError(f"{missing[0].image}: no mask found; expected {missing[0].mask}{more}")
+    return samples
+
+
+def _mask_name(image: Path, annotations: str) -> str:
+    return f"{image.name.removesuffix('_leftImg8bit.png')}_{annotations}_labelIds.png"

@@ -1,0 +1,88 @@
+"""Finding a data set's folder and reading its lists, with messages that say what was expected and found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from kseg.archive import leads_out
+from kseg.data.dataset import Sample
+from kseg.data.sources.folder import existing_folder
+from kseg.errors import DataError
+
+
+def locate(root: str | Path | None, below: Sequence[str], signs: Sequence[str], expected: str) -> Path:
+    """The folder that holds all of ``signs``: ``root``, or one of ``below`` in it.
+
+    Args:
+        root: the folder given by the user.
+        below: names that the data set's own folder commonly has.
+        signs: folders that tell the data set.
+        expected: the layout in words, for the message.
+
+    Raises:
+        DataError: none of them does; it says what was expected and what lies there.
+    """
+    root = existing_folder(root, expected)
+    folders = [root, *(root / name for name in below if (root / name).is_dir())]
+    for folder in folders:
+        if all((folder / sign).is_dir() for sign in signs):
+            return folder
+    nearest = folders[-1]
+    missing = ", ".join(f"{sign}/" for sign in signs if not (nearest / sign).is_dir())
+    raise DataError(
+        f"{nearest}: no folder {missing}; expected {expected}, and found {contents_of(nearest)}: give as root "
+        "the folder that holds them"
+    )
+
+
+def contents_of(folder: Path) -> str:
+    """The first names in a folder, for messages."""
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir() if entry.name[0] != ".")
+    return ", ".join([*names[:8], *(["..."] if len(names) > 8 else [])]) or "nothing"
+
+
+def check_split(name: str, split: str, splits: Sequence[str]) -> None:
+    """DataError where a data set has no such split."""
+    if split not in splits:
+        raise DataError(f"{name} has no split {split!r}; it has {', '.join(splits)}")
+
+
+def read_list(path: Path) -> list[str]:
+    """The lines of a list file that are neither empty nor comments (#)."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such list") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path}: the list cannot be read ({error}); expected a text with one name a line"
+        ) from None
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise DataError(f"{path}: the list is empty")
+    return lines
+
+
+def inside(root: Path, entry: str, source: Path) -> Path:
+    """``root / entry``, where a list ``source`` names ``entry``; DataError where that leads out of ``root``."""
+    if leads_out(entry):
+        raise DataError(
+            f"{source}: {entry!r} leads out of {root}; a list names files below its data set's folder"
+        )
+    return root.joinpath(*PurePosixPath(entry.replace("\\", "/")).parts)
+
+
+def require_files(samples: Sequence[Sample], source: Path | str) -> None:
+    """DataError that names the first picture or mask that does not exist, and says how many more there are."""
+    missing = [
+        path
+        for sample in samples
+        for path in (sample.image, sample.mask)
+        if path is not None and not os.path.isfile(path)  # False for names that are too long
+    ]
+    if missing:
+        more = f" (and {len(missing) - 1} more files)" if len(missing) > 1 else ""
+        raise DataError(f"{missing[0]}: no such file, though {source} names it{more}")

@@ -1,0 +1,158 @@
+"""People: person against background, from PASCAL VOC and Clothing Co-Parsing, framed like a webcam's pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from kseg.data import framing
+from kseg.data.dataset import Dataset, Sample
+from kseg.data.reading.files import MAX_PIXELS, read_image, read_mask
+from kseg.data.reading.links import stay_inside
+from kseg.data.sources.folder import existing_folder, pair
+from kseg.data.sources.layout import check_split
+from kseg.data.sources.voc import load_voc
+from kseg.errors import DataError
+
+CLASSES = ("background", "person")
+PALETTE = ((0, 0, 0), (40, 200, 120))
+VOC_PERSON = 15
+LAYOUT = "voc_people/VOCdevkit/VOC2012 (or VOCdevkit/VOC2012) and ccp_people/images, ccp_people/masks; or one of both"
+SPLITS = ("train", "val", "train_plain", "val_plain")
+VARIANTS = 16  # framings of each picture of train
+SIDE = 288  # of a framed picture
+HELD_OUT = 10  # every tenth of Clothing Co-Parsing, which has no splits, is val
+# how often a sample of train is: a portrait, one before another background, the whole picture, without people
+KINDS = {"portrait": 0.4, "pasted": 0.25, "whole": 0.15, "empty": 0.2}
+
+
+def load_people(root: str | Path | None, split: str = "train", complete: bool = True) -> Dataset:
+    """Person / background of the folders in ``LAYOUT``.
+
+    ``train`` holds every picture 16 times, framed, pasted before other backgrounds, lit and degraded differently
+    (see ``kseg.data.framing``), and always the same way: a sample is a function of its number. ``val`` holds each
+    picture whole and, where a person is large enough, its head and shoulders. ``train_plain`` and ``val_plain``
+    are the pictures as they are.
+
+    VOC's own lists split VOC; of Clothing Co-Parsing every tenth picture is val.
+    """
+    check_split("people", split, SPLITS)
+    root = existing_folder(root, LAYOUT)
+    plain = _Photos(_samples(root, split.removesuffix("_plain"), complete))
+    source = plain if split.endswith("_plain") else (_Framed if split == "train" else _Portraits)(plain)
+    return Dataset("people", split, CLASSES, PALETTE, source)
+
+
+def _samples(root: Path, split: str, complete: bool) -> tuple[tuple[Sample, bool], ...]:
+    """(sample, whether its mask has VOC's ids) of both sources."""
+    found = []
+    for folder in (root / "voc_people", root):
+        if (folder / "VOCdevkit").is_dir():
+            found += [(sample, True) for sample in load_voc(folder, split, complete).samples]
+            break
+    ccp = root / "ccp_people" if (root / "ccp_people").is_dir() else root
+    if (ccp / "images").is_dir() and (ccp / "masks").is_dir():
+        pairs = pair(ccp / "images", ccp / "masks", complete)
+        val = split == "val"
+        found += [(s, False) for i, s in enumerate(pairs) if (i % HELD_OUT == HELD_OUT - 1) == val]
+    if not found:
+        raise DataError(f"{root}: expected {LAYOUT}")
+    stay_inside(root, (path for sample, _ in found for path in (sample.image, sample.mask)))
+    return tuple(found)
+
+
+class _Photos:
+    """The pictures as they are, with the masks' ids made 0, 1 and 255."""
+
+    def __init__(self, samples: tuple[tuple[Sample, bool], ...]):
+        self.samples, self.max_pixels = samples, MAX_PIXELS
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def name_of(self, index: int) -> str:
+        return self.samples[index][0].image.stem
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        sample, is_voc = self.samples[index]
+        image = read_image(sample.image, max_pixels=self.max_pixels)
+        mask = read_mask(sample.mask, max_pixels=self.max_pixels)
+        if image.shape[:2] != mask.shape:
+            raise DataError(
+                f"{sample.mask}: the mask has {mask.shape[0]}x{mask.shape[1]} pixels, its image "
+                f"{sample.image} {image.shape[0]}x{image.shape[1]}"
+            )
+        if is_voc:
+            mask = np.where(mask == 255, 255, mask == VOC_PERSON).astype(np.uint8)
+        return image, mask
+
+
+class _Framed:
+    """``VARIANTS`` framings of every picture, each a function of its number."""
+
+    def __init__(self, photos: _Photos):
+        self.photos = photos
+
+    @property
+    def max_pixels(self) -> int:
+        return self.photos.max_pixels
+
+    @max_pixels.setter
+    def max_pixels(self, value: int) -> None:
+        self.photos.max_pixels = value
+
+    def __len__(self) -> int:
+        return VARIANTS * len(self.photos)
+
+    def name_of(self, index: int) -> str:
+        variant, photo = divmod(index, len(self.photos))
+        return f"{self.photos.name_of(photo)}_{variant}"
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng((0, index))
+        image, mask = self.photos.read(index % len(self.photos))
+        kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+        image, mask = self._framed(image, mask, kind, rng)
+        return framing.degraded(framing.lit(image, rng), rng), mask
+
+    def _framed(
+        self, image: np.ndarray, mask: np.ndarray, kind: str, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        window = None
+        if kind in ("portrait", "pasted"):
+            window = framing.portrait_window(mask, rng)
+        elif kind == "empty":
+            window = framing.empty_window(mask, rng)
+        window = window or framing.random_window(mask.shape, rng, least=0.6)
+        image, mask = framing.resized(*window.of(image, mask), (SIDE, SIDE))
+        if kind == "pasted" and (background := self._background(rng)) is not None:
+            image = framing.pasted(image, mask, background, rng)
+        return image, mask
+
+    def _background(self, rng: np.random.Generator) -> np.ndarray | None:
+        """A part without people of another picture, or None where chance finds none."""
+        for _ in range(3):
+            image, mask = self.photos.read(int(rng.integers(len(self.photos))))
+            if (window := framing.empty_window(mask, rng)) is not None:
+                return framing.resized(*window.of(image, mask), (SIDE, SIDE))[0]
+        return None
+
+
+class _Portraits(_Framed):
+    """Every picture whole, then the head and shoulders of every picture; neither lit nor degraded."""
+
+    def __len__(self) -> int:
+        return 2 * len(self.photos)
+
+    def name_of(self, index: int) -> str:
+        part, photo = divmod(index, len(self.photos))
+        return f"{self.photos.name_of(photo)}_{'portrait' if part else 'whole'}"
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        part, photo = divmod(index, len(self.photos))
+        image, mask = self.photos.read(photo)
+        window = framing.portrait_window(mask, np.random.default_rng((1, index))) if part else None
+        image, mask = (image, mask) if window is None else window.of(image, mask)
+        # One size for all, so that a batch can hold them; the app stretches frames to its model's size too.
+        return framing.resized(image, mask, (SIDE, SIDE))

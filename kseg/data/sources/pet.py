@@ -1,0 +1,64 @@
+"""Oxford-IIIT Pet (Parkhi et al. 2012): as its archives unpack, or as tensorflow-datasets prepares it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kseg.data.dataset import Dataset, Sample
+from kseg.data.sources.layout import check_split, inside, read_list, require_files
+from kseg.data.sources.tfds_source import TfdsSource, prepared
+from kseg.errors import DataError
+
+LAYOUT = "images/, annotations/trimaps/ and annotations/trainval.txt, test.txt"
+CLASSES = ("pet", "background", "border")
+PALETTE = ((220, 100, 60), (40, 60, 110), (250, 220, 120))
+STORED_IDS = ((0, 255), (1, 0), (2, 1), (3, 2))
+LISTS = {"train": "trainval.txt", "test": "test.txt"}
+_FOLDERS = ("oxford-iiit-pet",)
+
+
+def load_pet(root: str | Path | None, split: str = "train", complete: bool = True) -> Dataset:
+    """The trimaps' ids 1 (pet), 2 (background) and 3 (border) become the classes 0, 1 and 2.
+
+    ``root`` holds the unpacked ``images`` and ``annotations`` (or a folder ``oxford-iiit-pet`` that does), with
+    the splits ``train`` (trainval.txt) and ``test``; or it is tensorflow-datasets' folder, and ``split`` one of
+    its splits or slices.
+    """
+    folder = _unpacked(root)
+    samples = _prepared(root, split) if folder is None else _listed(folder, split, complete)
+    return Dataset("oxford_iiit_pet", split, CLASSES, PALETTE, samples, stored_ids=STORED_IDS)
+
+
+def _prepared(root: str | Path | None, split: str) -> TfdsSource:
+    try:
+        return prepared("oxford_iiit_pet", root, split, "image", "segmentation_mask")
+    except DataError as error:
+        if root is not None and (Path(root) / "oxford_iiit_pet").is_dir():
+            raise
+        raise DataError(f"{error}; or unpack images.tar.gz and annotations.tar.gz there ({LAYOUT})") from None
+
+
+def _listed(folder: Path, split: str, complete: bool) -> tuple[Sample, ...]:
+    check_split("oxford_iiit_pet", split, tuple(LISTS))
+    source = folder / "annotations" / LISTS[split]
+    samples = tuple(_sample(folder, line.split()[0], source) for line in read_list(source))
+    if complete:
+        require_files(samples, source)
+    return samples
+
+
+def _unpacked(root: str | Path | None) -> Path | None:
+    """The folder of the unpacked archives, or None where nothing of them lies there."""
+    if root is None:
+        return None
+    for folder in (Path(root), *(Path(root) / name for name in _FOLDERS)):
+        if (folder / "annotations" / "trimaps").is_dir():
+            if not (folder / "images").is_dir():
+                raise DataError(f"{folder}: no folder images/ beside annotations/; expected {LAYOUT}")
+            return folder
+    return None
+
+
+def _sample(folder: Path, name: str, source: Path) -> Sample:
+    image = inside(folder / "images", f"{name}.jpg", source)
+    return Sample(image, inside(folder / "annotations" / "trimaps", f"{name}.png", source))

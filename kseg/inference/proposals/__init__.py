@@ -1,0 +1,1 @@
+"""Instance-wise prediction: boxes that may hold objects, their cache, and predicting each crop."""

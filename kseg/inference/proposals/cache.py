@@ -1,0 +1,105 @@
+"""`ProposalCache`: proposals kept on disk, so that a picture is searched once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from kseg.errors import SettingsError
+from kseg.inference.proposals import edge_boxes
+from kseg.inference.proposals.edge_boxes import Propose, edge_box_proposals
+
+
+class ProposalCache:
+    """Remembers the proposals of pictures in a folder: call it as ``edge_box_proposals``, (image, count).
+
+    A file is named by a hash of the picture's pixels, the count and the settings of the search, so that renamed
+    pictures are known and changed ones are searched again. It appears whole or not at all: a search that was
+    broken off goes on where it was, and several processes may share the folder. A file that cannot be read is
+    made again.
+
+    Args:
+        folder: where to keep them; it is made. 2000 boxes take 32 kB.
+        propose: what finds the boxes.
+        settings: a text that changes whenever ``propose`` would find other boxes; known for Edge Boxes.
+
+    Raises:
+        SettingsError: no ``settings`` for another ``propose``, or a folder that cannot be made.
+    """
+
+    def __init__(
+        self, folder: str | Path, propose: Propose = edge_box_proposals, settings: str | None = None
+    ):
+        if settings is None and propose is not edge_box_proposals:
+            raise SettingsError("A cache of other proposals than Edge Boxes needs a text for their settings")
+        self.folder, self.propose, self.settings = Path(folder), propose, settings or edge_box_settings()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"{folder}: proposals cannot be kept here ({error.strerror})") from None
+
+    def __call__(self, image: np.ndarray, count: int = 2000) -> np.ndarray:
+        path = self.path_of(image, count)
+        boxes = _read(path, image.shape)
+        if boxes is None:
+            boxes = np.asarray(self.propose(image, count), np.int32).reshape(-1, 4)
+            _write(path, boxes)
+        return boxes
+
+    def path_of(self, image: np.ndarray, count: int) -> Path:
+        """The file of a picture's proposals."""
+        image = np.ascontiguousarray(image)
+        key = hashlib.sha256(f"{self.settings} {count} {image.shape} {image.dtype}".encode())
+        key.update(image)
+        return self.folder / f"{key.hexdigest()[:40]}.npy"
+
+
+def default_cache_folder() -> Path:
+    """``proposals`` in ``$KSEG_CACHE``, else in ``~/.cache/kseg``."""
+    return Path(os.environ.get("KSEG_CACHE") or Path.home() / ".cache" / "kseg") / "proposals"
+
+
+def edge_box_settings() -> str:
+    """Everything that decides what ``edge_box_proposals`` finds in a picture."""
+    ours = (
+        edge_boxes.LONGEST,
+        edge_boxes.LEAST_SIDE,
+        edge_boxes.EDGE_SCALES,
+        edge_boxes.FULL_EDGE,
+        edge_boxes.LEAST_FULL_EDGE,
+    )
+    return f"edge boxes 1, opencv {cv2.__version__}, {ours}"
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The boxes of a file, or None where there is none, or one that is broken."""
+    try:
+        boxes = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError):  # MemoryError: a header that promises too much
+        return None
+    fits = (
+        isinstance(boxes, np.ndarray) and boxes.dtype == np.int32 and boxes.ndim == 2 and boxes.shape[1] == 4
+    )
+    return boxes if fits and (boxes >= 0).all() and (boxes <= [*shape[:2], *shape[:2]]).all() else None
+
+
+def _write(path: Path, boxes: np.ndarray) -> None:
+    data = io.BytesIO()
+    np.save(data, boxes, allow_pickle=False)
+    # A name of its own: threads and processes may find the same picture's boxes at the same time.
+    handle, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data.getvalue())
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise

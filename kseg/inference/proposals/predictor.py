@@ -1,0 +1,171 @@
+"""`ProposalPredictor`: prediction object by object, put together to a label map of the picture."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+
+import cv2
+import keras
+import numpy as np
+
+from kseg.data.objects import cut_out, inside, with_context
+from kseg.errors import DataError, KsegWarning, SettingsError
+from kseg.inference.forward import signature
+from kseg.inference.proposals.edge_boxes import Propose, edge_box_proposals
+from kseg.ops.resize import resize
+
+Progress = Callable[[int, int], None]
+
+MODES = ("max", "sum")
+
+
+class ProposalPredictor:
+    """Predicts a picture by its object proposals, as DeconvNet does.
+
+    Each box is cut out (black where it reaches beyond the picture), warped to the model's size and predicted;
+    its logits are warped back and joined with those of the other boxes pixel by pixel, starting from zero.
+    The softmax of the result are the probabilities; a pixel that no box covers has equal ones and is labelled
+    class 0, the background.
+
+    Args:
+        model: Keras model, input (B, h, w, 3) RGB 0-255, output logits of that size.
+        size: (height, width) a box is warped to; a model with a fixed size has its own.
+        count: the most proposals to ask for.
+        best: how many of them are used, the best ones that are not too small.
+        smallest: boxes whose shorter side, with the context, is below this many pixels are skipped.
+        context: boxes are enlarged by this factor around their centre.
+        mode: "max" (the release) or "sum" of the logits.
+        batch_size: boxes per model call.
+        propose: called with (image, count), gives boxes (N, 4) as `edge_box_proposals` does.
+        crf: called with (image, probabilities), gives probabilities, such as `DenseCRF()`.
+
+    Call it with an image, uint8 (H, W, 3) RGB: gives labels (H, W), uint8, or uint16 for more than 255 classes.
+    ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called with (boxes done, boxes
+    in all). ``accumulate(image)`` yields (boxes done, logits joined so far) after every batch. Where no box is
+    found the whole picture is the only box, and a `KsegWarning` says so.
+
+    Raises:
+        SettingsError: a setting out of its range. ModelError: not a model from images to class logits.
+        DataError: an array that is not an RGB image.
+
+    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, sections 4.2 and
+    5.1; released `generate_EDeconvNet_CRF_results.m`, whose shift by one pixel is not repeated.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        size: tuple[int, int] = (224, 224),
+        count: int = 2000,
+        best: int = 50,
+        smallest: int = 112,
+        context: float = 1.2,
+        mode: str = "max",
+        batch_size: int = 10,
+        propose: Propose = edge_box_proposals,
+        crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    ):
+        if mode not in MODES:
+            raise SettingsError(f"Boxes are joined by {' or '.join(MODES)}; got {mode!r}")
+        if min(*size, count, best, smallest, batch_size) < 1 or not context > 0:
+            raise SettingsError(
+                "size, count, best, smallest and batch_size are at least 1 and context is positive; got "
+                f"{size}, {count}, {best}, {smallest}, {batch_size} and {context}"
+            )
+        self._fixed_batch, fixed, self.num_classes = signature(model)
+        self.model, self.size, self.mode, self.crf = model, fixed or tuple(size), mode, crf
+        self.count, self.best, self.smallest, self.context = count, best, smallest, context
+        self.batch_size, self.propose = self._fixed_batch or batch_size, propose
+
+    @property
+    def label_dtype(self) -> type:
+        return np.uint8 if self.num_classes <= 255 else np.uint16
+
+    def __call__(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+        return self.probabilities(image, progress).argmax(-1).astype(self.label_dtype)
+
+    def probabilities(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+        """Probabilities of the joined logits, after the CRF if there is one: float32 (H, W, classes)."""
+        for _, logits in self.accumulate(image, progress):
+            last = logits
+        odds = np.exp(last - last.max(-1, keepdims=True))
+        result = odds / odds.sum(-1, keepdims=True)
+        return result if self.crf is None else np.asarray(self.crf(image, result), np.float32)
+
+    def batch(self, images: np.ndarray) -> np.ndarray:
+        """Labels (B, H, W) of pictures of one size (B, H, W, 3)."""
+        return np.stack([self(image) for image in images])
+
+    def accumulate(
+        self,
+        image: np.ndarray,
+        progress: Progress | None = None,
+        *,
+        boxes: np.ndarray | None = None,
+        singly: bool = False,
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """After every batch of boxes the count of boxes done and the joined logits, float32 (H, W, classes).
+
+        The array is the same every time: copy what is to be kept. ``boxes`` are predicted instead of
+        ``boxes(image)``; ``singly`` yields after every box (which are still predicted in batches).
+        """
+        image = _checked(image)
+        boxes = self.boxes(image) if boxes is None else boxes
+        joined = np.zeros((*image.shape[:2], self.num_classes), np.float32)
+        for start in range(0, len(boxes), self.batch_size):
+            chunk = boxes[start : start + self.batch_size]
+            done = start + len(chunk)
+            for number, (box, logits) in enumerate(
+                zip(chunk, self._logits(image, chunk), strict=False), start + 1
+            ):
+                self._join(joined, box, logits)
+                if singly and number < done:
+                    yield number, joined
+            if progress is not None:
+                progress(done, len(boxes))
+            yield done, joined
+
+    def boxes(self, image: np.ndarray) -> np.ndarray:
+        """The boxes that are predicted, int32 (N, 4) with context: top, left, bottom, right, beyond the picture
+        too."""
+        found = np.asarray(self.propose(image, self.count)).reshape(-1, 4)
+        boxes = with_context(found, self.context)
+        boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(-1, initial=2**31 - 1) >= self.smallest][: self.best]
+        if len(boxes):
+            return boxes
+        warnings.warn(
+            f"none of {len(found)} proposals has a shorter side of {self.smallest} pixels or more: the whole picture "
+            "is predicted at once",
+            KsegWarning,
+            stacklevel=4,
+        )
+        return np.array([[0, 0, *image.shape[:2]]], np.int32)
+
+    def _logits(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        crops = np.stack([_warped(image, box, self.size) for box in boxes])
+        if self._fixed_batch:
+            missing = self._fixed_batch - len(crops)
+            crops = np.pad(crops, ((0, missing), (0, 0), (0, 0), (0, 0)))
+        return self.model.predict_on_batch(crops)
+
+    def _join(self, joined: np.ndarray, box: np.ndarray, logits: np.ndarray) -> None:
+        top, left, bottom, right = (int(edge) for edge in box)
+        whole = np.asarray(resize(logits[None], (bottom - top, right - left)))[0]
+        rows, columns = inside(box, joined.shape)
+        part = whole[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        target = joined[rows, columns]
+        (np.maximum if self.mode == "max" else np.add)(target, part, out=target)
+
+
+def _warped(image: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A box's pixels, black beyond the picture, at (height, width) `size`: float32."""
+    return cv2.resize(cut_out(image, box).astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _checked(image: np.ndarray) -> np.ndarray:
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
+        raise DataError(f"An image is RGB (height, width, 3); got an array of shape {image.shape}")
+    return image

@@ -1,0 +1,59 @@
+"""Pictures of how the predictions of object proposals add up."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from kseg.inference.draw import overlay
+from kseg.inference.palette_png import Palette
+from kseg.inference.progress import Progress
+from kseg.inference.proposals.predictor import ProposalPredictor
+from kseg.inference.sheet import sheet
+
+BOX = (255, 255, 0)
+
+
+def proposal_steps(
+    predictor: ProposalPredictor,
+    image: np.ndarray,
+    palette: Palette | None = None,
+    *,
+    columns: int = 4,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """The labels after 1, 2, 4, 8, ... and all boxes, the largest boxes first; uint8 (height, width, 3).
+
+    The first picture shows the image with all boxes; each other one the labels so far over the image, with the
+    boxes that came in since the one before. The last is the prediction, but for a CRF.
+
+    Args:
+        predictor: the ``ProposalPredictor``.
+        image: uint8 (H, W, 3) RGB.
+        palette: an RGB colour per class; None: the model's own, else VOC's colour map.
+        columns: pictures side by side.
+        progress: called with (boxes done, boxes in all).
+
+    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, the figure of
+    instance-wise prediction, which also goes from large boxes to small ones.
+    """
+    palette = palette or getattr(predictor.model, "palette", None)
+    boxes = predictor.boxes(image)
+    boxes = boxes[np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(axis=1), kind="stable")]
+    shown, captions, before = [_with_boxes(image, boxes)], ["image"], 0
+    for done, logits in predictor.accumulate(image, progress, boxes=boxes, singly=True):
+        if done & (done - 1) == 0 or done == len(boxes):
+            labels = logits.argmax(-1).astype(predictor.label_dtype)
+            painted = overlay(image, labels, palette, ignore_label=None)
+            shown.append(_with_boxes(painted, boxes[before:done]))
+            captions.append(f"{done} box{'es' if done > 1 else ''}")
+            before = done
+    return sheet(shown, captions, columns)
+
+
+def _with_boxes(picture: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    picture = picture.copy()
+    thick = max(round(max(picture.shape[:2]) / 300), 1)
+    for top, left, bottom, right in boxes.tolist():
+        cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), BOX, thick)
+    return picture

@@ -1,0 +1,181 @@
+"""Distribution: which devices share a training step, how a batch is cut for them, and batch normalisation over all."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kseg.errors import SettingsError
+from kseg.training.distribution import cluster
+
+STRATEGIES = ("none", "mirrored", "multiworker")
+
+
+@contextmanager
+def strategy(name: str = "none", devices: int | None = None) -> Iterator[tf.distribute.Strategy]:
+    """The context in which a model is built (and trained by `kseg.training.fit`) on one device or on several.
+
+        with kseg.training.strategy("mirrored"):
+            model = kseg.models.build("fcn8s_efficientnetlite0", 21)
+            kseg.training.fit(model, recipe, train, val, "runs/a")
+
+    It serves scripts with Keras's own `fit` too, all names but "multiworker"; around that `fit`, take
+    `synchronised_batch_norm(model)`.
+
+    Args:
+        name: "none", one device; "mirrored", all GPUs of this machine (its CPU devices where it has no GPU);
+            "multiworker", several machines, or processes, that the environment variable TF_CONFIG lists.
+        devices: how many devices "mirrored" takes, all by default. Without GPUs the CPU is cut into that many,
+            which is slower than one and good for trying out; this must come before TensorFlow's first operation.
+
+    Raises:
+        SettingsError: unknown name, too few devices, or a TF_CONFIG that is missing or wrong.
+        KsegError: "multiworker" could not reach the other workers.
+    """
+    if name not in STRATEGIES:
+        raise SettingsError(f"There is no strategy {name!r}; there are {', '.join(STRATEGIES)}.")
+    if devices is not None and name != "mirrored":
+        raise SettingsError("A number of devices goes with the strategy mirrored only.")
+    if name == "none":
+        chosen = tf.distribute.get_strategy()
+    elif name == "mirrored":
+        chosen = _mirrored(tuple(_device_names(devices)))
+    else:
+        chosen = cluster.connect()
+    with chosen.scope():
+        yield chosen
+
+
+@cache
+def _mirrored(names: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
+    # One for all: the collective operations of a second object would bear the same numbers.
+    return tf.distribute.MirroredStrategy(list(names))
+
+
+def _device_names(wanted: int | None) -> list[str]:
+    if not tf.config.list_physical_devices("GPU") and wanted is not None:
+        _cut_cpu(wanted)
+    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if wanted is not None and wanted > len(found):
+        raise SettingsError(f"{wanted} devices are wanted and TensorFlow sees {len(found)}.")
+    return [f"{device.device_type}:{number}" for number, device in enumerate(found[:wanted])]
+
+
+def _cut_cpu(count: int) -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    except RuntimeError:  # TensorFlow has begun; the devices are what they are
+        return
+
+
+def check_batch_size(batch_size: int) -> None:
+    """SettingsError if the present strategy's replicas cannot share such a batch evenly."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if batch_size % replicas:
+        raise SettingsError(
+            f"{replicas} devices cannot share a batch of {batch_size} pictures evenly; give a batch size that is "
+            f"a multiple of {replicas}."
+        )
+
+
+def distributed(pipeline: Callable[[int, range], tf.data.Dataset]) -> Any:
+    """What a training under the present strategy iterates: every replica gets its part of every batch.
+
+    Args:
+        pipeline: gives the data set of batches for `parts` and `own` of `kseg.data.pipeline`.
+    """
+    chosen = tf.distribute.get_strategy()
+    replicas = chosen.num_replicas_in_sync
+    if replicas == 1:
+        return pipeline(1, range(1))
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        here = replicas // context.num_input_pipelines
+        first = context.input_pipeline_id * here
+        return pipeline(replicas, range(first, first + here))
+
+    return chosen.distribute_datasets_from_function(of_worker)
+
+
+def place() -> tuple[int, int]:
+    """(number of this worker, number of workers) of the present strategy; (0, 1) on one machine."""
+    resolver = tf.distribute.get_strategy().cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return 0, 1
+    here = cluster.from_environment()
+    return here.index, len(here.workers)
+
+
+def sum_over_workers(values: np.ndarray) -> np.ndarray:
+    """An array summed over all workers; every worker must call it. The array itself on one machine."""
+    if place()[1] == 1:
+        return values
+    chosen = tf.distribute.get_strategy()
+
+    @tf.function
+    def total(own):
+        def one(value):
+            replica = tf.distribute.get_replica_context()
+            first = tf.equal(replica.replica_id_in_sync_group % here, 0)
+            return replica.all_reduce(
+                tf.distribute.ReduceOp.SUM, tf.where(first, value, tf.zeros_like(value))
+            )
+
+        return chosen.run(one, args=(own,))
+
+    here = chosen.num_replicas_in_sync // place()[1]
+    return np.asarray(chosen.experimental_local_results(total(tf.constant(values)))[0])
+
+
+def assign_total(variables: list[Any], values: list[np.ndarray]) -> None:
+    """Give variables that are summed over replicas (a metric's) their sums: the first replica holds it all.
+
+    TensorFlow's own assignment divides by the number of replicas, which loses odd counts.
+    """
+    chosen = tf.distribute.get_strategy()
+    if chosen.num_replicas_in_sync == 1:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        return
+
+    @tf.function
+    def assign():
+        def one():
+            first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
+            for variable, value in zip(variables, values, strict=True):
+                whole = tf.cast(tf.constant(value), variable.dtype)
+                variable.assign(tf.where(first, whole, tf.zeros_like(whole)))
+
+        chosen.run(one)
+
+    assign()
+
+
+@contextmanager
+def synchronised_batch_norm(model: keras.Model) -> Iterator[None]:
+    """Within it, batch normalisation that is traced takes mean and variance over the batch of all replicas.
+
+    The layers are as they were afterwards, and so is what is saved. Layers that are frozen use their stored
+    statistics as ever. Put it around Keras's `fit`; `kseg.training.fit` does it by itself.
+    """
+    layers = []
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        layers = [
+            layer for layer in model._flatten_layers() if _is_batch_norm(layer) and not layer.synchronized
+        ]
+    for layer in layers:
+        layer.synchronized = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.synchronized = False
+
+
+def _is_batch_norm(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization)

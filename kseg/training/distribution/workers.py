@@ -1,0 +1,60 @@
+"""Training in step with other workers: who writes, what all agree on, and waiting for each other."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kseg.errors import SettingsError
+from kseg.training.distribution import cluster
+from kseg.training.distribution.strategy import place, sum_over_workers
+from kseg.training.run import checkpoint, run_folder
+
+
+@contextmanager
+def together() -> Iterator[bool]:
+    """Gives whether this worker is the chief, who alone writes; watches the others, and waits for them at the end."""
+    number, count = place()
+    if count == 1:
+        yield True
+        return
+    with cluster.watched(cluster.from_environment()):
+        yield number == 0
+        _wait()
+
+
+def undone_on_failure(folder: Path, replace: bool) -> AbstractContextManager[None]:
+    """`run_folder.all_or_nothing` for the chief; the others' folder is not theirs to change."""
+    return nullcontext() if place()[0] else run_folder.all_or_nothing(folder, replace)
+
+
+def open_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]:
+    """`run_folder.open_run` by the chief; the others read what it left, and all make sure that it is the same.
+
+    Raises:
+        SettingsError: as there, or the workers do not see the same folder.
+    """
+    number, count = place()
+    if count == 1:
+        return run_folder.open_run(folder, run, resume)
+    if number == 0:
+        found = run_folder.open_run(folder, run, resume)
+        _wait()
+    else:
+        _wait()
+        path = checkpoint.newest(folder)
+        found = {} if path is None else checkpoint.load_state(path)
+    mine = np.array(
+        [found.get("epochs_done", 0), found.get("step", 0), int((folder / "recipe.json").exists())]
+    )
+    if not np.array_equal(sum_over_workers(mine), mine * count) or not mine[2]:
+        raise SettingsError(
+            f"{folder}: not every worker finds the same run there; give all of them one shared folder."
+        )
+    return found
+
+
+def _wait() -> None:
+    sum_over_workers(np.zeros(1))

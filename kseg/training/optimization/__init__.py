@@ -1,0 +1,1 @@
+"""How weights move: optimizers, learning-rate schedules, gradient accumulation and averaged weights."""

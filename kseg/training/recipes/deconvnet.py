@@ -1,0 +1,93 @@
+"""The recipes of DeconvNet: two stages as published, and the same for its small form and two CPU cores."""
+
+from kseg.training.recipes.recipe import Recipe
+
+# 20,000 and 40,000 steps, each of eight batches of eight (iter_size).
+DECONVNET_STAGE1 = Recipe(
+    name="deconvnet_stage1",
+    model="deconvnet_vgg16",
+    data="voc",
+    optimizer="sgd",
+    learning_rate=0.01,
+    momentum=0.9,
+    weight_decay=5e-4,
+    schedule="step",
+    step_every=9000,
+    epochs=20,
+    steps_per_epoch=1000,
+    batch_size=8,
+    accumulate=8,
+    size=(224, 224),
+    mirror=True,
+    bias_multiplier=2.0,
+    crops="objects",
+    source="Noh et al. 2015, section 5.1, and the released stage 1 solver; on ImageNet's VGG16 (--weights imagenet)",
+)
+DECONVNET_STAGE2 = DECONVNET_STAGE1.replace(
+    name="deconvnet_stage2",
+    starts_from="deconvnet_stage1",
+    step_every=10_000,
+    epochs=40,
+    crops="proposals",
+    source="Noh et al. 2015, section 5.1, and the released stage 2 solver; from stage 1 (--init-from)",
+)
+
+DECONVNET_SMALL_STAGE1 = Recipe(
+    name="deconvnet_small_stage1",
+    model="deconvnet_small",
+    data="voc",
+    optimizer="adamw",
+    learning_rate=2e-3,
+    weight_decay=1e-2,
+    schedule="poly",
+    warmup_steps=100,
+    epochs=15,
+    steps_per_epoch=150,
+    batch_size=16,
+    size=(112, 112),
+    mirror=True,
+    brightness=0.2,
+    contrast=0.2,
+    saturation=0.2,
+    hue=0.02,
+    crops="objects",
+    validate_every=3,
+    source="the published stages at half the crop size, with AdamW and colour changes, from random weights",
+)
+DECONVNET_SMALL_STAGE2 = DECONVNET_SMALL_STAGE1.replace(
+    name="deconvnet_small_stage2",
+    starts_from="deconvnet_small_stage1",
+    learning_rate=1e-3,
+    crops="proposals",
+    source="as deconvnet_small_stage1, from which it starts (--init-from)",
+)
+# Whole streets have no objects to centre on; random windows, and more steps than FCN (SegNet, TPAMI 2017, table 3).
+DECONVNET_SMALL_CAMVID = Recipe(
+    name="deconvnet_small_camvid",
+    model="deconvnet_small",
+    data="camvid",
+    optimizer="adamw",
+    learning_rate=2e-3,
+    weight_decay=1e-2,
+    schedule="poly",
+    warmup_steps=100,
+    epochs=60,
+    batch_size=8,
+    size=(192, 256),
+    scale=(0.5, 1.25),
+    mirror=True,
+    brightness=0.2,
+    contrast=0.2,
+    saturation=0.2,
+    hue=0.02,
+    validate_every=5,
+    source="whole pictures instead of objects; from random weights",
+)
+
+DECONVNET_RECIPES = (
+    DECONVNET_STAGE1,
+    DECONVNET_STAGE2,
+    DECONVNET_SMALL_STAGE1,
+    DECONVNET_SMALL_STAGE2,
+    DECONVNET_SMALL_CAMVID,
+)

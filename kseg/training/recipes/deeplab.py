@@ -1,0 +1,78 @@
+"""The recipes of DeepLab v1 and v2 on PASCAL VOC, as released."""
+
+from kseg.training.recipes.recipe import Recipe
+
+# The released solver and train.prototxt of DeepLab-LargeFOV, on the 10,582 pictures of train_aug from VGG16's ImageNet
+# weights (--train-split train_aug --weights imagenet): 6,000 steps of 30 crops, the score layer at ten times the rate,
+# the loss on every 8th label. That is days on a CPU, and was not run here. A CPU's size of it, to see the loss fall:
+#   kseg train --model deeplabv1_vgg16 --data camvid --root camvid --recipe deeplabv1_voc --weights imagenet \
+#     --batch-size 2 --size 161 161 --epochs 3 --steps-per-epoch 100
+DEEPLABV1_VOC = Recipe(
+    name="deeplabv1_voc",
+    model="deeplabv1_vgg16",
+    data="voc",
+    optimizer="sgd",
+    learning_rate=1e-3,
+    momentum=0.9,
+    weight_decay=5e-4,
+    schedule="step",
+    step_every=2000,
+    epochs=6,
+    steps_per_epoch=1000,
+    batch_size=30,
+    size=(321, 321),
+    mirror=True,
+    label_stride=8,
+    head_multiplier=10.0,
+    bias_multiplier=2.0,
+    expected_score=0.6225,
+    source="DeepLab-LargeFOV, arXiv v3 and its train.prototxt: 62.25 on VOC12 val, 67.64 with CRF (4 / 49 / 5, 3 / 3)",
+)
+# The second stage of the paper: only the weights that MSc adds are trained, on the net of the first stage. Its score
+# layer is new as a whole, as it reads 640 channels more.
+DEEPLABV1_VOC_MSC = DEEPLABV1_VOC.replace(
+    name="deeplabv1_voc_msc",
+    model="deeplabv1_vgg16_msc",
+    freeze_backbone=True,
+    starts_from="deeplabv1_voc",
+    expected_score=0.6421,
+    source="DeepLab-MSc-LargeFOV, started from LargeFOV (--init-from): 64.21 on VOC12 val, 68.70 with CRF",
+)
+DEEPLABV2_VOC_VGG16 = DEEPLABV1_VOC.replace(
+    name="deeplabv2_voc_vgg16",
+    model="deeplabv2_vgg16",
+    schedule="poly",
+    power=0.9,
+    step_every=None,
+    epochs=20,
+    batch_size=10,
+    expected_score=0.6896,
+    source="DeepLab v2, ASPP-L on VGG16: 68.96 on VOC12 val, 71.57 with CRF (4 / 65 / 3, 2 / 2)",
+)
+DEEPLABV2_VOC_VGG16_S = DEEPLABV2_VOC_VGG16.replace(
+    name="deeplabv2_voc_vgg16_s",
+    model="deeplabv2_vgg16_aspp_s",
+    expected_score=0.6698,
+    source="DeepLab v2, ASPP-S on VGG16: 66.98 on VOC12 val, 69.73 with CRF",
+)
+# Batches of 10 as two of 5. Test as trained: kseg evaluate --scales 0.5 0.75 1 --fuse max. The paper's 76.35 starts
+# from weights trained on MS-COCO; it has no figure for ASPP from ImageNet's.
+DEEPLABV2_VOC_RESNET101 = DEEPLABV2_VOC_VGG16.replace(
+    name="deeplabv2_voc_resnet101",
+    model="deeplabv2_resnet101",
+    learning_rate=2.5e-4,
+    batch_size=5,
+    accumulate=2,
+    scale=(0.5, 1.5),
+    input_scales=(0.5, 0.75, 1.0),
+    expected_score=None,
+    source="DeepLab v2, ASPP-L on ResNet-101: 76.35 on VOC12 val from MS-COCO, 77.69 with CRF (4 / 67 / 3, 3 / 1)",
+)
+
+DEEPLAB_RECIPES = (
+    DEEPLABV1_VOC,
+    DEEPLABV1_VOC_MSC,
+    DEEPLABV2_VOC_VGG16,
+    DEEPLABV2_VOC_VGG16_S,
+    DEEPLABV2_VOC_RESNET101,
+)

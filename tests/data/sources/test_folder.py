@@ -1,0 +1,127 @@
+import cv2
+import numpy as np
+import pytest
+
+from kseg.data import load
+from kseg.data.sources.folder import read_classes
+from kseg.errors import DataError
+
+
+def test_flat_folder(tmp_path, write):
+    arrays = write.folder_pair(tmp_path, classes=4)
+    dataset = load("folder", tmp_path)
+    assert dataset.classes == ("class 0", "class 1", "class 2", "class 3")
+    assert [dataset.name_of(i) for i in range(len(dataset))] == ["p0", "p1", "p2"]
+    for index, (image, mask) in enumerate(arrays):
+        np.testing.assert_array_equal(dataset.load(index)[0], image)
+        np.testing.assert_array_equal(dataset.load(index)[1], mask)
+
+
+def test_splits_share_their_classes(tmp_path, write):
+    write.folder_pair(tmp_path, classes=2, split="train")
+    write.folder_pair(tmp_path, classes=5, split="val")
+    assert load("folder", tmp_path, "train").num_classes == load("folder", tmp_path, "val").num_classes == 5
+    with pytest.raises(DataError, match=r"images: no split 'test'; found train, val"):
+        load("folder", tmp_path, "test")
+
+
+def test_endings_may_differ(tmp_path, write):
+    write.folder_pair(tmp_path, count=4)
+    for index, suffix in enumerate([".jpg", ".BMP", ".webp", ".jpeg"]):
+        path = tmp_path / "images" / f"p{index}.png"
+        data = cv2.imencode(suffix.lower(), cv2.imread(str(path)))[1].tobytes()
+        path.with_suffix(suffix).write_bytes(data)
+        path.unlink()
+    (tmp_path / "images" / "notes.txt").write_text("not a picture")
+    assert [path.image.suffix for path in load("folder", tmp_path).samples] == [
+        ".jpg",
+        ".BMP",
+        ".webp",
+        ".jpeg",
+    ]
+
+
+def test_class_names_and_colours(tmp_path, write):
+    write.folder_pair(tmp_path, count=1, size=(1, 3))
+    (tmp_path / "classes.txt").write_text("road\n\nold tree 0 128 0\ncar, 200, 10, 10\nignore 255 255 255\n")
+    picture = np.array([[[0, 128, 0], [200, 10, 10], [255, 255, 255]]], np.uint8)
+    cv2.imwrite(str(tmp_path / "masks" / "p0.png"), picture[..., ::-1])
+    dataset = load("folder", tmp_path)
+    assert dataset.classes == ("road", "old tree", "car")
+    assert dataset.palette == ((0, 0, 0), (0, 128, 0), (200, 10, 10))
+    np.testing.assert_array_equal(dataset.load(0)[1], [[1, 2, 255]])
+
+
+@pytest.mark.parametrize(
+    "text", ["a\na\n", "a 1 2 3\nb 1 2 3\n", "a 1 2 300\n", "", "ignore 0 0 0", "a\nignore\n"]
+)
+def test_bad_class_lists(tmp_path, text):
+    (tmp_path / "classes.txt").write_text(text)
+    with pytest.raises(DataError, match=r"classes\.txt"):
+        read_classes(tmp_path / "classes.txt")
+
+
+def test_class_lists_of_other_programs(tmp_path):
+    path = tmp_path / "classes.txt"
+    path.write_bytes("\N{ZERO WIDTH NO-BREAK SPACE}road\r\nStraße 1 2 ²\r\n".encode())
+    assert read_classes(path)[0] == ("road", "Straße 1 2 ²")
+    path.write_bytes("Straße".encode("latin-1"))
+    with pytest.raises(DataError, match=r"classes\.txt: not a text in UTF-8"):
+        read_classes(path)
+    path.write_text("\n".join(f"c{index}" for index in range(256)))
+    with pytest.raises(DataError, match="256 classes"):
+        read_classes(path)
+
+
+def test_the_present_folder_has_a_name(tmp_path, write, monkeypatch):
+    write.folder_pair(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path / "mine")
+    assert load("folder", ".").name == "mine"
+
+
+def test_missing_and_empty_folders(tmp_path, write):
+    with pytest.raises(DataError, match=r"nowhere: the folder does not exist; expected"):
+        load("folder", tmp_path / "nowhere")
+    with pytest.raises(DataError, match="give root"):
+        load("folder")
+    with pytest.raises(DataError, match=r"expected the folders images/ and masks/, and found nothing"):
+        load("folder", tmp_path)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(DataError, match=r"images: no pictures found; expected files ending in \.png"):
+        load("folder", tmp_path)
+
+
+def test_picture_without_mask_and_twins(tmp_path, write):
+    write.folder_pair(tmp_path)
+    cv2.imwrite(str(tmp_path / "images" / "p1.jpg"), np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(DataError, match=r"p1\.jpg and p1\.png: two files of the same name"):
+        load("folder", tmp_path)
+    (tmp_path / "images" / "p1.jpg").unlink()
+    for name in ("p1.png", "p2.png"):
+        (tmp_path / "masks" / name).unlink()
+    with pytest.raises(DataError, match=r"p1\.png: no mask found; expected .*p1\.png \(and 1 more"):
+        load("folder", tmp_path)
+
+
+def test_splits_to_predict_need_no_masks(tmp_path, write):
+    write.folder_pair(tmp_path, split="train", classes=4)
+    (tmp_path / "images" / "test").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "test" / "new.png"), np.zeros((4, 4, 3), np.uint8))
+    assert load("folder", tmp_path).num_classes == 4
+    with pytest.raises(DataError, match=r"masks.test: the folder does not exist"):
+        load("folder", tmp_path, "test")
+
+
+def test_masks_of_0_and_255_are_not_taken_for_ignored(tmp_path, write):
+    write.folder_pair(tmp_path, count=1)
+    cv2.imwrite(str(tmp_path / "masks" / "p0.png"), np.array([[0, 255]], np.uint8))
+    with pytest.raises(DataError, match="only 0 and 255"):
+        load("folder", tmp_path)
+
+
+@pytest.mark.realdata
+def test_people(real_data):
+    dataset = load("folder", real_data / "ccp_people")
+    assert (len(dataset), dataset.num_classes) == (1004, 2)
+    assert set(np.unique(dataset.load(0)[1])) == {0, 1}

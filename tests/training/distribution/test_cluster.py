@@ -1,0 +1,87 @@
+"""TF_CONFIG, and noticing that another worker has gone."""
+
+import json
+import socket
+import threading
+
+import pytest
+
+from kseg.errors import SettingsError
+from kseg.training.distribution import cluster
+from kseg.training.distribution.cluster import Cluster, Watch
+
+A, B, C = "10.0.0.1:2222", "host-b:2222", "[::1]:2222"
+
+
+def config(jobs, kind="worker", index=0):
+    return json.dumps({"cluster": jobs, "task": {"type": kind, "index": index}})
+
+
+def test_workers_and_a_chief_before_them():
+    assert cluster.parse(config({"worker": [A, B]}, index=1)) == Cluster((A, B), 1)
+    assert cluster.parse(config({"worker": [A, B]}, index=1)).others == {0: A}
+    jobs = {"chief": [C], "worker": [A, B]}
+    assert cluster.parse(config(jobs, "chief")) == Cluster((C, A, B), 0)
+    assert cluster.parse(config(jobs, index=1)) == Cluster((C, A, B), 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[" * 100000, "not valid JSON"),
+        ("[]", 'no object "cluster"'),
+        ('{"cluster": {"worker": []}}', 'no object "task"'),
+        (config({"worker": [A]}, index=1), "none of the cluster's 0 chiefs and 1 workers"),
+        (config({"worker": [A]}, index=-1), "none of"),
+        (config({"worker": [A]}, index=True), "none of"),
+        (config({"worker": [A]}, kind=["worker"]), "none of"),
+        (config({"worker": [A], "ps": [B]}), "workers .and a chief. only, got ps"),
+        (config({"worker": A}), "list of host:port"),
+        (config({"worker": ["nowhere"]}), "list of host:port"),
+        (config({"worker": ["a:99999"]}), "list of host:port"),
+        (config({"worker": [7]}), "list of host:port"),
+        (config({"worker": [A, A]}), "stands twice"),
+        (config({"chief": [A, B]}, "chief"), "more than one chief"),
+    ],
+)
+def test_what_is_no_cluster(text, message):
+    with pytest.raises(SettingsError, match=message):
+        cluster.parse(text)
+
+
+def test_the_environment_must_have_it(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(SettingsError, match="TF_CONFIG, such as"):
+        cluster.from_environment()
+
+
+def test_a_worker_that_no_longer_answers_is_told_apart():
+    alive, dying = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in (alive, dying)]
+    told, ended = [], threading.Event()
+
+    def end(dead):
+        told.extend(dead)
+        ended.set()
+
+    watch = Watch(Cluster(("127.0.0.1:1", *addresses), 0), interval=0.02, patience=3, end=end)
+    with alive:
+        assert watch.unreachable() == []
+        watch.start()
+        assert not ended.wait(0.2)
+        dying.close()
+        assert ended.wait(10)
+    assert told == [2]
+    text = cluster.message(watch.cluster, told)
+    assert f"worker 2 ({addresses[1]}) stopped answering" in text
+    assert "Start the same command" in text
+
+
+def test_a_stopped_watch_tells_nothing():
+    told = []
+    watch = Watch(Cluster(("127.0.0.1:1", "127.0.0.1:1"), 0), interval=0.01, patience=1, end=told.append)
+    watch.stop()
+    watch.start()
+    watch.join(10)
+    assert told == []

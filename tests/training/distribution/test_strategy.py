@@ -1,0 +1,239 @@
+"""Distribution: settings here, two devices (logical CPUs) in a process of their own."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kseg.errors import SettingsError
+from kseg.training import strategy, synchronised_batch_norm
+from kseg.training.distribution.strategy import (
+    assign_total,
+    check_batch_size,
+    distributed,
+    place,
+    sum_over_workers,
+)
+
+CONFTEST = Path(__file__).parents[1] / "conftest.py"
+
+
+def test_one_device(network):
+    with strategy() as chosen:
+        assert chosen.num_replicas_in_sync == 1
+        check_batch_size(3)
+        assert distributed(lambda parts, own: (parts, own)) == (1, range(1))
+        assert place() == (0, 1)
+        np.testing.assert_array_equal(sum_over_workers(np.arange(3)), [0, 1, 2])
+        variable = tf.Variable([1, 2])
+        assign_total([variable], [np.array([3, 4])])
+        np.testing.assert_array_equal(variable, [3, 4])
+        model = network()
+        with synchronised_batch_norm(model):
+            assert not model.get_layer("norm").synchronized
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("two",), "none, mirrored, multiworker"),
+        (("none", 2), "mirrored only"),
+        (("mirrored", 99), "99 devices"),
+        (("multiworker",), "TF_CONFIG"),
+    ],
+)
+def test_what_cannot_be(arguments, message, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    tf.zeros(1)  # TensorFlow has begun: the CPU cannot be cut any more
+    with pytest.raises(SettingsError, match=message), strategy(*arguments):
+        pass
+
+
+def shared():
+    spec = importlib.util.spec_from_file_location("shared", CONFTEST)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def in_two_devices(function, *arguments):
+    """Run a function of this file in a process whose CPU is cut in two."""
+    code = (
+        "import importlib.util, sys; spec = importlib.util.spec_from_file_location('case', sys.argv[1]);"
+        "case = importlib.util.module_from_spec(spec); spec.loader.exec_module(case);"
+        f"case.{function}(*sys.argv[2:])"
+    )
+    words = [sys.executable, "-c", code, __file__, *map(str, arguments)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def trained(name, devices, build, out, **changes):
+    """Weights and rows of a short training under a strategy."""
+    import kseg
+
+    case = shared()
+    settings = {"optimizer": "sgd", "learning_rate": 0.05, "batch_size": 4, "size": (16, 24), "mirror": True}
+    settings |= {"epochs": 2, "steps_per_epoch": 10, "validate_every": 2, "seed": 4, **changes}
+    with strategy(name, devices) as chosen:
+        assert chosen.num_replicas_in_sync == (devices or 1)
+        model = build()
+        rows = kseg.training.fit(
+            model, kseg.training.Recipe(**settings), Half(case.blocks("train", 18)), case.blocks("val", 5, 1), out,
+            tensorboard=False, verbose=False,
+        )  # fmt: skip
+    return model, rows
+
+
+class Half:
+    """A data set in which every other picture is ignored but for one row, so that replicas have unequal shares."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getattr__(self, name):
+        return getattr(self.dataset, name)
+
+    def load(self, index):
+        image, labels = self.dataset.load(index)
+        if index % 2:
+            labels = labels.copy()
+            labels[1:] = 255
+        return image, labels
+
+
+def without_dropout():
+    model = shared().network.__wrapped__()()
+    model.get_layer("dropout").rate = 0.0
+    return model
+
+
+CASES = {"whole": {}, "accumulated": {"accumulate": 2, "batch_size": 2, "ema": 0.9, "steps_per_epoch": 4}}
+
+
+def mirrored_is_one_device(folder, case):
+    import keras
+
+    # The devices must be cut before anything else.
+    (two, rows), (one, expected) = (
+        trained(name, devices, without_dropout, f"{folder}/{name}", **CASES[case])
+        for name, devices in (("mirrored", 2), ("none", None))
+    )
+    _same(two.get_weights(), one.get_weights())
+    moving = np.asarray(two.get_layer("norm").moving_mean)
+    assert np.abs(moving).max() > 0.01  # or synchronised statistics prove nothing
+    for row, other in zip(rows, expected, strict=True):
+        assert row.keys() == other.keys()
+        names = [name for name in row if name != "seconds"]
+        _same([row[name] for name in names], [other[name] for name in names])
+    files = [keras.saving.load_model(f"{folder}/{name}/best.keras") for name in ("mirrored", "none")]
+    _same(*(file.get_weights() for file in files))
+    assert not files[0].get_layer("norm").synchronized
+    _odd_counts_come_back()
+
+
+def _odd_counts_come_back():
+    from kseg.metrics import MeanIoU
+
+    with strategy("mirrored", 2):
+        metric = MeanIoU(2)
+        counts = np.array([[3, 1], [0, 5]])
+        assign_total(metric.variables, [counts, np.array(1)])
+        np.testing.assert_array_equal(metric.variables[0], counts)
+        with np.testing.assert_raises(SettingsError):
+            check_batch_size(3)
+
+
+def kerass_own_fit_is_one_device():
+    from kseg.data import pipeline
+    from kseg.losses import CrossEntropy
+    from kseg.training import SGD
+
+    weights = []
+    for name, devices in (("mirrored", 2), ("none", None)):
+        with strategy(name, devices):
+            model = without_dropout()
+            model.compile(SGD(0.05), CrossEntropy())
+        train = Half(shared().blocks("train", 18))
+        batches = pipeline(train, batch_size=4, size=(16, 24), epochs=None, drop_remainder=True)
+        with synchronised_batch_norm(model):
+            model.fit(batches, steps_per_epoch=3, verbose=0, shuffle=False)
+        weights.append(model.get_weights())
+    _same(*weights)
+
+
+def _same(found, expected):
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", ["whole", pytest.param("accumulated", marks=pytest.mark.slow)])
+def test_two_devices_train_like_one(tmp_path, case):
+    in_two_devices("mirrored_is_one_device", tmp_path, case)
+
+
+@pytest.mark.slow
+def test_kerass_own_fit_on_two_devices():
+    in_two_devices("kerass_own_fit_is_one_device")
+
+
+def families():
+    """A small net of every family, without dropout."""
+    from kseg import backbones, models
+
+    def lite0(stride):
+        return backbones.EfficientNetLite("lite0", output_stride=stride, weights=None)
+
+    vgg = {"filters": None, "average": False, "dropout": 0.0, "name": "vgg16"}
+    return {
+        "fcn": lambda: models.FCN(lite0(32), 3),
+        "deconvnet": lambda: models.DeconvNet(
+            backbones.VGG16BatchNorm(widths=(4, 4, 4, 4, 4), filters=8, fc6_padding="same", name="vgg"), 3,
+            kernel_std=None,
+        ),
+        "deeplab_v1": lambda: models.DeepLabV1(backbones.DeepLabVGG16(**{**vgg, "filters": 8}), 3),
+        "deeplab_v2": lambda: models.DeepLabV2(
+            backbones.ResNet(50, filters=4, output_stride=8, name="resnet50"), 3
+        ),
+        "pspnet": lambda: models.PSPNet(
+            backbones.ResNet(50, stem="deep", filters=4, output_stride=8, name="resnet50"), 3, filters=4
+        ),
+        "deeplab_v3plus": lambda: models.DeepLabV3Plus(lite0(16), 3),
+        "lraspp": lambda: models.LRASPP(lite0(16), 3),
+    }  # fmt: skip
+
+
+def family_is_one_device(folder, name):
+    import keras
+
+    def build():
+        keras.utils.set_random_seed(1)
+        model = families()[name]()
+        for layer in model._flatten_layers():
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0.0
+        return model
+
+    changes = {"steps_per_epoch": 10, "size": (32, 32), "learning_rate": 1e-3}
+    two, rows = trained("mirrored", 2, build, f"{folder}/two", **changes)
+    one, expected = trained("none", None, build, f"{folder}/one", **changes)
+    start = build()
+    assert any(
+        np.abs(a - b).max() > 1e-4 for a, b in zip(one.get_weights(), start.get_weights(), strict=True)
+    )
+    _same(two.get_weights(), one.get_weights())
+    _same([row["loss"] for row in rows], [row["loss"] for row in expected])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(families()))
+def test_every_family_trains_on_two_devices_like_on_one(tmp_path, name):
+    in_two_devices("family_is_one_device", tmp_path, name)
