@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     import keras
 
     from kseg import data, evaluation, models, training
+    from kseg.training.run.run_folder import all_or_nothing
 
     start, out = time.monotonic(), Path(args.out)
     recipe = training.RECIPES["shapes_demo"]
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"training {recipe.model} on {len(train)} pictures of shapes, into {out}", file=sys.stderr)
     keras.utils.set_random_seed(recipe.seed)
     model = models.build(recipe.model, train.num_classes)
-    with training.run_folder.all_or_nothing(out, replace=args.no_resume):
+    with all_or_nothing(out, replace=args.no_resume):
         training.fit(model, recipe, train, val, out, model_name=recipe.model, resume=not args.no_resume)
     best = models.load(out / "best.keras")
     with Bar("evaluating") as bar:

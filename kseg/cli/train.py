@@ -161,6 +161,7 @@ def _train(args: argparse.Namespace) -> int:
     import keras
 
     from kseg import data, models, training
+    from kseg.training.distribution.workers import undone_on_failure
 
     recipe = changed(chosen_recipe(args.recipe, args.model, args.data), args)
     train = data.load(args.data, args.root, args.train_split, max_pixels=args.max_pixels)
@@ -186,7 +187,7 @@ def _train(args: argparse.Namespace) -> int:
     )
     train, val = cut(recipe, train, val)
     start = {"weights": args.weights, "init_from": args.init_from, "root": args.root}
-    with training.workers.undone_on_failure(out, replace=args.no_resume):
+    with undone_on_failure(out, replace=args.no_resume):
         rows = training.fit(
             model,
             recipe,
