@@ -1,17 +1,24 @@
 """Files that came from elsewhere: what a model file holds is looked at before anything of it is unpacked.
 
-A ``.keras`` file is a zip archive with an HDF5 file inside. Keras refuses code in it (safe mode); this refuses what
-would reach other files or fill the memory. Nothing here imports Keras or TensorFlow.
+A ``.keras`` file is a zip archive with an HDF5 file inside, an ``.npz`` file one of NumPy arrays. Keras refuses code in
+it (safe mode) and NumPy pickles; this refuses what would reach other files or fill the memory. Nothing here imports
+Keras or TensorFlow.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import stat
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
 
 from kseg.errors import ModelError
 
@@ -22,6 +29,19 @@ if TYPE_CHECKING:
 EXPANSION = 100
 SMALL_BYTES = 64 << 20
 MEMBERS = 10_000
+# What h5py and NumPy raise at files that are damaged or made to deceive them.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _ADVICE = "nothing of it was loaded; take the file anew from where you trust it"
 
 
@@ -64,12 +84,68 @@ def leads_out(name: str) -> bool:
     return not parts or parts[0] == "/" or ".." in parts or ":" in parts[0] or "\0" in name
 
 
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz`` file, whose headers are believed only as far as the file bears them out.
+
+    Raises:
+        ModelError: as ``check_archive``; a member that is no NumPy array of numbers, or whose header promises
+            another size than is there. NumPy makes room for what a header promises before it reads.
+    """
+    check_archive(path)
+    arrays = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    _check_npy(file, member.file_size, f"{path}: its member {member.filename!r}")
+                with archive.open(member) as file:
+                    name = member.filename.removesuffix(".npy")
+                    arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+    except UNREADABLE as error:
+        raise ModelError(f"{path}: not a readable .npz file ({error})") from error
+    return arrays
+
+
+def _check_npy(file: BinaryIO, size: int, what: str) -> None:
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(file)
+    if version not in readers:
+        raise ValueError(f"{what} has the version {version[0]}.{version[1]}")
+    shape, _, dtype = readers[version](file)
+    if dtype.hasobject:
+        raise ModelError(f"{what} holds Python objects, which could run code: {_ADVICE}")
+    promised = math.prod(shape) * dtype.itemsize
+    if promised != size - file.tell():
+        raise ModelError(
+            f"{what} promises an array of {promised:,} bytes and has {size - file.tell():,}: {_ADVICE}"
+        )
+
+
+@contextmanager
+def open_hdf5(source: str | Path | BinaryIO, path: str | Path) -> Iterator[h5py.File]:
+    """An HDF5 file to read from, after ``check_hdf5``; ``path`` names it in messages.
+
+    Raises:
+        ModelError: as there; or what is read within it cannot be read.
+    """
+    import h5py
+
+    try:
+        with h5py.File(source, "r") as file:
+            check_hdf5(file, path)
+            yield file
+    except FileNotFoundError:
+        raise ModelError(f"{path}: there is no such file") from None
+    except UNREADABLE as error:
+        raise ModelError(f"{path}: not a readable HDF5 file of weights ({error})") from error
+
+
 def check_hdf5(file: h5py.File, path: str | Path) -> None:
     """Refuse an open HDF5 file that draws on other files, or whose arrays are far larger than the file.
 
     Raises:
-        ModelError: a soft or external link, external or virtual storage, or arrays of more than 64 MiB and of
-            more than 100 times the file's size.
+        ModelError: a soft or external link, external or virtual storage, arrays of objects or texts, or arrays of
+            more than 64 MiB and of more than 100 times the file's size.
     """
     import h5py
 
@@ -81,6 +157,8 @@ def check_hdf5(file: h5py.File, path: str | Path) -> None:
             if isinstance(item, h5py.Dataset):
                 if item.external or item.is_virtual:
                     raise ModelError(f"{path}: its array {item.name} lies in another file: {_ADVICE}")
+                if item.dtype.hasobject or item.dtype.kind in "SU":
+                    raise ModelError(f"{path}: its array {item.name} holds no numbers: {_ADVICE}")
                 declared += (item.size or 0) * item.dtype.itemsize
             elif isinstance(item, h5py.Group) and (place := h5py.h5o.get_info(item.id).addr) not in seen:
                 seen.add(place)

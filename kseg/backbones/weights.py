@@ -2,13 +2,12 @@
 
 import os
 import urllib.request
-import zipfile
-import zlib
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from kseg.archive import open_hdf5, read_npz
 from kseg.errors import ModelError
 
 _FOLDER = Path(__file__).parent / "imagenet"
@@ -20,16 +19,6 @@ _VGG16_FILES = {
 }
 # Keras's classifiers name the dense layers, Shelhamer et al. their convolutions
 _RENAMED = {"fc1": "fc6", "fc2": "fc7"}
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    TypeError,
-    AttributeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 FINE = ".fine"  # behind the key of an array's second part
 _WAY_OUT = "give weights=None or a local .npz, .weights.h5 or .h5 file"
 
@@ -78,8 +67,9 @@ def load(model, path):
             aside.
 
     Raises:
-        ModelError: no such file, another kind of file, a missing layer or another shape. The model is
-            unchanged then, except by a .weights.h5 file that fits in part.
+        ModelError: no such file, another kind of file, a missing layer or another shape; a file that draws on
+            other files, holds Python objects, or promises more than it has. The model is unchanged then, except
+            by a .weights.h5 file that fits in part.
     """
     path = Path(path)
     if not path.is_file():
@@ -136,11 +126,15 @@ def _assign(model, arrays, path):
         given, needed = arrays[key].shape, tuple(variable.shape)
         if given != needed:
             raise ModelError(f"{path}: {key} is {given}, {model.name} needs {needed}.")
+        if arrays[key].dtype.kind not in "biuf":
+            raise ModelError(f"{path}: {key} holds {arrays[key].dtype}, where numbers are expected.")
     for key, variable in variables.items():
         variable.assign(arrays[key].astype(variable.dtype))
 
 
 def _load_keras(model, path):
+    with open_hdf5(path, path):
+        pass  # Keras opens it by itself
     try:
         model.load_weights(path)
     except Exception as error:  # h5py and Keras raise OSError, ValueError and KeyError
@@ -148,33 +142,26 @@ def _load_keras(model, path):
 
 
 def _read_npz(path):
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-            fine = {key: arrays.pop(key) for key in file.files if key.endswith(FINE)}
-            return arrays | {
-                (whole := key.removesuffix(FINE)): join(arrays[whole], fine[key]) for key in fine
-            }
-    except _UNREADABLE as error:
-        raise ModelError(f"{path}: not a readable .npz weights file ({error}).") from error
+    arrays = read_npz(path)
+    for key in [key for key in arrays if key.endswith(FINE)]:
+        fine, whole = arrays.pop(key), key.removesuffix(FINE)
+        if whole not in arrays or arrays[whole].shape != fine.shape or arrays[whole].dtype != np.float16:
+            raise ModelError(f"{path}: {key} is the second part of no float16 array of its shape.")
+        arrays[whole] = join(arrays[whole], fine)
+    return arrays
 
 
 def _read_h5(model, path):
     """The arrays of an .h5 file of Keras 1 or 2 under the model's own keys; by position in a layer."""
-    import h5py
-
     own = {layer.name: layer.weights for layer in model.layers}
     arrays = {}
-    try:
-        with h5py.File(path, "r") as file:
-            group = file.get("model_weights", file)
-            for name in _texts(group.attrs["layer_names"]):
-                layer = name if name in own else _RENAMED.get(name)
-                saved = [np.asarray(group[name][key]) for key in _texts(group[name].attrs["weight_names"])]
-                for variable, array in zip(own.get(layer, ()), saved, strict=False):
-                    arrays[f"{layer}/{variable.name}"] = _as_kernel(array, tuple(variable.shape))
-    except (OSError, KeyError, ValueError) as error:
-        raise ModelError(f"{path}: not a weights file of a Keras classifier ({error}).") from error
+    with open_hdf5(path, path) as file:
+        group = file.get("model_weights", file)
+        for name in _texts(group.attrs["layer_names"]):
+            layer = name if name in own else _RENAMED.get(name)
+            saved = [np.asarray(group[name][key]) for key in _texts(group[name].attrs["weight_names"])]
+            for variable, array in zip(own.get(layer, ()), saved, strict=False):
+                arrays[f"{layer}/{variable.name}"] = _as_kernel(array, tuple(variable.shape))
     return arrays
 
 

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.options.arguments import above_zero, positive
+from kseg.cli.options.arguments import above_zero, add_max_pixels, positive
 from kseg.cli.terminal import Bar
 from kseg.errors import SettingsError
 
@@ -74,6 +74,7 @@ def _add_check(group: Any) -> None:
     group.add_argument(
         "--max-drop", type=above_zero, metavar="IOU", help="mean IoU that may be lost, such as 0.02"
     )
+    add_max_pixels(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,7 +87,9 @@ def run(args: argparse.Namespace) -> int:
             "kseg export --max-drop, --auto and --precision int8 need pictures: --data NAME --root DIR"
         )
     model = load_model(args.model)
-    dataset = None if args.data is None else load_data(args.data, args.root, args.split)
+    dataset = (
+        None if args.data is None else load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
+    )
     if args.auto:
         return _auto(args, model, dataset)
     if kind == "saved_model":
@@ -119,7 +122,7 @@ def _calibration(args: argparse.Namespace, size: tuple[int, int] | None) -> Any:
 
     if size is None:
         raise SettingsError("kseg export --precision int8 needs --size H W")
-    dataset = load_data(args.data, args.root, args.calibration_split)
+    dataset = load_data(args.data, args.root, args.calibration_split, max_pixels=args.max_pixels)
     return calibration_images(dataset, size, count=args.calibration_count)
 
 

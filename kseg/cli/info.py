@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kseg.cli.evaluate import write_picture
-from kseg.cli.options.arguments import positive
+from kseg.cli.options.arguments import add_max_pixels, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--activations", metavar="IMAGE", help="draw what the decoder of a model file sees in a picture"
     )
     parser.add_argument("--out", metavar="DIR", help="folder for what is drawn; default: the current one")
+    add_max_pixels(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         model = build(args.model, args.classes)  # raises, and suggests a close name
     description = describe(model)
     if args.activations:
-        path = draw_activations(model, Path(args.activations), Path(args.out or "."))
+        path = draw_activations(model, Path(args.activations), Path(args.out or "."), args.max_pixels)
         description["activations"] = str(path)
     if args.json:
         print(json.dumps(description, indent=2))
@@ -50,12 +51,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def draw_activations(model: Any, image: Path, folder: Path) -> Path:
+def draw_activations(model: Any, image: Path, folder: Path, max_pixels: int) -> Path:
     """``NAME_activations.png``: maps of the decoder, from the deepest to the logits."""
     from kseg.data import read_image
     from kseg.inference.activations import activation_sheet
 
-    drawn = activation_sheet(model, read_image(image))
+    drawn = activation_sheet(model, read_image(image, max_pixels))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{image.stem}_activations.png"
     write_picture(path, drawn)

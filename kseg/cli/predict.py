@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
             progress=bar,
         )
     if args.steps:
-        draw_steps(predictor, (*summary.masks, *summary.skipped), pictures, out, Path(args.steps))
+        done = (*summary.masks, *summary.skipped)
+        draw_steps(predictor, done, pictures, out, Path(args.steps), args.max_pixels)
     for failure in summary.failures:
         print(f"kseg: {' '.join(failure.split())}", file=sys.stderr)
     skipped = f", {len(summary.skipped)} were there already" if summary.skipped else ""
@@ -123,7 +124,7 @@ def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
 
 
 def draw_steps(
-    predictor: Any, masks: Sequence[Path], pictures: Sequence[Path], out: Path, folder: Path
+    predictor: Any, masks: Sequence[Path], pictures: Sequence[Path], out: Path, folder: Path, max_pixels: int
 ) -> None:
     """``NAME_steps.png`` for every picture with a mask: the labels while its boxes come in."""
     from kseg.data import read_image
@@ -137,6 +138,6 @@ def draw_steps(
     with Bar("drawing steps") as bar, warnings.catch_warnings():
         warnings.simplefilter("ignore", KsegWarning)  # told while predicting
         for done, job in enumerate(jobs, 1):
-            drawn = proposal_steps(by_proposals, read_image(job.image))
+            drawn = proposal_steps(by_proposals, read_image(job.image, max_pixels))
             write_picture(folder / f"{job.mask.stem}_steps.png", drawn)
             bar(done, len(jobs))

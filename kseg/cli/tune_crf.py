@@ -13,7 +13,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.options.arguments import above_zero, add_data, add_prediction, natural, positive, predictor_of
+from kseg.cli.options.arguments import (
+    above_zero,
+    add_data,
+    add_max_pixels,
+    add_prediction,
+    natural,
+    positive,
+    predictor_of,
+)
 from kseg.cli.terminal import Bar
 
 NEIGHBOURS = (
@@ -30,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="FILE", help="the JSON file to write")
     _add_grid(parser.add_argument_group("search"))
     add_prediction(parser)
+    add_max_pixels(parser)
 
 
 def _add_grid(group: Any) -> None:
@@ -59,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from kseg.models import load as load_model
 
     out = _writable(Path(args.out))
-    dataset = load_data(args.data, args.root, args.split)
+    dataset = load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
     predictor = predictor_of(load_model(args.model), args)
     samples = predicted(predictor, dataset, args.limit)
     start = DenseCRF(spatial_weight=args.smooth[0], spatial_std=args.smooth[1], iterations=args.iterations)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -61,27 +61,43 @@ def pipeline(
     """
     _check(dataset, batch_size, size, epochs, start_step)
     _check_parts(batch_size, parts, own)
-    count, part = len(dataset), batch_size // parts
+    part = batch_size // parts
     first, mine = own.start * part, len(own) * part
-    total = _ENDLESS if epochs is None else epochs * count
+    total = _ENDLESS if epochs is None else epochs * len(dataset)
     total = total // batch_size * mine + min(max(total % batch_size - first, 0), mine)
     loader = Loader(
         dataset, cache_bytes=CACHE_BYTES if cache else 0, one_size=size is None and batch_size > 1
     )
+    sample = _sampler(dataset, loader, size, augment, seed, shuffle)
 
     def produce(number):
-        position = number // mine * batch_size + first + number % mine
-        epoch, place = position // count, position % count
-        index = _shuffled(place, seed, epoch, count) if shuffle else place
+        return sample(number // mine * batch_size + first + number % mine)
+
+    stream = tf.data.Dataset.range(min(start_step * mine, total), total)
+    stream = stream.map(produce, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return stream.batch(part, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+
+
+def _sampler(
+    dataset: Dataset,
+    loader: Loader,
+    size: tuple[int, int] | None,
+    augment: Augment | None,
+    seed: int,
+    shuffle: bool,
+) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """A function from a sample's place in the endless row of epochs to its image and label."""
+
+    def sample(position):
+        epoch, place = position // len(dataset), position % len(dataset)
+        index = _shuffled(place, seed, epoch, len(dataset)) if shuffle else place
         image, label = tf.numpy_function(loader, [index], [tf.uint8, tf.uint8], stateful=True)
         image, label = tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(label, (None, None))
         if augment is not None:
             return augment(image, label, size, _seed(seed, epoch, place), dataset.ignore_label)
         return (image, label) if size is None else centre(image, label, size, dataset.ignore_label)
 
-    stream = tf.data.Dataset.range(min(start_step * mine, total), total)
-    stream = stream.map(produce, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return stream.batch(part, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+    return sample
 
 
 def samples_of_step(count: int, *, batch_size: int, seed: int, shuffle: bool, step: int) -> list[int]:

@@ -47,24 +47,35 @@ def reestimate_batch_norm(
     if not layers:
         raise ModelError(f"The model {model.name!r} has no trainable batch normalisation to re-estimate.")
     before = [(np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)) for layer in layers]
-    sums: dict[int, _Sums] = {id(layer): _Sums() for layer in layers}
-    done = 0
+    sums = [_Sums() for _ in layers]
     try:
-        with ExitStack() as stack:
-            for layer in layers:
-                stack.enter_context(_recorded(layer, sums[id(layer)]))
-            for batch in islice(batches, steps):
-                model(batch[0] if isinstance(batch, (tuple, list)) else batch, training=False)
-                done += 1
-                if progress is not None:
-                    progress(done, steps)
-        after = [sums[id(layer)].averages() if sums[id(layer)].count else old
-                 for layer, old in zip(layers, before, strict=True)]  # fmt: skip
+        done = _pass(model, islice(batches, steps), zip(layers, sums, strict=True), steps, progress)
+        after = [own.averages() if own.count else old for own, old in zip(sums, before, strict=True)]
         _check(done, layers, after)
     except BaseException:
         _assign(layers, before)
         raise
     _assign(layers, after)
+    return done
+
+
+def _pass(
+    model: keras.Model,
+    batches: Iterable[Any],
+    recorded: Iterable[tuple[keras.layers.BatchNormalization, _Sums]],
+    steps: int | None,
+    progress: Callable[[int, int | None], None] | None,
+) -> int:
+    """Pass batches through the model, adding up what each layer sees; returns how many."""
+    done = 0
+    with ExitStack() as stack:
+        for layer, sums in recorded:
+            stack.enter_context(_recorded(layer, sums))
+        for batch in batches:
+            model(batch[0] if isinstance(batch, (tuple, list)) else batch, training=False)
+            done += 1
+            if progress is not None:
+                progress(done, steps)
     return done
 
 

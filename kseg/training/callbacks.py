@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from kseg.errors import KsegError, SettingsError
+from kseg.training.optimization.schedules import rate_of_last_step
 from kseg.training.run import checkpoint
 
 
@@ -134,7 +135,7 @@ class Every:
 
 
 class MetricsCsv(keras.callbacks.Callback):
-    """Writes one row an epoch to a CSV file: epoch, every number in Keras's logs, learning rate, seconds.
+    """Writes one row an epoch to a CSV file: epoch, every number in Keras's logs, the rate used last, seconds.
 
     A run that goes on after `epochs_done` epochs keeps the rows up to there and drops those after, whose
     weights were lost: no epoch stands there twice.
@@ -150,7 +151,7 @@ class MetricsCsv(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         row = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        row["learning_rate"] = rate_of_last_step(self.model.optimizer)
         row["seconds"] = round(time.monotonic() - self._start, 2)
         self.rows.append(row)
         columns = list(dict.fromkeys(name for each in self.rows for name in each))

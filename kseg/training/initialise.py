@@ -9,7 +9,7 @@ import h5py
 import keras
 import numpy as np
 
-from kseg.archive import check_archive, check_hdf5
+from kseg.archive import UNREADABLE, check_archive, open_hdf5
 from kseg.errors import ModelError
 
 
@@ -59,7 +59,7 @@ def initialise_from(model: keras.Model, path: str | Path) -> Initialised:
         values = stored.get(layer.name)
         if not variables:
             continue
-        if values is None or [v.shape for v in values] != [tuple(v.shape) for v in variables]:
+        if not _fit(values, variables):
             kept.append(layer.name)
             continue
         for variable, value in zip(variables, values, strict=True):
@@ -72,6 +72,13 @@ def initialise_from(model: keras.Model, path: str | Path) -> Initialised:
             f"{', '.join(sorted(stored)[:5]) or 'no weights'}{', ...' if len(stored) > 5 else ''}."
         )
     return Initialised(tuple(copied), tuple(kept), tuple(name for name in stored if name not in used))
+
+
+def _fit(values, variables):
+    """Whether a layer's arrays in the file are numbers of its variables' shapes."""
+    if values is None or any(value.dtype.kind not in "biuf" for value in values):
+        return False
+    return [value.shape for value in values] == [tuple(variable.shape) for variable in variables]
 
 
 def _leaves(model):
@@ -93,24 +100,21 @@ def _saved_variables(layer):
 
 def _read(path: Path) -> dict[str, list[np.ndarray]]:
     """Layer name -> weights, of a Keras file."""
-    try:
-        if path.suffix == ".h5":
-            with h5py.File(path) as file:
-                check_hdf5(file, path)
-                return _walk(file)
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such file.")
+    if path.suffix == ".h5":
+        content = path
+    else:
         check_archive(path)
-        with (
-            zipfile.ZipFile(path) as archive,
-            h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file,
-        ):
-            check_hdf5(file, path)
-            return _walk(file)
-    except FileNotFoundError:
-        raise ModelError(f"{path}: there is no such file.") from None
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{path}: not a Keras model file ({error}); give a .keras or .weights.h5 file of a trained model."
-        ) from None
+        try:
+            with zipfile.ZipFile(path) as archive:
+                content = io.BytesIO(archive.read("model.weights.h5"))
+        except UNREADABLE as error:
+            raise ModelError(
+                f"{path}: not a Keras model file ({error}); give a .keras or .weights.h5 file of a trained model."
+            ) from None
+    with open_hdf5(content, path) as file:
+        return _walk(file)
 
 
 def _walk(file: h5py.File) -> dict[str, list[np.ndarray]]:

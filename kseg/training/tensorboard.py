@@ -7,6 +7,7 @@ import numpy as np
 
 from kseg.data import Dataset
 from kseg.errors import SettingsError
+from kseg.training.optimization.schedules import rate_of_last_step
 
 
 class TensorBoard(keras.callbacks.Callback):
@@ -45,7 +46,7 @@ class TensorBoard(keras.callbacks.Callback):
         with self._writer.as_default(step=epoch + 1):
             for name, value in (logs or {}).items():
                 tf.summary.scalar(name, float(value))
-            tf.summary.scalar("learning_rate", float(self.model.optimizer.learning_rate))
+            tf.summary.scalar("learning_rate", rate_of_last_step(self.model.optimizer))
             if any(name.startswith("val_") for name in logs or {}):
                 for index in self.samples:
                     tf.summary.image(self.dataset.name_of(index), self._picture(index)[None])

@@ -38,7 +38,7 @@ class Validation:
         self._score = score
 
     def __call__(self) -> dict[str, float]:
-        """`val_loss`, the mean over the pictures, and `val_mean_iou` of all their pixels."""
+        """`val_loss`, the mean over the pictures with a label, and `val_mean_iou` of all their pixels."""
         classes = self.dataset.num_classes
         counts = np.zeros((classes, classes), np.int64)
         losses = np.zeros(2, np.float64)
@@ -47,6 +47,6 @@ class Validation:
             counts += confusion_matrix(
                 labels.numpy(), predictions.numpy(), classes, self.dataset.ignore_label
             )
-            losses += (float(loss), 1)
+            losses += (float(loss), (labels.numpy() != self.dataset.ignore_label).any())
         counts, (total, pictures) = sum_over_workers(counts), sum_over_workers(losses)
         return {"val_loss": float(total / max(pictures, 1)), "val_mean_iou": float(mean_iou(counts))}

@@ -76,3 +76,4 @@ def test_activations_are_drawn(labelled, model_file, tmp_path, capsys, mistake):
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["activations"] == str(path)
     assert "no.png" in mistake("info", model_file, "--activations", tmp_path / "no.png")
+    assert "limit of 99" in mistake("info", model_file, "--activations", picture, "--max-pixels", 99)

@@ -54,6 +54,7 @@ def test_learns_and_leaves_a_run_folder(network, train, val, tmp_path, capfd):
     assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
     best = max(row["val_mean_iou"] for row in history)
     assert best > 0.7  # the classes have their own colours
+    np.testing.assert_allclose(history[-1]["learning_rate"], 0.02 * (1 - 23 / 24) ** 0.9, rtol=1e-4)  # not 0
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("epoch")]
     assert len(lines) == 6
 
@@ -212,6 +213,28 @@ def test_bad_pictures_are_skipped_and_listed(network, train, val, tmp_path, capf
     said = capfd.readouterr().err
     assert "skipped 1 of 108 pictures: blocks7: class id 9" in said
     assert kseg.training.run.checkpoint.load_state(tmp_path / "last.keras")["bad"].keys() == {"7"}
+
+
+def test_weights_by_frequency_and_validation_pass_over_bad_pictures(network, train, val, tmp_path, capfd):
+    many = Dataset(train.name, "train", train.classes, train.palette, Broken(Repeated(train.samples, 6)))
+    shown = Dataset(val.name, "val", val.classes, val.palette, Broken(Repeated(val.samples, 21)))
+    recipe = RECIPE.replace(epochs=1, class_weights="median_frequency")
+    model = network()
+    rows = fit(model, recipe, many, shown, tmp_path, tensorboard=False, skip_bad=True)
+    said = capfd.readouterr().err
+    assert "skipped 1 of 108 pictures: blocks7: class id 9" in said
+    assert "skipped 1 of 105 pictures: blocks7: class id 9" in said
+    # The eighth picture stands for the seventh, and counts twice; no score counts the one in its place.
+    labels = np.concatenate([many.load(8 if k == 7 else k)[1].ravel() for k in range(108)])
+    found = json.loads((tmp_path / "recipe.json").read_text())["class_weights"]
+    assert np.argmax(found) == np.argmin(np.bincount(labels)[:3])
+    confusion = sum(
+        confusion_matrix(labels, np.asarray(model(image[None].astype("float32")))[0].argmax(-1), 3)
+        for image, labels in (shown.load(k) for k in range(105) if k != 7)
+    )
+    np.testing.assert_allclose(mean_iou(confusion), rows[0]["val_mean_iou"], rtol=1e-5)
+    with pytest.raises(DataError, match="blocks7"):
+        fit(network(), recipe, many, shown, tmp_path / "b", tensorboard=False)
 
 
 class Repeated:

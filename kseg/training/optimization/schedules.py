@@ -4,6 +4,15 @@ import keras
 from keras import ops
 
 
+def rate_of_last_step(optimizer: keras.optimizers.Optimizer) -> float:
+    """The learning rate that an optimizer used last; its own `learning_rate` is that of the step to come."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+    rate = optimizer._learning_rate
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        rate = rate(max(int(optimizer.iterations) - 1, 0))
+    return float(ops.convert_to_numpy(rate))
+
+
 @keras.saving.register_keras_serializable(package="kseg")
 class Poly(keras.optimizers.schedules.LearningRateSchedule):
     """`learning_rate * (1 - step / steps) ** power`, after a linear warm-up.

@@ -19,6 +19,10 @@ class SkippingDataset:
     So every batch keeps its size, and the order stays a function of seed, epoch and place. Everything but
     `load` is the data set's own.
 
+    Args:
+        dataset: what may have bad samples.
+        blank: ignore all labels of a sample that takes another's place, so that no score counts it twice.
+
     Attributes:
         bad: why each bad sample was skipped, by its number.
 
@@ -26,8 +30,8 @@ class SkippingDataset:
         DataError: from `load`, when more than 1 % of the samples turned out bad; the message names them.
     """
 
-    def __init__(self, dataset: Dataset):
-        self.dataset, self.bad = dataset, {}
+    def __init__(self, dataset: Dataset, blank: bool = False):
+        self.dataset, self.blank, self.bad = dataset, blank, {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -45,9 +49,13 @@ class SkippingDataset:
             if number in self.bad:
                 continue
             try:
-                return self.dataset.load(number)
+                image, labels = self.dataset.load(number)
             except DataError as error:
                 self._note(number, str(error))
+                continue
+            if self.blank and number != index:
+                labels = np.full_like(labels, self.dataset.ignore_label)
+            return image, labels
         raise DataError(f"{self.dataset.name}: no sample of {self.dataset.split} can be used.")
 
     def _note(self, number: int, reason: str) -> None:
@@ -58,6 +66,12 @@ class SkippingDataset:
                     f"{len(self.bad)} of {len(self)} pictures cannot be used, more than {_MOST:.0%}: {self.listed(3)}"
                 )
 
+    def stand_in(self, number: int) -> int:
+        """The number of the sample that `load(number)` gives, as far as bad ones are known by now."""
+        while number in self.bad:
+            number = (number + 1) % len(self)
+        return number
+
     def listed(self, most: int | None = None) -> str:
         """What was skipped and why, in one line."""
         reasons = [reason for _, reason in sorted(self.bad.items())]
@@ -65,8 +79,10 @@ class SkippingDataset:
         return "; ".join(reasons[:most]) + rest
 
 
-def files_of_step(dataset: Dataset, *, batch_size: int, seed: int, step: int) -> list[str]:
+def files_of_step(dataset: Dataset | SkippingDataset, *, batch_size: int, seed: int, step: int) -> list[str]:
     """The names of the pictures in a training's batch `step` (from 0, over all epochs); nothing is read."""
     numbers = samples_of_step(len(dataset), batch_size=batch_size, seed=seed, shuffle=True, step=step)
+    if isinstance(dataset, SkippingDataset):
+        numbers = [dataset.stand_in(number) for number in numbers]
     files = dataset.samples if isinstance(dataset.samples, Sequence) else None
     return [dataset.name_of(number) if files is None else str(files[number].image) for number in numbers]

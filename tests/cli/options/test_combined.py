@@ -9,7 +9,9 @@ from numpy.testing import assert_array_equal
 import kseg
 from kseg.cli.main import main
 from kseg.cli.options.combined import trained_size
+from kseg.cli.predict import draw_steps
 from kseg.data import read_mask
+from kseg.errors import DataError
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +76,9 @@ def test_predict_by_proposals_and_its_steps(model_file, tmp_path, capsys):
     assert [path.name for path in steps.iterdir()] == ["disc_steps.png"]
     # The image, and the labels after 1, 2, 4 and 5 boxes: two rows of four columns.
     assert cv2.imread(str(steps / "disc_steps.png")).shape[1] > 4 * 240
+    drawn = ([out / "disc.png"], [tmp_path / "disc.png"], out, steps)
+    with pytest.raises(DataError, match="limit of 99,"):
+        draw_steps(predictor, *drawn, max_pixels=99)
 
 
 def test_without_proposals_the_whole_picture_is_predicted_and_told(model_file, tmp_path, capsys):

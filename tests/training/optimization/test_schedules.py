@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kseg.training import Poly, Step
+from kseg.training.optimization.schedules import rate_of_last_step
 
 
 def test_poly_is_the_formula():
@@ -34,6 +35,23 @@ def test_config_round_trip(schedule):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
     assert again._learning_rate.get_config() == schedule.get_config()
     np.testing.assert_array_equal(again._learning_rate(9), schedule(9))
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("rate", [Poly(0.3, 2, 1.0), 0.25])
+def test_the_rate_of_the_last_step(rate, scaled):
+    # Two steps of Poly(0.3, 2, 1.0) are taken with 0.3 and 0.15; the optimizer itself says 0.0 after them.
+    expected = [0.3, 0.15] if isinstance(rate, Poly) else [0.25, 0.25]
+    optimizer = keras.optimizers.SGD(rate)
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1.0)
+    variable = keras.Variable(1.0)
+    before = 1.0
+    for step in range(2):
+        optimizer.apply([keras.ops.convert_to_tensor(1.0)], [variable])
+        np.testing.assert_allclose(rate_of_last_step(optimizer), expected[step], rtol=1e-6)
+        np.testing.assert_allclose(before - float(variable.value), expected[step], rtol=1e-5)
+        before = float(variable.value)
 
 
 @pytest.mark.parametrize("make", [lambda: Poly(0.1, 0), lambda: Step(0.1, 0), lambda: Poly(0.1, 5, 1, -1)])

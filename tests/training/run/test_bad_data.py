@@ -43,6 +43,19 @@ def test_the_next_good_one_takes_the_place():
     assert copy.copy(data).load(4)[0][0, 0, 0] == 6
 
 
+def test_for_scores_a_stand_in_is_blank():
+    data = SkippingDataset(dataset(300, 4), blank=True)
+    np.testing.assert_array_equal([int(data.load(k)[1][0, 0]) for k in (3, 4, 5)], [0, 255, 0])
+
+
+def test_the_pictures_of_a_step_are_those_that_were_used():
+    data = SkippingDataset(dataset(300, 5, 6))
+    data.load(5)
+    numbers = files_of_step(data.dataset, batch_size=300, seed=1, step=0)
+    used = files_of_step(data, batch_size=300, seed=1, step=0)
+    assert used == [{"n5": "n7", "n6": "n7"}.get(name, name) for name in numbers]
+
+
 def test_more_than_one_in_a_hundred_stops():
     data = SkippingDataset(dataset(200, 1, 3, 5))
     data.load(1)
