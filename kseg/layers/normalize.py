@@ -31,8 +31,8 @@ class Normalize(keras.layers.Layer):
     def call(self, image):
         # In float32 first: a half-precision mean would shift every pixel by its rounding.
         x = ops.cast(image, "float32")
-        scale = ops.array([1 / s for s in self.std], dtype="float32")
-        shift = ops.array([-m / s for m, s in zip(self.mean, self.std, strict=True)], dtype="float32")
+        scale = _constant([1 / s for s in self.std])
+        shift = _constant([-m / s for m, s in zip(self.mean, self.std, strict=True)])
         x = x * scale + shift
         if self.bgr:
             x = ops.flip(x, axis=-1)
@@ -43,3 +43,8 @@ class Normalize(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "mean": self.mean, "std": self.std, "bgr": self.bgr}
+
+
+def _constant(values):
+    """One number where all are equal: exported files then scale whole rows at once, not three values at a time."""
+    return ops.array(values[0] if len(set(values)) == 1 else values, dtype="float32")

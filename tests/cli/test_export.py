@@ -1,4 +1,13 @@
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
 
 import kseg
 from kseg.cli.export import smaller_sizes
@@ -64,3 +73,64 @@ def test_mistakes(model_file, tmp_path, mistake):
 def test_sizes_to_try():
     assert smaller_sizes((360, 480)) == [(360, 480), (272, 360), (176, 240)]
     assert smaller_sizes((8, 8)) == [(8, 8)]
+
+
+def killed(command, moment, seconds=300):
+    """Run `kseg export` and end it with SIGKILL as soon as `moment()` is true."""
+    root = str(Path(kseg.__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kseg", *command], env={**os.environ, "PYTHONPATH": root}
+    )
+    until = time.monotonic() + seconds
+    while not moment():
+        assert process.poll() is None, "the export ended before it could be killed"
+        assert time.monotonic() < until
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_a_killed_export_leaves_no_version_and_the_next_one_works(model_file, tmp_path, capsys):
+    base = tmp_path / "served"
+    command = ["export", "--model", str(model_file), "--out", str(base), "--size", "24", "32"]
+
+    def versions():
+        return sorted(path.name for path in base.iterdir() if path.name.isdigit()) if base.is_dir() else []
+
+    for made in (
+        "",
+        "saved_model.pb",
+        "assets.extra/kseg.json",
+    ):  # nothing yet, half of it, while it is compared
+        killed(command, lambda made=made: any(base.glob(f".1.*.part/{made}")))
+        assert versions() == []
+    assert main(command) == 0
+    assert [path.name for path in base.iterdir() if path.is_dir()] == ["1"]  # what was left is cleared away
+    before = (base / "1" / "saved_model.pb").read_bytes()
+    for more, kept in ((["--version", "2"], ["1"]), (["--overwrite"], ["1"])):
+        killed([*command, *more], lambda: any(base.glob(".*.part/assets.extra/kseg.json")))
+        assert versions() == kept
+        assert (base / "1" / "saved_model.pb").read_bytes() == before
+    assert main([*command, "--version", "2"]) == 0
+    assert [path.name for path in sorted(base.iterdir()) if path.is_dir()] == ["1", "2"]
+    image = np.random.default_rng(0).integers(0, 256, (1, 24, 32, 3)).astype(np.uint8)
+    masks = [kseg.export.load(base / version)(image) for version in ("1", "2")]
+    np.testing.assert_array_equal(*masks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["x.tflite", "x.onnx"])
+def test_a_killed_export_leaves_the_earlier_file(model_file, tmp_path, capsys, name):
+    pytest.importorskip("onnxruntime")
+    out = tmp_path / "made" / name
+    out.parent.mkdir()
+    out.write_bytes(b"an earlier, good file")
+    command = ["export", "--model", str(model_file), "--out", str(out), "--size", "24", "32"]
+    for made in ("", f"/{name}", f"/.{name}.*"):
+        pattern = f".{name}.*{made}"
+        killed(command, lambda pattern=pattern: any(out.parent.glob(pattern)))
+        assert out.read_bytes() == b"an earlier, good file"
+    assert main(command) == 0
+    assert [path.name for path in out.parent.iterdir()] == [name]
+    assert kseg.export.load(out).size == (24, 32)

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 
@@ -68,3 +69,36 @@ def test_an_older_version_stays_where_the_new_one_cannot_be_put(tmp_path):
     put_in_place(folder(tmp_path / ".part", "new"), tmp_path / "1")
     assert (tmp_path / "1" / "saved_model.pb").read_text() == "new"
     assert names(tmp_path) == ["1"]
+
+
+def replace_and_be_killed(target, renames):
+    """Put a new version in place of `target`; SIGKILL comes after so many renames."""
+    real, done = os.rename, []
+
+    def rename(*paths):
+        if len(done) == renames:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done.append(real(*paths))
+
+    os.rename = rename
+    with unfinished(target) as part:
+        put_in_place(folder(part, "new"), target)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_a_kill_between_the_renames_costs_no_version(tmp_path, renames):
+    """SIGKILL after the older version stepped aside, after the new one is there, and before both."""
+    target = folder(tmp_path / "1", "old")
+    child = os.fork()
+    if child == 0:
+        try:
+            replace_and_be_killed(target, renames)
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert [name for name in names(tmp_path) if name.isdigit()] == ([] if renames == 1 else ["1"])
+    with unfinished(tmp_path / "2"):  # the next export
+        assert names(tmp_path) == ["1"]
+    assert (target / "saved_model.pb").read_text() == ("new" if renames == 2 else "old")

@@ -5,10 +5,13 @@ import pytest
 from kseg.layers import Normalize
 
 
-def test_is_the_formula():
+@pytest.mark.parametrize(
+    ("mean", "std"), [((10, 20, 30), (2, 4, 8)), ((9, 9, 9), (5, 5, 5)), ((7, 8, 9), (3, 3, 3))]
+)
+def test_is_the_formula(mean, std):
     image = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 3)).astype("uint8")
-    layer = Normalize((10, 20, 30), (2, 4, 8))
-    expected = (image - np.array([10, 20, 30.0])) / np.array([2, 4, 8.0])
+    layer = Normalize(mean, std)
+    expected = (image - np.array(mean, float)) / np.array(std, float)
     np.testing.assert_allclose(np.asarray(layer(image)), expected, rtol=1e-5, atol=1e-4)
 
 
