@@ -1,16 +1,24 @@
 """Speed of exported files and of serving: two measurements of tools/benchmark.py.
 
-python tools/benchmark.py export       LiteRT in float32, float16 and int8 and onnxruntime against Keras's graph
+python tools/benchmark.py export       LiteRT in float32, float16 and int8 and onnxruntime against Keras's graph, for
+                                       each fast network of the catalog
 python tools/benchmark.py serving      8 clients with 250 requests each against the loopback server over gRPC
+
+    python tools/benchmark_export.py fcn8s_efficientnetlite0 --files made --size 224 224
+
+measures some networks only and keeps their files, so that a second call measures and does nothing else.
 """
 
+import argparse
+import contextlib
 import os
+import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +27,8 @@ import numpy as np
 MODEL = "fcn8s_efficientnetlite0"
 SIZE = (224, 224)
 HERE = Path(__file__).resolve().parent
+KINDS = {"float32": "float32.tflite", "float16": "float16.tflite", "int8": "int8.tflite", "onnx": "onnx"}
+COLUMNS = "  {:<38} {:>9} {:>8} {:>8} {:>8} {:>8} {:>13}"
 
 
 def in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
@@ -33,48 +43,76 @@ def in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, tu
     return {name: tuple(map(statistics.median, zip(*pairs, strict=True))) for name, pairs in times.items()}
 
 
-def export_speed(rounds: int = 20, model: str = MODEL) -> None:
-    """One picture through each exported file and through the compiled Keras graph."""
+def export_speed(
+    models: Sequence[str] | None = None, rounds: int = 20, size=SIZE, folder: Path | None = None
+) -> None:
+    """One picture through each exported file and through the compiled Keras graph, by wall and processor time."""
+    print(f"one picture of {size[0]}x{size[1]}, {os.cpu_count()} threads, {int8_operations()}")
+    print("  how many times as fast as the Keras graph (its milliseconds first); int8 against float32 last")
+    print(COLUMNS.format("", "Keras ms", *KINDS, "int8/float32"))
+    ratios = []
+    with contextlib.ExitStack() as stack:
+        folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for model in models or fast_models():
+            times = in_turns(runs_of(model, size, folder), rounds)
+            for place, what in enumerate(("", " (processor)")):
+                taken = {kind: found[place] for kind, found in times.items()}
+                ratios.append(taken["float32"] / taken["int8"])
+                shown = [f"{taken['Keras'] / taken[kind]:.2f}" if kind in taken else "-" for kind in KINDS]
+                print(
+                    COLUMNS.format(model + what, f"{1e3 * taken['Keras']:.1f}", *shown, f"{ratios[-1]:.2f}"),
+                    flush=True,
+                )
+    print(f"  int8 is {min(ratios):.2f} to {max(ratios):.2f} times as fast as float32 (1.5 is wanted)")
+
+
+def fast_models() -> list[str]:
+    """The networks of the catalog that are made for phones and laptops."""
+    import kseg
+
+    return [name for name in kseg.models.names() if "efficientnetlite" in name]
+
+
+def int8_operations() -> str:
+    """Whether this processor multiplies bytes faster than floats; without, int8 saves memory and little time."""
+    info = Path("/proc/cpuinfo")
+    flags = set(info.read_text().split()) if info.is_file() else set()
+    found = sorted(flags & {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
+    return f"{platform.machine()} with {', '.join(found) if found else 'no instruction for int8 products'}"
+
+
+def runs_of(model: str, size, folder: Path) -> dict[str, Callable[[], object]]:
+    """A call of the Keras graph and of each file on the same picture; files that are in the folder are taken."""
     import tensorflow as tf
 
     import kseg
 
+    image = np.random.default_rng(0).integers(0, 256, (1, *size, 3)).astype(np.float32)
     net = kseg.models.build(model, 11)
-    graph = tf.function(lambda image: net(image, training=False), autograph=False)
-    image = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3)).astype(np.float32)
-    fixed = tf.constant(image)
-    runs = {"Keras graph": lambda: graph(fixed).numpy()}
-    with tempfile.TemporaryDirectory() as folder:
-        for kind, path in _exported(net, Path(folder)):
-            runs[kind] = partial(kseg.export.load(path), image)
-    times = in_turns(runs, rounds)
-    print(f"one picture of {SIZE[0]}x{SIZE[1]}, {model}, {os.cpu_count()} threads; ratios to the Keras graph")
-    graph_wall, graph_processor = times["Keras graph"]
-    for kind, (wall, processor) in times.items():
-        ratios = f"{graph_wall / wall:5.2f}, by processor time {graph_processor / processor:5.2f}"
-        print(f"  {kind:<15} {1e3 * wall:7.1f} ms (processor {1e3 * processor:7.1f}), ratio {ratios}")
-    ratios = [times["LiteRT float32"][i] / times["LiteRT int8"][i] for i in (0, 1)]
-    print(
-        f"  int8 is {ratios[0]:.2f} times as fast as float32, {ratios[1]:.2f} by processor time (1.5 is wanted)"
-    )
+    graph, fixed = tf.function(lambda x: net(x, training=False), autograph=False), tf.constant(image)
+    runs = {"Keras": lambda: graph(fixed).numpy()}
+    for kind, path in exported(net, size, folder, f"{model}_{size[0]}x{size[1]}"):
+        runs[kind] = partial(kseg.export.load(path), image)
+    return runs
 
 
-def _exported(net, folder: Path) -> Iterator[tuple[str, Path]]:
-    """(name, file) of each format."""
+def exported(net, size, folder: Path, stem: str) -> Iterator[tuple[str, Path]]:
+    """(kind, file) of each kind; onnxruntime may be missing."""
     import kseg
 
     rng = np.random.default_rng(1)
-    pictures = [rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8) for _ in range(4)]
-    for precision in ("float32", "float16", "int8"):
-        path = folder / f"{precision}.tflite"
-        kseg.export.tflite(net, path, size=SIZE, precision=precision, calibration=pictures)
-        yield f"LiteRT {precision}", path
-    try:
-        kseg.export.onnx(net, folder / "n.onnx", size=SIZE)
-    except kseg.errors.SettingsError as error:  # onnxruntime is not installed
-        print(f"  {error}")
-        return
-    yield "onnxruntime", folder / "n.onnx"
+    pictures = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for _ in range(4)]
+    for kind, ending in KINDS.items():
+        path = folder / f"{stem}.{ending}"
+        try:
+            if not path.exists() and kind == "onnx":
+                kseg.export.onnx(net, path, size=size)
+            elif not path.exists():
+                kseg.export.tflite(net, path, size=size, precision=kind, calibration=pictures)
+        except kseg.errors.SettingsError as error:
+            print(f"  {error}")
+            continue
+        yield kind, path
 
 
 def serving_load(clients: int = 8, requests: int = 250, model: str = MODEL, size=(96, 128)) -> None:
@@ -156,3 +194,27 @@ def resident_mebibytes(process: int) -> float:
     """Memory of a running process that is in RAM (Linux)."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 2**10
+
+
+def main(argv: list[str]) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", help="names of the catalog; default: the fast ones"
+    )
+    parser.add_argument(
+        "--files", type=Path, metavar="DIR", help="keep the exported files there, or take them"
+    )
+    parser.add_argument("--size", type=int, nargs=2, default=SIZE, metavar=("H", "W"))
+    parser.add_argument("--rounds", type=int, default=20, metavar="N", help="default: 20")
+    args = parser.parse_args(argv)
+    if args.files is not None:
+        args.files.mkdir(parents=True, exist_ok=True)
+    export_speed(args.models, args.rounds, tuple(args.size), args.files)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,8 +1,11 @@
 import os
 import time
 
+import keras
 import numpy as np
 import pytest
+
+import kseg
 
 
 @pytest.fixture
@@ -45,6 +48,28 @@ def test_answers_are_compared_one_by_one(tool):
     for data in (b"a", b"b", b"b"):
         one.mask(data)
     assert wrong == [b"b", b"b"]
+
+
+def test_the_fast_networks_are_those_of_the_catalog(tool):
+    found = tool.fast_models()
+    assert {"fcn8s_efficientnetlite0", "lraspp_efficientnetlite0"} <= set(found) <= set(kseg.models.names())
+    assert not [name for name in found if "vgg" in name or "resnet" in name]
+
+
+@pytest.mark.slow
+def test_files_are_made_once_and_measured(tool, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    image = keras.Input((None, None, 3), name="image")
+    net = keras.Model(image, keras.layers.Conv2D(11, 3, padding="same")(image))
+    monkeypatch.setattr(kseg.models, "build", lambda name, classes: net)
+    assert tool.main(["one", "--files", str(tmp_path), "--size", "16", "24", "--rounds", "2"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  one")]
+    assert [len(row) for row in rows] == [7, 8]  # "(processor)" is a word more
+    assert all(float(number) > 0 for number in rows[0][1:])
+    kinds = ("float32.tflite", "float16.tflite", "int8.tflite", "onnx")
+    assert {path.name for path in tmp_path.iterdir()} == {f"one_16x24.{kind}" for kind in kinds}
+    monkeypatch.setattr(kseg.export, "tflite", None)  # would be called to make another
+    assert set(tool.runs_of("one", (16, 24), tmp_path)) == {"Keras", "float32", "float16", "int8", "onnx"}
 
 
 @pytest.mark.slow
