@@ -5,40 +5,38 @@
     python tools/benchmark.py evaluation   the confusion matrix's share of an evaluation step
     python tools/benchmark.py help         seconds of kseg --help
     python tools/benchmark.py memory       peak memory of a training step, in a process of its own
+    python tools/benchmark.py unpooling    pooling and unpooling against scattering and PyTorch
     python tools/benchmark.py proposals    prediction by object proposals in batches against one by one
-    python tools/benchmark.py export       exported files against Keras's graph, one picture
-    python tools/benchmark.py serving      8 clients with 250 requests each against the loopback server
     python tools/benchmark.py crf          the dense CRF against pydensecrf
     python tools/benchmark.py crf_growth   the dense CRF's time and peak memory from 0.1 to 4 megapixels
+    python tools/benchmark.py torch        training step and inference of pspnet_resnet50 against PyTorch; 8 GB
+    python tools/benchmark.py loss         full-size logits that a training step at 150 classes holds
+    python tools/benchmark.py tiles        what a window over a large picture costs beside the model
+    python tools/benchmark.py mirrored     a step on two logical CPUs against one device, the same batch
+    python tools/benchmark.py checkpoint   writing last.keras as a share of an epoch
+    python tools/benchmark.py skip         from starting at epoch 50 to the first batch, and at epoch 0
+    python tools/benchmark.py order        input pipeline in any order, in order, with deterministic operations
+    python tools/benchmark.py export       exported files against Keras's graph, one picture
+    python tools/benchmark.py serving      8 clients with 250 requests each against the loopback server
     python tools/benchmark.py webcam       frames a second against inference alone; int8, float32 and DeepLabV3
 
 Uses CamVid below KSEG_DATA (default: ../shared/data beside the checkout) where it is there, else the built-in
 data set shapes. Never run while something else keeps the machine busy.
 """
 
-import argparse
+import importlib
 import os
-import resource
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from measuring import figures, peak_mebibytes, run, say, seconds
+
 MODEL = "fcn8s_efficientnetlite0"
 BATCH = 8
-
-
-def seconds(function: Callable[[], object], repeats: int) -> float:
-    """The median time of a call, after one that is not counted."""
-    function()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def training_data():
@@ -133,7 +131,7 @@ def help_seconds(repeats: int = 5) -> None:
 
 def peak_memory() -> None:
     """Peak memory of three training steps in a fresh process, and of the same process without training."""
-    peaks = {what: _peak_of(what) for what in ("import", "step")}
+    peaks = {what: figures(__file__, f"_peak_{what}")[0] for what in ("import", "step")}
     print(f"peak memory of a training step ({MODEL}, batch {BATCH})")
     print(f"  {peaks['step']:.0f} MiB, {peaks['import']:.0f} MiB of it after importing kseg alone")
 
@@ -167,64 +165,10 @@ def proposals_batched(boxes: int = 20, repeats: int = 3) -> None:
     )
 
 
-def export_speed() -> None:
-    """See tools/benchmark_export.py."""
-    from benchmark_export import export_speed
-
-    export_speed()
-
-
-def serving_load() -> None:
-    """See tools/benchmark_export.py."""
-    from benchmark_export import serving_load
-
-    serving_load()
-
-
-def crf_speed() -> None:
-    """See tools/benchmark_crf.py."""
-    from benchmark_crf import crf_speed
-
-    crf_speed()
-
-
-def crf_growth() -> None:
-    """See tools/benchmark_crf.py."""
-    from benchmark_crf import crf_growth
-
-    crf_growth()
-
-
-def _peak_of(what: str) -> float:
-    done = subprocess.run(
-        [sys.executable, __file__, f"_peak_{what}"], check=True, stdout=subprocess.PIPE, text=True
-    )
-    return float(done.stdout.split()[-1])
-
-
-def webcam_speed() -> None:
-    """tools/benchmark_webcam.py, in a process of its own."""
-    subprocess.run([sys.executable, str(Path(__file__).with_name("benchmark_webcam.py"))], check=True)
-
-
-def peak_mebibytes() -> float:
-    """Peak resident memory of this process so far."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # ru_maxrss also counts what the parent had when it started this process
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 2**10
-    unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-
-
-def _print_peak() -> None:
-    print(peak_mebibytes())
-
-
 def _peak_import() -> None:
     import kseg  # noqa: F401
 
-    _print_peak()
+    say(peak_mebibytes())
 
 
 def _peak_step() -> None:
@@ -233,7 +177,12 @@ def _peak_step() -> None:
     model = trainer(dataset.num_classes)
     for _ in range(3):
         model.train_on_batch(*next(source))
-    _print_peak()
+    say(peak_mebibytes())
+
+
+def elsewhere(module: str, function: str) -> Callable[[], None]:
+    """A measurement of another file of this folder, which is imported when it is asked for."""
+    return lambda: getattr(importlib.import_module(module), function)()
 
 
 MEASUREMENTS = {
@@ -241,30 +190,26 @@ MEASUREMENTS = {
     "evaluation": confusion_share,
     "help": help_seconds,
     "memory": peak_memory,
+    "unpooling": elsewhere("benchmark_unpooling", "unpooling"),
     "proposals": proposals_batched,
-    "export": export_speed,
-    "serving": serving_load,
-    "crf": crf_speed,
-    "crf_growth": crf_growth,
-    "webcam": webcam_speed,
+    "crf": elsewhere("benchmark_crf", "crf_speed"),
+    "crf_growth": elsewhere("benchmark_crf", "crf_growth"),
+    "torch": elsewhere("benchmark_pspnet", "against_torch"),
+    "loss": elsewhere("benchmark_pspnet", "loss_memory"),
+    "tiles": elsewhere("benchmark_pspnet", "tiles"),
+    "mirrored": elsewhere("benchmark_training", "mirrored_overhead"),
+    "checkpoint": elsewhere("benchmark_training", "checkpoint_share"),
+    "skip": elsewhere("benchmark_training", "skip_ahead"),
+    "order": elsewhere("benchmark_training", "order_cost"),
+    "export": elsewhere("benchmark_export", "export_speed"),
+    "serving": elsewhere("benchmark_export", "serving_load"),
+    "webcam": elsewhere("benchmark_webcam", "webcam_speed"),
 }
 _IN_A_PROCESS = {"_peak_import": _peak_import, "_peak_step": _peak_step}
 
 
 def main(argv: list[str] | None = None) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"{', '.join(MEASUREMENTS)}; default: all")
-    args = parser.parse_args(argv)
-    known = MEASUREMENTS | _IN_A_PROCESS
-    unknown = [what for what in args.what if what not in known]
-    if unknown:
-        parser.error(f"unknown measurement {', '.join(unknown)}; known are {', '.join(MEASUREMENTS)}")
-    for what in args.what or MEASUREMENTS:
-        known[what]()
-    return 0
+    return run(__doc__, MEASUREMENTS, _IN_A_PROCESS, argv)
 
 
 if __name__ == "__main__":

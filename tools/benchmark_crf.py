@@ -7,12 +7,14 @@ The reference is PyPI's pydensecrf2 (needs a compiler); without it only DenseCRF
 """
 
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from measuring import figures, in_turns, peak_mebibytes, say
 
 HEIGHT, WIDTH, CLASSES, ITERATIONS = 375, 500, 21, 10
 MEGAPIXELS = (0.1, 0.5, 1.0, 2.0, 4.0)
@@ -60,8 +62,6 @@ def reference(image: np.ndarray, soft: np.ndarray) -> np.ndarray:
 
 def crf_speed(rounds: int = 5, height: int = HEIGHT, width: int = WIDTH) -> None:
     """DenseCRF and pydensecrf in turns, with all classes present and with four of them."""
-    from benchmark_export import in_turns
-
     import kseg
 
     crf, image = kseg.inference.DenseCRF(iterations=ITERATIONS), picture(height, width)
@@ -92,9 +92,7 @@ def crf_growth(sizes: tuple[float, ...] = MEGAPIXELS) -> None:
     print(f"dense CRF as pictures grow ({CLASSES} classes, {ITERATIONS} iterations)")
     for megapixels in sizes:
         height, width = size_of(megapixels)
-        command = [sys.executable, __file__, str(height), str(width)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        seconds, before, peak = map(float, done.stdout.split()[-3:])
+        seconds, before, peak = figures(__file__, str(height), str(width))
         estimate = kseg.inference.DenseCRF().memory(height, width, CLASSES) / 2**20
         print(
             f"  {megapixels:.1f} megapixels ({width}x{height}): {seconds:.2f} s, {peak - before:.0f} MiB, "
@@ -116,8 +114,6 @@ def _has_reference() -> bool:
 
 def _one_size(height: int, width: int) -> None:
     """Seconds of a second call, and mebibytes before and at the peak."""
-    from benchmark import peak_mebibytes
-
     import kseg
 
     image, soft = picture(height, width), probabilities(height, width)
@@ -127,7 +123,7 @@ def _one_size(height: int, width: int) -> None:
     crf(image, soft)
     start = time.perf_counter()
     crf(image, soft)
-    print(time.perf_counter() - start, before, peak_mebibytes())
+    say(time.perf_counter() - start, before, peak_mebibytes())
 
 
 if __name__ == "__main__":

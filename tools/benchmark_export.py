@@ -13,34 +13,23 @@ import argparse
 import contextlib
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from measuring import in_turns
+
 MODEL = "fcn8s_efficientnetlite0"
 SIZE = (224, 224)
 HERE = Path(__file__).resolve().parent
 KINDS = {"float32": "float32.tflite", "float16": "float16.tflite", "int8": "int8.tflite", "onnx": "onnx"}
 COLUMNS = "  {:<38} {:>9} {:>8} {:>8} {:>8} {:>8} {:>13}"
-
-
-def in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
-    """Median wall and processor seconds of each function; they take turns, so that a busy moment hits all."""
-    times = {name: [] for name in runs}
-    for number in range(rounds + 1):
-        for name, run in runs.items():
-            wall, processor = time.perf_counter(), time.process_time()
-            run()
-            if number:  # the first round is not counted
-                times[name].append((time.perf_counter() - wall, time.process_time() - processor))
-    return {name: tuple(map(statistics.median, zip(*pairs, strict=True))) for name, pairs in times.items()}
 
 
 def export_speed(

@@ -9,16 +9,13 @@
 Never run while something else keeps the machine busy.
 """
 
-import argparse
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from benchmark import peak_mebibytes, seconds
+from measuring import figures, peak_mebibytes, run, say, seconds
 
 CLASSES, SIZE, BATCH = 150, (473, 473), 2
 REPEATS = 5
@@ -27,7 +24,7 @@ SMALL = "pspnet_efficientnetlite0"
 
 def against_torch() -> None:
     """Each net in a process of its own, so that neither's threads and memory are in the other's way."""
-    ours, theirs = (_measured(name) for name in ("_kseg", "_torch"))
+    ours, theirs = (figures(__file__, name) for name in ("_kseg", "_torch"))
     print(f"pspnet_resnet50, {SIZE[0]}x{SIZE[1]}, batch {BATCH}, {CLASSES} classes, second head, SGD")
     for name, (step, inference, peak) in (("kseg", ours), ("PyTorch", theirs)):
         print(f"  {name:8} training step {step:.2f} s, inference {inference:.2f} s, peak {peak:.0f} MiB")
@@ -38,7 +35,9 @@ def against_torch() -> None:
 def loss_memory() -> None:
     """Peak of a training step at 150 classes above that at 2, in full-size logits tensors."""
     full = BATCH * SIZE[0] * SIZE[1] * CLASSES * 4 / 2**20
-    (few,), (whole,), (strips,) = (_measured(name) for name in ("_loss_2", "_loss_whole", "_loss_strips"))
+    (few,), (whole,), (strips,) = (
+        figures(__file__, name) for name in ("_loss_2", "_loss_whole", "_loss_strips")
+    )
     print(
         f"training step of one convolution, {SIZE[0]}x{SIZE[1]}, batch {BATCH}; full-size logits {full:.0f} MiB"
     )
@@ -80,15 +79,6 @@ def tiles(num_classes: int = 21, size: tuple[int, int] = (1024, 1365)) -> None:
     print(f"  outside of the model {share:.1%} of the time (under 15 % is wanted)")
 
 
-def _measured(what: str) -> tuple[float, ...]:
-    done = subprocess.run([sys.executable, __file__, what], check=True, stdout=subprocess.PIPE, text=True)
-    return tuple(map(float, done.stdout.split()[-1].split(",")))
-
-
-def _say(*figures: float) -> None:
-    print(",".join(map(str, figures)))
-
-
 def batch():
     """A batch of noise with a few ignored pixels: images float32 0-255, labels int64."""
     import numpy as np
@@ -124,7 +114,7 @@ def _kseg() -> None:
     step = seconds(kseg_step(model, recipe, metric=False), REPEATS)
     graph = tf.function(lambda images: model(images, training=False), autograph=False)
     images = tf.constant(batch()[0])
-    _say(step, seconds(lambda: graph(images).numpy(), REPEATS), peak_mebibytes())
+    say(step, seconds(lambda: graph(images).numpy(), REPEATS), peak_mebibytes())
 
 
 def _torch() -> None:
@@ -141,7 +131,7 @@ def _torch() -> None:
         with torch.inference_mode():
             return net(images)[0]
 
-    _say(step, seconds(infer, REPEATS), peak_mebibytes())
+    say(step, seconds(infer, REPEATS), peak_mebibytes())
 
 
 def one_convolution(classes: int):
@@ -162,7 +152,7 @@ def _loss(classes: int, strip_bytes: float) -> None:
     step = kseg_step(one_convolution(classes), kseg.training.Recipe(size=SIZE, batch_size=BATCH), classes)
     for _ in range(2):
         step()
-    _say(peak_mebibytes())
+    say(peak_mebibytes())
 
 
 MEASUREMENTS = {"torch": against_torch, "loss": loss_memory, "tiles": tiles}
@@ -176,19 +166,7 @@ _IN_A_PROCESS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"{', '.join(MEASUREMENTS)}; default: all")
-    args = parser.parse_args(argv)
-    known = MEASUREMENTS | _IN_A_PROCESS
-    unknown = [what for what in args.what if what not in known]
-    if unknown:
-        parser.error(f"unknown measurement {', '.join(unknown)}; known are {', '.join(MEASUREMENTS)}")
-    for what in args.what or MEASUREMENTS:
-        known[what]()
-    return 0
+    return run(__doc__, MEASUREMENTS, _IN_A_PROCESS, argv)
 
 
 if __name__ == "__main__":

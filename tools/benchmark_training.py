@@ -9,9 +9,6 @@
 Data as in tools/benchmark.py. Never run while something else keeps the machine busy.
 """
 
-import argparse
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,14 +16,15 @@ from pathlib import Path
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from benchmark import BATCH, MODEL, batches, seconds, trainer, training_data
+from benchmark import BATCH, MODEL, batches, trainer, training_data
+from measuring import figures, run, say, seconds
 
 EPOCH = 50
 
 
 def mirrored_overhead() -> None:
     """Two devices share the processor that one has to itself, so 1.0 would be no overhead."""
-    one, two = (float(_in_a_process(name)) for name in ("_one", "_two"))
+    one, two = (figures(__file__, name)[0] for name in ("_one", "_two"))
     print(f"mirrored on two logical CPUs ({MODEL}, batch {BATCH})")
     print(f"  a step {two:.2f} s, on one device {one:.2f} s: ratio {two / one:.2f}")
 
@@ -51,7 +49,7 @@ def _step(name: str, devices: int | None, repeats: int = 5) -> None:
             )
 
         source = iter(distributed(few))
-        print(seconds(lambda: steps(source), repeats))
+        say(seconds(lambda: steps(source), repeats))
 
 
 def checkpoint_share(repeats: int = 3) -> None:
@@ -92,7 +90,7 @@ def _first_batch(dataset, size, augment, epoch: int) -> float:
 def order_cost() -> None:
     """Pictures a second of the input pipeline alone, each in a process of its own."""
     any_order, in_order, deterministic = (
-        float(_in_a_process(name)) for name in ("_any", "_order", "_deterministic")
+        figures(__file__, name)[0] for name in ("_any", "_order", "_deterministic")
     )
     print("input pipeline, pictures a second")
     print(f"  in any order {any_order:.1f}, in order {in_order:.1f}, --deterministic {deterministic:.1f}")
@@ -109,7 +107,7 @@ def _reading(steps: int = 30) -> None:
     start = time.perf_counter()
     for _ in range(steps):
         next(source)
-    print(BATCH * steps / (time.perf_counter() - start))
+    say(BATCH * steps / (time.perf_counter() - start))
 
 
 def _reading_in_any_order() -> None:
@@ -133,11 +131,6 @@ def _reading_deterministically() -> None:
     _reading()
 
 
-def _in_a_process(what: str) -> str:
-    command = [sys.executable, __file__, what]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
-
-
 MEASUREMENTS = {
     "mirrored": mirrored_overhead,
     "checkpoint": checkpoint_share,
@@ -154,19 +147,7 @@ _IN_A_PROCESS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"{', '.join(MEASUREMENTS)}; default: all")
-    args = parser.parse_args(argv)
-    known = MEASUREMENTS | _IN_A_PROCESS
-    unknown = [what for what in args.what if what not in known]
-    if unknown:
-        parser.error(f"unknown measurement {', '.join(unknown)}; known are {', '.join(MEASUREMENTS)}")
-    for what in args.what or MEASUREMENTS:
-        known[what]()
-    return 0
+    return run(__doc__, MEASUREMENTS, _IN_A_PROCESS, argv)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from benchmark import seconds
+from measuring import seconds
 
 
 def unpooling(shape: tuple[int, ...] = (4, 112, 112, 64), repeats: int = 7) -> None:

@@ -8,22 +8,12 @@ busy.
 """
 
 import os
-import statistics
-import time
-from collections.abc import Callable
+import sys
 from functools import partial
 from pathlib import Path
 
-
-def seconds(function: Callable[[], object], repeats: int) -> float:
-    """The median time of a call, after one that is not counted."""
-    function()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from measuring import in_turns
 
 
 def webcam_files(folder: Path) -> dict[str, Path]:
@@ -59,8 +49,7 @@ def webcam_speed(frames: int = 200) -> None:
         frame = Synthetic(paced=False).read()
         inputs = {name: model.prepared(frame) for name, model in models.items()}
         runs = {name: partial(model.runner, inputs[name]) for name, model in models.items()}
-        rounds = [{name: seconds(run, 7) for name, run in runs.items()} for _ in range(5)]
-        times = {name: statistics.median(one[name] for one in rounds) for name in models}
+        times = {name: wall for name, (wall, _) in in_turns(runs, 35).items()}
         settings = webcam.Settings(live=False, headless=True, max_frames=frames)
         report = webcam.App(lambda: Synthetic(paced=False), models["int8"], settings).run()
         settings = webcam.Settings(headless=True, max_frames=min(frames, 90))

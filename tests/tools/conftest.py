@@ -45,6 +45,19 @@ def served(tmp_path_factory) -> Served:
 
 
 @pytest.fixture
+def few_pictures(tmp_path) -> kseg.data.Dataset:
+    """Nine 16x24 pictures of two classes."""
+    for number in range(9):
+        for part, pixels in (
+            ("images", np.full((16, 24, 3), 9 * number)),
+            ("masks", np.full((16, 24), number % 2)),
+        ):
+            (tmp_path / part).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / part / f"{number}.png"), pixels.astype(np.uint8))
+    return kseg.data.load("folder", tmp_path)
+
+
+@pytest.fixture
 def tools_on_path(monkeypatch) -> None:
     """Tools that import each other are imported as they are when run as programs."""
     monkeypatch.syspath_prepend(str(TOOLS))

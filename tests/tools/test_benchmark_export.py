@@ -1,5 +1,4 @@
 import os
-import time
 
 import keras
 import numpy as np
@@ -13,20 +12,6 @@ def tool(tools_on_path):
     import benchmark_export
 
     return benchmark_export
-
-
-def test_functions_take_turns_and_the_first_round_does_not_count(tool):
-    naps, order = iter([0.2, 0.01, 0.01, 0.01]), []
-
-    def sleeps():
-        order.append("sleeps")
-        time.sleep(next(naps))
-
-    found = tool.in_turns({"sleeps": sleeps, "counts": lambda: order.append("counts")}, 3)
-    assert order == ["sleeps", "counts"] * 4
-    wall, processor = found["sleeps"]
-    assert 0.01 <= wall < 0.15
-    assert processor < wall
 
 
 def test_memory_is_what_the_process_holds(tool):

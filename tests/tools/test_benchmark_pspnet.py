@@ -23,7 +23,7 @@ def tool(monkeypatch):
     for name, value in (("SIZE", (17, 17)), ("CLASSES", 4), ("REPEATS", 3)):
         monkeypatch.setattr(module, name, value)
     yield module
-    for name in ("benchmark", "pspnet_in_torch"):
+    for name in ("measuring", "pspnet_in_torch"):
         sys.modules.pop(name, None)
 
 
@@ -54,7 +54,7 @@ def test_ratios(tool, monkeypatch, capsys):
     figures = {"_kseg": (2.0, 1.0, 500.0), "_torch": (3.0, 0.5, 1000.0)}
     full = 2 * 17 * 17 * 4 * 4 / 2**20
     figures |= {"_loss_2": (10.0,), "_loss_whole": (10 + 3 * full,), "_loss_strips": (10 + full / 2,)}
-    monkeypatch.setattr(tool, "_measured", figures.get)
+    monkeypatch.setattr(tool, "figures", lambda program, name: figures[name])
     assert tool.main(["torch", "loss"]) == 0
     said = capsys.readouterr().out
     assert re.findall(r"PyTorch / kseg, [\w ]+: ([\d.]+)", said) == ["1.50", "0.50", "2.00"]
