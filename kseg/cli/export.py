@@ -61,7 +61,7 @@ def _add_tflite(group: Any) -> None:
 
 
 def _add_saved_model(group: Any) -> None:
-    group.add_argument("--version", type=positive, default=1, metavar="N", help="default: 1")
+    group.add_argument("--version", type=positive, metavar="N", help="default: 1")
     group.add_argument("--overwrite", action="store_true", help="replace the version if it exists")
     group.add_argument("--confidence", action="store_true", help="also give the winning class's probability")
 
@@ -86,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(
             "kseg export --max-drop, --auto and --precision int8 need pictures: --data NAME --root DIR"
         )
+    version = _version(args) if kind == "saved_model" else 0
     model = load_model(args.model)
     dataset = (
         None if args.data is None else load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
@@ -93,23 +94,40 @@ def run(args: argparse.Namespace) -> int:
     if args.auto:
         return _auto(args, model, dataset)
     if kind == "saved_model":
-        return _saved_model(args, model, dataset)
+        return _saved_model(args, version, model, dataset)
     return _file(args, kind, model, dataset)
 
 
 def _format(args: argparse.Namespace) -> str:
-    by_name = ENDINGS.get(Path(args.out).suffix)
-    kind = args.format or by_name or "saved_model"
-    if kind != "saved_model" and by_name != kind:
+    """The kind of file; SettingsError for options that it does not have."""
+    ending = Path(args.out).suffix
+    kind = args.format or ENDINGS.get(ending, "saved_model")
+    if kind != "saved_model" and ENDINGS.get(ending) != kind:
         raise SettingsError(f"kseg export --format {kind} writes a file that ends in .{kind}, not {args.out}")
+    if args.format is None and ending and ending not in ENDINGS:
+        raise SettingsError(
+            f"{args.out}: {ending} is neither .tflite nor .onnx; for a SavedModel's folder of this name add "
+            "--format saved_model"
+        )
     for name in ("dynamic", "auto"):
         if getattr(args, name) and kind != "tflite":
             raise SettingsError(f"kseg export --{name} is for TFLite files, not for {kind}")
+    for name in ("version", "overwrite", "confidence"):
+        if getattr(args, name) and kind != "saved_model":
+            raise SettingsError(f"kseg export --{name} is for SavedModels, not for {kind}")
     if args.class_ids and kind == "saved_model":
         raise SettingsError("kseg export --class-ids is for TFLite and ONNX: a SavedModel gives masks anyway")
     if args.precision != "float32" and kind != "tflite":
         raise SettingsError(f"kseg export --precision {args.precision} is for TFLite files, not for {kind}")
     return kind
+
+
+def _version(args: argparse.Namespace) -> int:
+    """The version's number; SettingsError where it is taken, before a model is loaded for nothing."""
+    version = args.version or 1
+    if not args.overwrite and (taken := Path(args.out) / str(version)).exists():
+        raise SettingsError(f"{taken} exists: choose another --version, or replace it with --overwrite")
+    return version
 
 
 def _size(args: argparse.Namespace) -> tuple[int, int] | None:
@@ -128,7 +146,7 @@ def _calibration(args: argparse.Namespace, size: tuple[int, int] | None) -> Any:
 
 def _file(args: argparse.Namespace, kind: str, model: Any, dataset: Any) -> int:
     """Export to a file under another name, check it, and give it its name only if it passes."""
-    from kseg.export import check, onnx, tflite
+    from kseg.export import onnx, tflite
     from kseg.export.unfinished import unfinished
 
     out, size = Path(args.out), _size(args)
@@ -148,31 +166,38 @@ def _file(args: argparse.Namespace, kind: str, model: Any, dataset: Any) -> int:
                 dynamic=args.dynamic,
                 class_ids=args.class_ids,
             )
-        found = check(model, made, dataset, max_drop=args.max_drop, limit=args.limit)
+        found = _check(args, model, made, dataset)
         if found.passed:
             os.replace(made, out)
     return _report(args, found, str(out))
 
 
-def _saved_model(args: argparse.Namespace, model: Any, dataset: Any) -> int:
-    from kseg.export import check, saved_model
+def _check(args: argparse.Namespace, model: Any, path: Path, dataset: Any) -> Any:
+    from kseg.export import check
+
+    with Bar("checking") as bar:
+        return check(model, path, dataset, max_drop=args.max_drop, limit=args.limit, progress=bar)
+
+
+def _saved_model(args: argparse.Namespace, version: int, model: Any, dataset: Any) -> int:
+    from kseg.export import saved_model
 
     checks = []
 
     def accept(folder: Path) -> bool:
-        checks.append(check(model, folder, dataset, max_drop=args.max_drop, limit=args.limit))
+        checks.append(_check(args, model, folder, dataset))
         return checks[0].passed
 
     saved_model(
         model,
         args.out,
         size=_size(args),
-        version=args.version,
+        version=version,
         overwrite=args.overwrite,
         confidence=args.confidence,
         accept=accept,
     )
-    return _report(args, checks[0], str(Path(args.out) / str(args.version)))
+    return _report(args, checks[0], str(Path(args.out) / str(version)))
 
 
 def _report(args: argparse.Namespace, found: Any, where: str) -> int:

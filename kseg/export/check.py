@@ -93,11 +93,10 @@ class Check:
                 f"({self.keras_milliseconds / max(self.milliseconds, 1e-9):.2f}x)",
             ),
             ("operations", ", ".join(f"{count} {name}" for name, count in self.operations.items())),
-            (
-                "outside builtins",
-                ", ".join(f"{count} {name}" for name, count in self.outside.items()) or "none",
-            ),
         ]
+        if self.format == "tflite":
+            outside = ", ".join(f"{count} {name}" for name, count in self.outside.items())
+            rows.append(("outside builtins", outside or "none"))
         if self.drop is not None:
             allowed = "" if self.max_drop is None else f", allowed {self.max_drop:.4f}"
             iou = f"{self.before:.4f} -> {self.after:.4f}, lost {self.drop:+.4f}{allowed}"
@@ -114,33 +113,35 @@ def check(
     max_drop: float | None = None,
     limit: int | None = None,
     repeats: int = 5,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Check:
     """Load an exported file in its own runtime and compare it with the Keras model.
 
     Args:
-        model: the Keras model that was exported.
-        path: a .tflite or .onnx file, or a SavedModel's version folder.
+        model, path: the Keras model, and its .tflite or .onnx file, or SavedModel's version folder.
         data: a `kseg.data.Dataset` (its labels give the mean IoU before and after), an iterable of pictures
             (H, W, channels) 0-255, or None: made-up pictures. Resized to the file's size; predictions are
             brought to the labels' size (nearest) before they are counted.
         max_drop: mean IoU that may be lost (0.02 is two points); needs labels.
-        limit: at most that many pictures, evenly spaced.
-        repeats: timed runs.
+        limit: at most that many pictures, evenly spaced. repeats: timed runs.
+        progress: called with (pictures compared, pictures in all).
 
-    Returns:
-        `Check`; ``passed`` says whether the file may be used.
+    Returns: `Check`; ``passed`` says whether the file may be used.
 
     Raises:
-        ModelError: a file that its runtime cannot run, or outputs of another shape.
-        SettingsError: ``max_drop`` without labels.
+        ModelError: a file that its runtime cannot run, or outputs of another shape. SettingsError: ``max_drop``
+            without labels.
     """
     labelled = _labelled(model, data, max_drop)
     exported, reference = load(path), compiled(in_float32(model))
     comparison, scores = Comparison(holds_indices(model)), _Scores(data if labelled else None)
-    for batch, truth in _pictures(data, labelled, exported.size, image_shape(model)[2], limit):
+    pictures = _pictures(data, labelled, exported.size, image_shape(model)[2], limit)
+    for number, (batch, truth) in enumerate(pictures, 1):
         outputs = reference(batch), exported(batch)
         comparison.add(*outputs)
         scores.add(outputs, truth)
+        if progress is not None and hasattr(data, "__len__"):
+            progress(number, min(limit or len(data), len(data)))
     times = [_milliseconds(run, batch, repeats) for run in (exported, reference)]
     return Check(
         str(path),

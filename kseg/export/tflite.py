@@ -102,7 +102,10 @@ def _check(path: Path, precision: str, calibration: Any, *, sized: bool) -> None
     if precision not in PRECISIONS:
         raise SettingsError(f"`precision` is one of {', '.join(PRECISIONS)}; got {precision!r}")
     if not sized:
-        raise SettingsError("A TFLite file has a fixed size: give size=(height, width), or dynamic=True")
+        raise SettingsError(
+            "A TFLite file has a fixed size: give one (size=(height, width), --size H W), or leave height and width "
+            "free (dynamic=True, --dynamic)"
+        )
     if precision == "int8" and calibration is None:
         raise SettingsError(
             "int8 needs calibration pictures: calibration=kseg.export.calibration_images(dataset, size)"

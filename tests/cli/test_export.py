@@ -46,6 +46,7 @@ def test_saved_model(model_file, tmp_path, capsys):
     assert (tmp_path / "served" / "2" / "saved_model.pb").is_file()
     assert main([*command, "--version", "2"]) == 2
     assert "--overwrite" in capsys.readouterr().err
+    assert main([*command, "--version", "2", "--overwrite"]) == 0
 
 
 def test_a_version_that_loses_too_much_is_never_served(labelled, model_file, tmp_path, capsys, monkeypatch):
@@ -67,6 +68,9 @@ def test_mistakes(model_file, tmp_path, mistake):
     assert "--precision float16" in wrong("--precision", "float16", out="x.onnx")
     assert "--dynamic" in wrong("--dynamic", out="served")
     assert "--class-ids" in wrong("--class-ids", out="served")
+    assert "--format saved_model" in wrong("--size", 24, 32, out="x.tfl")
+    for option in (["--version", 2], ["--overwrite"], ["--confidence"]):
+        assert f"{option[0]} is for SavedModels" in wrong("--size", 24, 32, *option)
     assert not (tmp_path / "x.tflite").exists()
 
 

@@ -13,7 +13,11 @@ from kseg.export.check import _confusion, _mean_iou
 def test_a_good_file_passes(net, dataset, tmp_path):
     path = tmp_path / "n.tflite"
     kseg.export.tflite(net, path, size=(24, 36))
-    found = kseg.export.check(net, path, dataset, max_drop=0.001, repeats=1)
+    done = []
+    found = kseg.export.check(
+        net, path, dataset, max_drop=0.001, repeats=1, progress=lambda *now: done.append(now)
+    )
+    assert done == [(1, 3), (2, 3), (3, 3)]
     assert found.passed
     assert abs(found.drop) < 1e-3
     assert found.parity.images == 3
