@@ -32,12 +32,14 @@ class Backbone(keras.Model):
         input: the image tensor.
         padding: "same"; "original" where the network pads the image itself by 100 pixels (the released FCN); "image"
             where it fills the image up to a multiple of its stride.
+        image_scale: what the network enlarges the picture by before anything else; 1 is not at all.
 
     Calling a backbone returns a dict from stage name to features. Heads build on `backbone.input` and
     `backbone.stages` directly.
     """
 
     padding = "same"
+    image_scale = 1
 
     def __init__(self, image, stages, **kwargs):
         super().__init__(inputs=image, outputs=dict(stages), **kwargs)
@@ -55,8 +57,12 @@ class Backbone(keras.Model):
         return self.stages[self._stage_names[-1]]
 
     def stride_of(self, stage):
-        """Pixels from one cell of a stage ("stage3") to the next: 2 to its number, up to `output_stride`."""
-        return min(2 ** int(stage.removeprefix("stage")), getattr(self, "output_stride", 32))
+        """Pixels of the image from one cell of a stage ("stage3") to the next.
+
+        2 to its number, up to `output_stride`, divided by `image_scale`: a fraction where that does not divide it.
+        """
+        stride = min(2 ** int(stage.removeprefix("stage")), getattr(self, "output_stride", 32))
+        return stride if self.image_scale == 1 else stride / self.image_scale
 
     def get_config(self):
         # The functional graph is not part of it: the subclass adds its arguments, its constructor draws the graph.

@@ -116,7 +116,9 @@ class Loader:
 
     def __init__(self, dataset: Dataset, *, cache_bytes: int = CACHE_BYTES, one_size: bool = False):
         self.dataset, self.one_size = dataset, one_size
-        self._bytes_left, self._kept = cache_bytes, {}
+        # A source whose samples are made anew each time keeps what it makes them of.
+        makes = getattr(dataset.samples, "makes_samples", False)
+        self._bytes_left, self._kept = 0 if makes else cache_bytes, {}
         self._first: tuple[str, tuple[int, ...]] | None = None
 
     def __call__(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

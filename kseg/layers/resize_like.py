@@ -17,7 +17,7 @@ class ResizeLike(keras.layers.Layer):
         align_corners: False samples at pixel centres; True is Caffe's Interp (DeepLab, PSPNet originals).
         factor: enlarge by exactly this much and cut off what is beyond the second tensor, rather than stretch. Cell
             i then covers the pixels from `factor * i` on, whatever the size (see `PadToMultiple`); the map must be
-            large enough. Without `align_corners` only.
+            large enough. A fraction such as 16 / 3 enlarges to the nearest whole size. Without `align_corners` only.
 
     Input: a list `[x, like]` of `(batch, h, w, channels)` and `(batch, height, width, any)`.
     Output: `(batch, height, width, channels)` in the layer's compute dtype; give `dtype="float32"` for logits.
@@ -29,7 +29,7 @@ class ResizeLike(keras.layers.Layer):
     def __init__(self, method="bilinear", align_corners=False, factor=None, **kwargs):
         super().__init__(**kwargs)
         self.method, self.align_corners = method, bool(align_corners)
-        self.factor = None if factor is None else int(factor)
+        self.factor = None if factor is None else _whole_or_fraction(factor)
         if self.factor is not None and (self.factor < 1 or self.align_corners):
             raise ValueError(f"`factor` must be at least 1 and without `align_corners`, got {factor}")
 
@@ -38,7 +38,7 @@ class ResizeLike(keras.layers.Layer):
         if self.factor is None:
             return resize(x, spatial_shape(like), self.method, self.align_corners)
         (rows, columns), (height, width) = spatial_shape(x), spatial_shape(like)
-        x = resize(x, (rows * self.factor, columns * self.factor), self.method)
+        x = resize(x, (_times(rows, self.factor), _times(columns, self.factor)), self.method)
         return x[:, :height, :width]
 
     def positions(self, cells, size):
@@ -62,3 +62,16 @@ class ResizeLike(keras.layers.Layer):
             "align_corners": self.align_corners,
             "factor": self.factor,
         }
+
+
+def _whole_or_fraction(factor):
+    return int(factor) if factor == int(factor) else float(factor)
+
+
+def _times(cells, factor):
+    """Cells enlarged; both may be whole numbers, the cells a tensor too."""
+    if isinstance(factor, int):
+        return cells * factor
+    if isinstance(cells, int):
+        return round(cells * factor)
+    return ops.cast(ops.round(ops.cast(cells, "float32") * factor), "int32")

@@ -118,6 +118,21 @@ def deeplabv3plus_slim(num_classes, weights="imagenet", *, filters, low_level_fi
     )
 
 
+def deeplabv3plus_fast(num_classes, weights="imagenet", *, filters, low_level_filters, image_scale):
+    """DeepLabv3+ on EfficientNet-Lite0 ended at stride 16, which sees the picture reduced: fast, with all its numbers."""
+    backbone = EfficientNetLite(
+        "lite0",
+        last_stage="stage4",
+        weights=weights,
+        padding="image",
+        image_scale=image_scale,
+        name="efficientnetlite0",
+    )
+    return DeepLabV3Plus(
+        backbone, num_classes, rates=(), filters=filters, low_level_filters=low_level_filters
+    )
+
+
 def lraspp_efficientnetlite0(num_classes, weights="imagenet", *, output_stride):
     """LR-ASPP, MobileNetV3's head, on EfficientNet-Lite0, whose ImageNet weights come with kseg."""
     backbone = EfficientNetLite(
@@ -153,6 +168,9 @@ CATALOG = {
         deeplabv3plus_efficientnetlite0, output_stride=16, filters=128
     ),
     "deeplabv3plus_efficientnetlite0_slim": partial(deeplabv3plus_slim, filters=32, low_level_filters=16),
+    "deeplabv3plus_efficientnetlite0_fast": partial(
+        deeplabv3plus_fast, filters=32, low_level_filters=16, image_scale=0.75
+    ),
     "lraspp_efficientnetlite0": partial(lraspp_efficientnetlite0, output_stride=16),
 }
 

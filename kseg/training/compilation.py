@@ -34,6 +34,8 @@ def compiled(
     """Make a model ready to be trained by a recipe, with these class weights; call it in the strategy's scope."""
     if recipe.freeze_backbone:
         backbone_of(model).trainable = False
+    if recipe.frozen_stages:
+        _freeze_up_to(backbone_of(model), recipe.frozen_stages)
     twin = training_twin(model, recipe)
     loss, metric = _loss(recipe, train, weights), MeanIoU(train.num_classes, train.ignore_label)
     layers = [*model.layers, *twin.own_layers]
@@ -51,6 +53,16 @@ def backbone_of(model: keras.Model) -> keras.Model:
             "freeze_backbone and head_multiplier need a model with a `backbone`, as kseg's own have."
         )
     return backbone
+
+
+def _freeze_up_to(backbone: keras.Model, stage: str) -> None:
+    """Freeze all layers that a stage's features come from."""
+    if stage not in backbone.stages:
+        raise SettingsError(
+            f"frozen_stages is {stage!r}, but the backbone's stages are {', '.join(backbone.stages)}."
+        )
+    for layer in keras.Model(backbone.input, backbone.stages[stage]).layers:
+        layer.trainable = False
 
 
 def class_weights(recipe: Recipe, train: Dataset) -> tuple[float, ...] | None:

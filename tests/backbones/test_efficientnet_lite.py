@@ -249,3 +249,17 @@ def test_photos_are_what_they_show(lite0, real_data):
         crops.append(cv2.resize(square, (224, 224), interpolation=cv2.INTER_AREA))
     logits = np.asarray(lite0(np.stack(crops))["logits"])
     np.testing.assert_array_equal(logits.argmax(-1), list(PHOTOS.values()))
+
+
+def test_a_reduced_picture_is_what_the_stages_see():
+    model = EfficientNetLite(last_stage="stage3", padding="image", image_scale=0.75, weights=None)
+    plain = EfficientNetLite(last_stage="stage3", padding="image", weights=None)
+    plain.set_weights(model.get_weights())
+    image = _image((64, 96))
+    small = keras.ops.image.resize(image, (48, 72), antialias=False)
+    ours, expected = model(image), plain(small)
+    for stage in expected:
+        np.testing.assert_allclose(np.asarray(ours[stage]), np.asarray(expected[stage]), atol=1e-5)
+    assert model.stride_of("stage2") == pytest.approx(16 / 3)
+    assert plain.stride_of("stage2") == 4
+    assert EfficientNetLite.from_config(model.get_config()).image_scale == 0.75

@@ -11,6 +11,10 @@ def figure(size=(200, 160), box=(40, 60, 180, 100), value=1):
     return mask
 
 
+def tall():
+    return figure((400, 320), (80, 120, 360, 200))
+
+
 def test_the_largest_person_is_boxed():
     mask = figure()
     mask[2:10, 2:10] = 1
@@ -21,10 +25,10 @@ def test_the_largest_person_is_boxed():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_portraits_show_the_head_and_leave_the_feet(seed):
-    window = framing.portrait_window(figure(), np.random.default_rng(seed))
-    assert window.top <= 40 < window.bottom <= 40 + 0.6 * 140 + 1
-    assert window.left < 80 < window.right
-    assert 0 <= window.left < window.right <= 160
+    window = framing.portrait_window(tall(), np.random.default_rng(seed))
+    assert window.top <= 80 < window.bottom <= 80 + 0.55 * 280 + 1
+    assert window.left < 160 < window.right
+    assert 0 <= window.left < window.right <= 320
 
 
 def test_no_portrait_without_a_person():
@@ -40,6 +44,18 @@ def test_empty_windows_are_empty():
     assert found
     assert not any(window.of(mask)[0].any() for window in found)
     assert framing.empty_window(np.ones((40, 40), np.uint8), rng) is None
+
+
+def test_windows_about_a_thing_show_it_and_no_people():
+    mask, things = tall(), figure((400, 320), (100, 210, 200, 300))
+    found = [framing.window_about(things, mask, np.random.default_rng(seed)) for seed in range(20)]
+    windows = [window for window in found if window is not None]
+    assert len(windows) > 10
+    for window in windows:
+        assert not window.of(mask)[0].any()
+        assert window.of(things)[0].mean() > 0.2
+    assert framing.window_about(np.zeros_like(mask), mask, np.random.default_rng(0)) is None
+    assert framing.window_about(things, np.ones_like(mask), np.random.default_rng(0)) is None
 
 
 def test_clipped_windows_lie_inside():
@@ -70,3 +86,11 @@ def test_resizing_invents_no_class():
     image, small = framing.resized(np.zeros((40, 40, 3), np.uint8), mask, (13, 17))
     assert image.shape == (13, 17, 3)
     assert set(np.unique(small)) == {0, 255}
+
+
+def test_noise_has_the_wanted_strength_and_no_direction():
+    image = np.full((64, 64, 3), 128, np.uint8)
+    out = framing._noisy(image, np.random.default_rng(0)).astype(float) - 128
+    assert 2 < out.std() < 15
+    assert abs(out.mean()) < 1
+    assert abs(np.corrcoef(out[:, :-1, 0].ravel(), out[:, 1:, 0].ravel())[0, 1]) < 0.1

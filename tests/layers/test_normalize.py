@@ -36,3 +36,9 @@ def test_config_round_trip():
 def test_nonsense_is_refused(mean, std):
     with pytest.raises(ValueError, match="positive"):
         Normalize(mean, std)
+
+
+def test_equal_channels_are_normalised_as_different_ones_are():
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, 4, 3)).astype("float32")
+    layer = Normalize(mean=(127, 127, 127), std=(128, 128, 128))
+    np.testing.assert_allclose(np.asarray(layer(image)), (image - 127) / 128, atol=1e-6)

@@ -45,3 +45,16 @@ def test_by_a_factor_cells_keep_their_places():
     assert ResizeLike.from_config(ResizeLike(factor=4).get_config()).factor == 4
     with pytest.raises(ValueError, match="factor"):
         ResizeLike(factor=2, align_corners=True)
+
+
+@pytest.mark.parametrize("size", [(16, 32), (11, 25)])
+def test_a_fraction_puts_cells_where_the_stretched_map_has_them(size):
+    x = np.random.default_rng(3).normal(size=(1, 3, 6, 2)).astype("float32")
+    whole = np.asarray(resize(x, (16, 32)))
+    layer = ResizeLike.from_config(ResizeLike(factor=16 / 3).get_config())
+    got = np.asarray(layer([x, np.zeros((1, *size, 1), "float32")]))
+    np.testing.assert_allclose(got, whole[:, : size[0], : size[1]], rtol=1e-6)
+    image = keras.Input((None, None, 2))
+    small = keras.layers.AveragePooling2D(4)(image)
+    model = keras.Model(image, ResizeLike(factor=3.5)([small, image]))
+    assert model.predict(np.zeros((1, 12, 8, 2), "float32"), verbose=0).shape == (1, 10, 7, 2)

@@ -20,17 +20,19 @@ PALETTE = ((0, 0, 0), (40, 200, 120))
 VOC_PERSON = 15
 LAYOUT = "voc_people/VOCdevkit/VOC2012 (or VOCdevkit/VOC2012) and ccp_people/images, ccp_people/masks; or one of both"
 SPLITS = ("train", "val", "train_plain", "val_plain")
-VARIANTS = 16  # framings of each picture of train
-SIDE = 288  # of a framed picture
+VARIANTS = 64  # framings of each picture of train
+SIDE = 256  # of a framed picture
+KEPT_BYTES = 2 * 1024**3  # of decoded pictures
 HELD_OUT = 10  # every tenth of Clothing Co-Parsing, which has no splits, is val
 # how often a sample of train is: a portrait, one before another background, the whole picture, without people
-KINDS = {"portrait": 0.4, "pasted": 0.25, "whole": 0.15, "empty": 0.2}
+KINDS = {"portrait": 0.42, "pasted": 0.26, "whole": 0.12, "empty": 0.2}
+OTHER_THINGS = (*range(1, VOC_PERSON), *range(VOC_PERSON + 1, 21))  # VOC's animals, vehicles and furniture
 
 
 def load_people(root: str | Path | None, split: str = "train", complete: bool = True) -> Dataset:
     """Person / background of the folders in ``LAYOUT``.
 
-    ``train`` holds every picture 16 times, framed, pasted before other backgrounds, lit and degraded differently
+    ``train`` holds every picture 64 times, framed, pasted before other backgrounds, lit and degraded differently
     (see ``kseg.data.framing``), and always the same way: a sample is a function of its number. ``val`` holds each
     picture whole and, where a person is large enough, its head and shoulders. ``train_plain`` and ``val_plain``
     are the pictures as they are.
@@ -63,10 +65,12 @@ def _samples(root: Path, split: str, complete: bool) -> tuple[tuple[Sample, bool
 
 
 class _Photos:
-    """The pictures as they are, with the masks' ids made 0, 1 and 255."""
+    """The pictures as they are, with the masks' ids made 0, 1 and 255; decoded once where there is room."""
 
     def __init__(self, samples: tuple[tuple[Sample, bool], ...]):
         self.samples, self.max_pixels = samples, MAX_PIXELS
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._room = KEPT_BYTES
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -75,7 +79,29 @@ class _Photos:
         return self.samples[index][0].image.stem
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        sample, is_voc = self.samples[index]
+        image, stored = self._stored(index)
+        if self.samples[index][1]:
+            stored = np.where(stored == 255, 255, stored == VOC_PERSON).astype(np.uint8)
+        return image, stored
+
+    def things(self, index: int) -> np.ndarray | None:
+        """1 where a picture of VOC has one of its other classes, else 0; None for other pictures."""
+        if not self.samples[index][1]:
+            return None
+        return np.isin(self._stored(index)[1], OTHER_THINGS).astype(np.uint8)
+
+    def _stored(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        if index not in self._kept:
+            pair = self._decoded(index)
+            needed = sum(part.nbytes for part in pair)
+            if needed > self._room:
+                return pair
+            self._room -= needed
+            self._kept[index] = pair
+        return self._kept[index]
+
+    def _decoded(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        sample, _ = self.samples[index]
         image = read_image(sample.image, max_pixels=self.max_pixels)
         mask = read_mask(sample.mask, max_pixels=self.max_pixels)
         if image.shape[:2] != mask.shape:
@@ -83,13 +109,13 @@ class _Photos:
                 f"{sample.mask}: the mask has {mask.shape[0]}x{mask.shape[1]} pixels, its image "
                 f"{sample.image} {image.shape[0]}x{image.shape[1]}"
             )
-        if is_voc:
-            mask = np.where(mask == 255, 255, mask == VOC_PERSON).astype(np.uint8)
         return image, mask
 
 
 class _Framed:
     """``VARIANTS`` framings of every picture, each a function of its number."""
+
+    makes_samples = True  # in the memory they would take room that they are not read from again
 
     def __init__(self, photos: _Photos):
         self.photos = photos
@@ -113,17 +139,20 @@ class _Framed:
         rng = np.random.default_rng((0, index))
         image, mask = self.photos.read(index % len(self.photos))
         kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
-        image, mask = self._framed(image, mask, kind, rng)
+        image, mask = self._framed(image, mask, kind, rng, index % len(self.photos))
         return framing.degraded(framing.lit(image, rng), rng), mask
 
     def _framed(
-        self, image: np.ndarray, mask: np.ndarray, kind: str, rng: np.random.Generator
+        self, image: np.ndarray, mask: np.ndarray, kind: str, rng: np.random.Generator, photo: int
     ) -> tuple[np.ndarray, np.ndarray]:
         window = None
         if kind in ("portrait", "pasted"):
             window = framing.portrait_window(mask, rng)
         elif kind == "empty":
-            window = framing.empty_window(mask, rng)
+            things = self.photos.things(photo) if rng.random() < 0.6 else None
+            if things is not None and things.any():
+                window = framing.window_about(things, mask, rng)
+            window = window or framing.empty_window(mask, rng)
         window = window or framing.random_window(mask.shape, rng, least=0.6)
         image, mask = framing.resized(*window.of(image, mask), (SIDE, SIDE))
         if kind == "pasted" and (background := self._background(rng)) is not None:

@@ -39,6 +39,8 @@ class Recipe:
         head_multiplier: factor on the learning rate of all layers that are not the backbone's.
         bias_multiplier: factor on the learning rate of biases.
         freeze_backbone: train the head only; BatchNorm statistics of the backbone stay too.
+        frozen_stages: the backbone's layers up to this stage ("stage2") stay as they are, BatchNorm statistics too:
+            half the time of a step where a pre-trained network's first maps serve. None trains all.
         crops: None (whole pictures, or random windows of `size`), "objects" or "proposals": `kseg train` makes
             `kseg.data.object_crops` or `kseg.data.proposal_crops` of the pictures, 250/224 of `size` large. `fit`
             trains on what it is given.
@@ -93,6 +95,7 @@ class Recipe:
     head_multiplier: float = 1.0
     bias_multiplier: float = 1.0
     freeze_backbone: bool = False
+    frozen_stages: str | None = None
     crops: str | None = None
     accumulate: int = 1
     ema: float | None = None

@@ -26,7 +26,7 @@ def check(
             f"The recipe asks for {wanted} and the model was built in {found}; call "
             f'keras.config.set_dtype_policy("{wanted}") before building it.'
         )
-    if recipe.freeze_backbone or recipe.head_multiplier != 1:
+    if recipe.freeze_backbone or recipe.frozen_stages or recipe.head_multiplier != 1:
         backbone_of(model)
     _check_distribution(batch_size(recipe), every)
 

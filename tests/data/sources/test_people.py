@@ -51,15 +51,25 @@ def test_training_frames_every_picture_many_times_and_the_same_way(both):
     train = load("people", both, "train")
     assert len(train) == VARIANTS * 10
     image, mask = train.load(3)
-    assert image.shape == (288, 288, 3)
+    assert image.shape == (256, 256, 3)
     again = load("people", both, "train").load(3)
     np.testing.assert_array_equal(image, again[0])
     np.testing.assert_array_equal(mask, again[1])
     different = train.load(13)
     assert (different[0] != image).any()
-    shares = [(train.load(i)[1] == 1).mean() for i in range(20)]
+    shares = [(train.load(i)[1] == 1).mean() for i in range(80)]
     assert min(shares) == 0  # empty ones among them
     assert max(shares) > 0.3
+
+
+def test_pictures_without_people_are_of_other_things(both):
+    """VOC's aeroplane is what a window without people stands over where one is asked for."""
+    photos = load("people", both, "train").samples.photos
+    np.testing.assert_array_equal(photos.things(0), np.pad(np.ones((10, 10), np.uint8), ((0, 70), (50, 0))))
+    assert photos.things(1) is None
+    image, _ = photos.read(0)
+    (both / "voc_people" / "VOCdevkit" / "VOC2012" / "JPEGImages" / "a.jpg").unlink()
+    np.testing.assert_array_equal(photos.read(0)[0], image)  # decoded once
 
 
 def test_validation_holds_whole_pictures_and_portraits(both):
