@@ -25,7 +25,7 @@ def webcam_files(folder: Path) -> dict[str, Path]:
     model = (
         kseg.models.from_preset("people")
         if "people" in kseg.models.presets()
-        else kseg.models.build("deeplabv3plus_efficientnetlite0_slim", 2)
+        else kseg.models.build("deeplabv3plus_efficientnetlite0_fast", 2)
     )
     pictures = np.random.default_rng(0).uniform(0, 255, (4, 256, 256, 3)).astype("float32")
     files = {name: folder / f"{name}.tflite" for name in ("int8", "float32")}

@@ -138,6 +138,9 @@ def make(args: argparse.Namespace) -> dict:
             "keras": class_scores(kseg.export.parity.compiled(model), val, size),
             "int8": class_scores(kseg.export.load(int8_file), val, size),
         }
+        for split in args.more_splits:
+            more = kseg.data.load(args.data, args.root, split)
+            scores[split] = class_scores(kseg.export.load(int8_file), more, size)
         lost = scores["keras"]["mean_iou"] - scores["int8"]["mean_iou"]
         if lost > args.max_drop:
             raise SystemExit(f"int8 loses {lost:.4f} mean IoU, allowed are {args.max_drop}: {scores}")
@@ -180,6 +183,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--data", required=True)
     made.add_argument("--root")
     made.add_argument("--split", default="val", help="scored (val)")
+    made.add_argument("--more-splits", nargs="*", default=(), help="scored in int8 too, for the card")
     made.add_argument("--calibration-split", default="train")
     made.add_argument("--calibration", type=int, default=200, help="pictures for int8 (200)")
     made.add_argument("--size", type=int, nargs=2, default=(256, 256), metavar=("H", "W"))

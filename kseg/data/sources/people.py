@@ -19,7 +19,7 @@ CLASSES = ("background", "person")
 PALETTE = ((0, 0, 0), (40, 200, 120))
 VOC_PERSON = 15
 LAYOUT = "voc_people/VOCdevkit/VOC2012 (or VOCdevkit/VOC2012) and ccp_people/images, ccp_people/masks; or one of both"
-SPLITS = ("train", "val", "train_plain", "val_plain")
+SPLITS = ("train", "val", "train_plain", "val_plain", "val_portraits", "val_empty")
 VARIANTS = 64  # framings of each picture of train
 SIDE = 256  # of a framed picture
 KEPT_BYTES = 2 * 1024**3  # of decoded pictures
@@ -34,15 +34,15 @@ def load_people(root: str | Path | None, split: str = "train", complete: bool = 
 
     ``train`` holds every picture 64 times, framed, pasted before other backgrounds, lit and degraded differently
     (see ``kseg.data.framing``), and always the same way: a sample is a function of its number. ``val`` holds each
-    picture whole and, where a person is large enough, its head and shoulders. ``train_plain`` and ``val_plain``
-    are the pictures as they are.
+    picture whole and, where a person is large enough, its head and shoulders; ``val_portraits`` has the latter alone,
+    ``val_empty`` parts of its pictures without people. ``train_plain`` and ``val_plain`` are the pictures as they are.
 
     VOC's own lists split VOC; of Clothing Co-Parsing every tenth picture is val.
     """
     check_split("people", split, SPLITS)
     root = existing_folder(root, LAYOUT)
-    plain = _Photos(_samples(root, split.removesuffix("_plain"), complete))
-    source = plain if split.endswith("_plain") else (_Framed if split == "train" else _Portraits)(plain)
+    plain = _Photos(_samples(root, split.split("_")[0], complete))
+    source = plain if split.endswith("_plain") else _SOURCES[split](plain)
     return Dataset("people", split, CLASSES, PALETTE, source)
 
 
@@ -178,10 +178,61 @@ class _Portraits(_Framed):
         part, photo = divmod(index, len(self.photos))
         return f"{self.photos.name_of(photo)}_{'portrait' if part else 'whole'}"
 
-    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def window_of(self, index: int) -> framing.Window | None:
+        """The part of the photo that a portrait shows; None for whole pictures."""
         part, photo = divmod(index, len(self.photos))
-        image, mask = self.photos.read(photo)
-        window = framing.portrait_window(mask, np.random.default_rng((1, index))) if part else None
+        rng = np.random.default_rng((1, index))
+        return framing.portrait_window(self.photos.read(photo)[1], rng) if part else None
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        image, mask = self.photos.read(index % len(self.photos))
+        window = self.window_of(index)
         image, mask = (image, mask) if window is None else window.of(image, mask)
         # One size for all, so that a batch can hold them; the app stretches frames to its model's size too.
         return framing.resized(image, mask, (SIDE, SIDE))
+
+
+class _Heads(_Portraits):
+    """The portraits of ``_Portraits`` alone, where the photo has room for one."""
+
+    def __init__(self, photos: _Photos):
+        super().__init__(photos)
+        count = len(photos)
+        self._chosen = [i for i in range(count, 2 * count) if self.window_of(i) is not None]
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def name_of(self, index: int) -> str:
+        return super().name_of(self._chosen[index])
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return super().read(self._chosen[index])
+
+
+class _Empty(_Framed):
+    """Parts of the photos without people, about VOC's other things where there are some."""
+
+    def __init__(self, photos: _Photos):
+        super().__init__(photos)
+        found = ((photo, self._window(photo)) for photo in range(len(photos)))
+        self._chosen = [(photo, window) for photo, window in found if window is not None]
+
+    def _window(self, photo: int) -> framing.Window | None:
+        rng, mask = np.random.default_rng((2, photo)), self.photos.read(photo)[1]
+        things = self.photos.things(photo)
+        window = None if things is None else framing.window_about(things, mask, rng)
+        return window or framing.empty_window(mask, rng)
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def name_of(self, index: int) -> str:
+        return f"{self.photos.name_of(self._chosen[index][0])}_empty"
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        photo, window = self._chosen[index]
+        return framing.resized(*window.of(*self.photos.read(photo)), (SIDE, SIDE))
+
+
+_SOURCES = {"train": _Framed, "val": _Portraits, "val_portraits": _Heads, "val_empty": _Empty}

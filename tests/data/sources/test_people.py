@@ -20,9 +20,11 @@ def both(tmp_path):
     mask[20:80, 20:45] = 15
     mask[18:20] = 255
     mask[:10, 50:] = 1  # an aeroplane: background here
-    for name in ("a", "b"):
-        cv2.imwrite(str(voc / "JPEGImages" / f"{name}.jpg"), rng.integers(0, 256, (80, 60, 3)))
-        cv2.imwrite(str(voc / "SegmentationClass" / f"{name}.png"), mask)
+    for name, times in (("a", 1), ("b", 4)):
+        cv2.imwrite(str(voc / "JPEGImages" / f"{name}.jpg"), rng.integers(0, 256, (80 * times, 60 * times, 3)))
+        cv2.imwrite(
+            str(voc / "SegmentationClass" / f"{name}.png"), np.kron(mask, np.ones((times, times), np.uint8))
+        )
     (voc / "ImageSets" / "Segmentation" / "train.txt").write_text("a\n")
     (voc / "ImageSets" / "Segmentation" / "val.txt").write_text("b\n")
     for i in range(10):
@@ -79,6 +81,22 @@ def test_validation_holds_whole_pictures_and_portraits(both):
     whole, portrait = val.load(0)[1], val.load(2)[1]
     assert whole.shape == portrait.shape
     assert (portrait == 1).mean() != (whole == 1).mean()
+
+
+def test_validation_has_portraits_and_empty_parts_by_themselves(both):
+    mask = np.zeros((400, 300), np.uint8)
+    mask[60:390, 100:180] = 1
+    cv2.imwrite(str(both / "ccp_people" / "masks" / "09.png"), mask)
+    cv2.imwrite(str(both / "ccp_people" / "images" / "09.jpg"), np.zeros((400, 300, 3), np.uint8))
+    portraits, val = load("people", both, "val_portraits"), load("people", both, "val")
+    assert [portraits.name_of(i) for i in range(len(portraits))] == [
+        "b_portrait",
+        "09_portrait",
+    ]
+    np.testing.assert_array_equal(portraits.load(1)[1], val.load(3)[1])
+    empty = load("people", both, "val_empty")
+    assert len(empty) > 0
+    assert not any((empty.load(i)[1] == 1).any() for i in range(len(empty)))
 
 
 def test_one_source_is_enough_and_none_is_named(both, tmp_path):
