@@ -19,11 +19,24 @@ def class_ids(scores):
     return ops.cast(ops.argmax(scores, axis=-1), "int32")
 
 
+def _where_counting_repeats():
+    """The CPU under `enable_op_determinism`, where TensorFlow refuses to count on a GPU; else anywhere."""
+    from tensorflow.python.framework.config import is_op_determinism_enabled  # has no public name
+
+    return "CPU" if is_op_determinism_enabled() else None
+
+
 def count_ids(ids, size):
     """How often each of 0 to `size` - 1 occurs in a flat int32 tensor, int32 `(size,)`.
 
-    `keras.ops.bincount` cannot be compiled under JAX, where it does not know its own length.
+    `keras.ops.bincount` finds out its length while it runs, which neither JAX nor XLA can compile, and so a plain
+    `fit` on one GPU could not either.
     """
     if keras.backend.backend() == "tensorflow":
-        return ops.bincount(ids, minlength=size)
+        import tensorflow as tf
+
+        with tf.device(_where_counting_repeats()):
+            return tf.raw_ops.DenseBincount(
+                input=ids, size=size, weights=tf.zeros(0, tf.int32), binary_output=False
+            )
     return ops.segment_sum(ops.ones_like(ids), ids, num_segments=size)

@@ -1,6 +1,7 @@
 """`class_ids` and `count_ids` against NumPy."""
 
 import numpy as np
+import pytest
 
 from kseg.ops.labels import class_ids, count_ids
 
@@ -18,3 +19,24 @@ def test_counts_are_numpys():
     found = np.asarray(count_ids(ids, 9))
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, np.bincount(ids, minlength=9))
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_counts_compile_whatever_comes_before(deterministic, monkeypatch):
+    """As in a plain `fit` on one GPU, which Keras gives to XLA: the length must not depend on the ids."""
+    import tensorflow as tf
+    from tensorflow.python.framework import config
+
+    monkeypatch.setattr(config, "is_op_determinism_enabled", lambda: deterministic)
+    scores = np.random.default_rng(1).normal(size=(50, 4)).astype("float32")
+
+    @tf.function(jit_compile=True)
+    def counted(scores):
+        scores, _, _ = tf.raw_ops.FusedBatchNorm(  # XLA cannot look through it for a constant
+            x=scores[None, None], scale=tf.ones(4), offset=tf.zeros(4), mean=[], variance=[], is_training=True
+        )[:3]
+        return count_ids(class_ids(scores[0, 0]), 6)
+
+    normalised = (scores - scores.mean(0)) / scores.std(0)
+    np.testing.assert_array_equal(counted(scores), np.bincount(normalised.argmax(-1), minlength=6))
