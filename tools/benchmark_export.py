@@ -13,9 +13,11 @@ import argparse
 import contextlib
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -43,7 +45,7 @@ def export_speed(
     with contextlib.ExitStack() as stack:
         folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for model in models or fast_models():
-            times = in_turns(runs_of(model, size, folder), rounds)
+            times = in_turns(runs_of(model, size, folder), rounds, warm=2)
             for place, what in enumerate(("", " (processor)")):
                 taken = {kind: found[place] for kind, found in times.items()}
                 ratios.append(taken["float32"] / taken["int8"])
@@ -133,12 +135,13 @@ def serving_load(clients: int = 8, requests: int = 250, model: str = MODEL, size
     )
     before, after = found["memory"]
     print(
-        f"  memory of the server {before:.0f} -> {after:.0f} MiB, {after / before - 1:+.2%} (under 5 % is wanted)"
+        f"  memory of the server, first and last fifth: {before:.0f} -> {after:.0f} MiB, {after / before - 1:+.2%} "
+        "(under 5 % is wanted)"
     )
 
 
 def under_load(base: Path, files: list[bytes], masks: np.ndarray, clients: int, requests: int) -> dict:
-    """`throughput` of the client against a server in a process of its own, its memory before and after."""
+    """`throughput` of the client against a server in a process of its own, its memory in the first and last fifth."""
     sys.path.insert(0, str(HERE.parent / "apps"))
     from serving_client import throughput
     from serving_transport import GrpcClient
@@ -154,10 +157,12 @@ def under_load(base: Path, files: list[bytes], masks: np.ndarray, clients: int, 
                 return Comparing(GrpcClient(address, base.name, timeout=120), files, masks, wrong)
 
             throughput(client, files, clients, max(requests // 10, 1), 2)  # threads and buffers are there
-            before = resident_mebibytes(server.pid)
             wrong.clear()
-            found = throughput(client, files, clients, requests, 2)
-            return {**found, "wrong": len(wrong), "memory": (before, resident_mebibytes(server.pid))}
+            with memory_of(server.pid) as samples:
+                found = throughput(client, files, clients, requests, 2)
+            fifth = max(len(samples) // 5, 1)
+            memory = statistics.median(samples[:fifth]), statistics.median(samples[-fifth:])
+            return {**found, "wrong": len(wrong), "memory": memory}
         finally:
             server.terminate()
 
@@ -179,10 +184,28 @@ class Comparing:
         self.client.close()
 
 
-def resident_mebibytes(process: int) -> float:
-    """Memory of a running process that is in RAM (Linux)."""
+@contextlib.contextmanager
+def memory_of(process: int, pause: float = 0.05) -> Iterator[list[float]]:
+    """A list that grows by the memory of a running process as long as the context lasts."""
+    samples, done = [allocated_mebibytes(process)], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(pause):
+            samples.append(allocated_mebibytes(process))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield samples
+    finally:
+        done.set()
+        watcher.join()
+
+
+def allocated_mebibytes(process: int) -> float:
+    """Memory that a running process has taken for itself (Linux); its files in RAM come and go with other programs."""
     status = Path(f"/proc/{process}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 2**10
+    return int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) / 2**10
 
 
 def main(argv: list[str]) -> int:

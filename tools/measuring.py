@@ -16,11 +16,19 @@ def seconds(function: Callable[[], object], repeats: int) -> float:
     return in_turns({"": function}, repeats)[""][0]
 
 
-def in_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
-    """Median wall and processor seconds of each function; they take turns, so that a busy moment hits all."""
+def in_turns(
+    runs: Mapping[str, Callable[[], object]], rounds: int, warm: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Median wall and processor seconds of each function; they take turns, so that a busy moment hits all.
+
+    ``warm`` calls that are not counted go before each that is: for milliseconds, where the caches that the function
+    before has filled, and its threads that still wait for more, would be counted to the next one.
+    """
     times = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
+            for _ in range(warm):
+                run()
             wall, processor = time.perf_counter(), time.process_time()
             run()
             if number:  # the first round is not counted

@@ -2,7 +2,7 @@
 
 import keras
 
-from kseg.ops.resize import spatial_shape
+from kseg.ops.resize import same_size, spatial_shape
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -26,7 +26,7 @@ class CropLike(keras.layers.Layer):
     def call(self, inputs):
         x, like = inputs
         height, width = spatial_shape(like)
-        if self.offset == 0 and _same(spatial_shape(x), (height, width)):
+        if self.offset == 0 and same_size(spatial_shape(x), (height, width)):
             return x  # a slice of everything is one more copy of full-size scores in an exported file
         return x[:, self.offset : self.offset + height, self.offset : self.offset + width]
 
@@ -36,8 +36,3 @@ class CropLike(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "offset": self.offset}
-
-
-def _same(one, other):
-    """Whether two sizes are known to be equal."""
-    return all(isinstance(a, int) and isinstance(b, int) and a == b for a, b in zip(one, other, strict=True))

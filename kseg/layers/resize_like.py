@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from kseg.ops.resize import resize, spatial_shape
+from kseg.ops.resize import resize, same_size, spatial_shape
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -38,8 +38,9 @@ class ResizeLike(keras.layers.Layer):
         if self.factor is None:
             return resize(x, spatial_shape(like), self.method, self.align_corners)
         (rows, columns), (height, width) = spatial_shape(x), spatial_shape(like)
-        x = resize(x, (_times(rows, self.factor), _times(columns, self.factor)), self.method)
-        return x[:, :height, :width]
+        enlarged = _times(rows, self.factor), _times(columns, self.factor)
+        x = resize(x, enlarged, self.method)
+        return x if same_size(enlarged, (height, width)) else x[:, :height, :width]
 
     def positions(self, cells, size):
         """Where each of `size` lines of the result stands in the `cells` lines of the map, float32 (size,)."""

@@ -14,6 +14,11 @@ def spatial_shape(x):
     return ops.shape(x)[1:3]
 
 
+def same_size(one, other):
+    """Whether two (height, width) are known to be equal, so that a slice of everything can be left out."""
+    return all(isinstance(a, int) and isinstance(b, int) and a == b for a, b in zip(one, other, strict=True))
+
+
 def resize(x, size, method="bilinear", align_corners=False):
     """Resize a batch of maps; sizes may be tensors that only the running graph knows.
 

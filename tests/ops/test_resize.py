@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from keras import ops
 
-from kseg.ops.resize import resize
+from kseg.ops.resize import resize, same_size
 
 
 def interpolate(x, size, align_corners):
@@ -47,3 +48,10 @@ def test_half_precision_stays():
 def test_unknown_rule_is_refused(method, align):
     with pytest.raises(ValueError, match="method"):
         resize(np.ones((1, 2, 2, 1), "float32"), (4, 4), method=method, align_corners=align)
+
+
+def test_sizes_are_the_same_only_where_both_are_known():
+    assert same_size((3, 4), (3, 4))
+    assert not same_size((3, 4), (3, 5))
+    assert not same_size((None, 4), (None, 4))
+    assert not same_size((ops.convert_to_tensor(3), 4), (3, 4))

@@ -1,4 +1,5 @@
 import os
+import time
 
 import keras
 import numpy as np
@@ -15,10 +16,19 @@ def tool(tools_on_path):
 
 
 def test_memory_is_what_the_process_holds(tool):
-    before = tool.resident_mebibytes(os.getpid())
+    before = tool.allocated_mebibytes(os.getpid())
     block = np.ones(64 * 2**20, np.uint8)
-    assert 60 < tool.resident_mebibytes(os.getpid()) - before < 70
+    assert 60 < tool.allocated_mebibytes(os.getpid()) - before < 70
     del block
+
+
+def test_memory_is_watched(tool):
+    with tool.memory_of(os.getpid(), pause=0.001) as samples:
+        until = time.monotonic() + 10
+        while len(samples) < 3 and time.monotonic() < until:
+            time.sleep(0.001)
+    assert len(samples) >= 3
+    assert min(samples) > 10
 
 
 def test_answers_are_compared_one_by_one(tool):

@@ -30,6 +30,11 @@ def test_they_take_turns():
     wall, processor = found["sleeps"]
     assert wall >= 0.05 > processor
     assert found["counts"][0] < 0.05
+    order.clear()
+    measuring.in_turns(
+        {"counts": lambda: order.append("counts"), "other": lambda: order.append("other")}, 1, warm=2
+    )
+    assert order == (["counts"] * 3 + ["other"] * 3) * 2
 
 
 def test_peak_memory_counts_what_was_touched():
