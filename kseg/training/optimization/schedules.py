@@ -9,8 +9,8 @@ def rate_of_last_step(optimizer: keras.optimizers.Optimizer) -> float:
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
     rate = optimizer._learning_rate
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-        rate = rate(max(int(optimizer.iterations) - 1, 0))
-    return float(ops.convert_to_numpy(rate))
+        rate = rate(ops.maximum(ops.cast(optimizer.iterations, "int32") - 1, 0))
+    return float(ops.cast(rate, "float32"))  # a cast, as a variable on several devices is no number
 
 
 @keras.saving.register_keras_serializable(package="kseg")

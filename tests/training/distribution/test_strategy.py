@@ -142,12 +142,15 @@ def mirrored_is_one_device(folder, case):
 
 def _odd_counts_come_back():
     from kseg.metrics import MeanIoU
+    from kseg.training import SGD
+    from kseg.training.optimization.schedules import rate_of_last_step
 
     with strategy("mirrored", 2):
         metric = MeanIoU(2)
         counts = np.array([[3, 1], [0, 5]])
         assign_total(metric.variables, [counts, np.array(1)])
         np.testing.assert_array_equal(metric.variables[0], counts)
+        assert rate_of_last_step(SGD(0.25)) == 0.25
         with np.testing.assert_raises(SettingsError):
             check_batch_size(3)
 
