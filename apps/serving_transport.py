@@ -133,7 +133,7 @@ class GrpcClient:
 
 def refusal(server: str, model: str, code: str | int, said: str) -> ServingError:
     """The error for a status that a server answers."""
-    said = " ".join(said.split())[:300]
+    said = plain(said)
     if code == "INVALID_ARGUMENT" and re.search("signature.* not found|no signature", said, re.IGNORECASE):
         return ServingError(
             f"the model {model!r} has no signature {SIGNATURE!r}; was it exported by kseg? ({said})"
@@ -147,6 +147,14 @@ def refusal(server: str, model: str, code: str | int, said: str) -> ServingError
         )
     kind = Unavailable if code in (429, 502, 503, 504, "RESOURCE_EXHAUSTED") else ServingError
     return kind(f"{server} answers {code}: {said}")
+
+
+def plain(said: str) -> str:
+    """A server's sentence without the names of TensorFlow's nodes that it came through."""
+    said = re.sub(r"\[\[\{\{.*?\}\}\]\]", "", " ".join(said.split()), flags=re.DOTALL)
+    if said.startswith("assertion failed: "):
+        said = " ".join(re.findall(r"\[([^\]]*)\]", said)) or said
+    return said.strip()[:300]
 
 
 def _nobody(server: str, reason: object) -> str:

@@ -140,7 +140,12 @@ def rest_answer(predict: Callable[..., dict[str, Any]], path: str, body: bytes) 
 def _column(values: list[Any]) -> np.ndarray | list[bytes]:
     if isinstance(values[0], dict):
         return [base64.b64decode(value["b64"], validate=True) for value in values]
-    return np.array(values, np.uint8)
+    array = np.array(values)
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)  # a signature of uint8 refuses it, as the real server does
+    if array.dtype.kind != "i" or array.min(initial=0) < 0 or array.max(initial=0) > 255:
+        raise ValueError(f"numbers 0-255 are expected, got {array.dtype} {array.shape}")
+    return array.astype(np.uint8)
 
 
 def _json(name: str, value: Any) -> Any:

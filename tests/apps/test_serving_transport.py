@@ -94,6 +94,18 @@ def test_an_answer_without_a_mask(client, png, models, transport):
         client().mask(png)
 
 
+def test_what_the_server_says_is_shown_without_its_nodes(transport):
+    """Sentences of TensorFlow's C library for two pictures that it refused."""
+    pixels = "assertion failed: [image_bytes: a picture of more than 50000000 pixels:] [3600000000]"
+    node = (
+        " [[{{function_node map_while_Assert_2_AssertGuard_false_3805}}{{node map/while/Assert_2/Assert}}]]"
+    )
+    assert transport.plain(pixels + node) == "image_bytes: a picture of more than 50000000 pixels: 3600000000"
+    shape = "Shape of tensor images [1,36,48,3] is not compatible with expected shape [?,36,48,3]."
+    assert transport.plain(shape + "\n\t " + node.strip()) == shape
+    assert len(transport.plain("x" * 1000)) == 300
+
+
 def test_nobody_listens(transport, png):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

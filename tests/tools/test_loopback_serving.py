@@ -144,7 +144,11 @@ def test_rest(served, loopback, models):
     assert post("/v1/models/other:predict", plain)[0] == 404
     assert post("/v1/models/small/versions/2:predict", plain)[0] == 404
     assert post("/elsewhere", plain)[0] == 404
-    for bad in (b"{", {"instances": []}, {"instances": [{"images": [[1, 2]]}]}, {"rows": []}):
+    fractions = {"instances": [{"images": (served.images[0] / 2 + 0.25).tolist()}]}
+    negative = {"instances": [{"images": (served.images[0].astype(int) - 300).tolist()}]}
+    unknown = {**plain, "signature_name": "decode"}
+    short = {"instances": [{"images": [[1, 2]]}]}
+    for bad in (b"{", {"instances": []}, short, {"rows": []}, fractions, negative, unknown):
         status, found = post("/v1/models/small:predict", bad)
         assert status == 400
         assert found["error"]
