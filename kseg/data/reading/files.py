@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import struct
 import zlib
 from collections.abc import Sequence
@@ -14,11 +13,11 @@ import tensorflow as tf
 
 from kseg.data.reading.headers import Header, png_chunks, read_header
 from kseg.data.reading.mat_mask import read_mat_mask
+from kseg.data.reading.regular import read_regular
 from kseg.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 MAX_PIXELS = 50_000_000
-SPARE_BYTES = 64 << 20  # for what a picture file holds besides pixels
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -101,7 +100,7 @@ def png_palette(path: str | Path) -> bytes:
 
 
 def _open(path: str | Path, max_pixels: int | None) -> tuple[bytes, Header]:
-    data = _read(Path(path), MAX_PIXELS if max_pixels is None else max_pixels)
+    data = read_regular(Path(path), MAX_PIXELS if max_pixels is None else max_pixels)
     header = read_header(data)
     if header is None or header.height < 1 or header.width < 1:
         reason = "an empty file" if not data else "not a PNG, JPEG, BMP or WebP picture, or cut short"
@@ -118,23 +117,6 @@ def check_pixels(where: str | Path, header: Header, max_pixels: int) -> None:
             f"{where}: {header.height}x{header.width} pixels are more than the limit of {max_pixels:,}, "
             "and were not decoded: make the picture smaller, cut it into tiles, or raise --max-pixels (max_pixels=)"
         )
-
-
-def _read(path: Path, max_pixels: int) -> bytes:
-    """The bytes of a regular file that is not larger than such a picture can be: 16 bits, four channels."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{path}: cannot be read: not a regular file, so no picture")
-        if status.st_size > 8 * max_pixels + SPARE_BYTES:
-            raise DataError(
-                f"{path}: {status.st_size:,} bytes are more than a picture of {max_pixels:,} pixels needs: not read"
-            )
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:  # a name with a zero byte
-        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
 def _decode(path, decoder, data: bytes, **settings) -> np.ndarray:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kseg.data.reading.regular import read_regular
 from kseg.errors import DataError
 
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -30,13 +31,7 @@ def read_mat_mask(path: str | Path, max_pixels: int) -> np.ndarray:
         DataError: no such file, not a level 5 MAT file with ``GTcls.Segmentation``, damaged, larger than
             ``max_pixels``, or values that are no class ids.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    data = read_regular(Path(path), max_pixels)
     try:
         values = _segmentation(data, max_pixels)
     except (struct.error, zlib.error, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:

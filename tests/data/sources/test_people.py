@@ -21,7 +21,9 @@ def both(tmp_path):
     mask[18:20] = 255
     mask[:10, 50:] = 1  # an aeroplane: background here
     for name, times in (("a", 1), ("b", 4)):
-        cv2.imwrite(str(voc / "JPEGImages" / f"{name}.jpg"), rng.integers(0, 256, (80 * times, 60 * times, 3)))
+        cv2.imwrite(
+            str(voc / "JPEGImages" / f"{name}.jpg"), rng.integers(0, 256, (80 * times, 60 * times, 3))
+        )
         cv2.imwrite(
             str(voc / "SegmentationClass" / f"{name}.png"), np.kron(mask, np.ones((times, times), np.uint8))
         )

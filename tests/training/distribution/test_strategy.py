@@ -223,6 +223,10 @@ def family_is_one_device(folder, name):
         for layer in model._flatten_layers():
             if isinstance(layer, keras.layers.Dropout):
                 layer.rate = 0.0
+            if isinstance(layer, keras.layers.BatchNormalization):
+                # The deepest maps have one cell a picture: divided by the root of the variance of four numbers,
+                # which may be next to nothing, rounding of 3e-5 becomes a tenth within five steps.
+                layer.epsilon = 0.1
         return model
 
     changes = {"steps_per_epoch": 10, "size": (32, 32), "learning_rate": 1e-3}
