@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kseg.errors import DataError, SettingsError
-from kseg.webcam.source import Synthetic, check_opens, opener
+from kseg.webcam.source import Synthetic, Video, check_opens, opener
 
 
 def clip(path, count=5, size=(32, 48), fps=20):
@@ -82,3 +82,11 @@ def test_files_that_are_no_videos(tmp_path):
     source = opener(str(tmp_path / "a.mp4"))()
     with pytest.raises(DataError, match="not a video"):
         check_opens(str(tmp_path / "a.mp4"), source)
+
+
+def test_a_camera_that_is_not_there_is_told_by_kseg_alone(capfd):
+    video = Video(97)
+    assert not video.opened
+    with pytest.raises(DataError, match="camera 97 cannot be opened"):
+        check_opens("97", video)
+    assert "ERROR" not in capfd.readouterr().err
