@@ -119,7 +119,7 @@ def deeplabv3plus_slim(num_classes, weights="imagenet", *, filters, low_level_fi
 
 
 def deeplabv3plus_fast(num_classes, weights="imagenet", *, filters, low_level_filters, image_scale):
-    """DeepLabv3+ on EfficientNet-Lite0 ended at stride 16, which sees the picture reduced: fast, with all its numbers."""
+    """DeepLabv3+ on EfficientNet-Lite0 ended at stride 16 that sees the picture reduced: for webcams."""
     backbone = EfficientNetLite(
         "lite0",
         last_stage="stage4",
