@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from kseg import models
+from kseg import data as data_module
+from kseg import export, models
 from kseg.errors import ModelError
 from kseg.models import preset
 
@@ -61,6 +62,44 @@ def test_cards_may_not_lead_out_of_the_folder(folder):
     (path / "far.json").write_text(json.dumps(card))
     with pytest.raises(ModelError, match="names files beside itself"):
         models.presets()
+
+
+def test_the_presets_of_the_package():
+    """The webcam's people and CamVid's streets: loaded, of the card's classes, and one answer in both files."""
+    cards = models.presets()
+    assert {"people", "camvid"} <= set(cards)
+    assert "NC" in cards["camvid"]["licence"]
+    for name, card in cards.items():
+        model = models.from_preset(name)
+        assert model.classes == tuple(card["classes"])
+        assert model.count_params() == card["parameters"]
+        fast = export.load(models.preset_file(name, "int8"))
+        assert fast.size == tuple(card["size"])
+        image = np.kron(np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)), np.ones((1, 64, 64, 1)))
+        image = image[:, : fast.size[0], : fast.size[1]].astype("float32")
+        same = np.asarray(model(image)).argmax(-1) == np.asarray(fast(image)).argmax(-1)
+        assert same.mean() > 0.85, name
+
+
+@pytest.mark.realdata
+def test_people_score_on_val_what_their_card_says(real_data):
+    """Counted here once more, by hand, on the portraits and on parts without people."""
+    scores = models.presets()["people"]["scores"]
+    fast = export.load(models.preset_file("people", "int8"))
+    for split in ("val_portraits", "val_empty"):
+        data, both, either, found, empty = data_module.load("people", real_data, split), 0, 0, 0, 0
+        for index in range(len(data)):
+            image, labels = data.load(index)
+            logits = np.asarray(fast(image[None].astype("float32")))[0]
+            person, valid = logits[..., 1] > logits[..., 0], labels != 255
+            both += (person & (labels == 1) & valid).sum()
+            either += ((person | (labels == 1)) & valid).sum()
+            found, empty = found + (person & (labels == 0)).sum(), empty + (labels == 0).sum()
+        if split == "val_portraits":
+            assert both / either == pytest.approx(scores[split]["class_iou"]["person"], abs=1e-3)
+        else:
+            assert 1 - found / empty == pytest.approx(scores[split]["class_iou"]["background"], abs=1e-3)
+            assert found / empty < 0.01
 
 
 def test_the_cards_that_come_with_kseg_are_complete():
