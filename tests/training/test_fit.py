@@ -349,7 +349,7 @@ def test_frozen_backbone_keeps_weights_and_statistics(train, val, tmp_path, monk
 
 def test_frozen_stages_keep_weights_and_statistics(train, val, tmp_path, monkeypatch):
     model = segmenter()
-    monkeypatch.setattr(kseg.training.checkpoint, "save", lambda *args, **kwargs: None)
+    monkeypatch.setattr(kseg.training.run.checkpoint, "save", lambda *args, **kwargs: None)
     before = {variable.path: variable.numpy() for variable in model.variables}
     fit(model, RECIPE.replace(frozen_stages="stage1", epochs=1), train, val, tmp_path, tensorboard=False)
     changed = {path for path, old in before.items() if np.any(_of(model, path) != old)}
