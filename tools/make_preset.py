@@ -102,7 +102,7 @@ def run_settings(model: Path) -> tuple[dict, str]:
         "kseg",
         "train",
         "--model",
-        recipe["model"],
+        run.get("model", {}).get("name") or recipe["model"],  # a recipe may train another net than its own
         "--data",
         recipe["data"],
         "--recipe",

@@ -66,6 +66,8 @@ def test_settings_and_command_come_from_the_run(tool, tmp_path):
     settings, command = tool.run_settings(tmp_path / "best.keras")
     assert settings == recipe
     assert command == "kseg train --model net --data people --recipe people_lite0"
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": recipe, "model": {"name": "other"}}))
+    assert "--model other " in tool.run_settings(tmp_path / "best.keras")[1]
     assert tool.run_settings(tmp_path / "x" / "best.keras") == ({}, "")
 
 
