@@ -44,7 +44,9 @@ def test_traces_with_unknown_sizes_and_reloads(tmp_path):
     arrays = [np.zeros((1, 9, 11, 3), "float32"), RNG.normal(size=(1, 3, 3, 2)).astype("float32")]
     twin = keras.saving.load_model(tmp_path / "m.keras")
     assert twin.get_layer("zoom").factor == 4
-    np.testing.assert_allclose(twin.predict(arrays, verbose=0), np.asarray(model(arrays)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        twin.predict(arrays, verbose=0), np.asarray(model(arrays)), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_half_precision_maps_give_float32_logits():

@@ -45,6 +45,7 @@ def unusual():
         head_multiplier=10,
         bias_multiplier=2,
         freeze_backbone=True,
+        frozen_stages="stage2",
         crops="objects",
         mixed_precision="mixed_bfloat16",
         validate_every=3,
