@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -20,11 +22,20 @@ def tool(tools_on_path):
 
 def test_memory_is_what_the_process_holds():
     program = (
-        f"import os, sys; sys.path.insert(0, {str(TOOLS)!r}); from benchmark_export import resident_mebibytes as held;"
+        f"import os, sys; sys.path.insert(0, {str(TOOLS)!r}); from benchmark_export import allocated_mebibytes as held;"
         "before = held(os.getpid()); block = bytearray(b'x') * (64 * 2**20); print(held(os.getpid()) - before)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert 60 < float(done.stdout) < 80
+
+
+def test_memory_is_watched(tool):
+    with tool.memory_of(os.getpid(), pause=0.001) as samples:
+        until = time.monotonic() + 10
+        while len(samples) < 3 and time.monotonic() < until:
+            time.sleep(0.001)
+    assert len(samples) >= 3
+    assert min(samples) > 10
 
 
 def test_answers_are_compared_one_by_one(tool):
