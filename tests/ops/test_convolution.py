@@ -23,10 +23,10 @@ CASES = [
 ]
 
 
-def _inputs(taps, dtype="float32"):
+def _inputs(taps, dtype="float32", filters=4):
     rng = np.random.default_rng(0)
     taps = (taps, taps) if isinstance(taps, int) else taps
-    return rng.normal(size=(2, 11, 14, 3)).astype(dtype), rng.normal(size=(*taps, 3, 4)).astype(dtype)
+    return rng.normal(size=(2, 11, 14, 3)).astype(dtype), rng.normal(size=(*taps, 3, filters)).astype(dtype)
 
 
 def _loop(x, kernel, rate, padding):
@@ -54,10 +54,11 @@ def test_values_are_those_of_the_definition(taps, rate, padding):
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(("taps", "rate", "padding"), CASES)
 @pytest.mark.parametrize("known", [True, False])
-def test_values_and_gradients_are_those_of_keras(taps, rate, padding, known):
-    x, kernel = (tf.constant(t) for t in _inputs(taps))
+@pytest.mark.parametrize("filters", [2, 4])  # fewer and more than channels: two ways to the gradients
+def test_values_and_gradients_are_those_of_keras(taps, rate, padding, known, filters):
+    x, kernel = (tf.constant(t) for t in _inputs(taps, filters=filters))
     upstream = np.random.default_rng(1).normal(
-        size=_loop(*_inputs(taps), np.broadcast_to(rate, 2), padding).shape
+        size=_loop(*_inputs(taps, filters=filters), np.broadcast_to(rate, 2), padding).shape
     )
 
     def gradients(convolution):
