@@ -54,7 +54,7 @@ def initialise_from(model: keras.Model, path: str | Path) -> Initialised:
     path = Path(path)
     stored = _read(path)
     copied, kept, used = [], [], set()
-    for layer in _leaves(model):
+    for layer in model._flatten_layers(include_self=False):  # those inside of layers and models too
         variables = _saved_variables(layer)
         values = stored.get(layer.name)
         if not variables:
@@ -81,21 +81,12 @@ def _fit(values, variables):
     return [value.shape for value in values] == [tuple(variable.shape) for variable in variables]
 
 
-def _leaves(model):
-    """All layers of a model, those of models inside of it included, once each."""
-    found = {}
-    for layer in model.layers:
-        for leaf in _leaves(layer) if isinstance(layer, keras.Model) else [layer]:
-            found[id(leaf)] = leaf
-    return list(found.values())
-
-
 def _saved_variables(layer):
-    """A layer's variables in the order of its file: trainable before the others, no seed generators."""
+    """A layer's own variables in the order of its file; those of layers inside of it are theirs."""
     store = {}
     layer.save_own_variables(store)
-    by_value = [*layer.trainable_variables, *layer.non_trainable_variables]
-    return [v for v in by_value if not v.path.endswith("seed_generator_state")][: len(store)]
+    own = [*layer._trainable_variables, *layer._non_trainable_variables]
+    return own[: len(store)]
 
 
 def _read(path: Path) -> dict[str, list[np.ndarray]]:

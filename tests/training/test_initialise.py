@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from kseg import models
 from kseg.errors import ModelError
 from kseg.training import SGD, initialise_from
 
@@ -58,6 +59,22 @@ def test_models_inside_models(tmp_path):
     again = stage(False)
     initialise_from(again, tmp_path / "b.keras")
     for one, two in zip(again.get_weights(), outer.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    "name", ["deeplabv2_efficientnetlite0", "pspnet_efficientnetlite0", "fcn8s_efficientnetlite0"]
+)
+def test_every_layer_of_a_net_of_the_catalog_finds_its_weights(name, tmp_path):
+    first, second = (models.build(name, 4, weights=None) for _ in range(2))
+    random = np.random.default_rng(0)
+    for variable in first.variables:
+        if variable.dtype == "float32":
+            variable.assign(random.normal(size=variable.shape))
+    first.save(tmp_path / "a.keras")
+    done = initialise_from(second, tmp_path / "a.keras")
+    assert done.kept == () and done.unused == ()
+    for one, two in zip(second.get_weights(), first.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
 

@@ -232,7 +232,13 @@ def family_is_one_device(folder, name):
     # One step, for rounding is what parts these untrained nets next: on one device, a start that is 1e-6 off is 0.06
     # (LR-ASPP), 0.08 (DeepLabv3+) and 69 (PSPNet) away after four steps, more than two devices are. The small net above
     # is compared after twenty.
-    changes = {"epochs": 1, "steps_per_epoch": 1, "validate_every": 1, "size": (32, 32), "learning_rate": 1e-3}
+    changes = {
+        "epochs": 1,
+        "steps_per_epoch": 1,
+        "validate_every": 1,
+        "size": (32, 32),
+        "learning_rate": 1e-3,
+    }
     two, rows = trained("mirrored", 2, build, f"{folder}/two", **changes)
     one, expected = trained("none", None, build, f"{folder}/one", **changes)
     start = build()
