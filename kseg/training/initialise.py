@@ -54,7 +54,7 @@ def initialise_from(model: keras.Model, path: str | Path) -> Initialised:
     path = Path(path)
     stored = _read(path)
     copied, kept, used = [], [], set()
-    for layer in model._flatten_layers(include_self=False):  # those inside of layers and models too
+    for layer in _all_layers(model)
         variables = _saved_variables(layer)
         values = stored.get(layer.name)
         if not variables:
@@ -79,6 +79,15 @@ def _fit(values, variables):
     if values is None or any(value.dtype.kind not in "biuf" for value in values):
         return False
     return [value.shape for value in values] == [tuple(variable.shape) for variable in variables]
+
+
+def _all_layers(model):
+    """All layers of a model, those inside of models and of other layers included, once each."""
+    found = {}
+    for layer in model._flatten_layers(include_self=False, recursive=False):
+        found[id(layer)] = layer
+        found.update((id(inside), inside) for inside in _all_layers(layer))
+    return list(found.values())
 
 
 def _saved_variables(layer):

@@ -73,7 +73,8 @@ def test_every_layer_of_a_net_of_the_catalog_finds_its_weights(name, tmp_path):
             variable.assign(random.normal(size=variable.shape))
     first.save(tmp_path / "a.keras")
     done = initialise_from(second, tmp_path / "a.keras")
-    assert done.kept == () and done.unused == ()
+    assert done.kept == ()
+    assert done.unused == ()
     for one, two in zip(second.get_weights(), first.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
