@@ -54,7 +54,7 @@ def initialise_from(model: keras.Model, path: str | Path) -> Initialised:
     path = Path(path)
     stored = _read(path)
     copied, kept, used = [], [], set()
-    for layer in _all_layers(model)
+    for layer in _all_layers(model):
         variables = _saved_variables(layer)
         values = stored.get(layer.name)
         if not variables:
