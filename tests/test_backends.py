@@ -31,7 +31,7 @@ for path in sorted(folder.glob("*.keras")):
 
 keras.utils.set_random_seed(0)
 data = kseg.data.load("folder", folder / "data")
-model = FCN(kseg.backbones.VGG16(filters=4, dropout=0.1, name="vgg16"), 2, stride=32)
+model = FCN(kseg.backbones.EfficientNetLite("lite0", padding="image"), 2, stride=8)
 optimizer = kseg.training.AdamW(1e-3, layer_multipliers={"score_fr": 10.0})
 model.compile(optimizer, kseg.losses.CrossEntropy(), metrics=[kseg.metrics.MeanIoU(2)])
 augment = kseg.data.Augment(mirror=True)
