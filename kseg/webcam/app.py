@@ -23,6 +23,7 @@ from kseg.webcam.timing import Timings
 from kseg.webcam.view import View
 
 IDLE = 0.15  # seconds without a frame after which the last is drawn again, with what there is to say
+READING = 0.2  # seconds for which the times on the screen stand
 WAITING_SIZE = (480, 640)  # of the screen before the first frame
 
 
@@ -85,6 +86,7 @@ class App:
         self.recording: Recorder | None = None
         self.notice, self._notice_until = "", 0.0
         self.saved: list[Path] = []
+        self._said: tuple[float, list[str]] = (float("-inf"), [])
         self._last_show = 0.0
         self._held: Result | None = None
 
@@ -163,10 +165,13 @@ class App:
             screen.help_text(drawn)
 
     def _lines(self) -> list[str]:
-        """Frames a second, and p50 / p95 of each stage."""
-        times = self.timings.percentiles()
-        stages = [f"{stage} {p50:.1f} / {p95:.1f} ms" for stage, (p50, p95) in times.items()]
-        return [f"{self.timings.fps:.1f} fps  (p50 / p95)", *stages]
+        """Frames a second, and p50 / p95 of each stage; renewed no faster than a person reads."""
+        now = time.monotonic()
+        if now - self._said[0] > READING:
+            times = self.timings.percentiles()
+            stages = [f"{stage} {p50:.1f} / {p95:.1f} ms" for stage, (p50, p95) in times.items()]
+            self._said = now, [f"{self.timings.fps:.1f} fps  (p50 / p95)", *stages]
+        return self._said[1]
 
     def _idle(self) -> None:
         """Nothing new: keep the window alive, with the last frame or a grey one and the message."""

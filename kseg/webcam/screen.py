@@ -35,6 +35,7 @@ class Painter:
             self._colours[i, 0] = colour[::-1]
         self._unpainted = 0 if self.classes[0].lower() in ("background", "unlabeled", "void") else None
         self._behind, self._fitted = background, None
+        self._flat: tuple[tuple, np.ndarray] | None = None
 
     def __call__(self, frame: np.ndarray, labels: np.ndarray, view: View) -> np.ndarray:
         """The painted frame; the frame itself stays as it was."""
@@ -48,9 +49,21 @@ class Painter:
         shown = shown.astype(np.uint8) if isinstance(shown, np.ndarray) else np.ones_like(labels)
         if not cv2.countNonZero(shown):
             return frame
-        colours = cv2.LUT(cv2.merge([labels] * 3), self._colours.reshape(1, 256, 3))
+        colours = self._coloured(labels, view)
         mixed = cv2.addWeighted(frame, 1 - view.alpha, colours, view.alpha, 0)
         return cv2.copyTo(mixed, shown, frame.copy())
+
+    def _coloured(self, labels: np.ndarray, view: View) -> np.ndarray:
+        """The colour of every pixel; one for all, where one class alone is painted, for that costs nothing."""
+        alone = 1 if self._unpainted == 0 and len(self.classes) == 2 else None
+        alone = alone if view.only is None else view.only
+        if alone is None:
+            return cv2.LUT(cv2.merge([labels] * 3), self._colours.reshape(1, 256, 3))
+        if self._flat is None or self._flat[0] != (alone, labels.shape):
+            colours = np.empty((*labels.shape, 3), np.uint8)
+            colours[:] = self._colours[alone]
+            self._flat = ((alone, labels.shape), colours)
+        return self._flat[1]
 
     def _replaced(self, frame: np.ndarray, labels: np.ndarray, how: str) -> np.ndarray:
         if how == "picture":

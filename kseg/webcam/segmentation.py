@@ -18,7 +18,7 @@ DEFAULT_SIZE = (256, 256)
 
 
 class Runner(Protocol):
-    """Runs one picture (height, width, 3) RGB 0-255 float32; gives the raw output without its batch."""
+    """Runs one picture, RGB uint8 (height, width, 3); gives the raw output without its batch."""
 
     size: tuple[int, int] | None
     names: Sequence[str] | None
@@ -45,7 +45,7 @@ class Segmentation:
                 f"--size: this model takes {runner.size[0]}x{runner.size[1]} pixels only, not {size[0]}x{size[1]}"
             )
         self.runner, self.size = runner, size or runner.size or DEFAULT_SIZE
-        first = self._probabilities(runner(np.full((*self.size, 3), 127, np.float32)))
+        first = self._probabilities(runner(np.full((*self.size, 3), 127, np.uint8)))
         count = first.shape[-1]
         names = list(runner.names or ())
         if len(names) != count:
@@ -60,13 +60,13 @@ class Segmentation:
         return self._probabilities(self.runner(self.prepared(frame)))
 
     def prepared(self, frame: np.ndarray) -> np.ndarray:
-        """The frame stretched to the model's size: float32 RGB 0-255."""
+        """The frame stretched to the model's size: uint8 RGB."""
         height, width = self.size
         # Averaging takes seven times as long; up to a third of the size two pixels a side see nearly as much.
         shrinks = frame.shape[0] > 3 * height or frame.shape[1] > 3 * width
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         small = cv2.resize(frame, (width, height), interpolation=how)
-        return cv2.cvtColor(small, cv2.COLOR_BGR2RGB).astype(np.float32)
+        return cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
 
     def _probabilities(self, output: np.ndarray) -> np.ndarray:
         if output.ndim == 2:  # class ids, or the mask of one class
@@ -76,6 +76,12 @@ class Segmentation:
                 f"The model gives an output of shape {output.shape} a picture; expected (height, width, classes)"
             )
         return foreground(output) if output.shape[-1] == 1 else softmax(output)
+
+
+def _scaled(image: np.ndarray, values: tuple[float, float]) -> np.ndarray:
+    """Pixels from 0-255 to a range, float32."""
+    low, high = values
+    return image * np.float32((high - low) / 255) + np.float32(low)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -177,7 +183,7 @@ class _Keras:
         self._forward = Forward(model)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        return self._forward.run(image[None])[0]
+        return self._forward.run(image[None].astype(np.float32))[0]
 
 
 class _TFLite:
@@ -203,10 +209,9 @@ class _TFLite:
     def __call__(self, image: np.ndarray) -> np.ndarray:
         dtype = np.dtype(self._entry["dtype"])
         if dtype.kind == "f":
-            low, high = self._range
-            pixels = (image * ((high - low) / 255) + low).astype(dtype)
+            pixels = _scaled(image, self._range).astype(dtype, copy=False)
         else:
-            pixels = np.round(image + (-128 if dtype == np.int8 else 0)).astype(dtype)
+            pixels = (image ^ 128).view(np.int8) if dtype == np.int8 else image.astype(dtype, copy=False)
         self._interpreter.set_tensor(self._entry["index"], pixels[None])
         self._interpreter.invoke()
         output = self._interpreter.get_tensor(self._output["index"])[0]
@@ -258,9 +263,7 @@ class _ONNX:
         self._range = RANGES[values or ("0..255" if runtime.metadata else "-1..1")]
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        low, high = (0.0, 255.0) if self._byte else self._range
-        pixels = image * ((high - low) / 255) + low
+        pixels = image if self._byte else _scaled(image, self._range)
         pixels = pixels.transpose(2, 0, 1) if self._first else pixels
-        pixels = pixels.astype(np.uint8 if self._byte else np.float32)
         output = self._session.run(None, {self._name: pixels[None]})[0][0]
         return output.transpose(1, 2, 0) if self._first and output.ndim == 3 else output

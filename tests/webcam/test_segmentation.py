@@ -28,7 +28,7 @@ def test_frames_come_as_rgb_at_the_models_size():
     frame[..., 0] = 200  # blue first, as OpenCV has it
     assert model(frame).shape == (6, 8, 3)
     np.testing.assert_array_equal(seen[-1][0, 0], [0, 0, 200])
-    assert seen[-1].dtype == np.float32
+    assert seen[-1].dtype == np.uint8
     assert model.classes == ("class 0", "class 1", "class 2")
     assert len(model.palette) == 3
 
