@@ -76,7 +76,7 @@ class Steps:
 
     def _train(self, batch):
         gradients, found = self._gradients(batch)
-        self.model.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
+        self._move(gradients)
         return found
 
     def _add(self, batch):
@@ -93,9 +93,14 @@ class Steps:
             None if number in self._unused else tf.math.divide_no_nan(tf.convert_to_tensor(total), weight)
             for number, total in enumerate(self._sums)
         ]
-        self.model.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
+        self._move(gradients)
         for total in self._sums:
             total.assign(tf.zeros_like(total))
+
+    def _move(self, gradients):
+        if isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer):
+            gradients = _overflown_together(gradients)
+        self.model.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
 
     def _gradients(self, batch):
         images, labels = batch
@@ -138,6 +143,22 @@ def _zeros(variables: list[Any]) -> list[tf.Variable]:
             aggregation=tf.VariableAggregation.SUM,
         )
         for variable in variables
+    ]
+
+
+def _overflown_together(gradients):
+    """The gradients, infinite on all replicas where they are not finite on one.
+
+    Keras's LossScaleOptimizer leaves a step out where it meets such a gradient, but asks the first replica only:
+    another's would get into the weights, and workers would wait for each other for ever.
+    """
+    if tf.distribute.get_replica_context().num_replicas_in_sync == 1:
+        return gradients
+    finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients if gradient is not None]
+    overflown = _over_replicas(tf.cast(~tf.reduce_all(tf.stack(finite)), tf.float32)) > 0
+    return [
+        None if gradient is None else tf.where(overflown, tf.cast(float("inf"), gradient.dtype), gradient)
+        for gradient in gradients
     ]
 
 

@@ -138,6 +138,31 @@ def mirrored_is_one_device(folder, case):
     _same(*(file.get_weights() for file in files))
     assert not files[0].get_layer("norm").synchronized
     _odd_counts_come_back()
+    _an_overflow_on_one_device_is_everyones()
+
+
+def _an_overflow_on_one_device_is_everyones():
+    """The second device's picture is so bright that its scaled gradient is beyond float16; the first one's is black."""
+    import keras
+
+    from kseg.losses import CrossEntropy
+    from kseg.training import SGD
+    from kseg.training.steps import Steps
+
+    with strategy("mirrored", 2) as chosen:
+        image = keras.Input((4, 4, 3))
+        scores = keras.layers.Conv2D(2, 1, dtype="mixed_float16")(image)
+        model = keras.Model(image, keras.layers.Activation("linear", dtype="float32")(scores))
+        model.compile(keras.optimizers.LossScaleOptimizer(SGD(0.1)), loss := CrossEntropy(), jit_compile=False)
+        steps, before = Steps(model, loss), model.get_weights()
+        pictures = np.zeros((2, 4, 4, 3), "float32")
+        pictures[1] = 60000
+        batches = tf.data.Dataset.from_tensor_slices((pictures, np.zeros((2, 4, 4), "int32"))).batch(1).repeat()
+        model.optimizer.dynamic_scale.assign(2.0**24)
+        steps(iter(chosen.distribute_datasets_from_function(lambda context: batches)))
+        for one, two in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(one, two)  # the step is left out
+        assert float(np.asarray(model.optimizer.dynamic_scale)) == 2.0**23
 
 
 def _odd_counts_come_back():
