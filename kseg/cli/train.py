@@ -162,6 +162,7 @@ def _train(args: argparse.Namespace) -> int:
 
     from kseg import data, models, training
     from kseg.training.distribution.workers import undone_on_failure
+    from kseg.training.run import checkpoint
 
     recipe = changed(chosen_recipe(args.recipe, args.model, args.data), args)
     train = data.load(args.data, args.root, args.train_split, max_pixels=args.max_pixels)
@@ -172,7 +173,7 @@ def _train(args: argparse.Namespace) -> int:
     keras.utils.set_random_seed(recipe.seed)
     weights = None if args.weights == "none" else args.weights
     model = models.build(args.model, train.num_classes, weights=weights, dtype=recipe.mixed_precision)
-    going_on = (out / "last.keras").exists() and not args.no_resume
+    going_on = checkpoint.exists(out) and not args.no_resume
     if args.init_from and not going_on:
         print(f"{args.init_from}: {training.initialise_from(model, args.init_from)}", file=sys.stderr)
     elif recipe.starts_from and not going_on:

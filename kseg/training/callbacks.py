@@ -1,8 +1,8 @@
 """Keras callbacks of a training run: checkpoints, metrics.csv, one line an epoch, and a stop at NaN."""
 
 import csv
+import io
 import math
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -155,21 +155,27 @@ class MetricsCsv(keras.callbacks.Callback):
         row["seconds"] = round(time.monotonic() - self._start, 2)
         self.rows.append(row)
         columns = list(dict.fromkeys(name for each in self.rows for name in each))
-        partial = self.path.with_name(f".{self.path.name}.partial")
-        with open(partial, "w", newline="") as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(self.rows)
-        os.replace(partial, self.path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns, restval="")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        checkpoint.write_text(self.path, text.getvalue())
 
 
 def read_metrics(path: str | Path) -> list[dict[str, float]]:
-    """The rows of a metrics.csv; none if there is no such file."""
+    """The rows of a metrics.csv; none if there is no such file, SettingsError if it is not as kseg wrote it."""
     if not Path(path).exists():
         return []
-    with open(path, newline="") as file:
-        rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-    return [{**row, "epoch": int(row["epoch"])} for row in rows]
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [
+                {name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)
+            ]
+        return [{**row, "epoch": int(row["epoch"])} for row in rows]
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, csv.Error) as error:
+        raise SettingsError(
+            f"{path} cannot be read ({error!r}): correct it, or move it away; the run goes on without its rows."
+        ) from None
 
 
 _DIVERGED = (

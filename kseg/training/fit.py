@@ -2,6 +2,7 @@
 
 import math
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,12 @@ def fit(
         One dict an epoch, the rows of `metrics.csv`, those of earlier starts included.
 
     Raises:
-        SettingsError: the recipe does not fit the model or the data, or `out` holds another run.
+        SettingsError: the recipe does not fit the model or the data, or `out` holds another run, or one that another
+            process trains at this moment.
         DataError: a picture or mask that cannot be used; the message names it.
         KsegError: the loss became NaN, the disk is full, or another machine died; the last checkpoint is kept.
     """
-    out, every = Path(out), callbacks.Every.parse(checkpoint_every) if checkpoint_every else None
+    out, every = Path(out), None if checkpoint_every is None else callbacks.Every.parse(checkpoint_every)
     check(model, recipe, train, val, every)
     _prepare(recipe)
     if skip_bad:
@@ -107,7 +109,7 @@ def fit(
     described = run_folder.describe(
         model, model_name or model.name, recipe, train, val, length, class_weights=weights, start=start
     )
-    with workers.together() as chief:
+    with workers.together() as chief, run_folder.alone(out) if chief else nullcontext():
         found = workers.open_run(out, described, resume)
         run = _Run(recipe, train, val, out, length, weights, chief, verbose and chief, tensorboard)
         if found.get("epochs_done", 0) < recipe.epochs:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from kseg.errors import KsegError
+from kseg.errors import KsegError, SettingsError
 from kseg.training import SGD, Checkpoint, MetricsCsv, Progress, StopOnNaN, read_metrics
 from kseg.training.run import checkpoint
 
@@ -60,6 +60,16 @@ def test_csv_goes_on_without_repeating_an_epoch(model, tmp_path):
 
 def test_no_csv_no_rows(tmp_path):
     assert read_metrics(tmp_path / "metrics.csv") == []
+
+
+@pytest.mark.parametrize(
+    "text", ["epoch;loss\n1;2\n", "epoch,loss\n1,x\n", "epoch\n1,2,3\n", "epoch\ninf\n", "é\n1"]
+)
+def test_a_csv_that_somebody_changed(tmp_path, text):
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(SettingsError, match=r"metrics\.csv cannot be read .* move it away"):
+        read_metrics(path)
 
 
 def test_nan_stops_in_its_step(model):

@@ -174,6 +174,10 @@ def test_a_finished_run_says_so(network, train, val, tmp_path, capfd):
         np.testing.assert_array_equal(one, two)
     with pytest.raises(SettingsError, match="batch_size"):
         fit(network(), RECIPE.replace(batch_size=5), train, val, tmp_path)
+    with pytest.raises(SettingsError, match="another process"), kseg.training.run.run_folder.alone(tmp_path):
+        fit(network(), RECIPE, train, val, tmp_path)
+    with pytest.raises(SettingsError, match="a number of steps"):
+        fit(network(), RECIPE, train, val, tmp_path, checkpoint_every="")
 
 
 def test_without_validation_data(network, train, tmp_path):

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +49,20 @@ def save(
     write(path, _serialised(model, state, arrays, optimizer), keep)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file in one step; KsegError where the system refuses, and the old file is untouched then."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with open(partial, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        _to_disk(partial)
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise KsegError(f"{path}: could not be written ({error.strerror}); nothing was changed.") from error
+
+
 def write(path: str | Path, content: bytes | memoryview, keep: int = 1) -> None:
     """`save` for a checkpoint that is already put together."""
     path = Path(path)
@@ -61,6 +76,9 @@ def write(path: str | Path, content: bytes | memoryview, keep: int = 1) -> None:
         _rotate(path, keep)
         os.replace(partial, path)
         _to_disk(path.parent)
+    except KeyboardInterrupt:
+        partial.unlink(missing_ok=True)
+        raise
     except (OSError, zipfile.BadZipFile) as error:
         partial.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or error
@@ -75,9 +93,8 @@ def newest(folder: str | Path, name: str = "last") -> Path | None:
     Raises:
         ModelError: there are checkpoints and all of them are damaged.
     """
-    found = [path for path in (Path(folder) / f"{name}.keras", *_older(Path(folder), name)) if path.exists()]
     reasons = []
-    for path in found:
+    for path in _present(Path(folder), name):
         try:
             verify(path)
             return path
@@ -88,6 +105,25 @@ def newest(folder: str | Path, name: str = "last") -> Path | None:
             f"No checkpoint here is whole ({'; '.join(reasons)}); --no-resume starts the run again."
         )
     return None
+
+
+def exists(folder: str | Path) -> bool:
+    """Whether a folder has a checkpoint to go on from, whole or not."""
+    return bool(_present(Path(folder), "last"))
+
+
+def recovered(folder: str | Path) -> Path | None:
+    """`newest`, which takes the place of a `last.keras` that is damaged or gone.
+
+    The next checkpoint would else keep the damaged file in the place of one that is whole.
+    """
+    found, last = newest(folder), Path(folder) / "last.keras"
+    if found is None or found == last:
+        return found
+    print(f"kseg: {last} is damaged or gone; the one before, {found.name}, takes its place.", file=sys.stderr)
+    os.replace(found, last)
+    _to_disk(last.parent)
+    return last
 
 
 def verify(path: Path) -> None:
@@ -197,6 +233,10 @@ def _check_space(path: Path, needed: int) -> None:
             f"{path}: a checkpoint needs {needed / 2**20:.1f} MiB and the disk has {free / 2**20:.1f} MiB free; "
             "the previous checkpoint is untouched. Make space, then start the same command again."
         )
+
+
+def _present(folder: Path, name: str) -> list[Path]:
+    return [path for path in (folder / f"{name}.keras", *_older(folder, name)) if path.exists()]
 
 
 def _older(folder: Path, name: str) -> list[Path]:

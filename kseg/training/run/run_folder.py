@@ -18,6 +18,11 @@ from kseg.training.recipes.recipe import Recipe
 from kseg.training.run import checkpoint
 from kseg.version import __version__
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 # What may differ between two starts of the same run.
 _FREE = {
     "name",
@@ -31,6 +36,7 @@ _FREE = {
     "source",
 }
 _FREE_START = {"root"}
+_PARTS = ("recipe", "model", "data", "start")
 _RUN = ("recipe.json", "metrics.csv", "last.keras", "best.keras", "tensorboard")
 
 
@@ -79,14 +85,12 @@ def open_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]:
     Raises:
         SettingsError: another run lies there; the message names what differs and the ways out.
     """
-    if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"{folder} is a file; --out must name a folder.")
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     for partial in folder.glob(".*.partial*"):  # of a process that was killed while writing
         partial.unlink()
     if not resume:
         _remove_run(folder)
-    if not (folder / "last.keras").exists():
+    if not checkpoint.exists(folder):
         write_json(folder / "recipe.json", run)
         return {}
     before = _read_json(folder / "recipe.json")
@@ -96,8 +100,44 @@ def open_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]:
             f"{folder} holds another run; different: {'; '.join(different)}. Give another --out, or start "
             "again here with --no-resume, which replaces that run."
         )
+    found = checkpoint.load_state(checkpoint.recovered(folder))
     write_json(folder / "recipe.json", run)
-    return checkpoint.load_state(checkpoint.newest(folder))
+    return found
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While it lasts, no other process may train into the folder; SettingsError if one does.
+
+    The lock is the system's, on the folder itself: it leaves no file, and it ends with the process however that ends.
+    Where the system (Windows) or the file system (some of networks) has none, this does nothing.
+    """
+    _make(folder)
+    handle = None if fcntl is None else os.open(folder, os.O_RDONLY)
+    try:
+        if handle is not None:
+            _lock(handle, folder)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SettingsError(
+            f"{folder}: another process trains into this folder; let it end, or give another --out."
+        ) from None
+    except OSError:  # a file system without such locks
+        return
+
+
+def _make(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"{folder} is a file; --out must name a folder.")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -128,15 +168,16 @@ def all_or_nothing(folder: Path, replace: bool) -> Iterator[None]:
     What it wrote is removed; a run that it was to replace, set aside in `.previous` meanwhile, comes back.
     """
     existed, aside = folder.is_dir(), folder / ".previous"
-    if replace and (folder / "last.keras").exists():
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
-        _move(_files_of_run(folder), aside)
+    if replace and checkpoint.exists(folder):
+        with alone(folder):
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir()
+            _move(_files_of_run(folder), aside)
     before = set(folder.iterdir()) if existed else set()
     try:
         yield
     except BaseException:
-        if folder.is_dir() and not (folder / "last.keras").exists():
+        if folder.is_dir() and not checkpoint.exists(folder):
             _remove(set(folder.iterdir()) - before)
             if aside.is_dir():
                 _move(aside.iterdir(), folder)
@@ -166,19 +207,17 @@ def _with_defaults(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace a JSON file in one step."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(partial, path)
+    """Replace a JSON file in one step; KsegError where the system refuses."""
+    checkpoint.write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
-        if isinstance(content, dict):
+        if isinstance(content, dict) and all(isinstance(content.get(part, {}), dict) for part in _PARTS):
             return content
-        reason = "not a JSON object"
-    except (OSError, ValueError) as error:
+        reason = "not what kseg wrote"
+    except (OSError, ValueError, RecursionError) as error:
         reason = str(error)
     raise SettingsError(
         f"{path} cannot be read ({reason}), so the run beside it cannot go on; give another --out, or "

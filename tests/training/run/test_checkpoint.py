@@ -127,11 +127,24 @@ def test_arrays_come_back(trained, tmp_path):
     np.testing.assert_array_equal(found["a/0"], [0, 1, 2])
 
 
+def test_ctrl_c_while_writing_leaves_the_old_file_only(tmp_path, monkeypatch):
+    path = tmp_path / "last.keras"
+    path.write_bytes(b"old")
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "verify", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.write(path, b"new")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("last.keras", b"old")]
+
+
 def states(folder):
     return {path.name: checkpoint.load_state(path)["n"] for path in folder.glob("*.keras")}
 
 
-def test_the_last_ones_are_kept_and_a_damaged_one_is_passed_over(trained, tmp_path):
+def test_the_last_ones_are_kept_and_a_damaged_one_is_passed_over(trained, tmp_path, capsys):
     path = tmp_path / "last.keras"
     assert checkpoint.newest(tmp_path) is None
     for number in range(5):
@@ -143,6 +156,16 @@ def test_the_last_ones_are_kept_and_a_damaged_one_is_passed_over(trained, tmp_pa
     path.unlink()  # a new file: the old one may have a second name
     path.write_bytes(content)
     assert checkpoint.newest(tmp_path) == tmp_path / "last.1.keras"
+    assert checkpoint.recovered(tmp_path) == path
+    assert "last.1.keras, takes its place" in capsys.readouterr().err
+    assert states(tmp_path) == {"last.keras": 3, "last.2.keras": 2}  # no whole one goes for the damaged one
+    path.unlink()
+    assert checkpoint.exists(tmp_path)
+    assert checkpoint.recovered(tmp_path) == path
+    assert states(tmp_path) == {"last.keras": 2}
+    assert checkpoint.recovered(tmp_path) == path
+    shutil.copy(path, tmp_path / "last.1.keras")
+    path.write_bytes(b"")
     for other in tmp_path.glob("last.*.keras"):
         other.write_bytes(b"")
     with pytest.raises(ModelError, match=r"last\.keras.*last\.1\.keras"):
@@ -216,6 +239,8 @@ def on_a_small_disk(folder, old, new):
         shutil.disk_usage = usage  # the second: filled by another between look and write
         with pytest.raises(KsegError, match=what):
             checkpoint.write(path, new)
+        with pytest.raises(KsegError, match=r"metrics\.csv: could not be written \(No space left on device"):
+            checkpoint.write_text(folder / "metrics.csv", "1,2\n" * 40_000)
         assert path.read_bytes() == old
         assert os.listdir(folder) == ["last.keras"]
     return 0

@@ -112,7 +112,7 @@ def test_half_written_files_are_removed(describe, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["recipe.json"]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", None])
+@pytest.mark.parametrize("text", ["{", "[]", '{"recipe": 5}', '{"data": []}', None])
 def test_unreadable_recipe(describe, network, tmp_path, text):
     begun(tmp_path, describe, network)
     (tmp_path / "recipe.json").unlink()
@@ -120,6 +120,27 @@ def test_unreadable_recipe(describe, network, tmp_path, text):
         (tmp_path / "recipe.json").write_text(text)
     with pytest.raises(SettingsError, match=r"recipe\.json cannot be read"):
         run_folder.open_run(tmp_path, describe(), resume=True)
+
+
+def test_a_lost_checkpoint_is_not_the_start_of_a_new_run(describe, network, tmp_path):
+    begun(tmp_path, describe, network)
+    (tmp_path / "last.keras").rename(tmp_path / "last.1.keras")
+    assert run_folder.open_run(tmp_path, describe(), resume=True) == {"epochs_done": 1}
+    assert (tmp_path / "last.keras").exists()
+
+
+@pytest.mark.skipif(run_folder.fcntl is None, reason="this system has no such locks")
+def test_one_process_trains_into_a_folder(tmp_path):
+    for name in ("recipe.json", "last.keras"):
+        (tmp_path / name).write_text(name)
+    with run_folder.alone(tmp_path):
+        with pytest.raises(SettingsError, match="another process trains into"), run_folder.alone(tmp_path):
+            pass
+        with pytest.raises(SettingsError, match="another process"):
+            start(tmp_path, True, {})
+    assert contents(tmp_path) == {name: name for name in ("recipe.json", "last.keras")}
+    with run_folder.alone(tmp_path):
+        pass
 
 
 def test_out_must_be_a_folder(describe, tmp_path):
