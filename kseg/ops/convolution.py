@@ -1,5 +1,8 @@
 """Atrous (dilated) convolution as one operation of the graph, with gradients on every machine."""
 
+from collections.abc import Iterable
+from operator import index
+
 import keras
 from keras import ops
 
@@ -36,27 +39,16 @@ def atrous_conv2d(x, kernel, rate=1, padding="same"):
         return ops.conv(x, kernel, 1, padding, "channels_last", rate)
     if rate == (1, 1) or x.shape[-1] != kernel.shape[2]:  # grouped convolutions are left to Keras
         return ops.conv(x, kernel, 1, padding, "channels_last", rate)
-    margins = _margins(taps, rate, padding)
-
-    @tf.custom_gradient
-    def convolve(x, kernel):
-        def gradient(upstream):
-            if kernel.shape[3] < kernel.shape[2]:
-                return _gradients_of_few_filters(x, kernel, upstream, rate, margins)
-            seen = _products_per_tap(tf.pad(x, margins), upstream, kernel.shape, rate)
-            return _input_gradient(upstream, kernel, rate, margins), seen
-
-        # Not "SAME": with unknown sizes that becomes auto_pad in ONNX, which onnxruntime refuses.
-        return tf.nn.conv2d(x, kernel, 1, margins if padding == "same" else "VALID", dilations=rate), gradient
-
-    return convolve(tf.convert_to_tensor(x), tf.convert_to_tensor(kernel))
+    return _convolve(
+        tf.convert_to_tensor(x), tf.convert_to_tensor(kernel), rate, _margins(taps, rate, padding)
+    )
 
 
 def as_rates(rate):
     """Check a rate and return it as (vertical, horizontal)."""
     try:
-        pair = (rate, rate) if isinstance(rate, int) else tuple(int(r) for r in rate)
-    except (TypeError, ValueError):
+        pair = tuple(map(index, rate)) if isinstance(rate, Iterable) else (index(rate),) * 2
+    except TypeError:
         pair = ()
     if len(pair) != 2 or min(pair) < 1:
         raise SettingsError(
@@ -66,6 +58,8 @@ def as_rates(rate):
 
 
 def _check_fit(x, taps, rate, padding):
+    if padding not in ("same", "valid"):
+        raise SettingsError(f"`padding` is 'same' or 'valid', not {padding!r}.")
     for size, k, r in zip(x.shape[1:3], taps, rate, strict=True):
         if padding == "valid" and size is not None and size < (k - 1) * r + 1:
             raise SettingsError(
@@ -78,6 +72,24 @@ def _margins(taps, rate, padding):
     """Zeros ahead of and after the map along the four axes."""
     spans = [(k - 1) * r if padding == "same" else 0 for k, r in zip(taps, rate, strict=True)]
     return [[0, 0], *([span // 2, span - span // 2] for span in spans), [0, 0]]
+
+
+def _convolve(x, kernel, rate, margins):
+    """One dilated convolution behind zeros of `margins`; its gradient is made of others like it."""
+
+    @tf.custom_gradient
+    def convolve(x, kernel):
+        def gradient(upstream):
+            if kernel.shape[3] < kernel.shape[2]:
+                return _gradients_of_few_filters(x, kernel, upstream, rate, margins)
+            seen = _products_per_tap(tf.pad(x, margins), upstream, kernel.shape, rate)
+            return _input_gradient(upstream, kernel, rate, margins), seen
+
+        # Not "SAME": with unknown sizes that becomes auto_pad in ONNX, which onnxruntime refuses.
+        zeros = margins if any(map(any, margins)) else "VALID"
+        return tf.nn.conv2d(x, kernel, 1, zeros, dilations=rate), gradient
+
+    return convolve(x, kernel)
 
 
 def _gradients_of_few_filters(x, kernel, upstream, rate, margins):
@@ -118,7 +130,7 @@ def _turned_margins(kernel, rate, margins):
 def _input_gradient(upstream, kernel, rate, margins):
     """Correlate the upstream gradient with the kernel turned by 180 degrees."""
     turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
-    return tf.nn.conv2d(upstream, turned, 1, _turned_margins(kernel, rate, margins), dilations=rate)
+    return _convolve(upstream, turned, rate, _turned_margins(kernel, rate, margins))
 
 
 def _products_per_tap(x, upstream, shape, rate):

@@ -89,22 +89,25 @@ def test_half_precision(dtype):
 
 
 @pytest.mark.tensorflow
-def test_second_gradient():
-    x, kernel = (tf.constant(t) for t in _inputs(3))
+@pytest.mark.parametrize("filters", [2, 4])
+@pytest.mark.parametrize("first", [0, 1])
+def test_second_gradients(filters, first):
+    """Of the gradient with respect to the input too, whose own gradient TensorFlow's kernels refuse on a CPU."""
+    x, kernel = (tf.constant(t) for t in _inputs(3, filters=filters))
 
     def second(convolution):
         with tf.GradientTape() as outer:
-            outer.watch(x)
+            outer.watch([x, kernel])
             with tf.GradientTape() as tape:
-                tape.watch(kernel)
+                tape.watch([x, kernel])
                 loss = tf.reduce_sum(convolution(x, kernel) ** 2)
-            slope = tf.reduce_sum(tape.gradient(loss, kernel) ** 2)
-        return outer.gradient(slope, x)
+            slope = tf.reduce_sum(tape.gradient(loss, [x, kernel])[first] ** 2)
+        return outer.gradient(slope, [x, kernel])
 
     want = second(lambda x, kernel: keras.ops.conv(x, kernel, 1, "same", dilation_rate=2))
-    np.testing.assert_allclose(
-        second(lambda x, kernel: atrous_conv2d(x, kernel, 2)), want, rtol=1e-4, atol=1e-2
-    )
+    found = second(lambda x, kernel: atrous_conv2d(x, kernel, 2))
+    for mine, theirs in zip(found, want, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max())
 
 
 @pytest.mark.tensorflow
@@ -149,7 +152,7 @@ def test_training_is_the_same_with_onednn_on_and_off(tmp_path):
     np.testing.assert_allclose(*weights, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("rate", [0, -2, (2,), (1, 0), "3", None])
+@pytest.mark.parametrize("rate", [0, -2, (2,), (1, 0), "3", "12", 2.0, (2.5, 2), None])
 def test_rates_that_are_none_are_refused(rate):
     with pytest.raises(SettingsError, match="rate"):
         atrous_conv2d(*_inputs(3), rate)
@@ -158,3 +161,14 @@ def test_rates_that_are_none_are_refused(rate):
 def test_a_filter_larger_than_the_map_is_refused():
     with pytest.raises(SettingsError, match="spans 13 places and does not fit a map of 11"):
         atrous_conv2d(*_inputs(3), 6, "valid")
+
+
+def test_numpy_integers_are_rates():
+    x, kernel = _inputs(3)
+    np.testing.assert_array_equal(atrous_conv2d(x, kernel, np.int64(2)), atrous_conv2d(x, kernel, 2))
+
+
+@pytest.mark.parametrize("padding", ["SAME", "causal", None])
+def test_other_paddings_are_refused(padding):
+    with pytest.raises(SettingsError, match="`padding` is 'same' or 'valid'"):
+        atrous_conv2d(*_inputs(3), 2, padding)
