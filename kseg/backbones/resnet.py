@@ -35,7 +35,8 @@ class ResNet(Backbone):
         frozen_normalization: BatchNormalization is not trained and always uses its moving statistics, as in
             DeepLab v2; sensible with pretrained weights.
         weights: None (random), "imagenet" (Keras's verified download; depth 50, 101 or 152 with the 7x7
-            stem), a keras.applications ResNet (from which they are copied), or a local weights file.
+            stem), a keras.applications ResNet (from which they are copied), or a local weights file: an .h5 file of
+            keras.applications, or an .npz or .weights.h5 file of this network.
         **kwargs: Keras's `name` and `trainable`.
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Stages: "stage1" (stem, stride 2), "stage2" (4) to "stage5"
@@ -112,7 +113,7 @@ class ResNet(Backbone):
         elif weights == "imagenet":
             _copy(_imagenet_classifier(self), self)
         else:
-            weight_files.load(self, weights)
+            _absorb(self, weight_files.load(self, weights))
 
 
 class _Drawing:
@@ -209,7 +210,12 @@ def _copy(classifier, backbone):
     for layer, source in pairs:
         for variable, value in zip(layer.weights, source.weights, strict=False):
             variable.assign(value)
+    _absorb(backbone, {f"{name}/bias": getattr(layer, "bias", None) for name, layer in theirs.items()})
+
+
+def _absorb(backbone, biases):
+    """Move biases of convolutions, by "<layer>/bias", into the moving means behind them."""
     for layer in backbone.layers:
-        bias = getattr(theirs.get(layer.name.replace("_bn", "_conv")), "bias", None)
+        bias = biases.get(layer.name.replace("_bn", "_conv") + "/bias")
         if isinstance(layer, BatchNormalization) and bias is not None:
             layer.moving_mean.assign(layer.moving_mean - bias)

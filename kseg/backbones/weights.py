@@ -66,6 +66,9 @@ def load(model, path):
             fc6 and fc7). Entries for layers that the model does not have, such as a classifier, are left
             aside.
 
+    Returns:
+        A dict "<layer>/bias" -> array of the biases that an .h5 file has for convolutions which have none here.
+
     Raises:
         ModelError: no such file, another kind of file, a missing layer or another shape; a file that draws on
             other files, holds Python objects, or promises more than it has. The model is unchanged then, except
@@ -77,11 +80,14 @@ def load(model, path):
     if path.name.endswith(".weights.h5"):
         _load_keras(model, path)
     elif path.suffix in (".h5", ".hdf5"):
-        _assign(model, _read_h5(model, path), path)
+        arrays, biases = _read_h5(model, path)
+        _assign(model, arrays, path)
+        return biases
     elif path.suffix == ".npz":
         _assign(model, _read_npz(path), path)
     else:
         raise ModelError(f"{path}: not a kind of weights file that kseg reads; {_WAY_OUT}.")
+    return {}
 
 
 def save(model, path, dtype="float16"):
@@ -152,9 +158,10 @@ def _read_npz(path):
 
 
 def _read_h5(model, path):
-    """The arrays of an .h5 file of Keras 1 or 2 under the model's own keys; by position in a layer."""
+    """The arrays of an .h5 file of Keras 1 or 2 under the model's own keys; by position in a layer. And the biases of
+    layers that have none here."""
     own = {layer.name: layer.weights for layer in model.layers}
-    arrays = {}
+    arrays, biases = {}, {}
     with open_hdf5(path, path) as file:
         group = file.get("model_weights", file)
         for name in _texts(group.attrs["layer_names"]):
@@ -162,7 +169,9 @@ def _read_h5(model, path):
             saved = [np.asarray(group[name][key]) for key in _texts(group[name].attrs["weight_names"])]
             for variable, array in zip(own.get(layer, ()), saved, strict=False):
                 arrays[f"{layer}/{variable.name}"] = _as_kernel(array, tuple(variable.shape))
-    return arrays
+            if layer in own and len(own[layer]) == 1 and len(saved) == 2 and saved[1].ndim == 1:
+                biases[f"{layer}/bias"] = saved[1]
+    return arrays, biases
 
 
 def _texts(names):

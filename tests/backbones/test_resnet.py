@@ -1,3 +1,4 @@
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -26,6 +27,32 @@ def test_features_of_keras_applications(height, width, ceil):
     expected = np.asarray(theirs(keras.applications.resnet50.preprocess_input(image.copy())))
     features = np.asarray(ours(image)["stage5"])
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-3 * expected.std())
+
+
+def test_biases_of_a_keras_applications_file_go_into_the_moving_means(tmp_path):
+    """Such a file has a bias behind every kernel, which this network has no place for."""
+    net = small()
+    rng = np.random.default_rng(0)
+    saved = {
+        layer.name: [rng.uniform(0.5, 1.5, w.shape).astype("float32") for w in layer.weights]
+        for layer in net.layers
+    }
+    biases = {}
+    for name in [name for name in saved if name.endswith("_conv")]:
+        biases[name] = rng.normal(size=saved[name][0].shape[-1]).astype("float32")
+        saved[name].append(biases[name])
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        file.attrs["layer_names"] = list(saved)
+        for name, arrays in saved.items():
+            file.create_group(name).attrs["weight_names"] = [str(n) for n in range(len(arrays))]
+            for number, array in enumerate(arrays):
+                file[f"{name}/{number}"] = array
+    found = small(weights=str(tmp_path / "r.h5"))
+    for name, bias in biases.items():
+        mean = saved[name.replace("_conv", "_bn")][2]
+        moved = found.get_layer(name.replace("_conv", "_bn")).moving_mean
+        np.testing.assert_allclose(moved, mean - bias, rtol=1e-6)
+        np.testing.assert_array_equal(found.get_layer(name).kernel, saved[name][0])
 
 
 @pytest.mark.parametrize("output_stride", [32, 16, 8])
