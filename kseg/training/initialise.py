@@ -2,11 +2,13 @@
 
 import io
 import zipfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import keras
+import ml_dtypes
 import numpy as np
 
 from kseg.archive import UNREADABLE, check_archive, open_hdf5
@@ -19,7 +21,8 @@ class Initialised:
 
     Attributes:
         copied: layers that now have the file's weights.
-        kept: layers of the model that kept their own: the file has none of that name, or of other shapes.
+        kept: layers of the model that kept their own: the file has none of that name, or of other shapes; or file or
+            model has several of that name and shapes, inside of different layers, and which is which cannot be told.
         unused: layers of the file with weights that found no place.
     """
 
@@ -54,15 +57,14 @@ def initialise_from(model: keras.Model, path: str | Path) -> Initialised:
     path = Path(path)
     stored = _read(path)
     copied, kept, used = [], [], set()
-    for layer in _all_layers(model):
-        variables = _saved_variables(layer)
-        values = stored.get(layer.name)
-        if not variables:
-            continue
-        if not _fit(values, variables):
+    own = [(layer, variables) for layer in _all_layers(model) if (variables := _saved_variables(layer))]
+    alike = Counter(_signature(layer, variables) for layer, variables in own)
+    for layer, variables in own:
+        fitting = [values for values in stored.get(layer.name, ()) if _fit(values, variables)]
+        if len(fitting) != 1 or alike[_signature(layer, variables)] > 1:
             kept.append(layer.name)
             continue
-        for variable, value in zip(variables, values, strict=True):
+        for variable, value in zip(variables, fitting[0], strict=True):
             variable.assign(value)
         copied.append(layer.name)
         used.add(layer.name)
@@ -74,9 +76,13 @@ def initialise_from(model: keras.Model, path: str | Path) -> Initialised:
     return Initialised(tuple(copied), tuple(kept), tuple(name for name in stored if name not in used))
 
 
+def _signature(layer, variables):
+    return layer.name, tuple(tuple(variable.shape) for variable in variables)
+
+
 def _fit(values, variables):
     """Whether a layer's arrays in the file are numbers of its variables' shapes."""
-    if values is None or any(value.dtype.kind not in "biuf" for value in values):
+    if any(value.dtype.kind not in "biuf" for value in values):
         return False
     return [value.shape for value in values] == [tuple(variable.shape) for variable in variables]
 
@@ -98,8 +104,8 @@ def _saved_variables(layer):
     return own[: len(store)]
 
 
-def _read(path: Path) -> dict[str, list[np.ndarray]]:
-    """Layer name -> weights, of a Keras file."""
+def _read(path: Path) -> dict[str, list[list[np.ndarray]]]:
+    """Layer name -> the weights of every layer of that name, of a Keras file."""
     if not path.is_file():
         raise ModelError(f"{path}: there is no such file.")
     if path.suffix == ".h5":
@@ -117,8 +123,8 @@ def _read(path: Path) -> dict[str, list[np.ndarray]]:
         return _walk(file)
 
 
-def _walk(file: h5py.File) -> dict[str, list[np.ndarray]]:
-    stored: dict[str, list[np.ndarray]] = {}
+def _walk(file: h5py.File) -> dict[str, list[list[np.ndarray]]]:
+    stored: dict[str, list[list[np.ndarray]]] = {}
 
     def visit(name, group):
         inside = name.split("/")
@@ -129,8 +135,17 @@ def _walk(file: h5py.File) -> dict[str, list[np.ndarray]]:
             or not len(group)
         ):
             return
-        values = [np.asarray(group[key]) for key in sorted(group, key=int)]
-        stored[str(group.attrs.get("name", inside[-2] if len(inside) > 1 else ""))] = values
+        values = [_array(group[key]) for key in sorted(group, key=int)]
+        name = str(group.attrs.get("name", inside[-2] if len(inside) > 1 else ""))
+        stored.setdefault(name, []).append(values)
 
     file.visititems(visit)
     return stored
+
+
+def _array(dataset) -> np.ndarray:
+    """An array of the file; bfloat16, which HDF5 does not know, as float32."""
+    array = np.asarray(dataset)
+    if dataset.attrs.get("dtype") == "bfloat16" and array.dtype.itemsize == 2:
+        return array.view(ml_dtypes.bfloat16).astype(np.float32)
+    return array

@@ -92,3 +92,31 @@ def test_other_files_are_refused(file, tmp_path):
         (tmp_path / file).write_bytes(b"PK\x03\x04 not really")
     with pytest.raises(ModelError, match=file):
         initialise_from(stage(False), tmp_path / file)
+
+
+def test_a_net_of_bfloat16_gives_its_weights(tmp_path):
+    """HDF5 has no such type: Keras writes two bytes a number and says so in an attribute."""
+    image = keras.Input((None, None, 3))
+    body = keras.layers.Conv2D(4, 3, dtype="bfloat16", name="body")
+    keras.Model(image, body(image)).save(tmp_path / "a.keras")
+    after = stage(False)
+    assert initialise_from(after, tmp_path / "a.keras").copied == ("body",)
+    kernel = np.asarray(keras.ops.cast(body.kernel, "float32"))
+    np.testing.assert_array_equal(after.get_layer("body").kernel, kernel)
+
+
+def _twins():
+    """Two layers of one name and shape, each inside of another one."""
+    image = keras.Input((None, None, 3))
+    body = keras.layers.Conv2D(3, 1, name="body")(image)
+    first, second = (keras.Sequential([keras.layers.Conv2D(3, 1, name="twin")], name=n) for n in "ab")
+    return keras.Model(image, second(first(body)))
+
+
+def test_twins_are_not_mixed_up(tmp_path):
+    first, second = _twins(), _twins()
+    first.save(tmp_path / "a.keras")
+    before = second.get_layer("a").get_weights()
+    done = initialise_from(second, tmp_path / "a.keras")
+    assert (done.copied, done.kept, done.unused) == (("body",), ("twin", "twin"), ("twin",))
+    np.testing.assert_array_equal(second.get_layer("a").get_weights()[0], before[0])
