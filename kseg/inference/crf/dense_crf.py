@@ -1,7 +1,9 @@
 """A fully connected CRF that sharpens the edges of a segmentation."""
 
 import functools
+import math
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from kseg.errors import DataError, SettingsError
 from kseg.inference.crf.permutohedral import PermutohedralLattice
 
 GIB = 2.0**30
+MOST_ITERATIONS = 1_000_000
 NEGLIGIBLE = 1e-5  # change of a probability by the messages of classes that are left out
 ROW_SUM = 4.0  # no row of a normalised kernel sums to more, as far as pictures have been seen
 BYTES_PER_PIXEL, BYTES_PER_CLASS = 1050, 36  # measured on photographs of 0.1 to 1 megapixels, 2 to 60 classes
@@ -73,10 +76,13 @@ class DenseCRF:
         _check(self.floor, "floor", above=0)
         if self.floor >= 1:
             raise SettingsError(f"floor is a small probability, got {self.floor}")
-        if self.iterations != int(self.iterations) or self.iterations < 0:
-            raise SettingsError(f"iterations must be a whole number from 0 on, got {self.iterations}")
+        object.__setattr__(self, "iterations", _whole(self.iterations, "iterations", 0))
+        if self.iterations > MOST_ITERATIONS:
+            raise SettingsError(f"iterations must be {MOST_ITERATIONS:,} at most, got {self.iterations}")
         if self.tile is not None:
-            _check(self.tile, "tile", least=1)
+            object.__setattr__(self, "tile", _whole(self.tile, "tile", 1))
+        if self.memory_limit is not None:
+            _check(self.memory_limit, "memory_limit", above=0)
         if self.compatibility is not None:
             object.__setattr__(self, "compatibility", _symmetric(self.compatibility))
 
@@ -84,12 +90,12 @@ class DenseCRF:
         image, probabilities = np.asarray(image), np.asarray(probabilities)
         self.check(image, probabilities)
         if self.tile is None:
-            self._check_memory(*probabilities.shape)
+            self.check_memory(*probabilities.shape)
             return self.refine(image, probabilities)
         margin = int(np.ceil(2 * max(self.spatial_std, self.bilateral_xy_std)))
         refined = np.empty(probabilities.shape, np.float32)
-        for inner, outer, kept in _tiles(probabilities.shape[:2], int(self.tile), margin):
-            self._check_memory(*probabilities[outer].shape)
+        for inner, outer, kept in _tiles(probabilities.shape[:2], self.tile, margin):
+            self.check_memory(*probabilities[outer].shape)
             refined[inner] = self.refine(image[outer], probabilities[outer])[kept]
         return refined
 
@@ -156,10 +162,13 @@ class DenseCRF:
             raise DataError(
                 f"compatibility is for {len(self.compatibility)} classes, probabilities have {classes}"
             )
-        if not np.issubdtype(probabilities.dtype, np.floating) or not np.isfinite(image).all():
+        if image.dtype.kind not in "uif" or probabilities.dtype.kind != "f":
             raise DataError(
-                "the CRF needs probabilities of a float type and an image without NaN or infinity"
+                "the CRF needs an image of whole numbers or floats and probabilities of a float type, got "
+                f"{image.dtype} and {probabilities.dtype}"
             )
+        if not np.isfinite(image).all():
+            raise DataError("the CRF needs an image without NaN or infinity")
         sums = probabilities.astype(np.float32, copy=False) @ np.ones(classes, np.float32)
         lowest, worst = float(probabilities.min()), float(np.abs(sums - 1).max())
         if not np.isfinite(worst):
@@ -170,13 +179,16 @@ class DenseCRF:
                 f"{lowest:.3g} and a sum is {worst:.3g} off; apply softmax first"
             )
 
-    def _check_memory(self, height: int, width: int, classes: int) -> None:
+    def check_memory(
+        self, height: int, width: int, classes: int, advice: str = "refine it in tiles (tile=512)"
+    ) -> None:
+        """Raise a SettingsError with the estimate where a picture refined whole is over the limit."""
         limit = free_memory() if self.memory_limit is None else self.memory_limit
         need = self.memory(height, width, classes)
         if need > limit:
             raise SettingsError(
                 f"a CRF on {height}x{width} pixels with {classes} classes takes about {need / GIB:.1f} GiB, "
-                f"over the limit of {limit / GIB:.1f} GiB; refine it in tiles (tile=512) or raise memory_limit"
+                f"over the limit of {limit / GIB:.1f} GiB; {advice} or raise memory_limit"
             )
 
 
@@ -215,13 +227,29 @@ def _tiles(size: tuple[int, int], side: int, margin: int):
 
 
 def _check(value: float, name: str, above: float = -np.inf, least: float = -np.inf) -> None:
-    if not (np.isscalar(value) and np.isfinite(value) and value > above and value >= least):
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and number > above and number >= least):
         bound = f"greater than {above}" if above > least else f"at least {least}"
         raise SettingsError(f"{name} of a DenseCRF must be a number {bound}, got {value}")
 
 
+def _whole(value: float, name: str, least: int) -> int:
+    _check(value, name, least=least)
+    if value != int(value):
+        raise SettingsError(f"{name} of a DenseCRF must be a whole number, got {value}")
+    return int(value)
+
+
 def _symmetric(compatibility: np.ndarray) -> np.ndarray:
-    matrix = np.asarray(compatibility, np.float32)
+    try:
+        matrix = np.asarray(compatibility, np.float32)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"compatibility must be a (classes, classes) array of numbers ({error})"
+        ) from None
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
         raise SettingsError(
             f"compatibility must be a finite (classes, classes) array, got shape {matrix.shape}"

@@ -71,15 +71,20 @@ def search_crf(
         progress: called with every trial as it ends.
 
     Raises:
-        DataError: no samples, samples that the CRF would refuse, labels of another size or outside the classes.
-        SettingsError: an empty grid or a value out of its range.
+        DataError: no samples, samples that the CRF would refuse, labels of another size or outside the classes, or
+            none at all.
+        SettingsError: an empty grid, a value out of its range, or a picture over the CRF's `memory_limit`.
     """
     crf = DenseCRF() if crf is None else crf
     grids = [sorted(set(map(float, grid))) for grid in (weights, xy_stds, rgb_stds)]
     if not all(grids):
         raise SettingsError("search_crf needs at least one value for each of weights, xy_stds and rgb_stds")
+    if not isinstance(refinements, int | np.integer) or refinements < 0:
+        raise SettingsError(f"refinements of search_crf is a whole number from 0 on, got {refinements!r}")
     classes = _check_samples(samples, crf, ignore_label)
     without = _mean_iou(sum(_confusion(p, y, classes, ignore_label) for _, p, y in samples))
+    if np.isnan(without):
+        raise DataError("search_crf needs pixels with a label to compare, the samples have none")
 
     tried: dict[tuple[float, ...], Trial] = {}
     steps = [min(np.diff(grid), default=0.0) for grid in grids]
@@ -121,6 +126,9 @@ def _check_samples(samples: Sequence[Sample], crf: DenseCRF, ignore_label: int) 
     classes = samples[0][1].shape[-1]
     for n, (image, probabilities, labels) in enumerate(samples):
         crf.check(image, probabilities)
+        crf.check_memory(*probabilities.shape, "search on smaller pictures")
+        if getattr(labels, "dtype", np.dtype(object)).kind not in "iu":
+            raise DataError(f"sample {n} of search_crf has labels that are no array of whole numbers")
         if probabilities.shape != (*labels.shape, classes):
             raise DataError(
                 f"sample {n} of search_crf has labels {labels.shape} and probabilities {probabilities.shape}, "

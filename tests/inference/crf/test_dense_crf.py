@@ -221,6 +221,19 @@ def test_too_large_is_refused_with_the_estimate_and_tiles_pass():
         {"bilateral_weight": float("inf")},
         {"iterations": -1},
         {"iterations": 2.5},
+        {"iterations": float("nan")},
+        {"iterations": float("inf")},
+        {"iterations": 10**400},
+        {"iterations": 10**9},
+        {"iterations": True},
+        {"iterations": None},
+        {"iterations": "3"},
+        {"spatial_std": "3"},
+        {"tile": 2.5},
+        {"memory_limit": "1 GB"},
+        {"memory_limit": float("nan")},
+        {"compatibility": "potts"},
+        {"compatibility": [[0, 1], [1]]},
         {"floor": 0},
         {"floor": 1},
         {"tile": 0},
@@ -232,6 +245,13 @@ def test_too_large_is_refused_with_the_estimate_and_tiles_pass():
 def test_bad_settings(settings):
     with pytest.raises(SettingsError):
         DenseCRF(**settings)
+
+
+@pytest.mark.parametrize("iterations", [3.0, np.int64(3), np.float32(3)])
+def test_whole_numbers_of_any_type_are_iterations(iterations):
+    image, probabilities = picture()
+    expected = DenseCRF(iterations=3)(image, probabilities)
+    np.testing.assert_array_equal(DenseCRF(iterations=iterations)(image, probabilities), expected)
 
 
 def with_one_nan(probabilities):
@@ -254,6 +274,8 @@ def with_one_nan(probabilities):
         (lambda i, p: (i[..., 0], p), "RGB"),
         (lambda i, p: (i[:0], p[:0]), "RGB"),
         (lambda i, p: (np.full(i.shape, np.nan), p), "NaN"),
+        (lambda i, p: (i.astype(object), p), "whole numbers or floats"),
+        (lambda i, p: (i.astype(complex), p), "whole numbers or floats"),
     ],
 )
 def test_bad_inputs(change, match):

@@ -86,6 +86,13 @@ def test_bad_samples():
         search_crf([(image, probabilities, np.where(labels == 1, 7, labels))])
     with pytest.raises(DataError, match="sum to one"):
         search_crf([(image, 3 * probabilities, labels)])
+    with pytest.raises(DataError, match="pixels with a label"):
+        search_crf([(image, probabilities, np.full_like(labels, 255))])
+    for wrong in (labels / 2, labels.tolist()):
+        with pytest.raises(DataError, match="whole numbers"):
+            search_crf([(image, probabilities, wrong)])
+    with pytest.raises(SettingsError, match=r"GiB; search on smaller pictures"):
+        search_crf([(image, probabilities, labels)], crf=DenseCRF(memory_limit=1000))
 
 
 def test_bad_grid():
@@ -93,3 +100,6 @@ def test_bad_grid():
         search_crf([sample(0)], weights=())
     with pytest.raises(SettingsError, match="bilateral_rgb_std"):
         search_crf([sample(0)], weights=(4,), xy_stds=(8,), rgb_stds=(-1,))
+    for refinements in (-1, 1.5):
+        with pytest.raises(SettingsError, match="refinements"):
+            search_crf([sample(0)], **GRID, refinements=refinements)
