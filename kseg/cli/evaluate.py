@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from kseg.evaluation import evaluate
     from kseg.models import load as load_model
 
-    crf, others = crf_of(args), curves_of(args.beside)  # a wrong file is said before the model is read
+    crf, others = crf_of(args), beside_of(args)  # a wrong file is said before the model is read
     dataset = load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
     predictor = predictor_of(load_model(args.model), args, crf)
     folder = None if args.save is None else Path(args.save)
@@ -107,8 +107,22 @@ def save(report: Any, predictor: Any, dataset: Any, folder: Path) -> None:
     write_picture(folder / "worst.png", sheet)
 
 
-def curves_of(paths: list[str]) -> dict[str, list[float]]:
-    """The trimap curves of other reports, by the name of the folder they lie in."""
+def beside_of(args: argparse.Namespace) -> dict[Path, list[float]]:
+    """The curves that --beside asks for."""
+    from kseg.errors import SettingsError
+
+    curves = curves_of(args.beside)
+    if curves and not (args.boundaries and args.save):
+        raise SettingsError("--beside draws curves beside the new one: give --boundaries and --save too")
+    if curves and Path(args.save).resolve() in curves:
+        raise SettingsError(
+            f"--beside {args.save}: --save would overwrite this report; save to another folder"
+        )
+    return curves
+
+
+def curves_of(paths: list[str]) -> dict[Path, list[float]]:
+    """The trimap curves of other reports, by the folder they lie in."""
     from kseg.errors import DataError
 
     curves = {}
@@ -118,22 +132,32 @@ def curves_of(paths: list[str]) -> dict[str, list[float]]:
             curve = [math.nan if iou is None else float(iou) for iou in found.values()]
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise DataError(f"{path}: not the report.json of a kseg evaluate --boundaries --save") from None
-        curves[path.absolute().parent.name] = curve
+        curves[path.resolve().parent] = curve
     return curves
 
 
-def save_curve(report: Any, others: dict[str, list[float]], folder: Path) -> None:
+def save_curve(report: Any, others: dict[Path, list[float]], folder: Path) -> None:
     """``trimap.png`` and ``trimap.json``: the trimap curve of a report, and beside it those of others."""
     from kseg.evaluation import trimap_picture
 
     if not any(iou == iou for iou in report.trimap):  # not asked for, or no edge in the data
         return
-    curves = {**others, folder.absolute().name: report.trimap}
+    found = {**others, folder.resolve(): report.trimap}
+    curves = dict(zip(distinct_names(list(found)), found.values(), strict=True))
     write_picture(folder / "trimap.png", trimap_picture(curves))
     plain = {name: [None if iou != iou else iou for iou in curve] for name, curve in curves.items()}
     pixels = list(range(1, 1 + max(map(len, plain.values()))))
     text = json.dumps({"pixels": pixels, "mean_iou": plain}, indent=2) + "\n"
     (folder / "trimap.json").write_text(text, encoding="utf-8")
+
+
+def distinct_names(folders: list[Path]) -> list[str]:
+    """The last parts of different paths: as many as tell them apart, at least one."""
+    for count in range(1, max(len(folder.parts) for folder in folders) + 1):
+        names = ["/".join(folder.parts[-count:]) for folder in folders]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def write_picture(path: Path, picture: Any) -> None:

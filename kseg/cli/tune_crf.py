@@ -63,6 +63,7 @@ def _add_grid(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from kseg.data import load as load_data
+    from kseg.evaluation.evaluate import check_classes
     from kseg.inference import DenseCRF, search_crf
     from kseg.inference.crf.settings_file import save_crf
     from kseg.models import load as load_model
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     out = _writable(Path(args.out))
     dataset = load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
     predictor = predictor_of(load_model(args.model), args)
+    check_classes(predictor, dataset)
     samples = predicted(predictor, dataset, args.limit)
     start = DenseCRF(spatial_weight=args.smooth[0], spatial_std=args.smooth[1], iterations=args.iterations)
     with Bar("searching") as bar:

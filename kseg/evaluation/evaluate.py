@@ -132,6 +132,11 @@ def _check(
         )
     if not len(dataset):
         raise DataError(f"The data set {dataset.name} {dataset.split} has no images to evaluate on")
+    check_classes(predictor, dataset)
+
+
+def check_classes(predictor: Predictor, dataset: Dataset) -> None:
+    """ModelError where a predictor's classes are not the data set's, or stand in another order."""
     ours, theirs = getattr(predictor.model, "classes", None), tuple(dataset.classes)
     reordered = ours is not None and sorted(ours) == sorted(theirs) and tuple(ours) != theirs
     if predictor.num_classes != len(theirs) or reordered:

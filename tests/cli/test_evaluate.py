@@ -65,8 +65,26 @@ def test_the_trimap_curve_is_drawn_beside_another(labelled, model_file, tmp_path
         assert found["mean_iou"][name] == list(report["trimap_iou"].values())
         assert cv2.imread(str(tmp_path / name / "trimap.png")) is not None
     assert list(found["mean_iou"]) == ["plain", "mirrored"]
-    assert main([*command, "--beside", str(labelled / "classes.txt")]) == 2
+    assert main([*command, "--save", str(tmp_path / "a"), "--beside", str(labelled / "classes.txt")]) == 2
     assert "classes.txt: not the report.json" in capsys.readouterr().err
+
+
+def test_curves_of_folders_of_one_name(labelled, model_file, tmp_path, mistake, capsys):
+    command = ["evaluate", "--model", str(model_file), "--data", "folder", "--root", str(labelled)]
+    command += ["--boundaries", "--worst", "0"]
+    first, beside = (
+        str(tmp_path / "a" / "report"),
+        ["--beside", str(tmp_path / "a" / "report" / "report.json")],
+    )
+    assert main([*command, "--save", first]) == 0
+    assert main([*command, "--save", str(tmp_path / "b" / "report"), "--flip", *beside]) == 0
+    found = json.loads((tmp_path / "b" / "report" / "trimap.json").read_text())["mean_iou"]
+    for run in "ab":
+        report = json.loads((tmp_path / run / "report" / "report.json").read_text())
+        assert found[f"{run}/report"] == list(report["trimap_iou"].values())
+    capsys.readouterr()
+    assert "--boundaries and --save" in mistake(*command, *beside)
+    assert "overwrite" in mistake(*command, "--save", first, *beside)
 
 
 def test_mistakes(labelled, model_file, tmp_path, mistake):

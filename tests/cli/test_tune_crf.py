@@ -43,6 +43,9 @@ def test_the_file_holds_the_best_of_the_search(labelled, model_file, tmp_path, c
 def test_mistakes_before_the_work(labelled, model_file, tmp_path, mistake):
     assert "folder that exists" in mistake(*words(labelled, model_file, tmp_path / "no" / "crf.json"))
     assert "folder that exists" in mistake(*words(labelled, model_file, tmp_path))
+    (labelled / "classes.txt").write_text("ground\nleft\nright\nfar\n")
+    assert "made for 3 classes" in mistake(*words(labelled, model_file, tmp_path / "a.json"))
+    (labelled / "classes.txt").write_text("ground\nleft\nright\n")
     assert "limit of 9," in mistake(*words(labelled, model_file, tmp_path / "a.json", "--max-pixels", 9))
     assert "no split" in mistake(*words(labelled, model_file, tmp_path / "a.json", "--split", "test"))
 
