@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from kseg.data.reading.files import MAX_PIXELS, SUFFIXES, read_image
-from kseg.errors import DataError, ModelError, SettingsError
+from kseg.errors import DataError, KsegError, SettingsError
 from kseg.inference.draw import overlay as draw_overlay
 from kseg.inference.draw import with_legend
 from kseg.inference.palette_png import Palette, default_palette, write_palette_png, write_whole
@@ -96,7 +96,7 @@ def predict_files(
                 part = within(progress, count - 1, len(jobs))
                 _predict_one(predictor, job, classes, palette, alpha, max_pixels, part)
                 masks.append(job.mask)
-            except (DataError, ModelError) as error:
+            except KsegError as error:  # SettingsError too: a CRF refuses what is too large for the memory
                 if not keep_going:
                     raise
                 failures.append(str(error))
@@ -200,7 +200,7 @@ def _predict_one(
     image = read_image(job.image, max_pixels)
     try:
         labels = predictor(image, progress)
-    except (DataError, ModelError) as error:
+    except KsegError as error:
         raise type(error)(f"{job.image}: {error}") from error
     if job.overlay is not None:
         picture = draw_overlay(image, labels, palette, alpha, ignore_label=None)

@@ -8,7 +8,7 @@ from keras import layers
 
 from kseg.data.reading.files import read_image, read_mask
 from kseg.errors import DataError, SettingsError
-from kseg.inference import Predictor, predict_files
+from kseg.inference import DenseCRF, Predictor, predict_files
 from kseg.inference.images import find_pictures, plan, write_jpeg
 
 CLASSES = ("red", "green", "blue")
@@ -95,6 +95,19 @@ def test_a_broken_file_stops_and_leaves_nothing_half_written(predictor, tmp_path
     assert [path.name for path in summary.masks] == ["c.png"]
     assert len(summary.failures) == 1
     assert "b.png" in summary.failures[0]
+
+
+def test_a_picture_too_large_for_the_crf_is_named_and_the_others_go_on(predictor, tmp_path):
+    save(tmp_path / "in" / "a.png", 9, 14)
+    save(tmp_path / "in" / "b.png", 10, 15)
+    crf = DenseCRF(iterations=1, memory_limit=DenseCRF().memory(9, 14, 3))
+    predictor = Predictor(predictor.model, crf=crf)
+    summary = run(predictor, tmp_path / "in", tmp_path / "out", keep_going=True)
+    assert [path.name for path in summary.masks] == ["a.png"]
+    assert len(summary.failures) == 1
+    assert "b.png: a CRF on" in summary.failures[0]
+    with pytest.raises(SettingsError, match=r"b\.png"):
+        run(predictor, tmp_path / "in", tmp_path / "out")
 
 
 def test_duplicate_stems_get_distinct_names(tmp_path):
