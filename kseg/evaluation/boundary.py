@@ -5,7 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from kseg.errors import DataError, SettingsError
 from kseg.metrics import mean_iou
+from kseg.metrics.scores import checked_ids
 
 WIDEST = 40  # pixels; the papers' curves run from 1 to 40
 TOLERANCE = 0.0075  # of the image's diagonal
@@ -23,11 +25,17 @@ class TrimapIoU:
         ignore_label: true label of pixels that are left out, or None.
         widest: the curve runs over the widths 1 to this.
 
+    Raises:
+        SettingsError: no class, or no width.
+        DataError: of `update`, maps that are not (H, W) of one shape, or ids outside the classes.
+
     Source: Kohli et al., IJCV 2009; Krähenbühl & Koltun, NIPS 2011, section 4; Chen et al. (DeepLab), ICLR
     2015, figure 6.
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = 255, widest: int = WIDEST):
+        if num_classes < 1 or widest < 1:
+            raise SettingsError(f"a trimap curve needs a class and a width, got {num_classes} and {widest}")
         self.num_classes, self.ignore_label, self.widest = num_classes, ignore_label, widest
         self._counts = np.zeros(
             (widest, num_classes, num_classes), np.int64
@@ -35,10 +43,9 @@ class TrimapIoU:
 
     def update(self, labels: np.ndarray, predictions: np.ndarray) -> None:
         """Count one image: class ids (H, W) each."""
+        labels, predictions, counted = _checked(labels, predictions, self.num_classes, self.ignore_label)
         distance = distance_to(edges(labels))
-        counted = distance < self.widest
-        if self.ignore_label is not None:
-            counted &= labels != self.ignore_label
+        counted &= distance < self.widest
         classes = self.num_classes
         first = distance[counted].astype(
             np.int64
@@ -70,19 +77,27 @@ class BoundaryF1:
         ignore_label: true label of pixels that are left out, or None.
         tolerance: as a part of the image's diagonal.
 
+    Raises:
+        SettingsError: no class, or a tolerance that is not a finite number from 0 on.
+        DataError: of `update`, maps that are not (H, W) of one shape, or ids outside the classes.
+
     Source: Csurka et al., BMVC 2013; averaged as in SegNet (Badrinarayanan et al., TPAMI 2017), section 4.
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = 255, tolerance: float = TOLERANCE):
+        if num_classes < 1 or not 0 <= tolerance < np.inf:
+            raise SettingsError(
+                f"boundary F1 needs a class and a tolerance from 0 on, got {num_classes} and {tolerance}"
+            )
         self.num_classes, self.ignore_label, self.tolerance = num_classes, ignore_label, tolerance
         self._sum, self._images = 0.0, 0
 
     def update(self, labels: np.ndarray, predictions: np.ndarray) -> None:
         """Score one image: class ids (H, W) each."""
+        labels, predictions, counted = _checked(labels, predictions, self.num_classes, self.ignore_label)
         reach = self.tolerance * float(np.hypot(*labels.shape))
-        ignored = np.zeros(labels.shape, bool) if self.ignore_label is None else labels == self.ignore_label
-        present = np.unique(labels[~ignored])
-        scores = [_contour_f1(labels == c, (predictions == c) & ~ignored, reach) for c in present]
+        present = np.unique(labels[counted])
+        scores = [_contour_f1(labels == c, (predictions == c) & counted, reach) for c in present]
         scores = [score for score in scores if score is not None]
         if scores:
             self._sum += float(np.mean(scores))
@@ -91,6 +106,12 @@ class BoundaryF1:
     def result(self) -> float:
         """The mean over the images; NaN where none had a contour."""
         return self._sum / self._images if self._images else float("nan")
+
+
+def _checked(labels, predictions, num_classes, ignore_label):
+    if np.ndim(labels) != 2:
+        raise DataError(f"edges are looked for in one map of labels (H, W), got shape {np.shape(labels)}")
+    return checked_ids(labels, predictions, num_classes, ignore_label)
 
 
 def edges(labels: np.ndarray) -> np.ndarray:

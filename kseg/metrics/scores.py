@@ -29,6 +29,15 @@ def confusion_matrix(
     Raises:
         DataError: shapes differ, or an id lies outside the classes: it is never dropped silently.
     """
+    labels, predictions, valid = checked_ids(labels, predictions, num_classes, ignore_label)
+    pairs = labels[valid].astype(np.int64) * num_classes + predictions[valid]
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
+
+
+def checked_ids(
+    labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both as arrays, and where the labels count (bool, their shape); DataErrors as of `confusion_matrix`."""
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if labels.shape != predictions.shape:
         raise DataError(
@@ -37,13 +46,10 @@ def confusion_matrix(
     for what, ids in (("Labels", labels), ("Predictions", predictions)):
         if ids.dtype.kind not in "iu":
             raise DataError(f"{what} must be integer class ids, got {ids.dtype}.")
-    if ignore_label is not None:
-        valid = labels != ignore_label
-        labels, predictions = labels[valid], predictions[valid]
-    _check_ids(labels, "Labels", num_classes, ignore_label)
-    _check_ids(predictions, "Predictions", num_classes, None)
-    pairs = labels.ravel().astype(np.int64) * num_classes + predictions.ravel()
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
+    valid = np.ones(labels.shape, bool) if ignore_label is None else labels != ignore_label
+    _check_ids(labels[valid], "Labels", num_classes, ignore_label)
+    _check_ids(predictions[valid], "Predictions", num_classes, None)
+    return labels, predictions, valid
 
 
 def _check_ids(ids: np.ndarray, what: str, num_classes: int, ignore_label: int | None) -> None:

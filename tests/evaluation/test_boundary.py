@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kseg.errors import DataError, SettingsError
 from kseg.evaluation import BoundaryF1, TrimapIoU
 from kseg.evaluation.boundary import distance_to, edges
 
@@ -141,3 +142,29 @@ def test_boundary_f1_without_contours():
     labels[3:6, 3:6] = 2
     measure.update(labels, np.zeros_like(labels))
     assert measure.result() == 0.0
+
+
+@pytest.mark.parametrize("measure", [TrimapIoU, BoundaryF1])
+def test_maps_that_cannot_be_scored(measure):
+    labels = np.arange(12, dtype=np.uint8).reshape(3, 4) % 3
+    for wrong, said in (
+        ((labels, labels[:2]), "one shape"),
+        ((labels[None], labels[None]), "one map"),
+        ((labels + 1, labels), r"found also \[3\]"),
+        ((labels, labels + 1), r"found also \[3\]"),
+        ((labels.astype(int) - 1, labels), "found also"),
+        ((labels, labels / 2), "integer"),
+    ):
+        with pytest.raises(DataError, match=said):
+            measure(3).update(*wrong)
+    measure(3).update(labels.tolist(), labels)
+    with pytest.raises(SettingsError):
+        measure(0)
+
+
+def test_measures_that_make_no_sense():
+    with pytest.raises(SettingsError, match="width"):
+        TrimapIoU(3, widest=0)
+    for tolerance in (-0.1, float("nan")):
+        with pytest.raises(SettingsError, match="tolerance"):
+            BoundaryF1(3, tolerance=tolerance)
