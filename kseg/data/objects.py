@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import numpy as np
 
 from kseg.data.dataset import Dataset, size_mismatch
 from kseg.data.reading.files import read_mask
+from kseg.data.reading.links import stay_inside
+from kseg.data.reading.regular import read_regular
 from kseg.errors import DataError
 
 Box = tuple[int, int, int, int]
@@ -44,10 +47,10 @@ def find_objects(dataset: Dataset, index: int, labels: np.ndarray) -> list[Label
     mask = dataset.samples[index].mask if isinstance(dataset.samples, Sequence) else None
     if mask is not None:
         for path in _instance_masks(mask):
-            if path.is_file():
+            if _there(path, mask):
                 return objects_of_instances(path, labels, dataset.ignore_label)
         boxes = mask.parent.parent / "Annotations" / f"{mask.stem}.xml"
-        if boxes.is_file():
+        if _there(boxes, mask):
             return objects_of_boxes(boxes, labels, dataset.classes)
     return objects_of_regions(labels, dataset.ignore_label)
 
@@ -153,9 +156,17 @@ def _instance_masks(mask: Path) -> list[Path]:
     return found
 
 
+def _there(path: Path, mask: Path) -> bool:
+    """Whether there is such a file in the folder around a mask's; DataError where a link leads it out of there."""
+    if not path.is_file():
+        return False
+    stay_inside(os.path.commonpath([path, mask]), [path])
+    return True
+
+
 def _annotated(path: Path) -> list[tuple[str, Box]]:
     """Names and boxes (xmin, ymin, xmax, ymax) of a VOC annotation file."""
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_regular(path, max_pixels=0).decode("utf-8", errors="replace")
     if re.search(
         r"<!(DOCTYPE|ENTITY)", text
     ):  # neither is in VOC's files, and entities can grow without limit

@@ -110,7 +110,7 @@ def fit(
         model, model_name or model.name, recipe, train, val, length, class_weights=weights, start=start
     )
     with workers.together() as chief, run_folder.alone(out) if chief else nullcontext():
-        found = workers.open_run(out, described, resume)
+        found = workers.open_run(out, described, resume, [checkpoint_every, skip_bad])
         run = _Run(recipe, train, val, out, length, weights, chief, verbose and chief, tensorboard)
         if found.get("epochs_done", 0) < recipe.epochs:
             _train(model, run, found, every, keep)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kseg.errors import DataError
@@ -13,18 +15,33 @@ SPARE_BYTES = 64 << 20  # for what a picture file holds besides pixels
 def read_regular(path: Path, max_pixels: int) -> bytes:
     """The bytes of a regular file that is not larger than a picture can be: 16 bits, four channels.
 
+    With ``max_pixels`` 0, a list or another text of up to 64 MiB.
+
     Raises:
         DataError: no such file, one that cannot be read, a folder, pipe or device, or a larger one.
     """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{path}: cannot be read: not a regular file, so no picture")
-        if status.st_size > 8 * max_pixels + SPARE_BYTES:
-            raise DataError(
-                f"{path}: {status.st_size:,} bytes are more than a picture of {max_pixels:,} pixels needs: not read"
-            )
+    size = regular_size(path)
+    if size > 8 * max_pixels + SPARE_BYTES:
+        needs = f"a picture of {max_pixels:,} pixels" if max_pixels else "a list or text"
+        raise DataError(f"{path}: {size:,} bytes are more than {needs} needs: not read")
+    with told(path):
         return path.read_bytes()
+
+
+def regular_size(path: Path) -> int:
+    """The number of bytes of a regular file; DataError as ``read_regular``."""
+    with told(path):
+        status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{path}: cannot be read: not a regular file")
+    return status.st_size
+
+
+@contextmanager
+def told(path: str | Path) -> Iterator[None]:
+    """Within it, the system's refusals become a DataError that names the file."""
+    try:
+        yield
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:  # a name with a zero byte

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kseg.data.reading.regular import regular_size, told
 from kseg.errors import DataError
 
 _POLYNOMIAL = 0x82F63B78  # reflected
@@ -21,9 +22,10 @@ _BLOCK = 256
 
 
 def record_offsets(path: str) -> list[tuple[int, int]]:
-    """(start, length) of every record; DataError if the file is cut short or a length has a wrong checksum."""
-    size, offsets, at = Path(path).stat().st_size, [], 0
-    with open(path, "rb") as file:
+    """(start, length) of every record; DataError if the file cannot be read, is cut short or a length has a wrong
+    checksum."""
+    size, offsets, at = regular_size(Path(path)), [], 0
+    with told(path), open(path, "rb") as file:
         while at < size:
             file.seek(at)
             header = file.read(12)
@@ -43,8 +45,8 @@ def record_offsets(path: str) -> list[tuple[int, int]]:
 
 
 def read_record(path: str, start: int, length: int) -> bytes | None:
-    """The bytes of a record; None if they do not have their checksum."""
-    with open(path, "rb") as file:
+    """The bytes of a record; None if they do not have their checksum. DataError if the file cannot be read."""
+    with told(path), open(path, "rb") as file:
         file.seek(start)
         content = file.read(length + 4)
     record, check = content[:length], content[length:]

@@ -20,6 +20,7 @@ import numpy as np
 from kseg.data.dataset import Dataset, Sample, colour_map
 from kseg.data.reading.files import MAX_PIXELS, SUFFIXES, read_mask
 from kseg.data.reading.links import stay_inside
+from kseg.data.reading.regular import read_regular
 from kseg.errors import DataError
 
 IGNORE_LABEL = 255
@@ -112,7 +113,9 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, int,
     """Class names in order, and the colours given for them (with ``ignore``, which is no class)."""
     names, colours = [], {}
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin a file with a mark
+        text = read_regular(path, max_pixels=0).decode(
+            "utf-8-sig"
+        )  # editors on Windows begin a file with a mark
     except UnicodeDecodeError:
         raise DataError(f"{path}: not a text in UTF-8: save it again in that encoding") from None
     for number, line in enumerate(text.splitlines(), start=1):

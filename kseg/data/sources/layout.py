@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from kseg.archive import leads_out
 from kseg.data.dataset import Sample
+from kseg.data.reading.links import stay_inside
+from kseg.data.reading.regular import read_regular
 from kseg.data.sources.folder import existing_folder
 from kseg.errors import DataError
 
@@ -49,13 +51,14 @@ def check_split(name: str, split: str, splits: Sequence[str]) -> None:
         raise DataError(f"{name} has no split {split!r}; it has {', '.join(splits)}")
 
 
-def read_list(path: Path) -> list[str]:
-    """The lines of a list file that are neither empty nor comments (#)."""
+def read_list(path: Path, root: Path) -> list[str]:
+    """The lines of a list file that are neither empty nor comments (#); no link may lead it out of ``root``."""
+    if not os.path.lexists(path):
+        raise DataError(f"{path}: no such list")
+    stay_inside(root, [path])
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such list") from None
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_regular(path, max_pixels=0).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: the list cannot be read ({error}); expected a text with one name a line"
         ) from None

@@ -41,7 +41,7 @@ def _prepared(root: str | Path | None, split: str) -> TfdsSource:
 def _listed(folder: Path, split: str, complete: bool) -> tuple[Sample, ...]:
     check_split("oxford_iiit_pet", split, tuple(LISTS))
     source = folder / "annotations" / LISTS[split]
-    samples = tuple(_sample(folder, line.split()[0], source) for line in read_list(source))
+    samples = tuple(_sample(folder, line.split()[0], source) for line in read_list(source, folder))
     if complete:
         require_files(samples, source)
     return samples

@@ -65,7 +65,7 @@ def _names(folder: Path, splits: Iterable[str]) -> dict[str, Path]:
     missing = [path.name for path in lists if not path.is_file()]
     if missing:
         raise DataError(f"{folder}: no {' and no '.join(missing)}; expected {LAYOUT}")
-    return {line: path for path in lists for line in read_list(path)}
+    return {line: path for path in lists for line in read_list(path, folder)}
 
 
 def _sample(folder: Path, name: str, source: Path) -> Sample:

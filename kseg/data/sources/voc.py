@@ -76,7 +76,7 @@ def _read_lists(lists: Path, split: str) -> tuple[Path, list[str]]:
     if not found or not all(path.is_file() for path in found):
         there = ", ".join(sorted(path.stem for path in lists.glob("*.txt"))) or "none"
         raise DataError(f"{lists}: no list {split}.txt; found the lists {there}")
-    return found[0], [line for path in found for line in read_list(path)]
+    return found[0], [line for path in found for line in read_list(path, lists.parents[1])]
 
 
 def _sample(root: Path, line: str, masks: str, source: Path) -> Sample:

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -96,6 +97,11 @@ def connect() -> Any:
     import tensorflow as tf
 
     here = from_environment()
+    if here.others:  # for as long as an hour, where one has a wrong address
+        print(
+            f"kseg: worker {here.index} ({here.workers[here.index]}) waits for {', '.join(here.others.values())}",
+            file=sys.stderr,
+        )
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
@@ -170,9 +176,12 @@ class Watch(threading.Thread):
         self._stopped.set()
 
     def unreachable(self) -> list[int]:
-        return [
-            number for number, address in self.cluster.others.items() if not _answers(address, self.interval)
-        ]
+        others = self.cluster.others
+        with ThreadPoolExecutor(
+            max(len(others), 1)
+        ) as pool:  # a machine without power answers nothing for long
+            answers = pool.map(lambda address: _answers(address, self.interval), others.values())
+            return [number for number, answer in zip(others, answers, strict=True) if not answer]
 
     def _end_process(self, dead: list[int]) -> None:
         print(f"kseg: {message(self.cluster, dead)}", file=sys.stderr)

@@ -1,5 +1,7 @@
 """Training in step with other workers: who writes, what all agree on, and waiting for each other."""
 
+import json
+import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -30,11 +32,14 @@ def undone_on_failure(folder: Path, replace: bool) -> AbstractContextManager[Non
     return nullcontext() if place()[0] else run_folder.all_or_nothing(folder, replace)
 
 
-def open_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]:
+def open_run(folder: Path, run: dict[str, Any], resume: bool, also: Any = None) -> dict[str, Any]:
     """`run_folder.open_run` by the chief; the others read what it left, and all make sure that it is the same.
 
+    Args:
+        also: what else, in JSON's types, the workers must have in common: else they would wait for each other.
+
     Raises:
-        SettingsError: as there, or the workers do not see the same folder.
+        SettingsError: as there, or the workers do not see the same folder, or have different settings.
     """
     number, count = place()
     if count == 1:
@@ -47,13 +52,29 @@ def open_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]:
         path = checkpoint.newest(folder)
         found = {} if path is None else checkpoint.load_state(path)
     mine = np.array(
-        [found.get("epochs_done", 0), found.get("step", 0), int((folder / "recipe.json").exists())]
+        [
+            found.get("epochs_done", 0),
+            found.get("step", 0),
+            int((folder / "recipe.json").exists()),
+            _fingerprint(run, also),
+        ]
     )
-    if not np.array_equal(sum_over_workers(mine), mine * count) or not mine[2]:
+    total = sum_over_workers(mine)
+    if total[3] != mine[3] * count:
+        raise SettingsError(
+            "The workers have different settings, data or models: start the same command on all of them."
+        )
+    if not np.array_equal(total, mine * count) or not mine[2]:
         raise SettingsError(
             f"{folder}: not every worker finds the same run there; give all of them one shared folder."
         )
     return found
+
+
+def _fingerprint(run: dict[str, Any], also: Any) -> int:
+    """A number that runs have in common if they are the same but for the data's root and the programs' versions."""
+    start = {name: value for name, value in run.get("start", {}).items() if name != "root"}
+    return zlib.crc32(json.dumps([{**run, "start": start, "versions": None}, also], sort_keys=True).encode())
 
 
 def _wait() -> None:

@@ -1,7 +1,9 @@
 """Data sets made to reach other files: by links, `..` and absolute paths."""
 
 import json
+import os
 
+import numpy as np
 import pytest
 
 from kseg.data import check, load
@@ -75,6 +77,65 @@ def test_voc_lists(tmp_path, entry):
         load("voc", tmp_path)
 
 
+def voc_list(root):
+    return root / "ImageSets" / "Segmentation" / "train.txt", lambda: load("voc", root)
+
+
+def sbd_list(root):
+    (root / "cls").mkdir(parents=True)
+    (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+    (root / "val.txt").write_text("a\n")
+    return root / "train.txt", lambda: load("voc", root, "sbd_train")
+
+
+def pet_list(root):
+    for part in ("annotations/trimaps", "images"):
+        (root / part).mkdir(parents=True)
+    return root / "annotations" / "trainval.txt", lambda: load("oxford_iiit_pet", root)
+
+
+def class_list(root):
+    for part in ("images", "masks"):
+        (root / part).mkdir(parents=True)
+    return root / "classes.txt", lambda: load("folder", root)
+
+
+@pytest.mark.parametrize("make", [voc_list, sbd_list, pet_list, class_list])
+def test_lists_that_are_links_pipes_or_giants(tmp_path, make):
+    """What a list holds stands in messages: no link may make it another file, such as one of passwords."""
+    (tmp_path / "passwords").write_text("hush 1\n")
+    path, read = make(tmp_path / "data")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(tmp_path / "passwords")
+    with pytest.raises(DataError, match=r"leads out of the data set's folder, to .*passwords") as told:
+        read()
+    assert "hush" not in str(told.value)
+    path.unlink()
+    with open(path, "wb") as file:
+        file.truncate(1 << 42)  # a hole; takes no space
+    with pytest.raises(DataError, match="bytes are more than a list or text needs"):
+        read()
+    path.unlink()
+    if make is not class_list:  # which is optional
+        os.mkfifo(path)
+        with pytest.raises(DataError, match=r"not a regular file|no list train|no train\.txt"):
+            read()
+
+
+def test_what_lies_beside_the_masks(tmp_path):
+    from kseg.data import Dataset, Sample
+    from kseg.data.objects import find_objects
+
+    mask = tmp_path / "voc" / "SegmentationClass" / "a.png"
+    dataset = Dataset("two", "train", ("a", "b"), ((0, 0, 0), (9, 9, 9)), (Sample(mask, mask),))
+    for folder, name in (("Annotations", "a.xml"), ("SegmentationObject", "a.png")):
+        (tmp_path / name).write_text("hush")
+        (tmp_path / "voc" / folder).mkdir(parents=True)
+        (tmp_path / "voc" / folder / name).symlink_to(tmp_path / name)
+        with pytest.raises(DataError, match=rf"{folder}/{name}: leads out of"):
+            find_objects(dataset, 0, np.zeros((4, 4), np.uint8))
+
+
 def test_split_names(tmp_path, secret, write):
     (tmp_path / "camvid" / "trainannot").mkdir(parents=True)
     with pytest.raises(DataError, match="leads out of"):
@@ -103,8 +164,6 @@ def test_tfds_names_and_features(tmp_path):
 
 
 def test_special_files_are_no_pictures(tmp_path, write):
-    import os
-
     write.folder_pair(tmp_path)
     (tmp_path / "images" / "p0.png").unlink()
     os.mkfifo(tmp_path / "images" / "p0.png")

@@ -1,5 +1,7 @@
 """Checksums from RFC 3720; files as TensorFlow writes them."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -75,3 +77,17 @@ def test_a_file_cut_short(path, tmp_path):
         short.write_bytes(content[:end])
         with pytest.raises(DataError, match=r"c\.tfrecord: cut short"):
             record_offsets(str(short))
+
+
+def test_files_that_are_gone_or_no_files(path, tmp_path):
+    (start, length), *_ = record_offsets(path)
+    os.mkfifo(tmp_path / "pipe")
+    for place, words in (
+        (tmp_path / "gone", "no such file"),
+        (tmp_path, "regular"),
+        (tmp_path / "pipe", "regular"),
+    ):
+        with pytest.raises(DataError, match=words):
+            record_offsets(str(place))
+    with pytest.raises(DataError, match="gone: no such file"):  # taken away while a training runs
+        read_record(str(tmp_path / "gone"), start, length)

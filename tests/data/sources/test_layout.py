@@ -37,15 +37,15 @@ def test_long_folders_are_cut(tmp_path):
 def test_lists(tmp_path):
     path = tmp_path / "list.txt"
     path.write_bytes(b"\xef\xbb\xbf# comment\r\na 1\r\n\r\n b \r\n")
-    assert read_list(path) == ["a 1", "b"]
+    assert read_list(path, tmp_path) == ["a 1", "b"]
     for content, words in ((b"", "empty"), (b"# only\n", "empty"), (b"\xff\xfe\x00", "cannot be read")):
         path.write_bytes(content)
         with pytest.raises(DataError, match=rf"list\.txt: .*{words}"):
-            read_list(path)
+            read_list(path, tmp_path)
     with pytest.raises(DataError, match="no such list"):
-        read_list(tmp_path / "other.txt")
+        read_list(tmp_path / "other.txt", tmp_path)
     with pytest.raises(DataError, match="cannot be read"):
-        read_list(tmp_path)
+        read_list(tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize(

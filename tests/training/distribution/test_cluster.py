@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from kseg.errors import SettingsError
+from kseg.errors import KsegError, SettingsError
 from kseg.training.distribution import cluster
 from kseg.training.distribution.cluster import Cluster, Watch
 
@@ -76,6 +76,32 @@ def test_a_worker_that_no_longer_answers_is_told_apart():
     text = cluster.message(watch.cluster, told)
     assert f"worker 2 ({addresses[1]}) stopped answering" in text
     assert "Start the same command" in text
+
+
+def test_many_that_do_not_answer_are_found_at_once(monkeypatch):
+    """Eight machines without power: one after the other, each round would take eight timeouts."""
+    together = threading.Barrier(8)
+
+    def knock(address, timeout):
+        together.wait(10)  # BrokenBarrierError unless all eight knock at the same time
+        return address.endswith("1")
+
+    monkeypatch.setattr(cluster, "_answers", knock)
+    watch = Watch(Cluster(("me:1", *(f"host{n}:{n}" for n in range(1, 9))), 0), interval=1)
+    assert watch.unreachable() == [2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_worker_says_for_whom_it_waits(monkeypatch, capsys):
+    import tensorflow as tf
+
+    def refuse():
+        raise RuntimeError("address in use\nmore")
+
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", refuse)
+    monkeypatch.setenv("TF_CONFIG", config({"worker": [A, B, C]}, index=1))
+    with pytest.raises(KsegError, match=r"Worker 1 .* could not join .*: address in use$"):
+        cluster.connect()
+    assert capsys.readouterr().err == f"kseg: worker 1 ({B}) waits for {A}, {C}\n"
 
 
 def test_a_stopped_watch_tells_nothing():

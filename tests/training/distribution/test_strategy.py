@@ -153,11 +153,15 @@ def _an_overflow_on_one_device_is_everyones():
         image = keras.Input((4, 4, 3))
         scores = keras.layers.Conv2D(2, 1, dtype="mixed_float16")(image)
         model = keras.Model(image, keras.layers.Activation("linear", dtype="float32")(scores))
-        model.compile(keras.optimizers.LossScaleOptimizer(SGD(0.1)), loss := CrossEntropy(), jit_compile=False)
+        model.compile(
+            keras.optimizers.LossScaleOptimizer(SGD(0.1)), loss := CrossEntropy(), jit_compile=False
+        )
         steps, before = Steps(model, loss), model.get_weights()
         pictures = np.zeros((2, 4, 4, 3), "float32")
         pictures[1] = 60000
-        batches = tf.data.Dataset.from_tensor_slices((pictures, np.zeros((2, 4, 4), "int32"))).batch(1).repeat()
+        batches = (
+            tf.data.Dataset.from_tensor_slices((pictures, np.zeros((2, 4, 4), "int32"))).batch(1).repeat()
+        )
         model.optimizer.dynamic_scale.assign(2.0**24)
         steps(iter(chosen.distribute_datasets_from_function(lambda context: batches)))
         for one, two in zip(model.get_weights(), before, strict=True):

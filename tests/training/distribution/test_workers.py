@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+from kseg.errors import SettingsError
 from kseg.training.distribution import workers
 
 # The version whose multi-worker faults (keras#20585) kseg's own loop goes around. When this fails, see whether
@@ -60,6 +61,34 @@ def test_one_worker_is_the_chief(tmp_path):
     ):
         fail_in(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_workers_must_have_the_same_settings(tmp_path, monkeypatch):
+    run = {"recipe": {"learning_rate": 0.1}, "start": {"root": "here"}}
+    sums = []
+
+    def of_two(other):
+        """The sum over this worker and another, whose fingerprint was `other`, or is the same."""
+
+        def total(values):
+            sums.append(values)
+            theirs = values.copy()
+            if other is not None and len(values) > 1:
+                theirs[3] = other
+            return values + theirs
+
+        monkeypatch.setattr(workers, "sum_over_workers", total)
+
+    monkeypatch.setattr(workers, "place", lambda: (0, 2))
+    of_two(None)
+    assert workers.open_run(tmp_path, run, True) == {}
+    (tmp_path / "recipe.json").unlink()
+    same = sums[-1][3]
+    of_two(same)
+    assert workers.open_run(tmp_path, {**run, "start": {"root": "there"}}, True) == {}
+    for changed, also in (({"recipe": {"learning_rate": 0.2}}, None), ({}, ["500"])):
+        with pytest.raises(SettingsError, match="different settings"):
+            workers.open_run(tmp_path, {**run, **changed}, True, also)
 
 
 def test_the_loop_is_for_this_keras():
