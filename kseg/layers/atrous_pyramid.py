@@ -1,5 +1,7 @@
 """`AtrousSpatialPyramidPooling`: DeepLab v2's head, several fields of view at once."""
 
+from operator import index
+
 import keras
 from keras import layers, ops
 
@@ -41,10 +43,9 @@ class AtrousSpatialPyramidPooling(keras.layers.Layer):
         self, num_classes, rates=(6, 12, 18, 24), hidden=None, dropout=0.5, kernel_regularizer=None, **kwargs
     ):
         super().__init__(**kwargs)
-        self.num_classes, self.rates = int(num_classes), tuple(int(r) for r in rates)
-        self.hidden, self.dropout = None if hidden is None else int(hidden), float(dropout)
+        self.num_classes, self.rates, self.hidden = _checked(num_classes, rates, hidden, dropout)
+        self.dropout = float(dropout)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        _check(self.num_classes, self.rates, self.hidden, self.dropout)
         self.branches = [self._branch(i + 1, rate) for i, rate in enumerate(self.rates)]
 
     def _branch(self, number, rate):
@@ -98,15 +99,17 @@ def _through(branch, x, training):
     return x
 
 
-def _check(num_classes, rates, hidden, dropout):
-    if (
-        num_classes < 1
-        or not rates
-        or min(rates) < 1
-        or (hidden is not None and hidden < 1)
-        or not 0 <= dropout < 1
-    ):
+def _checked(num_classes, rates, hidden, dropout):
+    """The first three as whole numbers; SettingsError where that cannot be, or one makes no sense."""
+    try:
+        whole = index(num_classes), tuple(map(index, rates)), None if hidden is None else index(hidden)
+        least = min(whole[0], *whole[1], 1 if hidden is None else whole[2])
+        sensible = least >= 1 and len(whole[1]) > 0 and 0 <= dropout < 1
+    except TypeError:
+        sensible = False
+    if not sensible:
         raise SettingsError(
             "ASPP needs at least one class, one or more rates of at least 1, hidden filters of at least 1 "
             f"(or None) and dropout in [0, 1); got {num_classes}, {rates}, {hidden} and {dropout}."
         )
+    return whole

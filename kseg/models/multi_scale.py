@@ -1,5 +1,7 @@
 """`MultiScale`: a segmentation model that sees its picture at several scales and keeps the highest scores."""
 
+import math
+
 import keras
 from keras import layers
 
@@ -108,12 +110,17 @@ def enlarged(scores, image, enlargement, name):
 
 def checked_scales(scales):
     """The scales as floats in the order given; SettingsError where they make no sense."""
-    scales = tuple(float(scale) for scale in scales)
-    if 1.0 not in scales or len(set(scales)) != len(scales) or not min(scales) > 0:
+    try:
+        numbers = tuple(float(scale) for scale in scales)
+        sensible = 1.0 in numbers and len(set(numbers)) == len(numbers)
+        sensible = sensible and all(0 < scale < math.inf for scale in numbers)
+    except (TypeError, ValueError):
+        sensible = False
+    if not sensible:
         raise SettingsError(
             f"scales are different numbers above 0 with 1 among them, such as {SCALES}; got {scales}"
         )
-    return scales
+    return numbers
 
 
 def _words(scale):

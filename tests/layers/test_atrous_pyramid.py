@@ -74,7 +74,11 @@ def test_mixed_precision():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"num_classes": 0}, {"rates": ()}, {"rates": (2, 0)}, {"hidden": 0}, {"dropout": 1.0}]
+    "bad",
+    [
+        *({"num_classes": 0}, {"rates": ()}, {"rates": (2, 0)}, {"hidden": 0}, {"dropout": 1.0}),
+        *({"num_classes": 2.5}, {"rates": (2.5,)}, {"rates": 3}, {"rates": ("6",)}, {"hidden": 1.5}),
+    ],
 )
 def test_refuses(bad):
     with pytest.raises(SettingsError, match="ASPP needs"):

@@ -100,6 +100,6 @@ def test_refusals():
     image = keras.Input((None, None, 3))
     with pytest.raises(ModelError, match="Segmenter"):
         MultiScale(keras.Model(image, keras.layers.Conv2D(2, 1)(image)))
-    for scales in ((0.5, 0.75), (1, 1), (0, 1), ()):
+    for scales in ((0.5, 0.75), (1, 1), (0, 1), (), (1, float("nan")), (1, float("inf")), ("a", 1), None):
         with pytest.raises(SettingsError, match="scales"):
             MultiScale(DeepLabV2(Tiny(), 3, rates=(1,)), scales)
