@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kseg.archive import check_archive, open_hdf5
 from kseg.errors import KsegError, ModelError
 
 # Beside Keras's own members of the .keras archive, which Keras's loader passes over.
@@ -136,12 +137,19 @@ def verify(path: Path) -> None:
 
 
 def load_state(path: str | Path) -> dict[str, Any]:
-    """What `save` was given as `state`; ModelError if the file is not such a checkpoint."""
+    """What `save` was given as `state`; ModelError if the file is not such a checkpoint, or made to deceive."""
+    check_archive(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read(_STATE))
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+            state = json.loads(archive.read(_STATE))
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not a checkpoint of a kseg training ({error}).") from None
+    numbers = [state.get(name, 0) for name in ("epochs_done", "step")] if isinstance(state, dict) else [None]
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ModelError(
+            f"{path}: not a checkpoint of a kseg training (it does not say where the run stands)."
+        )
+    return state
 
 
 def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
@@ -161,6 +169,10 @@ def load_into(model: keras.Model, path: str | Path, *, optimizer: bool = True) -
     if optimizer and model.compiled and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     try:
+        with zipfile.ZipFile(path) as archive:
+            weights = io.BytesIO(archive.read("model.weights.h5"))
+        with open_hdf5(weights, path):
+            pass  # looked at, and refused where it draws on other files
         with _trained(model, optimizer):
             model.load_weights(path)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:

@@ -94,7 +94,7 @@ class RunState:
         checkpoint.load_into(
             self.model, path, optimizer=not any(name.startswith("optimizer/") for name in arrays)
         )
-        checkpoint.set_seed_states(state["seeds"], self.twin.model, self.cross_entropy)
+        checkpoint.set_seed_states(state.get("seeds", []), self.twin.model, self.cross_entropy)
         self.epoch, self.step, self.loss = state["epochs_done"], state.get("step", 0), state.get("loss", 0.0)
         if self.data is not None:
             self.data.bad.update({int(index): reason for index, reason in state.get("bad", {}).items()})

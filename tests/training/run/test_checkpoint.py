@@ -1,6 +1,7 @@
 """Checkpoints: what they carry, and that a failed write leaves the old one."""
 
 import ctypes
+import io
 import os
 import resource
 import shutil
@@ -12,6 +13,7 @@ import traceback
 import zipfile
 from collections import namedtuple
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -125,6 +127,41 @@ def test_arrays_come_back(trained, tmp_path):
     found = checkpoint.load_arrays(path)
     assert list(found) == ["a/0", "b"]
     np.testing.assert_array_equal(found["a/0"], [0, 1, 2])
+
+
+def rewritten(path, name, content):
+    """The checkpoint with another member of that name."""
+    with zipfile.ZipFile(path) as archive:
+        members = {each: archive.read(each) for each in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for each, old in members.items():
+            archive.writestr(each, content if each == name else old)
+    return members[name]
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "[" * 100_000, '{"epochs_done": "x"}', '{"step": -1}', '{"step": true}']
+)
+def test_a_state_that_is_none(trained, tmp_path, text):
+    path = tmp_path / "last.keras"
+    checkpoint.save(trained[0], path, {"epochs_done": 1})
+    rewritten(path, checkpoint._STATE, text)
+    with pytest.raises(ModelError, match=r"last\.keras: not a checkpoint of a kseg training"):
+        checkpoint.load_state(path)
+
+
+def test_checkpoints_made_to_deceive(trained, network, tmp_path):
+    path = tmp_path / "last.keras"
+    checkpoint.save(trained[0], path, {"epochs_done": 1})
+    content = io.BytesIO(rewritten(path, "model.weights.h5", b""))
+    with h5py.File(content, "a") as file:
+        file["elsewhere"] = h5py.ExternalLink("/etc/passwd", "/x")
+    rewritten(path, "model.weights.h5", content.getvalue())
+    with pytest.raises(ModelError, match="link to another place"):
+        checkpoint.load_into(network(), path)
+    rewritten(path, checkpoint._ARRAYS, bytes(80 << 20))
+    with pytest.raises(ModelError, match="would unpack to"):
+        checkpoint.load_state(path)
 
 
 def test_ctrl_c_while_writing_leaves_the_old_file_only(tmp_path, monkeypatch):
