@@ -15,6 +15,7 @@ GIB = 2.0**30
 MOST_ITERATIONS = 1_000_000
 NEGLIGIBLE = 1e-5  # change of a probability by the messages of classes that are left out
 ROW_SUM = 4.0  # no row of a normalised kernel sums to more, as far as pictures have been seen
+BASE_BYTES = 128 * 2**20  # of the compiled program, whatever the picture
 BYTES_PER_PIXEL, BYTES_PER_CLASS = 1050, 36  # measured on photographs of 0.1 to 1 megapixels, 2 to 60 classes
 
 
@@ -101,7 +102,7 @@ class DenseCRF:
 
     def memory(self, height: int, width: int, classes: int) -> int:
         """Estimated peak of a call in bytes, for a picture with as many lattice vertices as pixels."""
-        return height * width * (BYTES_PER_PIXEL + BYTES_PER_CLASS * classes)
+        return BASE_BYTES + height * width * (BYTES_PER_PIXEL + BYTES_PER_CLASS * classes)
 
     def refine(self, image: np.ndarray, probabilities: np.ndarray, bilateral=None) -> np.ndarray:
         """Refine the picture whole and unchecked, on a `bilateral_kernel` of the image where one is at hand."""
