@@ -1,3 +1,8 @@
+import gc
+import importlib
+import time
+import weakref
+
 import numpy as np
 import pytest
 
@@ -70,3 +75,21 @@ def test_mistakes(net, tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"x")
     with pytest.raises(ModelError, match="ONNX"):
         kseg.export.load(tmp_path / "bad.onnx")
+
+
+def test_what_a_conversion_drops_is_freed_while_it_runs():
+    class Node:
+        def __init__(self):
+            self.graph = self
+
+    converter = importlib.import_module("kseg.export.onnx")
+    gc.disable()  # Python's own collector does not come in between
+    try:
+        with converter._collecting_garbage(every=0.01):
+            dropped = weakref.ref(Node())
+            until = time.monotonic() + 20
+            while dropped() is not None and time.monotonic() < until:
+                time.sleep(0.01)
+            assert dropped() is None
+    finally:
+        gc.enable()
