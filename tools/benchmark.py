@@ -8,6 +8,7 @@
     python tools/benchmark.py unpooling    pooling and unpooling against scattering and PyTorch
     python tools/benchmark.py proposals    prediction by object proposals in batches against one by one
     python tools/benchmark.py crf          the dense CRF against pydensecrf
+    python tools/benchmark.py crf_error    its filter against the exact sum over all pairs of pixels
     python tools/benchmark.py crf_growth   the dense CRF's time and peak memory from 0.1 to 4 megapixels
     python tools/benchmark.py torch        training step and inference of pspnet_resnet50 against PyTorch; 8 GB
     python tools/benchmark.py loss         full-size logits that a training step at 150 classes holds
@@ -193,6 +194,7 @@ MEASUREMENTS = {
     "unpooling": elsewhere("benchmark_unpooling", "unpooling"),
     "proposals": proposals_batched,
     "crf": elsewhere("benchmark_crf", "crf_speed"),
+    "crf_error": elsewhere("benchmark_crf", "crf_error"),
     "crf_growth": elsewhere("benchmark_crf", "crf_growth"),
     "torch": elsewhere("benchmark_pspnet", "against_torch"),
     "loss": elsewhere("benchmark_pspnet", "loss_memory"),

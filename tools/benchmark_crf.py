@@ -1,6 +1,7 @@
 """Speed and memory of the dense CRF: two measurements of tools/benchmark.py.
 
     python tools/benchmark.py crf         DenseCRF against pydensecrf at 500x375 pixels, 21 classes, 10 iterations
+    python tools/benchmark.py crf_error   the lattice's filter against the exact sum, on a small picture
     python tools/benchmark.py crf_growth  its time and peak memory from 0.1 to 4 megapixels, each in its own process
 
 The reference is PyPI's pydensecrf2 (needs a compiler); without it only DenseCRF's own time is printed.
@@ -83,6 +84,31 @@ def crf_speed(rounds: int = 5, height: int = HEIGHT, width: int = WIDTH) -> None
                 f"    ratio {times['pydensecrf'][0] / times['DenseCRF'][0]:.2f} (1 or more is wanted, 3 the aim)"
             )
             print(f"    equal labels {same:.4%}, largest difference {off:.1e}")
+
+
+def crf_error(height: int = 48, width: int = 64) -> None:
+    """How far the lattice's weighted averages are from the exact sum over all pairs, on a small photograph."""
+    from kseg.inference.crf.permutohedral import PermutohedralLattice
+
+    image, soft = picture(height, width), probabilities(height, width)
+    y, x = np.mgrid[:height, :width]
+    values = np.concatenate([soft.reshape(-1, CLASSES), np.ones((height * width, 1))], axis=1).astype(
+        np.float32
+    )
+    print(f"filter of the dense CRF against the exact sum ({width}x{height}, {CLASSES} classes)")
+    for reach, grey in ((49, 5), (15, 3), (15, 30)):
+        features = np.concatenate([np.stack([x, y], -1) / reach, image / grey], -1).reshape(-1, 5)
+        features = features.astype(np.float32)
+        squares = (features.astype(np.float64) ** 2).sum(-1)
+        apart = squares[:, None] + squares[None] - 2 * features.astype(np.float64) @ features.T
+        exact = np.exp(-0.5 * np.maximum(apart, 0)) @ values
+        ours = PermutohedralLattice(features).filter(values)
+        ours, exact = (sums[:, :-1] / sums[:, -1:] for sums in (ours, exact))
+        off = np.abs(ours - exact)
+        print(
+            f"  {reach} pixels, {grey} grey levels: mean {off.mean():.4f}, 99 of 100 within "
+            f"{np.percentile(off, 99):.4f}, largest {off.max():.4f} (probabilities)"
+        )
 
 
 def crf_growth(sizes: tuple[float, ...] = MEGAPIXELS) -> None:

@@ -47,3 +47,11 @@ def test_growth_is_measured_in_a_process_of_its_own(tool, capsys):
     line = capsys.readouterr().out.splitlines()[1]
     assert "0.0 megapixels (115x87)" in line
     assert float(line.split(": ")[1].split(" s")[0]) > 0
+
+
+def test_error_is_measured_against_the_exact_sum(tool, capsys):
+    tool.crf_error(12, 16)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    for line in lines[1:]:
+        assert 0 < float(re.search(r"mean ([\d.]+)", line)[1]) < 0.02
