@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from kseg.webcam.timing import Timings
 from kseg.webcam.view import View
 
 IDLE = 0.15  # seconds without a frame after which the last is drawn again, with what there is to say
+HANDOVER = (
+    0.0003  # seconds for which a thread may keep the interpreter; Python's 5 ms are as long as an inference
+)
 READING = 0.2  # seconds for which the times on the screen stand
 WAITING_SIZE = (480, 640)  # of the screen before the first frame
 
@@ -94,6 +98,8 @@ class App:
         """Run until the source ends, ``max_frames`` are done or the user quits; gives the report."""
         if self.window is None and not self.settings.headless:
             self.window = Window()
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(HANDOVER)
         self.capture.start()
         self.pipeline.start()
         try:
@@ -103,6 +109,7 @@ class App:
             if not self.timings.frames:
                 raise
         finally:
+            sys.setswitchinterval(before)
             self.pipeline.stop()
             for recorder in (self.output, self.recording):
                 if recorder is not None:
