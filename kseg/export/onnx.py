@@ -130,7 +130,7 @@ def _collecting_garbage(every: float = 0.2) -> Iterator[None]:
     """Free what tf2onnx drops at once: it copies the graph, weights and all, before each of its 24 optimisations.
 
     The copies refer to themselves, and Python seldom looks for such: without this, a conversion took 45 times
-    the memory of the weights, 20 GB for FCN on VGG16. What was there before is not looked through.
+    the memory of the weights, over 19 GB for FCN-32s on VGG16. What was there before is not looked through.
     """
     done = threading.Event()
 

@@ -96,7 +96,7 @@ def _gradients_of_few_filters(x, kernel, upstream, rate, margins):
     """Both gradients from the upstream gradient as every tap gave it: two matrix products.
 
     What is moved about and copied once a tap has as many channels as there are filters. Moving the input
-    instead took half of a training step of DeepLab v2 on EfficientNet-Lite0 (672 channels, 11 filters).
+    instead took a fifth of the training step of DeepLab v2 on EfficientNet-Lite0 (672 channels, 11 filters).
     """
     rows, columns, channels, filters = kernel.shape
     height, width = _sizes(x)

@@ -24,9 +24,8 @@ from kseg.webcam.timing import Timings
 from kseg.webcam.view import View
 
 IDLE = 0.15  # seconds without a frame after which the last is drawn again, with what there is to say
-HANDOVER = (
-    0.0003  # seconds for which a thread may keep the interpreter; Python's 5 ms are as long as an inference
-)
+# Seconds for which a thread may keep the interpreter; Python's 5 ms are as long as an inference.
+HANDOVER = 0.0003
 READING = 0.2  # seconds for which the times on the screen stand
 WAITING_SIZE = (480, 640)  # of the screen before the first frame
 

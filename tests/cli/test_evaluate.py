@@ -72,10 +72,8 @@ def test_the_trimap_curve_is_drawn_beside_another(labelled, model_file, tmp_path
 def test_curves_of_folders_of_one_name(labelled, model_file, tmp_path, mistake, capsys):
     command = ["evaluate", "--model", str(model_file), "--data", "folder", "--root", str(labelled)]
     command += ["--boundaries", "--worst", "0"]
-    first, beside = (
-        str(tmp_path / "a" / "report"),
-        ["--beside", str(tmp_path / "a" / "report" / "report.json")],
-    )
+    first = str(tmp_path / "a" / "report")
+    beside = ["--beside", f"{first}/report.json"]
     assert main([*command, "--save", first]) == 0
     assert main([*command, "--save", str(tmp_path / "b" / "report"), "--flip", *beside]) == 0
     found = json.loads((tmp_path / "b" / "report" / "trimap.json").read_text())["mean_iou"]

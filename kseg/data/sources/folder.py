@@ -113,9 +113,8 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, int,
     """Class names in order, and the colours given for them (with ``ignore``, which is no class)."""
     names, colours = [], {}
     try:
-        text = read_regular(path, max_pixels=0).decode(
-            "utf-8-sig"
-        )  # editors on Windows begin a file with a mark
+        # Editors on Windows begin a file with a mark.
+        text = read_regular(path, max_pixels=0).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{path}: not a text in UTF-8: save it again in that encoding") from None
     for number, line in enumerate(text.splitlines(), start=1):

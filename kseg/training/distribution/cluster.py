@@ -177,9 +177,8 @@ class Watch(threading.Thread):
 
     def unreachable(self) -> list[int]:
         others = self.cluster.others
-        with ThreadPoolExecutor(
-            max(len(others), 1)
-        ) as pool:  # a machine without power answers nothing for long
+        # At once: a machine without power answers nothing for long.
+        with ThreadPoolExecutor(max(len(others), 1)) as pool:
             answers = pool.map(lambda address: _answers(address, self.interval), others.values())
             return [number for number, answer in zip(others, answers, strict=True) if not answer]
 
