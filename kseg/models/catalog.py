@@ -108,6 +108,14 @@ def deeplabv3plus_efficientnetlite0(num_classes, weights="imagenet", *, output_s
     return DeepLabV3Plus(backbone, num_classes, filters=filters)
 
 
+def deeplabv3plus_stride8(num_classes, weights="imagenet", *, rates, filters, low_level_filters):
+    """DeepLabv3+ on the first four stages of EfficientNet-Lite0 at output stride 8: for thin things, such as poles."""
+    backbone = efficientnetlite0_of_stride_8(weights)
+    return DeepLabV3Plus(
+        backbone, num_classes, rates=rates, filters=filters, low_level_filters=low_level_filters
+    )
+
+
 def deeplabv3plus_slim(num_classes, weights="imagenet", *, filters, low_level_filters):
     """DeepLabv3+ on half of EfficientNet-Lite0, ended at stride 16: 256x256 in a few milliseconds in int8."""
     backbone = EfficientNetLite(
@@ -166,6 +174,9 @@ CATALOG = {
     "pspnet_efficientnetlite0": partial(pspnet_efficientnetlite0, filters=128),
     "deeplabv3plus_efficientnetlite0": partial(
         deeplabv3plus_efficientnetlite0, output_stride=16, filters=128
+    ),
+    "deeplabv3plus_efficientnetlite0_stride8": partial(
+        deeplabv3plus_stride8, rates=ASPP_S, filters=96, low_level_filters=32
     ),
     "deeplabv3plus_efficientnetlite0_slim": partial(deeplabv3plus_slim, filters=32, low_level_filters=16),
     "deeplabv3plus_efficientnetlite0_fast": partial(
