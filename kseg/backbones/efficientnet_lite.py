@@ -205,7 +205,7 @@ def _block(x, filters, kernel, strides, expansion, dilation, hole, name):
         padding="valid" if hole else "same",
         dilation_rate=dilation,
         use_bias=False,
-        depthwise_initializer=_INITIALIZER,
+        depthwise_initializer=_initializer(),
         name=f"{name}_dwconv",
     )(x)
     x = layers.ReLU(max_value=6, name=f"{name}_dwconv_relu")(_batch_norm(x, f"{name}_dwconv_bn"))
@@ -215,7 +215,9 @@ def _block(x, filters, kernel, strides, expansion, dilation, hole, name):
     return x, expanded
 
 
-_INITIALIZER = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+def _initializer():
+    """One for each layer: an initializer draws its seed when it is made, and repeats itself."""
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
 def _conv_bn(x, filters, kernel, name, strides=1, activation=True):
@@ -226,7 +228,7 @@ def _conv_bn(x, filters, kernel, name, strides=1, activation=True):
         strides=strides,
         padding="same",
         use_bias=False,
-        kernel_initializer=_INITIALIZER,
+        kernel_initializer=_initializer(),
         name=f"{name}_conv",
     )(x)
     x = _batch_norm(x, f"{name}_bn")

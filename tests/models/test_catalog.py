@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -20,6 +21,25 @@ def test_builds_and_runs(name):
     model = models.build(name, 4, weights=None)
     assert model.name == name
     assert np.asarray(model(np.zeros((1, 32, 64, 3), "uint8"))).shape == (1, 32, 64, 4)
+
+
+@pytest.mark.parametrize(
+    "name", ["deconvnet_small", "pspnet_efficientnetlite0", "deeplabv3plus_efficientnetlite0"]
+)
+def test_random_weights_come_from_the_seed_and_from_no_other_layer(name):
+    first, again, other = (_drawn(name, seed) for seed in (1, 1, 2))
+    for path, kernel in first.items():
+        np.testing.assert_array_equal(kernel, again[path])
+        assert not np.array_equal(kernel, other[path]), path
+    assert len({kernel.tobytes() for kernel in first.values()}) == len(first)
+
+
+def _drawn(name, seed):
+    """The kernels by path that do not start at one value, nor as a fixed enlargement."""
+    keras.utils.set_random_seed(seed)
+    model = models.build(name, 3, weights=None)
+    found = {v.path: np.asarray(v) for v in model.trainable_variables if "kernel" in v.name}
+    return {path: kernel for path, kernel in found.items() if kernel.std()}
 
 
 def test_packaged_weights_are_used():

