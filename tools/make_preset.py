@@ -22,14 +22,30 @@ from pathlib import Path
 PRESETS = Path(__file__).resolve().parents[1] / "kseg" / "models" / "presets"
 MAX_BYTES = 10_000_000
 WEIGHTS = "model.weights.h5"
+CONFIG = "config.json"
 
 
-def halve(source: Path, target: Path) -> None:
-    """Copy a .keras file with its float32 arrays as float16; those that would change by over 0.1 % stay."""
+def packed(source: Path, target: Path, size: tuple[int, int]) -> None:
+    """Copy a .keras file with its float32 arrays as float16 and the size it works at.
+
+    Arrays that would change by over 0.1 % stay as they are.
+    """
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
             data = old.read(name)
-            new.writestr(name, _halved_hdf5(data) if name == WEIGHTS else data)
+            if name == WEIGHTS:
+                data = _halved_hdf5(data)
+            elif name == CONFIG:
+                data = _sized(data, size)
+            new.writestr(name, data)
+
+
+def _sized(data: bytes, size: tuple[int, int]) -> bytes:
+    """A Segmenter's configuration with its ``working_size``; others have none."""
+    whole = json.loads(data)
+    if "num_classes" in whole["config"]:
+        whole["config"]["working_size"] = list(size)
+    return json.dumps(whole).encode()
 
 
 def _halved_hdf5(data: bytes) -> bytes:
@@ -127,7 +143,7 @@ def make(args: argparse.Namespace) -> dict:
     out.mkdir(parents=True, exist_ok=True)
     keras_file, int8_file = out / f".{args.name}.part.keras", out / f".{args.name}.part.tflite"
     try:
-        halve(Path(args.model), keras_file)
+        packed(Path(args.model), keras_file, size)
         model = kseg.models.load(keras_file)
         calibration = kseg.data.load(args.data, args.root, args.calibration_split)
         pictures = kseg.export.calibration_images(calibration, size, count=args.calibration)

@@ -26,7 +26,7 @@ ENDINGS = {".tflite": "tflite", ".onnx": "onnx"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="FILE", help="a .keras file")
+    parser.add_argument("--model", required=True, metavar="M", help="a .keras file, or a preset (people)")
     parser.add_argument(
         "--out", required=True, metavar="PATH", help="x.tflite, x.onnx, or a SavedModel's base folder"
     )
@@ -79,7 +79,7 @@ def _add_check(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from kseg.data import load as load_data
-    from kseg.models import load as load_model
+    from kseg.models import load_trained
 
     kind = _format(args)
     if args.data is None and (args.max_drop is not None or args.auto or args.precision == "int8"):
@@ -87,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
             "kseg export --max-drop, --auto and --precision int8 need pictures: --data NAME --root DIR"
         )
     version = _version(args) if kind == "saved_model" else 0
-    model = load_model(args.model)
+    model = load_trained(args.model)
+    args.size = args.size or getattr(model, "working_size", None)
     dataset = (
         None if args.data is None else load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
     )

@@ -16,7 +16,9 @@ from kseg.cli.options.arguments import add_max_pixels, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a name that kseg models lists, or a .keras file")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a name that kseg models lists, a .keras file, or a preset"
+    )
     parser.add_argument(
         "--classes", type=positive, default=21, metavar="N", help="of a named net; default: 21"
     )
@@ -30,12 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from kseg.models import build, load, names
+    from kseg.models import build, load_trained, names, presets
 
     if args.model in names():
         model = build(args.model, args.classes, weights=None)
-    elif args.model.endswith(".keras") or Path(args.model).exists():
-        model = load(args.model)
+    elif args.model.endswith(".keras") or args.model in presets() or Path(args.model).exists():
+        model = load_trained(args.model)
     else:
         model = build(args.model, args.classes)  # raises, and suggests a close name
     description = describe(model)

@@ -27,7 +27,7 @@ from kseg.cli.terminal import Bar, warnings_told
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="pictures, folders or quoted patterns")
-    parser.add_argument("--model", required=True, metavar="FILE", help="a .keras file")
+    parser.add_argument("--model", required=True, metavar="M", help="a .keras file, or a preset (people)")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results; a video's file")
     parser.add_argument("--skip-existing", action="store_true", help="leave out what is there (to resume)")
     parser.add_argument("--no-overlay", action="store_true", help="write masks only")
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from kseg.errors import SettingsError
     from kseg.inference import predict_files
     from kseg.inference.images import find_pictures
-    from kseg.models import load
+    from kseg.models import load_trained
 
     out = Path(args.out)
     if is_video(args.inputs):
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.steps and not args.proposals:
         raise SettingsError("--steps draws how proposals add up: give --proposals too")
     crf = crf_of(args)
-    predictor = predictor_of(load(args.model), args, crf)
+    predictor = predictor_of(load_trained(args.model), args, crf)
     bar = Bar("predicting")
     with removed_if_empty(out), bar, warnings_told(bar, lambda: f"{pictures[bar.done]}: "):
         summary = predict_files(
@@ -104,12 +104,12 @@ def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
     from kseg.errors import SettingsError
     from kseg.inference import predict_video
     from kseg.inference.video import opened
-    from kseg.models import load
+    from kseg.models import load_trained
 
     if args.steps or args.skip_existing or args.no_overlay:
         raise SettingsError("--steps, --skip-existing and --no-overlay are for pictures, not for a video")
     opened(video).release()  # a wrong path is said before the model is read
-    predictor = predictor_of(load(args.model), args, crf_of(args))
+    predictor = predictor_of(load_trained(args.model), args, crf_of(args))
     with Bar("predicting") as bar:
         summary = predict_video(predictor, video, out, masks=args.masks, alpha=args.alpha, progress=bar)
     if summary.damaged:

@@ -31,7 +31,7 @@ SHARE = 0.5  # of the free memory that the probabilities may take
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="FILE", help="a .keras file")
+    parser.add_argument("--model", required=True, metavar="M", help="a .keras file, or a preset (people)")
     add_data(parser)
     parser.add_argument("--split", default="val", metavar="SPLIT", help="default: val")
     parser.add_argument("--limit", type=positive, default=20, metavar="N", help="pictures used (20)")
@@ -66,11 +66,11 @@ def run(args: argparse.Namespace) -> int:
     from kseg.evaluation.evaluate import check_classes
     from kseg.inference import DenseCRF, search_crf
     from kseg.inference.crf.settings_file import save_crf
-    from kseg.models import load as load_model
+    from kseg.models import load_trained
 
     out = _writable(Path(args.out))
     dataset = load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
-    predictor = predictor_of(load_model(args.model), args)
+    predictor = predictor_of(load_trained(args.model), args)
     check_classes(predictor, dataset)
     samples = predicted(predictor, dataset, args.limit)
     start = DenseCRF(spatial_weight=args.smooth[0], spatial_std=args.smooth[1], iterations=args.iterations)

@@ -39,14 +39,14 @@ def image_shape(model: keras.Model) -> tuple[int | None, int | None, int]:
 
 
 def chosen_size(model: keras.Model, size: Size | None) -> Size | None:
-    """The (height, width) to export: what was asked for, else the model's own, else None.
+    """The (height, width) to export: what was asked for, else what the model takes or works at, else None.
 
     Raises:
         SettingsError: a size that is not two positive integers, or not the one that the model is fixed to.
     """
     height, width, _ = image_shape(model)
     if size is None:
-        return None if height is None or width is None else (height, width)
+        return getattr(model, "working_size", None) if None in (height, width) else (height, width)
     try:
         asked = tuple(int(side) for side in size)
     except (TypeError, ValueError):

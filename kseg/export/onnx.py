@@ -57,7 +57,8 @@ def onnx(
         model: any Keras model with one image-shaped input and one output (batch, height, width, classes).
             Layers in half precision are rebuilt in float32.
         path: the file.
-        size: fixed (height, width); None leaves them free where the model does. The batch is always free.
+        size: fixed (height, width); None takes the model's `working_size`, or leaves them free where the model has
+            none. The batch is always free.
         class_ids: the output is uint8 class ids (batch, height, width) instead of float32 logits.
         opset: ONNX operator set, 13 to 18.
         images: pictures for the comparison: a data set or an iterable of (H, W, channels), 0-255; made up

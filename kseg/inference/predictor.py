@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+import cv2
 import keras
 import numpy as np
 
@@ -48,6 +49,9 @@ class Predictor:
             and the right (PSPNet's released test). By default the window is cut to the picture instead, so
             that a window larger than the picture is the plain prediction.
         batch_size: windows per model call; None: as many as have a megapixel, at most 16.
+        size: (height, width), or one integer: pictures are brought to this size first (averaged where they shrink),
+            and `scales` are of it. None: the model's `working_size`, where it has one and no `window` is asked for;
+            else the picture's own.
 
     Call it with an image, uint8 or float (H, W, 3), RGB 0-255: gives labels (H, W), uint8, or uint16 for more
     than 255 classes. ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called
@@ -72,11 +76,15 @@ class Predictor:
         stride: float = 2 / 3,
         pad: bool = False,
         batch_size: int | None = None,
+        size: int | Span | None = None,
     ):
         self.model, self.flip, self.crf = model, bool(flip), crf
         fixed_batch, self._fixed, self.num_classes = signature(model)
         self.scales = _checked_scales(scales)
         self.window = _checked_window(window, self._fixed, output_stride(model))
+        self.size = _pair(size, "A size")
+        if self.size is None and window is None:
+            self.size = getattr(model, "working_size", None)
         self.stride, self.pad = _checked_stride(stride), bool(pad) or self._fixed is not None
         self.batch_size = fixed_batch or _checked_batch(batch_size)
         self._mean = mean_colour(model)
@@ -147,7 +155,7 @@ class Predictor:
 
     def _layout(self, size: Span, scale: float) -> Layout:
         """Where the windows lie over a picture of ``size`` at one scale."""
-        size = tuple(max(round(length * scale), 1) for length in size)
+        size = tuple(max(round(length * scale), 1) for length in self.size or size)
         window = self.window
         if window is None:
             window = size if size[0] * size[1] <= WHOLE_PIXELS else AUTO_WINDOW
@@ -166,8 +174,9 @@ class Predictor:
         counter = _Counter(
             progress, sum(x.count(_scaled_span(width, x, band)) for x in layouts for band in bands)
         )
+        source = image if self.size is None else _averaged_down(image, self.size)
         for columns in bands:
-            sweeps = [(x, self._sweep(image, x, columns, strip, counter)) for x in layouts]
+            sweeps = [(x, self._sweep(source, x, image.shape, columns, strip, counter)) for x in layouts]
             for top in range(0, height, strip):
                 rows = (top, min(top + strip, height))
                 yield (
@@ -177,7 +186,7 @@ class Predictor:
                 )
 
     def _sweep(
-        self, image: np.ndarray, layout: Layout, columns: Span, strip: int, counter: _Counter
+        self, source: np.ndarray, layout: Layout, size: Span, columns: Span, strip: int, counter: _Counter
     ) -> Sweep:
         def predict(tiles: np.ndarray) -> np.ndarray:
             probabilities = self._probabilities.run(tiles)
@@ -186,9 +195,9 @@ class Predictor:
 
         tile_pixels = layout.window[0] * layout.window[1]
         batch_size = self.batch_size or min(max(BATCH_PIXELS // tile_pixels, 1), BATCH_TILES)
-        span = _scaled_span(image.shape[1], layout, columns)
-        most_rows = math.ceil(strip * layout.size[0] / image.shape[0]) + 3
-        return Sweep(image, layout, span, predict, self.num_classes, batch_size, self._mean, most_rows)
+        span = _scaled_span(size[1], layout, columns)
+        most_rows = math.ceil(strip * layout.size[0] / size[0]) + 3
+        return Sweep(source, layout, span, predict, self.num_classes, batch_size, self._mean, most_rows)
 
 
 class _Counter:
@@ -266,11 +275,9 @@ def _checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
 
 
 def _checked_window(window: int | Span | None, fixed: Span | None, least: int) -> Span | None:
-    if window is None:
+    pair = _pair(window, "A window")
+    if pair is None:
         return fixed
-    pair = tuple(window) if isinstance(window, (tuple, list)) else (window, window)
-    if len(pair) != 2 or not all(isinstance(side, (int, np.integer)) for side in pair):
-        raise SettingsError(f"A window is (height, width) or one whole number of pixels; got {window!r}")
     if min(pair) < least:
         raise SettingsError(
             f"A window of {pair[0]}x{pair[1]} pixels is too small for this model, whose coarsest map has one "
@@ -281,7 +288,24 @@ def _checked_window(window: int | Span | None, fixed: Span | None, least: int) -
         raise SettingsError(
             f"This model takes only {fixed[0]}x{fixed[1]} pixels; got a window of {pair[0]}x{pair[1]}"
         )
+    return pair
+
+
+def _pair(sides: int | Span | None, what: str) -> Span | None:
+    if sides is None:
+        return None
+    pair = tuple(sides) if isinstance(sides, (tuple, list)) else (sides, sides)
+    if len(pair) != 2 or not all(isinstance(side, (int, np.integer)) and side > 0 for side in pair):
+        raise SettingsError(f"{what} is (height, width) or one whole number of pixels; got {sides!r}")
     return int(pair[0]), int(pair[1])
+
+
+def _averaged_down(image: np.ndarray, size: Span) -> np.ndarray:
+    """The picture at a size, averaged along a side that shrinks; interpolating it would step over pixels."""
+    least = tuple(min(pair) for pair in zip(image.shape[:2], size, strict=True))
+    if least == image.shape[:2]:
+        return image
+    return cv2.resize(image, least[::-1], interpolation=cv2.INTER_AREA)
 
 
 def _checked_stride(stride: float) -> float:

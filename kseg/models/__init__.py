@@ -9,7 +9,7 @@ from kseg.models.fcn import FCN
 from kseg.models.load import load
 from kseg.models.lraspp import LRASPP
 from kseg.models.multi_scale import MultiScale
-from kseg.models.preset import from_preset, preset_file, presets
+from kseg.models.preset import from_preset, load_trained, preset_file, presets
 from kseg.models.pspnet import PSPNet, with_auxiliary_head
 from kseg.models.receptive_field import ReceptiveField, receptive_fields
 from kseg.models.segmenter import Segmenter
@@ -29,6 +29,7 @@ __all__ = [
     "describe",
     "from_preset",
     "load",
+    "load_trained",
     "names",
     "preset_file",
     "presets",

@@ -56,6 +56,27 @@ def from_preset(name):
     return load(preset_file(name))
 
 
+def load_trained(what):
+    """A trained model by the name of a preset or by its `.keras` file; a file or folder of that name goes first.
+
+    Args:
+        what: such as "people" or "runs/x/best.keras".
+
+    Raises:
+        ModelError: neither a preset nor a model that `load` takes.
+    """
+    path = Path(what)
+    if path.suffix or path.exists() or path.name != str(what):
+        return load(path)
+    if str(what) not in presets():
+        there = ", ".join(presets()) or "none in this installation"
+        raise ModelError(
+            f"{what}: no such model file or preset; expected a .keras file such as runs/x/best.keras, or one of "
+            f"the presets: {there}"
+        )
+    return from_preset(str(what))
+
+
 def _card(path):
     try:
         card = json.loads(path.read_text(encoding="utf-8"))

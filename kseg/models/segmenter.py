@@ -19,6 +19,8 @@ class Segmenter(keras.Model):
         backbone, num_classes: as above.
         classes: class names, or None; set them (training does) and they are saved with the model.
         palette: an (r, g, b) of 0-255 per class, or None; likewise.
+        working_size: (height, width) that `kseg.inference.Predictor` brings pictures to, for a model that was trained
+            on pictures of this size alone, or None: pictures as they are. Saved with the model.
     """
 
     def __init__(self, image, logits, *, backbone, num_classes, **kwargs):
@@ -26,6 +28,7 @@ class Segmenter(keras.Model):
         self.backbone = backbone
         self.num_classes = int(num_classes)
         self._labelling = {"classes": None, "palette": None}
+        self.working_size = None
 
     @property
     def classes(self):
@@ -61,18 +64,20 @@ class Segmenter(keras.Model):
             "num_classes": self.num_classes,
             "classes": self.classes,
             "palette": self.palette,
+            "working_size": self.working_size,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         classes, palette = config.pop("classes", None), config.pop("palette", None)
-        trainable = config.pop("trainable", True)
+        size, trainable = config.pop("working_size", None), config.pop("trainable", True)
         if isinstance(config["backbone"], dict):
             config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
         with precision(config.pop("dtype", None)):
             model = cls(**config)
         model.classes, model.palette = classes, palette
+        model.working_size = None if size is None else tuple(size)
         if not trainable:
             model.trainable = False
         return model

@@ -147,7 +147,8 @@ def load(
     elif not path.is_file():
         raise ModelError(f"{path}: no such model file")
     if path.suffix == ".keras":
-        return Segmentation(_Keras(path), size)
+        runner = _Keras(path)
+        return Segmentation(runner, size or runner.working_size)
     runner = (
         _TFLite(path, threads, values, size) if path.suffix == ".tflite" else _ONNX(path, threads, values)
     )
@@ -180,6 +181,7 @@ class _Keras:
         self.names, self.palette = getattr(model, "classes", None), getattr(model, "palette", None)
         fixed = model.inputs[0].shape[1:3]
         self.size = None if None in fixed else tuple(fixed)
+        self.working_size = self.size or getattr(model, "working_size", None)
         self._forward = Forward(model)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:

@@ -54,6 +54,24 @@ def test_plain_prediction(size, dtype):
     np.testing.assert_array_equal(labels, expected.argmax(-1))
 
 
+@pytest.mark.parametrize("size", [(24, 31), (90, 20), 40])
+def test_pictures_are_brought_to_a_size_and_the_probabilities_back(size):
+    model, image = net(), picture()
+    height, width = size if isinstance(size, tuple) else (size, size)
+    # A side that shrinks is averaged, then one that grows interpolated; OpenCV is the other implementation.
+    small = cv2.resize(image, (min(width, 53), min(height, 37)), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(small.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    expected = cv2.resize(plain(model, small).astype(np.float32), (53, 37), interpolation=cv2.INTER_LINEAR)
+    predict = Predictor(model, size=size)
+    np.testing.assert_allclose(predict.probabilities(image), expected, atol=1e-5)
+    np.testing.assert_array_equal(predict(image), expected.argmax(-1))
+    np.testing.assert_array_equal(predict.batch(image[None])[0], expected.argmax(-1))
+    model.working_size = (height, width)
+    np.testing.assert_array_equal(Predictor(model).probabilities(image), predict.probabilities(image))
+    assert Predictor(model, window=16).size is None  # windows are asked for: the picture's own size
+    assert Predictor(model, window=16, size=size).size == (height, width)
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"window": 16}, {"window": 16, "pad": True}, {"window": 16, "scales": (0.5, 1, 1.75), "flip": True}],
@@ -289,6 +307,9 @@ def test_refused_images(image, words):
         {"window": (8, 0)},
         {"window": (8, 8, 8)},
         {"window": 8.5},
+        {"size": 0},
+        {"size": (8, 8, 8)},
+        {"size": 8.5},
         {"stride": 0},
         {"stride": 1.5},
         {"batch_size": 0},

@@ -43,6 +43,17 @@ def test_unknown_presets_and_kinds_are_answered_with_those_there_are(folder):
         models.preset_file("tiny", "onnx")
 
 
+def test_a_trained_model_is_a_file_or_a_preset(folder, monkeypatch):
+    place, _ = folder
+    monkeypatch.chdir(place)
+    assert models.load_trained("tiny").count_params() == models.load_trained("tiny.keras").count_params() == 8
+    for what in ("runs/tiny", "tiny.h5", "gone.keras"):
+        with pytest.raises(ModelError, match="no such model file"):
+            models.load_trained(what)
+    with pytest.raises(ModelError, match=r"huge: no such model file or preset.*best\.keras.*presets: tiny"):
+        models.load_trained("huge")
+
+
 def test_changed_files_are_refused(folder):
     path, _ = folder
     with pytest.raises(ModelError, match=r"tiny_int8\.tflite: SHA-256 is"):
@@ -73,6 +84,7 @@ def test_the_presets_of_the_package():
         model = models.from_preset(name)
         assert model.classes == tuple(card["classes"])
         assert model.count_params() == card["parameters"]
+        assert model.working_size == tuple(card["size"])
         fast = export.load(models.preset_file(name, "int8"))
         assert fast.size == tuple(card["size"])
         image = np.kron(np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)), np.ones((1, 64, 64, 1)))

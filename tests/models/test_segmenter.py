@@ -28,6 +28,14 @@ def test_compiled_model_loads_with_its_loss(model, tmp_path):
     assert twin.evaluate(image, label, verbose=0) == pytest.approx(model.evaluate(image, label, verbose=0))
 
 
+def test_the_working_size_is_saved(model, tmp_path):
+    model.save(tmp_path / "any.keras")
+    model.working_size = (48, 64)
+    model.save(tmp_path / "one.keras")
+    found = [keras.saving.load_model(tmp_path / f"{name}.keras").working_size for name in ("any", "one")]
+    assert found == [None, (48, 64)]
+
+
 def test_cloning_shares_nothing(model):
     twin = keras.models.clone_model(model)
     assert not {id(v) for v in twin.variables} & {id(v) for v in model.variables}

@@ -86,6 +86,14 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="predict in overlapping windows of this height (and width)",
     )
+    group.add_argument(
+        "--size",
+        type=positive,
+        nargs=2,
+        metavar=("H", "W"),
+        help="bring pictures to this size first; default: the size the model says it works at (a preset does), else "
+        "their own",
+    )
     add_combined(parser)
 
 
@@ -108,11 +116,12 @@ def predictor_of(model: Any, args: argparse.Namespace, crf: Any = None) -> Any:
     window = window_of(args.window, args.verb)
 
     def whole(model: Any, crf: Any) -> Any:
-        scales = tuple(args.scales)
+        scales, size = tuple(args.scales), args.size
         if args.fuse == "max":
             from kseg.models import MultiScale
 
+            size = size or (getattr(model, "working_size", None) if window is None else None)
             model, scales = MultiScale(model, scales), (1.0,)
-        return Predictor(model, scales=scales, flip=args.flip, window=window, crf=crf)
+        return Predictor(model, scales=scales, flip=args.flip, window=window, crf=crf, size=size)
 
     return combined(model, args, whole, crf)

@@ -46,10 +46,10 @@ def combined(model: Any, args: argparse.Namespace, whole: Any, crf: Any = None) 
     if not args.ensemble:
         return _by_proposals(model, args, crf) if args.proposals else whole(model, crf)
     from kseg.inference import Ensemble
-    from kseg.models import load
+    from kseg.models import load_trained
 
     first = _by_proposals(model, args, None) if args.proposals else whole(model, None)
-    others = [whole(load(Path(path)), None) for path in args.ensemble]
+    others = [whole(load_trained(path), None) for path in args.ensemble]
     return Ensemble([first, *others], args.ensemble_mode, crf)
 
 
