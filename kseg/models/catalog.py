@@ -171,7 +171,7 @@ CATALOG = {
     "pspnet_resnet101": partial(pspnet_resnet, depth=101),
     "pspnet_resnet152": partial(pspnet_resnet, depth=152),
     "pspnet_resnet269": partial(pspnet_resnet, depth=269),
-    "pspnet_efficientnetlite0": partial(pspnet_efficientnetlite0, filters=128),
+    "pspnet_efficientnetlite0": partial(pspnet_efficientnetlite0, filters=64),
     "deeplabv3plus_efficientnetlite0": partial(
         deeplabv3plus_efficientnetlite0, output_stride=16, filters=128
     ),

@@ -74,7 +74,7 @@ class PSPNet(Segmenter):
         return {**super().get_config(), **own}
 
 
-def with_auxiliary_head(model, filters=256):
+def with_auxiliary_head(model, filters=None):
     """A twin of a `PSPNet` for training, with the paper's second head, on the last stage but one (stage 4).
 
     It shares every layer with `model`, so training the twin trains `model`, and `model` is what is saved:
@@ -85,7 +85,7 @@ def with_auxiliary_head(model, filters=256):
 
     Args:
         model: a `PSPNet`.
-        filters: width of the head's 3x3 convolution.
+        filters: width of the head's 3x3 convolution; None: half of the model's, as in the paper (256 to 512).
 
     Returns:
         A Keras model from the image to a dict of two logits tensors of the image's size, "logits" (the
@@ -93,6 +93,7 @@ def with_auxiliary_head(model, filters=256):
     """
     stage, image = list(model.backbone.stages.values())[-2], model.backbone.input
     normalization = {"momentum": model.momentum, "synchronized": model.synchronized}
+    filters = filters or model.filters // 2
     x = _scores(stage, filters, model.num_classes, model.dropout, normalization, "auxiliary_")
     stride = model.backbone.output_stride
     logits = enlarge(x, image, min(stride, 16), model.align_corners, "auxiliary")
