@@ -186,11 +186,14 @@ def _unpool(pooled, argmax, rows, columns):
     """The unpooled map, the offsets, and how many windows share each place (None: at most one)."""
     starts = _window_starts(rows, columns, pooled.shape[-1])
     offset = ops.cast(ops.cast(argmax, starts.dtype) - starts, "int32")
-    placed = windows.place(pooled, offset, rows, columns)
     if rows.reach == columns.reach == 1:
-        return placed, offset, None
-    shares = ops.maximum(windows.place(ops.ones_like(pooled), offset, rows, columns), 1)
-    return placed / shares, offset, shares
+        return windows.place(pooled, offset, rows, columns), offset, None
+    # Half precision would overflow in the sum of a few large values.
+    half = keras.backend.standardize_dtype(pooled.dtype) in ("float16", "bfloat16")
+    values = ops.cast(pooled, "float32") if half else pooled
+    shares = ops.maximum(windows.place(ops.ones_like(values), offset, rows, columns), 1)
+    placed = windows.place(values, offset, rows, columns) / shares
+    return ops.cast(placed, pooled.dtype), offset, ops.cast(shares, pooled.dtype)
 
 
 def _window_starts(rows, columns, channels):

@@ -138,11 +138,17 @@ def _run_litert(path, x):
 
 
 @pytest.mark.parametrize(
-    ("size", "settings"), [((6, 7), {}), ((None, None), {}), ((6, 7), {"pool_size": 3, "strides": 2})]
+    ("size", "settings"),
+    [
+        ((7, 9), {}),
+        ((None, None), {}),
+        ((7, 9), {"pool_size": 3, "strides": 2}),
+        ((7, 9), {"pool_size": (3, 2), "padding": "valid"}),
+    ],
 )
 @pytest.mark.tensorflow
 def test_litert_with_builtin_operations_is_bit_identical(tmp_path, size, settings):
-    model, x = _net(size, **settings), _x(1, 6, 7, 3)
+    model, x = _net(size, **settings), _x(1, 7, 9, 3)
     model.export(
         str(tmp_path / "m.tflite"),
         format="litert",
@@ -154,15 +160,21 @@ def test_litert_with_builtin_operations_is_bit_identical(tmp_path, size, setting
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("size", [(7, 9), (None, None)])
+@pytest.mark.parametrize(
+    ("size", "settings"),
+    [((7, 9), {}), ((None, None), {}), ((None, None), {"pool_size": 3, "strides": 2})],
+)
 @pytest.mark.tensorflow
-def test_onnx_is_bit_identical(tmp_path, size):
+def test_onnx_is_bit_identical(tmp_path, size, settings):
     runtime = pytest.importorskip("onnxruntime")
-    model, x = _net(size), _x(2, 7, 9, 3)
-    want = model(x)
+    model = _net(size, **settings)
+    model(_x(2, 7, 9, 3))
     model.export(str(tmp_path / "m.onnx"), format="onnx", verbose=False)
     session = runtime.InferenceSession(str(tmp_path / "m.onnx"))
-    np.testing.assert_array_equal(session.run(None, {session.get_inputs()[0].name: x})[0], want)
+    for height, width in ((7, 9), (8, 5)) if size[0] is None else (size,):
+        x = _x(2, height, width, 3)
+        found = session.run(None, {session.get_inputs()[0].name: x})[0]
+        np.testing.assert_array_equal(found, model(x))
 
 
 _TWO_REPLICAS = """

@@ -133,6 +133,22 @@ def test_other_dtypes(dtype):
     np.testing.assert_array_equal(ops.cast(y, "float32"), _scattered(want, want_indices, x.shape))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32"])
+def test_overlapping_windows_keep_dtype_and_large_values(dtype, gradients):
+    """The value that nine windows share is above a ninth of what float16 holds."""
+    x = np.zeros((1, 5, 5, 1), "float32")
+    x[0, 2, 2] = 32768
+    x = ops.cast(x, dtype)
+    y = pooling.max_unpool(*pooling.max_pool_with_argmax(x, 3, 1), 3, 1, size=(5, 5))
+    assert y.dtype == x.dtype
+    np.testing.assert_array_equal(ops.cast(y, "float32"), ops.cast(x, "float32"))
+    if dtype != "int32":
+        pooled, argmax = pooling.max_pool_with_argmax(x, 3, 1)
+        (gradient,) = gradients(lambda v: ops.sum(pooling.max_unpool(v, argmax, 3, 1, size=(5, 5))), pooled)
+        assert gradient.dtype == x.dtype
+        np.testing.assert_allclose(ops.cast(gradient, "float32")[0, 1:4, 1:4], 1 / 9, rtol=1e-2)
+
+
 def test_indices_that_do_not_belong_are_refused():
     x = _map((6, 6), False)
     values, indices = map(np.array, pooling.max_pool_with_argmax(x))
