@@ -75,6 +75,22 @@ def test_a_broken_file_is_made_again(tmp_path, content):
     assert search.asked == 1
 
 
+def test_a_header_with_a_flipped_bit_is_made_again(tmp_path):
+    search = Search()
+    cache = ProposalCache(tmp_path, search, "1")
+    cache(IMAGE, 5)
+    path = cache.path_of(IMAGE, 5)
+    whole = path.read_bytes()
+    for place in range(len(whole) - BOXES.nbytes):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        assert_array_equal(cache(IMAGE, 5), BOXES)
+        assert path.read_bytes() == whole
+    assert search.asked == 1 + len(whole) - BOXES.nbytes
+    assert_array_equal(np.load(path), BOXES)
+
+
 def test_a_broken_off_search_leaves_nothing(tmp_path):
     def interrupted(image, count):
         raise KeyboardInterrupt
