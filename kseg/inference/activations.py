@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kseg.errors import ModelError
+from kseg.inference.checks import checked_image
 from kseg.inference.forward import signature
 from kseg.inference.sheet import sheet
 
@@ -67,18 +68,20 @@ def activations(
 
     Args:
         model: functional Keras model, pictures to class logits.
-        image: uint8 (H, W, 3) RGB.
+        image: uint8 (H, W, 3) RGB; brought to the size that the model takes or works at, if it has one.
         layers: names of layers; None: ``decoder_layers``.
 
     Raises:
         ModelError: a name that is no layer of the model, or not a functional model.
+        DataError: an array that is not an RGB image.
     """
-    fixed = signature(model)[1]
+    image = checked_image(image)
+    size = signature(model)[1] or getattr(model, "working_size", None)
     names = list(layers) if layers is not None else decoder_layers(model)
     if unknown := sorted(set(names) - {layer.name for layer in model.layers}):
         raise ModelError(f"The model {model.name!r} has no layer {', '.join(unknown)}")
-    if fixed is not None:
-        image = cv2.resize(image, fixed[::-1], interpolation=cv2.INTER_LINEAR)
+    if size is not None:
+        image = cv2.resize(image, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR)
     parts = keras.Model(model.inputs[0], [*(model.get_layer(name).output for name in names), model.output])
     *maps, logits = (np.asarray(part, np.float32)[0] for part in parts(image[None].astype(np.float32)))
     found = _found(logits)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kseg.errors import DataError, SettingsError
+from kseg.inference.checks import as_pair, checked_image
 from kseg.inference.forward import Forward, mean_colour, output_stride, signature
 from kseg.inference.tiles import Layout, Span, Sweep, resized_part, source_span
 
@@ -82,7 +83,7 @@ class Predictor:
         fixed_batch, self._fixed, self.num_classes = signature(model)
         self.scales = _checked_scales(scales)
         self.window = _checked_window(window, self._fixed, output_stride(model))
-        self.size = _pair(size, "A size")
+        self.size = as_pair(size, "A size")
         if self.size is None and window is None:
             self.size = getattr(model, "working_size", None)
         self.stride, self.pad = _checked_stride(stride), bool(pad) or self._fixed is not None
@@ -96,7 +97,7 @@ class Predictor:
         return np.uint8 if self.num_classes <= 255 else np.uint16
 
     def __call__(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
-        image = _checked_image(image)
+        image = checked_image(image)
         if self.crf is not None:
             return self._best(self._with_crf(image, progress))
         if self._is_plain(image.shape[:2]):
@@ -108,14 +109,14 @@ class Predictor:
 
     def probabilities(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         """Averaged probabilities, after the CRF if there is one: float32 (H, W, classes)."""
-        image = _checked_image(image)
+        image = checked_image(image)
         return self._averaged(image, progress) if self.crf is None else self._with_crf(image, progress)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
         """Labels (B, H, W) of pictures of one size (B, H, W, 3), in one model call where the settings
         allow."""
         if self.crf is None and self._is_plain(images.shape[1:3]):
-            return self._plain(np.stack([_checked_image(image) for image in images]))
+            return self._plain(np.stack([checked_image(image) for image in images]))
         return np.stack([self(image) for image in images])
 
     def _is_plain(self, size: Span) -> bool:
@@ -246,27 +247,6 @@ def _mean(maps: list[np.ndarray]) -> np.ndarray:
     return total / np.float32(len(maps)) if len(maps) > 1 else total
 
 
-def _checked_image(image: np.ndarray) -> np.ndarray:
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-        hint = ""
-        if image.ndim == 2:
-            hint = ": repeat a grey picture three times"
-        elif image.ndim == 3 and image.shape[-1] == 4:
-            hint = ": leave the alpha channel out"
-        raise DataError(f"An image is RGB (height, width, 3); got an array of shape {image.shape}{hint}")
-    if image.dtype == np.uint8:
-        return image
-    if image.dtype.kind != "f":
-        raise DataError(f"An image is uint8 or float, in 0-255; got {image.dtype}")
-    low, high = float(image.min()), float(image.max())  # either is NaN where a pixel is
-    if not (low > -1 and high < 256):
-        raise DataError(
-            f"An image has values in 0-255; got {low:g} to {high:g}: the model normalises it itself"
-        )
-    return image.astype(np.float32, copy=False)
-
-
 def _checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
     scales = (scales,) if isinstance(scales, (int, float)) else tuple(scales)
     if not scales or not all(math.isfinite(scale) and scale > 0 for scale in scales):
@@ -275,7 +255,7 @@ def _checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
 
 
 def _checked_window(window: int | Span | None, fixed: Span | None, least: int) -> Span | None:
-    pair = _pair(window, "A window")
+    pair = as_pair(window, "A window")
     if pair is None:
         return fixed
     if min(pair) < least:
@@ -289,15 +269,6 @@ def _checked_window(window: int | Span | None, fixed: Span | None, least: int) -
             f"This model takes only {fixed[0]}x{fixed[1]} pixels; got a window of {pair[0]}x{pair[1]}"
         )
     return pair
-
-
-def _pair(sides: int | Span | None, what: str) -> Span | None:
-    if sides is None:
-        return None
-    pair = tuple(sides) if isinstance(sides, (tuple, list)) else (sides, sides)
-    if len(pair) != 2 or not all(isinstance(side, (int, np.integer)) and side > 0 for side in pair):
-        raise SettingsError(f"{what} is (height, width) or one whole number of pixels; got {sides!r}")
-    return int(pair[0]), int(pair[1])
 
 
 def _averaged_down(image: np.ndarray, size: Span) -> np.ndarray:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kseg.backbones import VGG16BatchNorm
-from kseg.errors import ModelError
+from kseg.errors import DataError, ModelError
 from kseg.inference import activation_sheet, activations
 from kseg.inference.activations import decoder_layers
 from kseg.models import FCN, DeconvNet
@@ -75,7 +75,15 @@ def test_a_model_of_a_fixed_size():
     assert activations(model, IMAGE)[-1].values.shape == (8, 8)
 
 
+def test_a_model_that_works_at_a_size():
+    model = deconvnet()
+    model.working_size = (32, 64)
+    assert activations(model, IMAGE)[-1].values.shape == (32, 64)
+
+
 def test_mistakes():
+    with pytest.raises(DataError, match="grey picture"):
+        activations(telling_net(), IMAGE[..., 0])
     with pytest.raises(ModelError, match="no layer nowhere"):
         activations(telling_net(), IMAGE, ["maps", "nowhere"])
     sequence = keras.Sequential([keras.layers.Conv2D(2, 1)])

@@ -12,6 +12,7 @@ import numpy as np
 from kseg.data import Dataset
 from kseg.data.objects import box_overlaps, object_boxes
 from kseg.errors import SettingsError
+from kseg.inference.checks import checked_image
 
 Propose = Callable[[np.ndarray, int], np.ndarray]
 
@@ -38,6 +39,7 @@ def edge_box_proposals(image: np.ndarray, count: int = 2000) -> np.ndarray:
 
     Raises:
         SettingsError: OpenCV without its contrib modules, or a count below 1.
+        DataError: an array that is not an RGB image.
 
     Source: Zitnick and Dollár, "Edge Boxes: Locating Object Proposals from Edges", ECCV 2014.
     """
@@ -45,6 +47,7 @@ def edge_box_proposals(image: np.ndarray, count: int = 2000) -> np.ndarray:
         raise SettingsError("Edge Boxes are in OpenCV's contrib modules: pip install opencv-contrib-python")
     if count < 1:
         raise SettingsError(f"The count of proposals is at least 1; got {count}")
+    image = checked_image(image)
     height, width = image.shape[:2]
     if min(height, width) < LEAST_SIDE:
         return np.zeros((0, 4), np.int32)

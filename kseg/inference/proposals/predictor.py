@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from kseg.data.objects import cut_out, inside, with_context
-from kseg.errors import DataError, KsegWarning, SettingsError
+from kseg.errors import KsegWarning, SettingsError
+from kseg.inference.checks import as_pair, checked_image
 from kseg.inference.forward import signature
 from kseg.inference.proposals.edge_boxes import Propose, edge_box_proposals
 from kseg.ops.resize import resize
@@ -30,7 +31,7 @@ class ProposalPredictor:
 
     Args:
         model: Keras model, input (B, h, w, 3) RGB 0-255, output logits of that size.
-        size: (height, width) a box is warped to; a model with a fixed size has its own.
+        size: (height, width), or one integer, that a box is warped to; a model with a fixed size has its own.
         count: the most proposals to ask for.
         best: how many of them are used, the best ones that are not too small.
         smallest: boxes whose shorter side, with the context, is below this many pixels are skipped.
@@ -47,7 +48,7 @@ class ProposalPredictor:
 
     Raises:
         SettingsError: a setting out of its range. ModelError: not a model from images to class logits.
-        DataError: an array that is not an RGB image.
+        DataError: an array that is not an RGB image, or has NaN or values outside 0-255.
 
     Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, sections 4.2 and
     5.1; released `generate_EDeconvNet_CRF_results.m`, whose shift by one pixel is not repeated.
@@ -57,7 +58,7 @@ class ProposalPredictor:
         self,
         model: keras.Model,
         *,
-        size: tuple[int, int] = (224, 224),
+        size: int | tuple[int, int] = (224, 224),
         count: int = 2000,
         best: int = 50,
         smallest: int = 112,
@@ -69,13 +70,13 @@ class ProposalPredictor:
     ):
         if mode not in MODES:
             raise SettingsError(f"Boxes are joined by {' or '.join(MODES)}; got {mode!r}")
-        if min(*size, count, best, smallest, batch_size) < 1 or not context > 0:
+        if min(count, best, smallest, batch_size) < 1 or not context > 0:
             raise SettingsError(
-                "size, count, best, smallest and batch_size are at least 1 and context is positive; got "
-                f"{size}, {count}, {best}, {smallest}, {batch_size} and {context}"
+                "count, best, smallest and batch_size are at least 1 and context is positive; got "
+                f"{count}, {best}, {smallest}, {batch_size} and {context}"
             )
         self._fixed_batch, fixed, self.num_classes = signature(model)
-        self.model, self.size, self.mode, self.crf = model, fixed or tuple(size), mode, crf
+        self.model, self.size, self.mode, self.crf = model, fixed or as_pair(size, "The size"), mode, crf
         self.count, self.best, self.smallest, self.context = count, best, smallest, context
         self.batch_size, self.propose = self._fixed_batch or batch_size, propose
 
@@ -111,7 +112,7 @@ class ProposalPredictor:
         The array is the same every time: copy what is to be kept. ``boxes`` are predicted instead of
         ``boxes(image)``; ``singly`` yields after every box (which are still predicted in batches).
         """
-        image = _checked(image)
+        image = checked_image(image)
         boxes = self.boxes(image) if boxes is None else boxes
         joined = np.zeros((*image.shape[:2], self.num_classes), np.float32)
         for start in range(0, len(boxes), self.batch_size):
@@ -130,6 +131,7 @@ class ProposalPredictor:
     def boxes(self, image: np.ndarray) -> np.ndarray:
         """The boxes that are predicted, int32 (N, 4) with context: top, left, bottom, right, beyond the picture
         too."""
+        image = checked_image(image)
         found = np.asarray(self.propose(image, self.count)).reshape(-1, 4)
         boxes = with_context(found, self.context)
         boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(-1, initial=2**31 - 1) >= self.smallest][: self.best]
@@ -154,6 +156,8 @@ class ProposalPredictor:
         top, left, bottom, right = (int(edge) for edge in box)
         whole = np.asarray(resize(logits[None], (bottom - top, right - left)))[0]
         rows, columns = inside(box, joined.shape)
+        if rows.start >= rows.stop or columns.start >= columns.stop:  # wholly beyond the picture
+            return
         part = whole[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
         target = joined[rows, columns]
         (np.maximum if self.mode == "max" else np.add)(target, part, out=target)
@@ -162,10 +166,3 @@ class ProposalPredictor:
 def _warped(image: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A box's pixels, black beyond the picture, at (height, width) `size`: float32."""
     return cv2.resize(cut_out(image, box).astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
-
-
-def _checked(image: np.ndarray) -> np.ndarray:
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-        raise DataError(f"An image is RGB (height, width, 3); got an array of shape {image.shape}")
-    return image

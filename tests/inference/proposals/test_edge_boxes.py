@@ -4,7 +4,7 @@ import pytest
 
 from kseg import data
 from kseg.data import Dataset
-from kseg.errors import SettingsError
+from kseg.errors import DataError, SettingsError
 from kseg.inference import edge_box_proposals, proposal_recall
 from kseg.inference.proposals.edge_boxes import box_overlaps, edge_map, object_boxes
 
@@ -116,6 +116,12 @@ def test_recall():
     assert "1.000" in recall.table().splitlines()[3]
     with pytest.raises(SettingsError, match="no object"):
         proposal_recall(dataset, 1, least_pixels=101)
+
+
+@pytest.mark.parametrize("image", [np.zeros((40, 40), np.uint8), np.zeros((20, 900, 3), int)])
+def test_what_is_no_picture_is_refused(image):
+    with pytest.raises(DataError, match="An image is"):
+        edge_box_proposals(image)
 
 
 def test_a_count_below_one_is_refused():

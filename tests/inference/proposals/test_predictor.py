@@ -119,6 +119,30 @@ def test_pictures_smaller_than_the_window(size):
     np.testing.assert_array_equal(labels, np.ones(size))
 
 
+@pytest.mark.parametrize(
+    "bad", [np.zeros((20, 20)), np.full((20, 20, 3), np.nan), np.full((20, 20, 3), -300.0)]
+)
+def test_what_is_no_picture_is_refused(bad):
+    predict = predictor([[0, 0, 16, 16]])
+    for use in (predict, predict.boxes):
+        with pytest.raises(DataError, match="An image"):
+            use(bad)
+
+
+def test_a_box_beyond_the_picture_adds_nothing():
+    """A search of one's own may give such boxes, larger than what is left of the picture too."""
+    image = picture()
+    alone = predictor([[0, 0, 16, 16]]).probabilities(image)
+    beyond = [[0, 0, 16, 16], [30, 0, 90, 20], [0, 40, 20, 99], [-90, 0, -5, 20]]
+    np.testing.assert_array_equal(predictor(beyond).probabilities(image), alone)
+
+
+def test_one_side_for_both():
+    assert predictor([[0, 0, 16, 16]], size=20).size == (20, 20)
+    with pytest.raises(SettingsError, match="size"):
+        predictor([[0, 0, 16, 16]], size=(16, 0))
+
+
 def test_progress_and_accumulation():
     boxes, seen = [[0, 0, 16, 16 + i] for i in range(5)], []
     predict, image = predictor(boxes, batch_size=2), picture()
@@ -144,7 +168,7 @@ def test_crf_is_called_with_image_and_probabilities():
     np.testing.assert_array_equal(predict.probabilities(image), plain[..., ::-1])
 
 
-@pytest.mark.parametrize("settings", [{"mode": "mean"}, {"best": 0}, {"size": (0, 16)}, {"context": 0}])
+@pytest.mark.parametrize("settings", [{"mode": "mean"}, {"best": 0}, {"context": 0}])
 def test_settings_are_checked(settings):
     with pytest.raises(SettingsError, match=r"max or sum|at least 1"):
         ProposalPredictor(net(), **settings)
