@@ -186,7 +186,7 @@ def _train(args: argparse.Namespace) -> int:
         f"{args.model} on {args.data}, {len(train)} pictures, recipe {recipe.name}, into {out}",
         file=sys.stderr,
     )
-    train, val = cut(recipe, train, val)
+    train, val = cut(recipe, train, val, args.skip_bad)
     start = {"weights": args.weights, "init_from": args.init_from, "root": args.root}
     with undone_on_failure(out, replace=args.no_resume):
         rows = training.fit(

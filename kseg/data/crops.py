@@ -85,6 +85,7 @@ def object_crops(
     most_repeats: int = MOST_REPEATS,
     find: FindObjects = find_objects,
     progress: Progress | None = None,
+    bad: dict[int, str] | None = None,
 ) -> Dataset:
     """A data set with one crop for each object of the ground truth, the object in its middle.
 
@@ -101,12 +102,13 @@ def object_crops(
             one, but at most this often; 1 repeats none.
         find: called with (dataset, index, labels), gives the ``LabelledObject``s of a picture.
         progress: called with (pictures done, pictures in all).
+        bad: where given, pictures that cannot be used are left out, and their numbers and reasons noted here.
 
     The result has the classes and the ignored label of ``dataset``, and is the same every time, so that
     ``pipeline`` and ``fit`` treat it, and go on after an interruption, as with any other.
 
     Raises:
-        DataError: a picture that cannot be read, or no object in the whole data set.
+        DataError: a picture that cannot be read (without ``bad``), or no object in the whole data set.
         SettingsError: a setting out of its range.
 
     Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, sections 4.2 and
@@ -117,7 +119,7 @@ def object_crops(
     def crops_of(index: int) -> list[Crop]:
         return _crops(index, find(dataset, index, dataset.load(index)[1]), context)
 
-    found = _of_all_pictures(crops_of, len(dataset), progress)
+    found = _of_all_pictures(crops_of, len(dataset), progress, bad)
     if not found:
         raise DataError(
             f"data set {dataset.name}: no object found in the {len(dataset)} pictures of {dataset.split!r}; class 0 "
@@ -137,6 +139,7 @@ def proposal_crops(
     most_repeats: int = MOST_REPEATS,
     find: FindObjects = find_objects,
     progress: Progress | None = None,
+    bad: dict[int, str] | None = None,
 ) -> Dataset:
     """A data set of crops at object proposals that meet an object, with the labels of all classes.
 
@@ -149,10 +152,10 @@ def proposal_crops(
         count: the most proposals of a picture.
         overlap: a proposal is used if its box's intersection over union with that of an object is at least
             this; it stands for the class of the object that it meets best.
-        size, context, most_repeats, find, progress: as for ``object_crops``.
+        size, context, most_repeats, find, progress, bad: as for ``object_crops``.
 
     Raises:
-        DataError: a picture that cannot be read, or no proposal that meets an object.
+        DataError: a picture that cannot be read (without ``bad``), or no proposal that meets an object.
         SettingsError: a setting out of its range.
 
     Source: Noh et al., ICCV 2015, sections 4.2 and 5.1 (release: 2.7 million crops for VOC).
@@ -169,7 +172,7 @@ def proposal_crops(
         boxes = np.asarray(propose(image, count)).reshape(-1, 4)
         return _crops(index, _meeting(boxes, objects, overlap), context)
 
-    found = _of_all_pictures(crops_of, len(dataset), progress)
+    found = _of_all_pictures(crops_of, len(dataset), progress, bad)
     if not found:
         raise DataError(
             f"data set {dataset.name}: no proposal meets an object by {overlap:g} in the {len(dataset)} pictures of "
@@ -215,13 +218,23 @@ def _cropped(dataset: Dataset, crops: list[Crop], size, only_centre: bool, kind:
 
 
 def _of_all_pictures(
-    function: Callable[[int], list[Crop]], count: int, progress: Progress | None
+    function: Callable[[int], list[Crop]], count: int, progress: Progress | None, bad: dict[int, str] | None
 ) -> list[Crop]:
     """The crops of every picture, in the pictures' order, some pictures at a time."""
+
+    def crops_of(index: int) -> list[Crop]:
+        try:
+            return function(index)
+        except DataError as error:
+            if bad is None:
+                raise
+            bad[index] = str(error)
+            return []
+
     result = []
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        for done, crops in enumerate(pool.map(function, range(count)), 1):
+        for done, crops in enumerate(pool.map(crops_of, range(count)), 1):
             result += crops
             if progress is not None:
                 progress(done, count)
@@ -240,7 +253,8 @@ def _nearest(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _check(size: tuple[int, int], context: float, most_repeats: int) -> None:
-    if len(tuple(size)) != 2 or min(size) < 1 or not 0 < context < 100 or most_repeats < 1:
+    pair = isinstance(size, (tuple, list)) and len(size) == 2 and min(size) >= 1
+    if not pair or not 0 < context < 100 or most_repeats < 1:
         raise SettingsError(
             "size is (height, width) in pixels, context above 0 and below 100, most_repeats 1 or more; got "
             f"{size!r}, {context} and {most_repeats}"

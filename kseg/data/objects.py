@@ -124,10 +124,12 @@ def box_overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def with_context(boxes: np.ndarray, factor: float) -> np.ndarray:
-    """Boxes (boxes, 4) enlarged by a factor around their centres, int32; they may reach beyond the picture."""
+    """Boxes (boxes, 4) enlarged by a factor around their centres, int32, at least a pixel each way; they may reach
+    beyond the picture."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     centre, side = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) * factor
-    return np.round(np.concatenate([centre - side / 2, centre + side / 2], axis=1)).astype(np.int32)
+    start, stop = np.round(centre - side / 2), np.round(centre + side / 2)
+    return np.concatenate([start, np.maximum(stop, start + 1)], axis=1).astype(np.int32)
 
 
 def inside(box: Sequence[int], shape: tuple[int, ...]) -> tuple[slice, slice]:

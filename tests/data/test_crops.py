@@ -184,7 +184,26 @@ def test_a_broken_picture_is_named(tmp_path):
         object_crops(broken)
 
 
-@pytest.mark.parametrize("settings", [{"size": (0, 9)}, {"context": 0}, {"most_repeats": 0}])
+def test_bad_pictures_are_left_out_where_asked():
+    class Broken(Scenes):
+        def read(self, index):
+            if index == 1:
+                raise DataError("scene1.png: broken")
+            return super().read(index)
+
+    broken = Dataset("scenes", "train", ("ground", "cat", "dog"), PALETTE, Broken(3))
+    with pytest.raises(DataError, match="scene1"):
+        object_crops(broken)
+    bad = {}
+    crops = object_crops(broken, most_repeats=1, bad=bad)
+    assert [c.picture for c in crops.samples.crops] == [0, 0, 2]
+    assert bad == {1: "scene1.png: broken"}
+    cat, again = np.array([[10, 20, 50, 40]], np.int32), {}
+    assert len(proposal_crops(broken, lambda *_: cat, most_repeats=1, bad=again)) == 2
+    assert again == bad
+
+
+@pytest.mark.parametrize("settings", [{"size": 9}, {"size": (0, 9)}, {"context": 0}, {"most_repeats": 0}])
 def test_settings_are_checked(settings):
     with pytest.raises(SettingsError):
         object_crops(scenes(), **settings)

@@ -129,6 +129,7 @@ def test_context_grows_around_the_centre():
     # 20x40 around (20, 30), 1.2 times larger: 24x48.
     assert_array_equal(with_context([[10, 10, 30, 50]], 1.2), [[8, 6, 32, 54]])
     assert with_context([], 1.2).shape == (0, 4)
+    assert_array_equal(with_context([[10, 20, 12, 23]], 0.01), [[11, 21, 12, 22]])
 
 
 def test_cut_out_fills_beyond_the_picture():

@@ -10,7 +10,7 @@ import kseg
 from kseg.cli import train as verb
 from kseg.cli.main import main
 from kseg.cli.options.crops import cut
-from kseg.errors import SettingsError
+from kseg.errors import DataError, SettingsError
 from kseg.training import Recipe
 
 NAME = "fcn8s_efficientnetlite0"  # small_net puts a net of two convolutions in its place
@@ -62,6 +62,21 @@ def test_crops_as_the_recipe_says(discs, tmp_path, capsys):
     again, _ = cut(Recipe(crops="proposals", size=(112, 112)), train, None)
     assert again.samples.crops == proposals.samples.crops
     assert [path.stat().st_mtime_ns for path in kept] == before
+
+
+def test_bad_pictures_are_told_and_left_out(discs, monkeypatch, capsys):
+    train, val = loaded(discs)
+    (discs / "images" / "train" / "1.png").write_bytes(b"nonsense")
+    recipe = Recipe(crops="objects", size=(16, 16))
+    with pytest.raises(DataError, match="1 of 3 pictures cannot be used, more than 1%"):
+        cut(recipe, train, val, skip_bad=True)
+    monkeypatch.setattr("kseg.cli.options.crops.MOST_BAD", 0.5)
+    crops, checked = cut(recipe, train, val, skip_bad=True)
+    assert {crop.picture for crop in crops.samples.crops} == {0, 2}
+    assert len(checked) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("kseg: no crops of 1 pictures of train")
+    assert "1.png" in line
 
 
 def command(root, out, recipe, *more):
