@@ -12,6 +12,7 @@ frames a second.
 """
 
 import argparse
+import contextlib
 import sys
 import warnings
 from collections.abc import Sequence
@@ -66,7 +67,10 @@ def run(args: argparse.Namespace) -> int:
     crf = crf_of(args)
     predictor = predictor_of(load_trained(args.model), args, crf)
     bar = Bar("predicting")
-    with removed_if_empty(out), bar, warnings_told(bar, lambda: f"{pictures[bar.done]}: "):
+    steps = contextlib.nullcontext() if args.steps is None else removed_if_empty(Path(args.steps))
+    with removed_if_empty(out), steps, bar, warnings_told(bar, lambda: f"{pictures[bar.done]}: "):
+        if args.steps:
+            Path(args.steps).mkdir(parents=True, exist_ok=True)  # before the work, should it be refused
         summary = predict_files(
             predictor,
             pictures,

@@ -20,7 +20,8 @@ def add_combined(parser: argparse.ArgumentParser) -> None:
         "--proposal-size",
         type=positive,
         metavar="PIXELS",
-        help="height and width a proposal is warped to; default: that of the run's crops, else 224",
+        help="height and width a proposal is warped to; default: the size the model says it works at (a preset does), "
+        "that of the run's crops, or 224",
     )
     group.add_argument(
         "--smallest",
@@ -58,11 +59,15 @@ def _by_proposals(model: Any, args: argparse.Namespace, crf: Any) -> Any:
     from kseg.inference import ProposalCache, ProposalPredictor
     from kseg.inference.proposals.cache import default_cache_folder
 
-    if not args.ensemble and (args.window or args.flip or list(args.scales) != [1.0]):
-        raise SettingsError("--scales, --flip and --window are for whole pictures, not for --proposals")
+    whole = args.window or args.flip or args.size or args.fuse != "mean" or list(args.scales) != [1.0]
+    if whole and not args.ensemble:
+        raise SettingsError(
+            "--scales, --fuse, --flip, --window and --size are for whole pictures, not for --proposals, whose size is "
+            "--proposal-size"
+        )
     return ProposalPredictor(
         model,
-        size=(args.proposal_size,) * 2 if args.proposal_size else trained_size(Path(args.model)),
+        size=args.proposal_size or getattr(model, "working_size", None) or trained_size(Path(args.model)),
         best=args.proposals,
         smallest=args.smallest,
         mode=args.join,
@@ -73,6 +78,8 @@ def _by_proposals(model: Any, args: argparse.Namespace, crf: Any) -> Any:
 
 def trained_size(model: Path) -> tuple[int, int]:
     """The size of the crops that a run's model was trained on, by the recipe.json beside it; else the paper's 224."""
+    if not model.is_file():  # a preset by its name
+        return PUBLISHED
     try:
         recipe = json.loads(model.with_name("recipe.json").read_text(encoding="utf-8"))["recipe"]
         height, width = recipe["size"] if recipe["crops"] else PUBLISHED

@@ -1,3 +1,4 @@
+import argparse
 import json
 
 import cv2
@@ -8,6 +9,7 @@ from numpy.testing import assert_array_equal
 
 import kseg
 from kseg.cli.main import main
+from kseg.cli.options.arguments import add_prediction, predictor_of
 from kseg.cli.options.combined import trained_size
 from kseg.cli.predict import draw_steps
 from kseg.data import read_mask
@@ -103,8 +105,26 @@ def test_without_proposals_the_whole_picture_is_predicted_and_told(model_file, t
 )
 def test_proposals_have_the_size_of_the_training(recipe, size, tmp_path):
     (tmp_path / "recipe.json").write_text(json.dumps({"recipe": recipe}))
+    (tmp_path / "best.keras").write_bytes(b"")
     assert trained_size(tmp_path / "best.keras") == size
     assert trained_size(tmp_path / "elsewhere" / "best.keras") == (224, 224)
+
+
+def test_a_preset_by_name_has_its_own_size(tmp_path, monkeypatch):
+    """Not that of a run in whose folder the command is called."""
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": {"crops": "objects", "size": [64, 64]}}))
+    monkeypatch.chdir(tmp_path)
+    parser = argparse.ArgumentParser()
+    add_prediction(parser)
+    args = parser.parse_args(["--proposals", "5"])
+    args.model, args.verb = "people", "predict"
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
+    assert predictor_of(model, args).size == (224, 224)
+    model.working_size = (192, 256)
+    assert predictor_of(model, args).size == (192, 256)
+    args.proposal_size = 100
+    assert predictor_of(model, args).size == (100, 100)
 
 
 def test_mistakes(labelled, model_file, tmp_path, mistake):
@@ -115,6 +135,9 @@ def test_mistakes(labelled, model_file, tmp_path, mistake):
 
     assert "--proposals too" in wrong("--steps", tmp_path / "steps")
     assert "for whole pictures" in wrong("--proposals", 5, "--flip")
+    assert "for whole pictures" in wrong("--proposals", 5, "--size", 20, 20)
+    (tmp_path / "file").write_text("")
+    assert "file" in wrong("--proposals", 5, "--steps", tmp_path / "file")
     assert "no.keras" in wrong("--ensemble", tmp_path / "no.keras")
     image = keras.Input((None, None, 3))
     keras.Model(image, keras.layers.Conv2D(5, 1)(image)).save(tmp_path / "five.keras")
