@@ -32,17 +32,22 @@ def main(argv: list[str] | None = None) -> int:
 
     from kseg.cli.terminal import Bar
     from kseg.data import load
+    from kseg.errors import KsegError
     from kseg.inference import ProposalCache, proposal_recall
     from kseg.inference.proposals.cache import default_cache_folder
 
-    dataset = load(args.data, args.root, args.split)
-    if args.name not in dataset.classes[1:]:
-        parser.error(f"no class {args.name!r}; there are {', '.join(dataset.classes[1:])}")
-    propose = not_smaller(ProposalCache(args.cache or default_cache_folder()), args.smallest)
-    with Bar("searching") as bar:
-        recall = proposal_recall(
-            dataset, dataset.classes.index(args.name), counts=COUNTS, propose=propose, progress=bar
-        )
+    try:
+        dataset = load(args.data, args.root, args.split)
+        if args.name not in dataset.classes[1:]:
+            parser.error(f"no class {args.name!r}; there are {', '.join(dataset.classes[1:])}")
+        propose = not_smaller(ProposalCache(args.cache or default_cache_folder()), args.smallest)
+        with Bar("searching") as bar:
+            recall = proposal_recall(
+                dataset, dataset.classes.index(args.name), counts=COUNTS, propose=propose, progress=bar
+            )
+    except KsegError as error:
+        print(f"proposal_recall: {error}", file=sys.stderr)
+        return 2
     print(f"{dataset.name} {dataset.split}, {args.name}")
     print(recall.table())
     return 0

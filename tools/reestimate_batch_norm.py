@@ -17,6 +17,8 @@ AUGMENT = ("scale", "mirror", "rotate", "jitter", "blur", "brightness", "contras
 
 def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from kseg.cli.options.arguments import positive
+
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -24,9 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", required=True, help="data set")
     parser.add_argument("--root", help="the folder that holds it")
     parser.add_argument("--split", default="train", help="train")
-    parser.add_argument("--passes", type=int, default=501, help="501")
-    parser.add_argument("--batch-size", type=int, default=8, help="8")
-    parser.add_argument("--out", required=True, help="the .keras file to write")
+    parser.add_argument("--passes", type=positive, default=501, help="501")
+    parser.add_argument("--batch-size", type=positive, default=8, help="8")
+    parser.add_argument("--out", required=True, type=Path, help="the .keras file to write")
     args = parser.parse_args(argv)
 
     from kseg.errors import KsegError
@@ -45,7 +47,11 @@ def reestimated(args: argparse.Namespace) -> int:
     from kseg import data, models, training
     from kseg.cli.options.crops import cut
     from kseg.cli.terminal import Bar
+    from kseg.errors import SettingsError
+    from kseg.training.run import checkpoint
 
+    if args.out.suffix != ".keras" or not args.out.parent.is_dir():  # before minutes of passes
+        raise SettingsError(f"{args.out}: give --out a .keras file in a folder that exists")
     model = models.load(args.model)
     recipe = recipe_of(args.model.with_name("recipe.json"))
     dataset, _ = cut(recipe, data.load(args.data, args.root, args.split), None)
@@ -60,7 +66,7 @@ def reestimated(args: argparse.Namespace) -> int:
     )
     with Bar("re-estimating") as bar:
         done = training.reestimate_batch_norm(model, batches, args.passes, bar)
-    model.save(args.out)
+    checkpoint.save(model, args.out, optimizer=False)  # whole or not at all, over the same file too
     return done
 
 

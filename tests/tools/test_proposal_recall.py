@@ -50,3 +50,8 @@ def test_a_class_that_is_not_there(disc, capsys):
     with pytest.raises(SystemExit, match="2"):
         tool.main([*disc[:4], "--class", "cat"])
     assert "there are disc" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there(tmp_path, capsys):
+    assert tool.main(["--root", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.startswith(f"proposal_recall: {tmp_path / 'none'}")

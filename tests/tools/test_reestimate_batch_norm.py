@@ -1,10 +1,12 @@
 import importlib.util
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import keras
 import numpy as np
+import pytest
 
 import kseg
 from kseg.training import Recipe
@@ -46,3 +48,25 @@ def test_a_model_without_its_run(tmp_path, capsys):
     (tmp_path / "recipe.json").unlink()
     assert tool.main([*words, "--out", str(tmp_path / "final.keras")]) == 2
     assert "recipe.json" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path, capsys):
+    words = run_folder(tmp_path, Recipe(size=(16, 16)))
+    for out in ("final.h5", "nowhere/final.keras"):
+        assert tool.main([*words, "--out", str(tmp_path / out), "--passes", "1"]) == 2
+        assert out in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        tool.main([*words, "--out", str(tmp_path / "final.keras"), "--passes", "-1"])
+
+
+def test_the_model_itself_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch, capsys):
+    words = run_folder(tmp_path, Recipe(size=(16, 16)))
+    words += ["--out", words[0], "--passes", "1", "--batch-size", "1"]
+    before = Path(words[0]).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", Mock(side_effect=OSError(28, "No space left on device")))
+        assert tool.main(words) == 2
+    assert "No space" in capsys.readouterr().err
+    assert Path(words[0]).read_bytes() == before
+    assert tool.main(words) == 0
+    np.testing.assert_allclose(kseg.models.load(words[0]).layers[1].moving_mean, [10, 20, 30], atol=1e-3)
