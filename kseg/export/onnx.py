@@ -27,6 +27,7 @@ from kseg.export.graph import (
     refuse_many_classes,
 )
 from kseg.export.images import as_batches, made_up
+from kseg.export.large_weights import LargeWeights
 from kseg.export.metadata import describe
 from kseg.export.parity import Parity, compare
 from kseg.export.runtime import ONNX
@@ -101,21 +102,22 @@ def _converted(model: keras.Model, size: Size | None, output: str, opset: int) -
     import tf2onnx
 
     model = for_converters(model)
-    logits = logits_of(model)
+    logits, large = logits_of(model), LargeWeights(model)
 
-    def function(image: tf.Tensor) -> tf.Tensor:
-        y = logits(image)
+    def function(image: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
+        y = large.logits(image, weights) if weights else logits(image)
         return class_ids_of(y) if output == "class_ids" else y
 
     spec = tf.TensorSpec((None, *(size or (None, None)), image_shape(model)[2]), tf.float32, name=INPUT)
     try:
         with _collecting_garbage():
             converted, _ = tf2onnx.convert.from_function(
-                tf.function(function, autograph=False), input_signature=[spec], opset=opset
+                tf.function(function, autograph=False), input_signature=[spec, *large.specs], opset=opset
             )
     except Exception as error:  # tf2onnx raises many kinds
         said = " ".join(str(error).split())[:300]
         raise ModelError(f"tf2onnx cannot convert the model {model.name!r}: {said}") from error
+    large.put_back(converted.graph)
     _rename(converted.graph, converted.graph.output[0].name, output)
     _rename(converted.graph, converted.graph.input[0].name, INPUT)
     _raise_scales(converted.graph)
@@ -131,7 +133,8 @@ def _collecting_garbage(every: float = 0.2) -> Iterator[None]:
     """Free what tf2onnx drops at once: it copies the graph, weights and all, before each of its 24 optimisations.
 
     The copies refer to themselves, and Python seldom looks for such: without this, a conversion took 45 times
-    the memory of the weights, over 19 GB for FCN-32s on VGG16. What was there before is not looked through.
+    the memory of the weights, with it 17 times (and those of 32 MB go round it, see `LargeWeights`). What was
+    there before is not looked through.
     """
     done = threading.Event()
 
