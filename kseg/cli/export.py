@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=positive, nargs=2, metavar=("H", "W"), help="fixed height and width of the input"
     )
+    parser.add_argument(
+        "--dynamic",
+        action="store_true",
+        help="leave height and width free; the default for ONNX and SavedModels of models that work at any size",
+    )
     parser.add_argument("--class-ids", action="store_true", help="TFLite, ONNX: give class ids, not logits")
     parser.add_argument("--json", action="store_true", help="print JSON")
     _add_tflite(parser.add_argument_group("TFLite"))
@@ -50,7 +55,6 @@ def _add_tflite(group: Any) -> None:
         default="float32",
         help="default: float32; int8 is calibrated on --data",
     )
-    group.add_argument("--dynamic", action="store_true", help="leave height and width free")
     group.add_argument(
         "--auto", action="store_true", help="try every precision at several sizes, keep the fastest in budget"
     )
@@ -79,6 +83,7 @@ def _add_check(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from kseg.data import load as load_data
+    from kseg.export.graph import chosen_size
     from kseg.models import load_trained
 
     kind = _format(args)
@@ -88,7 +93,8 @@ def run(args: argparse.Namespace) -> int:
         )
     version = _version(args) if kind == "saved_model" else 0
     model = load_trained(args.model)
-    args.size = args.size or getattr(model, "working_size", None)
+    if kind == "tflite" or not args.dynamic:
+        args.size = chosen_size(model, args.size)
     dataset = (
         None if args.data is None else load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
     )
@@ -110,9 +116,14 @@ def _format(args: argparse.Namespace) -> str:
             f"{args.out}: {ending} is neither .tflite nor .onnx; for a SavedModel's folder of this name add "
             "--format saved_model"
         )
-    for name in ("dynamic", "auto"):
-        if getattr(args, name) and kind != "tflite":
-            raise SettingsError(f"kseg export --{name} is for TFLite files, not for {kind}")
+    if kind != "saved_model" and Path(args.out).is_dir():
+        raise SettingsError(f"{args.out}: a folder has this name; choose another for the file")
+    if args.auto and kind != "tflite":
+        raise SettingsError(f"kseg export --auto is for TFLite files, not for {kind}")
+    if args.auto and (args.dynamic or args.precision != "float32"):
+        raise SettingsError(
+            "kseg export --auto tries every precision at fixed sizes: without --precision, --dynamic"
+        )
     for name in ("version", "overwrite", "confidence"):
         if getattr(args, name) and kind != "saved_model":
             raise SettingsError(f"kseg export --{name} is for SavedModels, not for {kind}")
@@ -155,7 +166,7 @@ def _file(args: argparse.Namespace, kind: str, model: Any, dataset: Any) -> int:
         folder.mkdir()
         made = folder / out.name
         if kind == "onnx":
-            onnx(model, made, size=size, class_ids=args.class_ids)
+            onnx(model, made, size=size, dynamic=args.dynamic, class_ids=args.class_ids)
         else:
             calibration = _calibration(args, size) if args.precision == "int8" else None
             tflite(
@@ -193,6 +204,7 @@ def _saved_model(args: argparse.Namespace, version: int, model: Any, dataset: An
         model,
         args.out,
         size=_size(args),
+        dynamic=args.dynamic,
         version=version,
         overwrite=args.overwrite,
         confidence=args.confidence,
@@ -212,10 +224,12 @@ def _report(args: argparse.Namespace, found: Any, where: str) -> int:
 
 def _auto(args: argparse.Namespace, model: Any, dataset: Any) -> int:
     from kseg.export import auto
+    from kseg.export.graph import image_shape
 
     if args.size is None:
         raise SettingsError("kseg export --auto needs --size H W, the largest size to try")
-    sizes = smaller_sizes(_size(args))
+    free = None in image_shape(model)[:2]
+    sizes = smaller_sizes(_size(args)) if free else [_size(args)]
     with Bar("trying") as bar:
         choice = auto(
             model,

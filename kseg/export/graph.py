@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -45,8 +46,16 @@ def chosen_size(model: keras.Model, size: Size | None) -> Size | None:
         SettingsError: a size that is not two positive integers, or not the one that the model is fixed to.
     """
     height, width, _ = image_shape(model)
+    if size is None and None not in (height, width):
+        return height, width
+    size = getattr(model, "working_size", None) if size is None else size
+    if size is None and (height, width) != (None, None):
+        raise SettingsError(
+            f"The model {model.name!r} takes images of {height or 'any'}x{width or 'any'}, and both sides are fixed "
+            "or free in an export: give a size (size=(height, width), --size H W)"
+        )
     if size is None:
-        return getattr(model, "working_size", None) if None in (height, width) else (height, width)
+        return None
     try:
         asked = tuple(int(side) for side in size)
     except (TypeError, ValueError):
@@ -58,6 +67,19 @@ def chosen_size(model: keras.Model, size: Size | None) -> Size | None:
             f"The model {model.name!r} takes images of {height}x{width} only, not {asked[0]}x{asked[1]}"
         )
     return asked
+
+
+def served_size(model: keras.Model, size: Size | None, dynamic: bool) -> Size | None:
+    """`chosen_size`, or None where height and width shall stay free whatever the model works at.
+
+    Raises:
+        SettingsError: as `chosen_size`, or a size and `dynamic` together.
+    """
+    if dynamic and size is not None:
+        raise SettingsError(
+            f"Either a fixed size or free ones: `dynamic` (--dynamic) came with size {tuple(size)}"
+        )
+    return None if dynamic else chosen_size(model, size)
 
 
 def in_float32(model: keras.Model) -> keras.Model:
@@ -86,9 +108,13 @@ def _widened(config: Any) -> Any:
 def logits_of(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function from images of any number type to the model's float32 logits."""
     dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
+    given = getattr(model, "input", None)
 
     def logits(image: tf.Tensor) -> tf.Tensor:
-        return tf.cast(model(tf.cast(image, dtype), training=False), tf.float32)
+        image = tf.cast(image, dtype)
+        outputs = model(dict.fromkeys(given, image) if isinstance(given, dict) else image, training=False)
+        (output,) = keras.tree.flatten(outputs)  # perhaps a dict or a list of one
+        return tf.cast(output, tf.float32)
 
     return logits
 
@@ -98,12 +124,37 @@ def class_ids_of(logits: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.uint8)
 
 
-def refuse_many_classes(model: keras.Model) -> None:
-    """Raise ModelError where class ids would not fit 8 bits."""
+def check_class_ids(model: keras.Model) -> None:
+    """Raise ModelError where class ids would not fit 8 bits, or would be 0 everywhere."""
     if (classes := model.outputs[0].shape[-1]) > 256:
         raise ModelError(
             f"The model {model.name!r} has {classes} classes; class ids of 8 bits hold 256: export logits"
         )
+    if classes < 2:
+        raise ModelError(
+            f"The model {model.name!r} gives one channel, and its highest is class 0 everywhere; a mask needs one "
+            "channel a class (background and object): export logits to TFLite or ONNX, and compare them yourself"
+        )
+
+
+def traced(model: keras.Model, function: Callable, spec: tf.TensorSpec, *more: tf.TensorSpec) -> Any:
+    """The function of images (and more tensors) as a graph; ModelError where a layer of the model cannot be one."""
+    made = tf.function(function, input_signature=[spec, *more], autograph=False)
+    try:
+        made.get_concrete_function()
+    except Exception as error:  # layers raise many kinds
+        free = spec.shape.rank == 4 and None in spec.shape.as_list()[1:3]
+        hint = "it may with a fixed size (size=(height, width), --size H W)" if free else "replace its layer"
+        raise ModelError(
+            f"The model {model.name!r} cannot become a graph for images {spec.shape}; {hint}. What it said: "
+            f"{plainly(error)}"
+        ) from error
+    return made
+
+
+def plainly(error: BaseException) -> str:
+    """What a library said, on one line, without codes for a terminal's colours, cut to 300 characters."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]
 
 
 class Module(tf.Module):
@@ -112,10 +163,7 @@ class Module(tf.Module):
     def __init__(self, model: keras.Model, **signatures: Any):
         super().__init__(name="kseg")
         self.held = [variable.value for variable in model.variables]
-        self.functions = {
-            name: tf.function(function, input_signature=specs, autograph=False)
-            for name, (function, specs) in signatures.items()
-        }
+        self.functions = {name: traced(model, *signature) for name, signature in signatures.items()}
 
     def save(self, folder: Path) -> None:
         tf.saved_model.save(self, str(folder), signatures=self.functions)
@@ -126,7 +174,7 @@ def temporary_saved_model(model: keras.Model, function: Callable, spec: tf.Tenso
     """A SavedModel of one signature, `serving_default`, which both converters read; gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="kseg-export-"))
     try:
-        Module(model, serving_default=(function, [spec])).save(folder)
+        Module(model, serving_default=(function, spec)).save(folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -80,7 +80,8 @@ def _checked(image: np.ndarray, channels: int) -> np.ndarray:
         raise DataError(
             f"Expected a picture (height, width, {channels}), 0-255, got {image.dtype} {image.shape}"
         )
-    return image
+    known = image.dtype in (np.uint8, np.uint16, np.float32)  # of those OpenCV resizes
+    return image if known else image.astype(np.float32)
 
 
 def made_up(sizes: Sequence[Size], channels: int, seed: int = 0) -> list[np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,23 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         The JSON object; empty for a file that kseg did not write.
 
     Raises:
-        ModelError: there is no such file.
+        ModelError: there is no such file, or what is packed with it is damaged.
     """
     path = Path(path)
     if not path.exists():
         raise ModelError(f"{path}: no such exported model")
+    try:
+        found = _packed(path)
+    except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"{path}: what is packed with it is damaged ({error}); export or download it again"
+        ) from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: its {SIDE_FILE} is no JSON object; export it again")
+    return found
+
+
+def _packed(path: Path) -> Any:
     if path.is_dir():
         side = path / "assets.extra" / SIDE_FILE
         return json.loads(side.read_text(encoding="utf-8")) if side.is_file() else {}

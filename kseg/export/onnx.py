@@ -19,12 +19,14 @@ from kseg.errors import ModelError, SettingsError
 from kseg.export.dilation import for_converters
 from kseg.export.graph import (
     Size,
-    chosen_size,
+    check_class_ids,
     class_ids_of,
     image_shape,
     in_float32,
     logits_of,
-    refuse_many_classes,
+    plainly,
+    served_size,
+    traced,
 )
 from kseg.export.images import as_batches, made_up
 from kseg.export.large_weights import LargeWeights
@@ -43,6 +45,7 @@ def onnx(
     path: str | Path,
     *,
     size: Size | None = None,
+    dynamic: bool = False,
     class_ids: bool = False,
     opset: int = OPSET,
     images: Any = None,
@@ -60,6 +63,7 @@ def onnx(
         path: the file.
         size: fixed (height, width); None takes the model's `working_size`, or leaves them free where the model has
             none. The batch is always free.
+        dynamic: leave height and width free also where the model has a `working_size`.
         class_ids: the output is uint8 class ids (batch, height, width) instead of float32 logits.
         opset: ONNX operator set, 13 to 18.
         images: pictures for the comparison: a data set or an iterable of (H, W, channels), 0-255; made up
@@ -74,10 +78,10 @@ def onnx(
             scale.
         SettingsError: a name without .onnx, an opset out of range, or onnxruntime is not installed.
     """
-    path, size = Path(path), chosen_size(model, size)
+    path, size = Path(path), served_size(model, size, dynamic)
     _check(path, opset)
     if class_ids:
-        refuse_many_classes(model)
+        check_class_ids(model)
     model, channels = in_float32(model), image_shape(model)[2]
     output = "class_ids" if class_ids else "logits"
     converted = _converted(model, size, output, opset)
@@ -93,6 +97,8 @@ def onnx(
 def _check(path: Path, opset: int) -> None:
     if path.suffix != ".onnx":
         raise SettingsError(f"{path}: the name of an ONNX file ends in .onnx")
+    if path.is_dir():
+        raise SettingsError(f"{path}: a folder has this name; choose another for the file")
     if not 13 <= opset <= 18:
         raise SettingsError(f"`opset` is 13 to 18 (what tf2onnx writes), got {opset}")
 
@@ -109,14 +115,13 @@ def _converted(model: keras.Model, size: Size | None, output: str, opset: int) -
         return class_ids_of(y) if output == "class_ids" else y
 
     spec = tf.TensorSpec((None, *(size or (None, None)), image_shape(model)[2]), tf.float32, name=INPUT)
+    specs = [spec, *large.specs]
+    graph = traced(model, function, *specs)
     try:
         with _collecting_garbage():
-            converted, _ = tf2onnx.convert.from_function(
-                tf.function(function, autograph=False), input_signature=[spec, *large.specs], opset=opset
-            )
+            converted, _ = tf2onnx.convert.from_function(graph, input_signature=specs, opset=opset)
     except Exception as error:  # tf2onnx raises many kinds
-        said = " ".join(str(error).split())[:300]
-        raise ModelError(f"tf2onnx cannot convert the model {model.name!r}: {said}") from error
+        raise ModelError(f"tf2onnx cannot convert the model {model.name!r}: {plainly(error)}") from error
     large.put_back(converted.graph)
     _rename(converted.graph, converted.graph.output[0].name, output)
     _rename(converted.graph, converted.graph.input[0].name, INPUT)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +48,9 @@ class TFLite:
         return _fixed(self._interpreter.get_input_details()[0]["shape_signature"])
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        one = [self._run(image[None]) for image in np.asarray(images)]
-        return np.concatenate(one)
+        signature = self._interpreter.get_input_details()[0]["shape_signature"]
+        images = _fitting(images, (None, *signature[1:]), self.path)
+        return np.concatenate([self._run(image[None]) for image in images])
 
     def _run(self, image: np.ndarray) -> np.ndarray:
         entry = self._interpreter.get_input_details()[0]
@@ -56,9 +59,7 @@ class TFLite:
                 self._interpreter.resize_tensor_input(entry["index"], image.shape, strict=True)
                 self._interpreter.allocate_tensors()
             except (ValueError, RuntimeError) as error:
-                raise ModelError(
-                    f"{self.path} takes images {tuple(entry['shape'])}, got {image.shape}"
-                ) from error
+                raise ModelError(f"{self.path} cannot run on images {image.shape}: {error}") from error
         self._interpreter.set_tensor(entry["index"], _quantised(image, entry))
         self._interpreter.invoke()
         result = self._interpreter.get_output_details()[0]
@@ -70,6 +71,17 @@ def _fixed(shape: Any) -> tuple[int, int] | None:
     sides = tuple(shape)[1:3]
     known = all(isinstance(side, int | np.integer) and side > 0 for side in sides)
     return (int(sides[0]), int(sides[1])) if known else None
+
+
+def _fitting(images: Any, shape: Sequence[Any], path: Path) -> np.ndarray:
+    """The images as an array; ModelError where a file takes others. A side that is no number above 0 is free."""
+    images = np.asarray(images)
+    sides = [int(s) if isinstance(s, int | np.integer) and s > 0 else None for s in shape]
+    fits = images.ndim == len(sides) and 0 not in images.shape and images.dtype.kind in "uif"
+    if not fits or any(own not in (None, s) for own, s in zip(sides, images.shape, strict=True)):
+        takes = ", ".join("any" if side is None else str(side) for side in sides)
+        raise ModelError(f"{path} takes images ({takes}) of numbers, got {images.dtype} {images.shape}")
+    return images
 
 
 def _quantised(image: np.ndarray, details: dict[str, Any]) -> np.ndarray:
@@ -95,7 +107,14 @@ def tflite_operations(path: Path) -> Counter[str]:
     data = path.read_bytes()
     if data[4:8] != b"TFL3":
         raise ModelError(f"{path}: not a TFLite file")
-    model, found = schema.Model.GetRootAs(data, 0), Counter()
+    try:
+        return _counted(schema.Model.GetRootAs(data, 0), names)
+    except (struct.error, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"{path}: a damaged TFLite file; export or download it again") from error
+
+
+def _counted(model: Any, names: dict[int, str]) -> Counter[str]:
+    found = Counter()
     for number in range(model.SubgraphsLength()):
         graph = model.Subgraphs(number)
         for position in range(graph.OperatorsLength()):
@@ -140,7 +159,8 @@ class ONNX:
         return _fixed(self._session.get_inputs()[0].shape)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        return self._session.run(None, {self._input: np.asarray(images, np.float32)})[0]
+        images = _fitting(images, self._session.get_inputs()[0].shape, self.path)
+        return self._session.run(None, {self._input: images.astype(np.float32)})[0]
 
 
 class SavedModel:
@@ -177,6 +197,7 @@ class SavedModel:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf
 
+        images = _fitting(images, self._spec.shape.as_list(), self.path)
         outputs = self._function(**{self._name: tf.cast(images, self._spec.dtype)})
         return (outputs["mask"] if "mask" in outputs else next(iter(outputs.values()))).numpy()
 

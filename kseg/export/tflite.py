@@ -18,12 +18,13 @@ from kseg.errors import ModelError, SettingsError
 from kseg.export.dilation import for_converters
 from kseg.export.graph import (
     Size,
+    check_class_ids,
     chosen_size,
     class_ids_of,
     image_shape,
     in_float32,
     logits_of,
-    refuse_many_classes,
+    plainly,
     temporary_saved_model,
 )
 from kseg.export.images import as_batches, made_up
@@ -75,7 +76,7 @@ def tflite(
     path, size = Path(path), chosen_size(model, size)
     _check(path, precision, calibration, sized=dynamic or size is not None)
     if class_ids:
-        refuse_many_classes(model)
+        check_class_ids(model)
     model, size = in_float32(model), size or (128, 160)
     asked = _Asked(None if dynamic else size, precision, "class_ids" if class_ids else "logits")
     samples = as_batches(calibration, size, image_shape(model)[2], 500) if precision == "int8" else None
@@ -99,6 +100,8 @@ class _Asked:
 def _check(path: Path, precision: str, calibration: Any, *, sized: bool) -> None:
     if path.suffix != ".tflite":
         raise SettingsError(f"{path}: the name of a TFLite file ends in .tflite")
+    if path.is_dir():
+        raise SettingsError(f"{path}: a folder has this name; choose another for the file")
     if precision not in PRECISIONS:
         raise SettingsError(f"`precision` is one of {', '.join(PRECISIONS)}; got {precision!r}")
     if not sized:
@@ -129,7 +132,7 @@ def _converted(model: keras.Model, asked: _Asked, samples: list[np.ndarray] | No
         try:
             return converter.convert()
         except Exception as error:  # the converter's own kind, and whatever its C++ part raises
-            raise ModelError(_reason(model.name, str(error))) from error
+            raise ModelError(_reason(model.name, error)) from error
 
 
 def _probes(model: keras.Model, size: Size, images: Any, dynamic: bool) -> list[np.ndarray]:
@@ -185,14 +188,14 @@ def _ranged(samples: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
         yield [sample]
 
 
-def _reason(name: str, said: str) -> str:
-    foreign = sorted(set(re.findall(r"\b(?:Flex|tf\.)([A-Z]\w+)", said)))
+def _reason(name: str, error: Exception) -> str:
+    foreign = sorted(set(re.findall(r"\b(?:Flex|tf\.)([A-Z]\w+)", str(error))))
     if foreign:
         return (
             f"The model {name!r} has operations that TFLite's builtins lack: {', '.join(foreign)}. Replace "
             "their layers, for instance by those of kseg.layers"
         )
-    return f"TensorFlow's converter refuses the model {name!r}: {' '.join(said.split())[:300]}"
+    return f"TensorFlow's converter refuses the model {name!r}: {plainly(error)}"
 
 
 def refuse_foreign(operations: Counter[str]) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -66,12 +67,50 @@ def test_mistakes(model_file, tmp_path, mistake):
     assert "--data" in wrong("--size", 24, 32, "--max-drop", 0.1)
     assert ".onnx" in wrong("--format", "onnx")
     assert "--precision float16" in wrong("--precision", "float16", out="x.onnx")
-    assert "--dynamic" in wrong("--dynamic", out="served")
     assert "--class-ids" in wrong("--class-ids", out="served")
     assert "--format saved_model" in wrong("--size", 24, 32, out="x.tfl")
     for option in (["--version", 2], ["--overwrite"], ["--confidence"]):
         assert f"{option[0]} is for SavedModels" in wrong("--size", 24, 32, *option)
+    assert "without --precision" in wrong("--auto", "--dynamic", "--data", "folder")
+    assert "--dynamic" in wrong("--dynamic", "--size", 24, 32, out="served")
+    (tmp_path / "d.tflite").mkdir()
+    assert "a folder has this name" in wrong("--size", 24, 32, out="d.tflite")
     assert not (tmp_path / "x.tflite").exists()
+
+
+def test_a_fixed_model_needs_no_size(labelled, tmp_path, capsys):
+    image = keras.Input((24, 32, 3))
+    keras.Model(image, keras.layers.Conv2D(3, 1)(image)).save(tmp_path / "fixed.keras")
+    command = [
+        "export",
+        "--model",
+        str(tmp_path / "fixed.keras"),
+        "--data",
+        "folder",
+        "--root",
+        str(labelled),
+    ]
+    assert main([*command, "--out", str(tmp_path / "a.tflite"), "--precision", "int8"]) == 0
+    assert kseg.export.load(tmp_path / "a.tflite").size == (24, 32)
+    capsys.readouterr()
+    assert main([*command, "--out", str(tmp_path / "b.tflite"), "--auto", "--max-drop", "1", "--json"]) == 0
+    assert [trial["size"] for trial in json.loads(capsys.readouterr().out)["trials"]] == [[24, 32]] * 4
+
+
+def test_free_sizes_of_a_model_that_works_at_one(model_file, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnxruntime")
+    load = kseg.models.load_trained
+
+    def working(path):
+        model = load(path)
+        model.working_size = (24, 32)
+        return model
+
+    monkeypatch.setattr("kseg.models.load_trained", working)
+    command = ["export", "--model", str(model_file), "--out", str(tmp_path / "x.onnx")]
+    for more, size in (([], (24, 32)), (["--dynamic"], None)):
+        assert main([*command, *more]) == 0
+        assert kseg.export.load(tmp_path / "x.onnx").size == size
 
 
 def test_sizes_to_try():

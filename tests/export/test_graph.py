@@ -4,7 +4,15 @@ import pytest
 
 import kseg
 from kseg.errors import ModelError, SettingsError
-from kseg.export.graph import chosen_size, class_ids_of, image_shape, in_float32, refuse_many_classes
+from kseg.export.graph import (
+    check_class_ids,
+    chosen_size,
+    class_ids_of,
+    image_shape,
+    in_float32,
+    logits_of,
+    served_size,
+)
 
 
 def test_half_precision_becomes_float32_with_the_same_weights(half_net):
@@ -57,6 +65,30 @@ def test_sizes():
             chosen_size(fixed, wrong)
 
 
+def test_one_free_side_needs_a_size():
+    image = keras.Input((None, 48, 3))
+    half = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
+    with pytest.raises(SettingsError, match=r"anyx48.*--size"):
+        chosen_size(half, None)
+    assert chosen_size(half, (20, 48)) == (20, 48)
+
+
+def test_sizes_that_a_model_works_at(net):
+    net.working_size = [24, 36]
+    assert chosen_size(net, None) == served_size(net, None, False) == (24, 36)
+    assert chosen_size(net, (8, 8)) == (8, 8)
+    assert served_size(net, None, True) is None
+    with pytest.raises(SettingsError, match="Either"):
+        served_size(net, (8, 8), True)
+
+
+def test_inputs_and_outputs_with_names():
+    image = keras.Input((None, None, 3), name="image")
+    named = keras.Model({"image": image}, {"logits": keras.layers.Conv2D(2, 1)(image)})
+    x = np.random.default_rng(0).uniform(0, 255, (1, 4, 5, 3)).astype("float32")
+    np.testing.assert_array_equal(logits_of(named)(x), named({"image": x})["logits"])
+
+
 def test_models_that_cannot_be_exported():
     two = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
     with pytest.raises(ModelError, match="one input"):
@@ -68,8 +100,9 @@ def test_models_that_cannot_be_exported():
     with pytest.raises(ModelError, match="str"):
         image_shape("model.keras")
     image = keras.Input((8, 8, 3))
-    with pytest.raises(ModelError, match="300 classes"):
-        refuse_many_classes(keras.Model(image, keras.layers.Conv2D(300, 1)(image)))
+    for classes, said in ((300, "300 classes"), (1, "one channel a class")):
+        with pytest.raises(ModelError, match=said):
+            check_class_ids(keras.Model(image, keras.layers.Conv2D(classes, 1)(image)))
 
 
 def test_public_names():

@@ -49,6 +49,9 @@ def test_batches_of_pictures():
     pictures = [np.zeros((4, 5, 3), np.uint8), np.ones((1, 6, 6, 3))]
     assert [batch.shape for batch in as_batches(pictures, (8, 9), 3)] == [(1, 8, 9, 3)] * 2
     assert len(as_batches(iter(pictures), None, 3, 1)) == 1
+    for dtype in ("int64", "float16", "float64"):  # OpenCV resizes none of the first two
+        (batch,) = as_batches([np.full((4, 5, 3), 7, dtype)], (3, 2), 3)
+        np.testing.assert_array_equal(batch, np.full((1, 3, 2, 3), 7))
     for wrong in (np.zeros((4, 5)), np.zeros((4, 5, 4)), np.zeros((2, 4, 5, 3)), np.array([["a"]])):
         with pytest.raises(DataError, match="height, width, 3"):
             as_batches([wrong], None, 3)

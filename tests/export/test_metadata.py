@@ -45,5 +45,11 @@ def test_files_of_others(tmp_path):
     (tmp_path / "x.tflite").write_bytes(b"model bytes")
     assert read_metadata(tmp_path / "x.tflite") == {}
     assert read_metadata(tmp_path) == {}
+    side = tmp_path / "assets.extra" / "kseg.json"
+    side.parent.mkdir()
+    for text, said in (("{", "damaged"), ("[]", "no JSON object")):
+        side.write_text(text)
+        with pytest.raises(ModelError, match=said):
+            read_metadata(tmp_path)
     with pytest.raises(ModelError, match="gone"):
         read_metadata(tmp_path / "gone.tflite")

@@ -17,8 +17,9 @@ def test_tflite_batches_sizes_and_operations(net, pictures, tmp_path):
     assert found.operations["DEPTHWISE_CONV_2D"] == found.operations["CONV_2D"] == 1
     batch = np.stack(pictures)
     np.testing.assert_allclose(found(batch), net(batch.astype("float32")), atol=1e-4)
-    with pytest.raises(ModelError, match="24"):
-        found(batch[:, :10])
+    for wrong in (batch[:, :10], batch[..., :2], batch[0], batch[:0], batch.astype(str)):
+        with pytest.raises(ModelError, match=r"takes images \(any, 24, 36, 3\)"):
+            found(wrong)
 
 
 def test_int8_logits_are_given_in_the_logits_scale(net, dataset, tmp_path):
@@ -42,3 +43,28 @@ def test_files_that_are_no_models(tmp_path):
         tflite_operations(tmp_path / "x.tflite")
     with pytest.raises(ModelError, match="cannot load"):
         kseg.export.load(tmp_path)
+
+
+def test_damaged_tflite_files(net, tmp_path):
+    path = tmp_path / "x.tflite"
+    kseg.export.tflite(net, path, size=(8, 8))
+    whole = path.read_bytes()
+    behind = whole.index(b"PK\x03\x04")  # where the packed files begin
+    for damaged in (whole[: behind // 2], b"\x10\0\0\0TFL3" + bytes(range(256)) * 2):
+        path.write_bytes(damaged)
+        with pytest.raises(ModelError, match="damaged TFLite file"):
+            kseg.export.load(path)
+    for place, what in (
+        (whole.rindex(b"PK\x01\x02"), b"XXXX"),
+        (whole.rindex(b"kseg.json", 0, -200) + 12, b"\xff\xff"),
+    ):
+        path.write_bytes(whole[:place] + what + whole[place + len(what) :])
+        with pytest.raises(ModelError, match="packed with it is damaged"):
+            kseg.export.load(path)
+
+
+def test_onnx_refuses_other_shapes(net, tmp_path):
+    pytest.importorskip("onnxruntime")
+    kseg.export.onnx(net, tmp_path / "x.onnx", size=(8, 9))
+    with pytest.raises(ModelError, match=r"takes images \(any, 8, 9, 3\)"):
+        kseg.export.load(tmp_path / "x.onnx")(np.zeros((1, 9, 9, 3)))

@@ -10,7 +10,15 @@ from typing import Any
 import keras
 
 from kseg.errors import SettingsError
-from kseg.export.graph import Module, Size, chosen_size, image_shape, in_float32, refuse_many_classes
+from kseg.export.graph import (
+    Module,
+    Size,
+    check_class_ids,
+    chosen_size,
+    image_shape,
+    in_float32,
+    served_size,
+)
 from kseg.export.images import as_batches, made_up
 from kseg.export.metadata import describe
 from kseg.export.parity import Parity, compare
@@ -28,6 +36,7 @@ def saved_model(
     path: str | Path,
     *,
     size: Size | None = None,
+    dynamic: bool = False,
     version: int = 1,
     overwrite: bool = False,
     dtype: str = "uint8",
@@ -45,7 +54,9 @@ def saved_model(
         model: any Keras model with an image-shaped input and an output (batch, height, width, up to 256 classes).
         path: the base folder.
         size: (height, width) of both signatures. None: `serving_default` takes any size (the server can then batch
-            only requests of equal size), `encoded` works at 512x512 or the size that the model is fixed to.
+            only requests of equal size) and `encoded` works at 512x512; a model that is fixed to a size or has a
+            `working_size` is exported at that.
+        dynamic: `serving_default` takes any size also where the model has a `working_size`; `encoded` keeps that.
         version: the version's number, from 1 on; servers take the highest. overwrite: replace it if it exists.
         dtype: of `serving_default`'s images, "uint8" or "float32".
         confidence: both signatures also give `confidence`, the softmax of the winning class.
@@ -60,15 +71,16 @@ def saved_model(
         SettingsError: the version exists, or a setting out of range.
         ModelError: masks that differ from Keras's by more than rounding explains.
     """
-    base, size, target = Path(path), chosen_size(model, size), Path(path) / str(version)
+    base, size, target = Path(path), served_size(model, size, dynamic), Path(path) / str(version)
     _check(target, version, overwrite, dtype)
-    refuse_many_classes(model)
+    check_class_ids(model)
     model = in_float32(model)
     with unfinished(target) as part:
         _write(model, part, served_name(base), size, dtype, confidence)
         parity = _verified(model, part, target, size, images)
         accepted = accept is None or accept(part)
         if accepted:
+            _check(target, version, overwrite, dtype)  # another export may have been faster
             _put(part, target)
     if accepted:
         write_settings(base, served_name(base))
@@ -79,7 +91,7 @@ def _write(
     model: keras.Model, folder: Path, name: str, size: Size | None, dtype: str, confidence: bool
 ) -> None:
     """The version's folder: the SavedModel and its `assets.extra`."""
-    fixed = size or ENCODED_SIZE
+    fixed = size or chosen_size(model, None) or ENCODED_SIZE
     found = signatures(model, size=size, encoded_size=fixed, dtype=dtype, confidence=confidence)
     folder.mkdir()
     Module(model, **found).save(folder)
@@ -102,7 +114,7 @@ def _verified(model: keras.Model, part: Path, target: Path, size: Size | None, i
 
 def served_name(base: Path) -> str:
     """The name a folder's model is served under: the folder's, without what URLs and settings dislike."""
-    return re.sub(r"[^\w-]+", "_", base.resolve().name) or "model"
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", base.resolve().name) or "model"
 
 
 def _check(target: Path, version: int, overwrite: bool, dtype: str) -> None:

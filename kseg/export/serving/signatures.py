@@ -16,7 +16,7 @@ PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 
 def signatures(
     model: keras.Model, *, size: Size | None, encoded_size: Size, dtype: str, confidence: bool
-) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
+) -> dict[str, tuple[Any, tf.TensorSpec]]:
     """`serving_default` and `encoded`, each a function and its input.
 
     `serving_default`: `images` (batch, height, width, 3), 0-255, gives `mask` uint8 (batch, height, width).
@@ -53,9 +53,9 @@ def signatures(
         return {**outputs, "mask_bytes": png}
 
     spec = tf.TensorSpec(given, dtype, name="images")
-    found = {"serving_default": (serving_default, [spec])}
+    found = {"serving_default": (serving_default, spec)}
     if model.inputs[0].shape[-1] == 3:
-        found["encoded"] = (encoded, [tf.TensorSpec((None,), tf.string, name="image_bytes")])
+        found["encoded"] = (encoded, tf.TensorSpec((None,), tf.string, name="image_bytes"))
     return found
 
 

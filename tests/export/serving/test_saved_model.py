@@ -1,9 +1,10 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import kseg
-from kseg.errors import SettingsError
+from kseg.errors import ModelError, SettingsError
 from kseg.export.serving.saved_model import served_name
 
 
@@ -58,3 +59,40 @@ def test_settings(net, tmp_path):
     with pytest.raises(SettingsError, match="folder"):
         kseg.export.saved_model(net, tmp_path / "file")
     assert served_name(tmp_path / "my model: 2") == "my_model_2"
+    assert served_name(tmp_path / "straße") == "stra_e"  # it is part of a URL
+
+
+def test_free_sizes_of_a_model_that_works_at_one(net, tmp_path):
+    net.working_size = (24, 36)
+    kseg.export.saved_model(net, tmp_path / "fixed")
+    kseg.export.saved_model(net, tmp_path / "free", dynamic=True)
+    fixed, free = kseg.export.load(tmp_path / "fixed" / "1"), kseg.export.load(tmp_path / "free" / "1")
+    assert (fixed.size, free.size) == ((24, 36), None)
+    assert free.metadata["input"]["encoded_size"] == [24, 36]
+    with pytest.raises(ModelError, match=r"takes images \(any, 24, 36, 3\)"):
+        fixed(np.zeros((1, 5, 7, 3), np.uint8))
+    assert free(np.zeros((1, 5, 7, 3), np.uint8)).shape == (1, 5, 7)
+
+
+def test_a_layer_that_takes_no_free_sizes_is_told_in_a_sentence(tmp_path):
+    """Keras's own bilinear enlargement cannot be traced with unknown sizes."""
+    image = keras.Input((None, None, 3))
+    small = keras.layers.MaxPooling2D(2)(keras.layers.Conv2D(2, 1)(image))
+    net = keras.Model(image, keras.layers.UpSampling2D(2, interpolation="bilinear")(small), name="enlarged")
+    for export, name in ((kseg.export.saved_model, "served"), (kseg.export.onnx, "x.onnx")):
+        with pytest.raises(ModelError, match=r"'enlarged' cannot become a graph.*--size H W"):
+            export(net, tmp_path / name)
+    with pytest.raises(ModelError, match=r"'enlarged' cannot become a graph.*--size H W"):
+        kseg.export.tflite(net, tmp_path / "x.tflite", dynamic=True)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_version_that_came_meanwhile_stays(net, tmp_path):
+    def slow(_):
+        (tmp_path / "1").mkdir()
+        (tmp_path / "1" / "other").write_text("of another export")
+        return True
+
+    with pytest.raises(SettingsError, match="exists"):
+        kseg.export.saved_model(net, tmp_path, size=(8, 8), accept=slow)
+    assert [path.name for path in (tmp_path / "1").iterdir()] == ["other"]

@@ -19,7 +19,7 @@ def png_header(width, height):
 def functions(net):
     found = signatures(net, size=None, encoded_size=(24, 36), dtype="uint8", confidence=True)
     return {
-        name: tf.function(f, input_signature=specs, autograph=False) for name, (f, specs) in found.items()
+        name: tf.function(f, input_signature=[spec], autograph=False) for name, (f, spec) in found.items()
     }
 
 
