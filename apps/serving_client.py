@@ -38,18 +38,30 @@ def find_pictures(places: list[str]) -> list[Path]:
     """The files, and the JPEG and PNG files of the folders, in order."""
     found = []
     for place in map(Path, places):
-        inside = (
-            sorted(p for p in place.iterdir() if p.suffix.lower() in ENDINGS) if place.is_dir() else [place]
-        )
-        if not inside or not all(p.is_file() for p in inside):
-            raise ServingError(
-                f"{place}: " + ("the folder holds no JPEG or PNG" if inside == [] else "no such file")
-            )
+        if not place.is_dir():
+            if not place.is_file():
+                raise ServingError(f"{place}: no such file")
+            found.append(place)
+            continue
+        inside = sorted(p for p in place.iterdir() if p.suffix.lower() in ENDINGS and not p.is_dir())
+        if not inside:
+            raise ServingError(f"{place}: the folder holds no JPEG or PNG")
         found += inside
     names = Counter(path.stem for path in found)
     if twice := [name for name, count in names.items() if count > 1]:
         raise ServingError(f"two pictures are named {twice[0]}: their masks would overwrite each other")
     return found
+
+
+def refuse_overwriting(pictures: list[Path], out: Path) -> None:
+    """Raise ServingError where a mask or an overlay would take the place of a picture."""
+    sources = {path.resolve() for path in pictures}
+    for path in pictures:
+        for name in (f"{path.stem}.png", f"{path.stem}_overlay.jpg"):
+            if (out / name).resolve() in sources:
+                raise ServingError(
+                    f"{out / name} is one of the pictures, and would be overwritten: give another --out"
+                )
 
 
 def camera_frame(source: str, seconds: float = CAMERA_SECONDS) -> bytes:
@@ -75,11 +87,22 @@ def upright(data: bytes) -> bytes:
     if b"Exif\0\0" not in data[:65536]:
         return data
     array = np.frombuffer(data, np.uint8)
-    shown, stored = (
-        cv2.imdecode(array, cv2.IMREAD_COLOR | flag) for flag in (0, cv2.IMREAD_IGNORE_ORIENTATION)
-    )
+    try:
+        shown, stored = (
+            cv2.imdecode(array, cv2.IMREAD_COLOR | flag) for flag in (0, cv2.IMREAD_IGNORE_ORIENTATION)
+        )
+    except cv2.error:  # more pixels than OpenCV takes: the server says what it thinks of it
+        return data
     same = shown is None or (shown.shape == stored.shape and (shown == stored).all())
     return data if same else cv2.imencode(".png", shown)[1].tobytes()
+
+
+def contents(path: Path) -> bytes:
+    """The picture's bytes, upright; Refused for a file that cannot be read."""
+    try:
+        return upright(path.read_bytes())
+    except OSError as error:
+        raise Refused(f"cannot be read ({error.strerror})") from error
 
 
 def write(stem: str, data: bytes, mask: np.ndarray, out: Path, side: dict) -> None:
@@ -88,7 +111,7 @@ def write(stem: str, data: bytes, mask: np.ndarray, out: Path, side: dict) -> No
 
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
-        raise ServingError(f"{stem}: the server took the picture, but OpenCV cannot read it for the overlay")
+        raise Refused("the server took the picture, but OpenCV cannot read it for the overlay")
     labels = cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     count = int(labels.max()) + 1
     palette = [tuple(colour) for colour in side.get("palette") or draw.default_palette(count)]
@@ -102,7 +125,7 @@ def write(stem: str, data: bytes, mask: np.ndarray, out: Path, side: dict) -> No
     picture = draw.overlay(np.ascontiguousarray(image[..., ::-1]), labels, palette)
     picture = draw.with_legend(picture, labels, classes, palette)
     part = out / f".{stem}.{os.getpid()}.jpg"
-    cv2.imwrite(str(part), picture[..., ::-1])
+    part.write_bytes(cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes())
     os.replace(part, out / f"{stem}_overlay.jpg")
 
 
@@ -163,19 +186,21 @@ def segment(client: RestClient | GrpcClient, args: argparse.Namespace, side: dic
     if args.camera is not None:
         jobs = [("camera", None)]
     else:
-        jobs = [(path.stem, path) for path in find_pictures(args.pictures)]
+        pictures = find_pictures(args.pictures)
+        refuse_overwriting(pictures, args.out)
+        jobs = [(path.stem, path) for path in pictures]
     code = 0
     for stem, path in jobs:
-        data = upright(path.read_bytes()) if path else camera_frame(args.camera)
-        start = time.perf_counter()
         try:
+            data = contents(path) if path else camera_frame(args.camera)
+            start = time.perf_counter()
             mask = ask(client, data, args.retries)
+            spent = 1000 * (time.perf_counter() - start)
+            write(stem, data, mask, args.out, side)
         except Refused as error:
             print(f"{path or stem}: {error}", file=sys.stderr)
             code = 1
             continue
-        spent = 1000 * (time.perf_counter() - start)
-        write(stem, data, mask, args.out, side)
         print(f"{path or stem} -> {args.out / stem}.png  {mask.shape[0]}x{mask.shape[1]}  {spent:.0f} ms")
     return code
 
@@ -184,7 +209,7 @@ def measure(make: Callable[[], RestClient | GrpcClient], args: argparse.Namespac
     if args.camera is not None:
         pictures = [camera_frame(args.camera)]
     else:
-        pictures = [upright(path.read_bytes()) for path in find_pictures(args.pictures)]
+        pictures = [contents(path) for path in find_pictures(args.pictures)]
     ask(
         make(), pictures[0], args.retries
     )  # a missing server is told once, and the first answer is a slow one
@@ -199,7 +224,7 @@ def measure(make: Callable[[], RestClient | GrpcClient], args: argparse.Namespac
         )
         for said, count in found["failures"].items():
             print(f"{count} x {said}", file=sys.stderr)
-    return 1 if found["failures"] or found["differing"] else 0
+    return 1 if found["answered"] < found["requests"] or found["differing"] else 0
 
 
 def labelling(folder: str | None) -> dict:
@@ -208,11 +233,16 @@ def labelling(folder: str | None) -> dict:
         return {}
     path = Path(folder) / "assets.extra" / "kseg.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        side = json.loads(path.read_text(encoding="utf-8"))
+        palette = [tuple(int(value) for value in colour) for colour in side["palette"]]
+        classes = [str(name) for name in side["classes"]]
+        if any(len(colour) != 3 or not set(colour) <= set(range(256)) for colour in palette):
+            raise ValueError("a colour is three numbers of 0-255")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ServingError(
             f"{path}: cannot be read; --export is a version's folder such as served/x/1"
         ) from error
+    return {"classes": classes, "palette": palette}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -250,7 +280,7 @@ def main(argv: list[str]) -> int:
 
     try:
         return measure(make, args) if measuring else segment(make(), args, labelling(args.export))
-    except ServingError as error:
+    except (ServingError, OSError) as error:  # the system's refusals, such as a full disk, name the file
         print(f"serving_client: {error}", file=sys.stderr)
         return 2
 

@@ -40,10 +40,13 @@ class RestClient:
     """
 
     def __init__(self, server: str, model: str, version: int | None = None, timeout: float = 10.0):
-        parts = urllib.parse.urlsplit(server if "//" in server else f"http://{server}")
         try:
+            parts = urllib.parse.urlsplit(server if "//" in server else f"http://{server}")
             kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}[parts.scheme]
-            self._connection = kind(parts.hostname or "", parts.port, timeout=timeout)
+            host = parts.hostname or ""
+            if not host.encode("idna") or " " in host:
+                raise ValueError("no host")
+            self._connection = kind(host, parts.port, timeout=timeout)
         except (KeyError, ValueError) as error:
             raise ServingError(f"{server}: expected an address such as http://localhost:8501") from error
         self.server, self.model, self.timeout = server, model, timeout
@@ -54,10 +57,11 @@ class RestClient:
         """The mask uint8 (H, W), in the server's size, of a JPEG or PNG file's bytes."""
         instance = {"image_bytes": {"b64": base64.b64encode(data).decode()}}
         body = json.dumps({"signature_name": SIGNATURE, "instances": [instance]})
+        until = time.monotonic() + self.timeout
         try:
             self._connection.request("POST", self._path, body, {"Content-Type": "application/json"})
             answer = self._connection.getresponse()
-            status, text = answer.status, answer.read()
+            status, text = answer.status, _body(answer, until)
         except TimeoutError as error:
             self._connection.close()
             raise Unavailable(f"{self.server} has not answered within {self.timeout:g} s") from error
@@ -79,6 +83,19 @@ class RestClient:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _body(answer: http.client.HTTPResponse, until: float) -> bytes:
+    """What a server answers; TimeoutError where it comes in drops and is not complete by then."""
+    parts = []
+    while part := answer.read1(2**20):
+        parts.append(part)
+        if time.monotonic() > until:
+            raise TimeoutError
+    if answer.length:
+        raise http.client.IncompleteRead(b"".join(parts), answer.length)
+    answer.close()  # `read1` leaves it open, and then the connection takes no further request
+    return b"".join(parts)
 
 
 class GrpcClient:
@@ -174,7 +191,7 @@ def mask_of_json(text: bytes) -> np.ndarray:
         mask = np.array(found["mask"])
     except ServingError:
         raise
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ServingError(_malformed(f"{type(error).__name__} {error} in {text[:80]!r}")) from error
     if mask.ndim != 2 or mask.dtype.kind != "i" or mask.min(initial=0) < 0 or mask.max(initial=0) > 255:
         raise ServingError(_malformed(f"a mask of {mask.dtype} {mask.shape}"))
@@ -183,7 +200,10 @@ def mask_of_json(text: bytes) -> np.ndarray:
 
 def mask_of_png(data: bytes) -> np.ndarray:
     array = np.frombuffer(data, np.uint8)
-    mask = cv2.imdecode(array, cv2.IMREAD_UNCHANGED) if len(array) else None
+    try:
+        mask = cv2.imdecode(array, cv2.IMREAD_UNCHANGED) if len(array) else None
+    except cv2.error:  # more pixels than OpenCV takes
+        mask = None
     if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
         raise ServingError(_malformed(f"mask_bytes is no PNG of class ids ({len(data)} bytes)"))
     return mask

@@ -31,15 +31,23 @@ class Models:
     """The versions below a base folder, run by name; errors are ``Refused``.
 
     Args:
-        base: the folder with the versions; its name is the model's.
+        base: the folder with the versions; its name is the model's, as models.config in it has it.
     """
 
     def __init__(self, base: Path):
+        if not base.is_dir():
+            raise SystemExit(f"{base}: no such folder")
         versions = [int(p.name) for p in base.iterdir() if p.is_dir() and re.fullmatch("[0-9]+", p.name)]
         if not versions:
             raise SystemExit(f"{base}: no version of a model there; expected a folder such as {base}/1")
-        self.name, self.version = base.resolve().name, max(versions)
-        self._model = SavedModel(base / str(self.version))
+        self.name = re.sub(
+            r"[^A-Za-z0-9_-]+", "_", base.resolve().name
+        )  # as kseg.export.saved_model writes it
+        self.version = max(versions)
+        try:
+            self._model = SavedModel(base / str(self.version))
+        except Refused as error:
+            raise SystemExit(f"{base / str(self.version)}: {str(error).splitlines()[0]}") from error
 
     def predict(
         self, name: str, version: int | None, signature: str, inputs: dict[str, Any]
@@ -154,6 +162,13 @@ def _json(name: str, value: Any) -> Any:
     return value.tolist()
 
 
+def _started(server: Callable[[Models, int], tuple[Any, int]], models: Models, port: int) -> tuple[Any, int]:
+    try:
+        return server(models, port)
+    except (OSError, OverflowError, RuntimeError) as error:  # gRPC's own is a RuntimeError
+        raise SystemExit(f"port {port} cannot be served: {error}") from error
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -169,9 +184,9 @@ def main(argv: list[str]) -> int:
     models = Models(args.base)
     started = []
     if args.grpc is not None:
-        started.append(("gRPC", *grpc_server(models, args.grpc)))
+        started.append(("gRPC", *_started(grpc_server, models, args.grpc)))
     if args.rest is not None:
-        started.append(("REST", *rest_server(models, args.rest)))
+        started.append(("REST", *_started(rest_server, models, args.rest)))
     for kind, _, port in started:
         print(f"{models.name} version {models.version}: {kind} on 127.0.0.1:{port}", flush=True)
     try:

@@ -5,7 +5,7 @@
 This process never imports TensorFlow's Python: it opens the libraries inside the installed package with ctypes,
 loads the SavedModel with `TF_LoadSessionFromSavedModel` (the loader of TensorFlow Serving) and asks the signature
 `encoded` for each picture. One line a picture: its name, the mask's size, and the classes found. With --out the
-masks are written as 8-bit PNG files of class ids. Exit code 1 where a picture is refused.
+masks are written as 8-bit PNG files of class ids. Exit code 1 where a picture is refused, 2 where the model is.
 """
 
 import argparse
@@ -170,7 +170,9 @@ class SavedModel:
         strings = isinstance(value, list)
         array = None if strings else np.ascontiguousarray(value)
         shape = (len(value),) if strings else array.shape
-        kind = STRING if strings else next(k for k, dtype in DTYPES.items() if dtype == array.dtype)
+        kind = STRING if strings else next((k for k, dtype in DTYPES.items() if dtype == array.dtype), None)
+        if kind is None:
+            raise Refused(3, f"no signature of kseg takes {array.dtype}; images are uint8 or float32")
         size = STRING_BYTES * len(value) if strings else array.nbytes
         tensor = self._c.TF_AllocateTensor(kind, (c_int64 * len(shape))(*shape), len(shape), c_size_t(size))
         data = self._c.TF_TensorData(c_void_p(tensor))
@@ -206,10 +208,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument("pictures", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the masks there")
     args = parser.parse_args(argv)
-    model, code = SavedModel(args.folder), 0
+    try:
+        model, code = SavedModel(args.folder), 0
+    except Refused as error:
+        parser.error(f"{args.folder}: {error.code}: {str(error).splitlines()[0]}")
     for picture in args.pictures:
         try:
             found = model.run("encoded", image_bytes=[picture.read_bytes()])
+        except OSError as error:
+            print(f"{picture}: {error.strerror}", file=sys.stderr)
+            code = 1
+            continue
         except Refused as error:
             print(f"{picture}: {error.code}: {str(error).splitlines()[0]}", file=sys.stderr)
             code = 1

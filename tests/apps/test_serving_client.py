@@ -53,6 +53,9 @@ def test_names_and_colours_of_the_export(app, rest, files, tmp_path):
     side.write_text(json.dumps({"classes": ["x"], "palette": [[1, 2, 3]]}))
     assert app.main([*command, "--export", str(tmp_path / "1")]) == 2
     assert app.main([*command, "--export", str(tmp_path)]) == 2
+    for text in ("[]", '{"palette": 5, "classes": []}', '{"palette": [[1, 2]], "classes": ["x"]}'):
+        side.write_text(text)
+        assert app.main([*command, "--export", str(tmp_path / "1")]) == 2
 
 
 def test_a_refused_picture_does_not_stop_the_others(app, rest, files, tmp_path, capsys):
@@ -61,6 +64,45 @@ def test_a_refused_picture_does_not_stop_the_others(app, rest, files, tmp_path, 
     said = capsys.readouterr()
     assert "letter.jpg: the server refuses the picture" in said.err
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["a.png", "a_overlay.jpg"]
+
+
+def test_a_folder_with_bad_files(app, rest, files, tmp_path, capsys):
+    """A letter, a file that cannot be read, a JPEG of 4290 megapixels, a folder that is named like a picture."""
+    (files / "c.png").symlink_to("gone.png")
+    (files / "d.png").mkdir()
+    exif = b"\xff\xe1\0\x0eExif\0\0II*\0\0\0"
+    frame = b"\xff\xc0\0\x11\x08" + 2 * (65500).to_bytes(2, "big") + b"\3\1\x22\0\2\x11\1\3\x11\1"
+    (tmp_path / "e.jpg").write_bytes(b"\xff\xd8" + exif + frame + bytes(50))
+    pictures, out = [str(files), str(tmp_path / "letter.jpg")], tmp_path / "o"
+    assert app.main([*pictures, "--model", "streets", "--rest", rest, "--out", str(out)]) == 1
+    assert sorted(path.name for path in out.iterdir()) == ["a.png", "a_overlay.jpg", "b.png", "b_overlay.jpg"]
+    said = capsys.readouterr().err
+    assert "c.png: cannot be read (No such file or directory)" in said
+    assert "letter.jpg: the server refuses the picture" in said
+    assert app.upright((tmp_path / "e.jpg").read_bytes())[:2] == b"\xff\xd8"
+
+
+def test_a_mask_never_takes_a_pictures_place(app, rest, files, capsys):
+    before = (files / "a.png").read_bytes()
+    assert app.main([str(files), "--model", "streets", "--rest", rest, "--out", str(files)]) == 2
+    assert "a.png is one of the pictures" in capsys.readouterr().err
+    assert (files / "a.png").read_bytes() == before
+    assert len(list(files.iterdir())) == 3
+
+
+def test_a_thread_that_dies_is_no_success(app, models, rest, files, monkeypatch, capsys):
+    monkeypatch.setattr("threading.excepthook", lambda _: None)
+    asked, original = [], app.ask
+
+    def dies(*arguments):
+        asked.append(1)
+        if len(asked) == 2:
+            raise MemoryError
+        return original(*arguments)
+
+    monkeypatch.setattr(app, "ask", dies)
+    assert app.main([str(files / "a.png"), "--model", "streets", "--rest", rest, "--requests", "3"]) == 1
+    assert "0 of 3 answered" in capsys.readouterr().out
 
 
 def test_mistakes_are_told_in_a_line(app, rest, files, tmp_path, capsys):
@@ -74,6 +116,9 @@ def test_mistakes_are_told_in_a_line(app, rest, files, tmp_path, capsys):
     assert "knows no model 'roads'" in said(picture, "--model", "roads", "--rest", rest)
     assert "no server answers" in said(picture, "--model", "streets", "--rest", "http://127.0.0.1:9")
     assert "no such file" in said(str(tmp_path / "gone.jpg"), "--model", "streets", "--rest", rest)
+    (tmp_path / "blocked").write_text("x")
+    blocked = str(tmp_path / "blocked")
+    assert "blocked" in said(picture, "--model", "streets", "--rest", rest, "--out", blocked)
     (tmp_path / "empty").mkdir()
     assert "holds no" in said(str(tmp_path / "empty"), "--model", "streets", "--rest", rest)
     assert "named a" in said(str(files), picture, "--model", "streets", "--rest", rest)

@@ -1,9 +1,13 @@
 import base64
+import contextlib
 import http.server
 import json
 import socket
+import struct
 import sys
 import threading
+import time
+import zlib
 
 import numpy as np
 import pytest
@@ -139,6 +143,7 @@ MALFORMED = {
     "a line": b'{"predictions": [{"mask": [1, 2]}]}',
     "class 300": b'{"predictions": [{"mask": [[300]]}]}',
     "class -1": b'{"predictions": [{"mask": [[-1]]}]}',
+    "depth": b'{"predictions":' + b"[" * 200_000,
     "ragged": b'{"predictions": [{"mask": [[1], [2, 3]]}]}',
 }
 
@@ -147,6 +152,42 @@ MALFORMED = {
 def test_malformed_answers(transport, what):
     with pytest.raises(transport.ServingError, match="malformed"):
         transport.mask_of_json(MALFORMED[what])
+
+
+def test_a_png_of_too_many_pixels_is_malformed(transport):
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    with pytest.raises(transport.ServingError, match="malformed"):
+        transport.mask_of_png(start + struct.pack(">I", 4) + b"IDAT" + bytes(8))
+
+
+@pytest.mark.parametrize("drops", [20, 2])
+def test_an_answer_that_comes_in_drops_or_never_ends(transport, png, drops):
+    """The first server stays below the timeout with each drop, the second hangs up before it is done."""
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for _ in range(drops):
+                    self.wfile.write(b" ")
+                    time.sleep(0.1)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = transport.RestClient(f"127.0.0.1:{server.server_address[1]}", "m", timeout=0.5)
+    start = time.monotonic()
+    with pytest.raises(transport.Unavailable, match=r"within 0\.5 s" if drops == 20 else "no server answers"):
+        client.mask(png)
+    assert time.monotonic() - start < 1.5
+    server.shutdown()
+    server.server_close()
 
 
 def test_another_program_listens_there(transport, png):
@@ -168,7 +209,15 @@ def test_another_program_listens_there(transport, png):
 
 
 def test_addresses(transport):
-    for wrong in ("ftp://x", "http://x:port"):
+    for wrong in (
+        "ftp://x",
+        "http://x:port",
+        "http://[::1",
+        "http://" + "a" * 70,
+        "http://a..b",
+        "http://x y",
+        "",
+    ):
         with pytest.raises(transport.ServingError, match="expected an address"):
             transport.RestClient(wrong, "m")
 

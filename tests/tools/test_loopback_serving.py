@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kseg.export.serving.saved_model import served_name
+
 
 @pytest.fixture
 def loopback(tools_on_path):
@@ -71,6 +73,7 @@ def test_bad_requests_have_the_codes_of_a_server(served, stub):
         "signature": (request("decode", images=served.images), "INVALID_ARGUMENT"),
         "input": (request("encoded", pictures=served.files), "INVALID_ARGUMENT"),
         "dtype": (request("serving_default", images=served.images.astype("float32")), "INVALID_ARGUMENT"),
+        "double": (request("serving_default", images=served.images.astype("float64")), "INVALID_ARGUMENT"),
         "channels": (request("serving_default", images=served.images[..., :2]), "INVALID_ARGUMENT"),
         "empty": (request("serving_default", images=served.images[:0]), "INVALID_ARGUMENT"),
         "text": (request("encoded", image_bytes=[b"Dear Sir"]), "INVALID_ARGUMENT"),
@@ -186,3 +189,24 @@ def test_a_folder_without_versions(loopback, tmp_path):
     (tmp_path / "1b").mkdir()
     with pytest.raises(SystemExit, match="no version"):
         loopback.Models(tmp_path)
+
+
+def test_the_name_is_that_of_models_config(served, loopback, tmp_path):
+    base = tmp_path / "my model v1.0"
+    base.mkdir()
+    (base / "1").symlink_to(served.base / "1")
+    assert loopback.Models(base).name == served_name(base) == "my_model_v1_0"
+
+
+def test_mistakes_are_told(served, loopback, models, tmp_path):
+    server, port = loopback.rest_server(models)
+    (tmp_path / "bad" / "1").mkdir(parents=True)
+    for arguments, said in (
+        ([str(served.base), "--rest", str(port)], f"port {port} cannot be served"),
+        ([str(tmp_path / "gone"), "--rest", "0"], "no such folder"),
+        ([str(tmp_path / "bad"), "--rest", "0"], "bad/1: "),
+    ):
+        with pytest.raises(SystemExit, match=said):
+            loopback.main(arguments)
+    server.shutdown()
+    server.server_close()

@@ -26,6 +26,7 @@ np.savez(out, masks=masks["mask"], confidence=masks["confidence"], encoded=encod
          png=np.frombuffer(encoded["mask_bytes"][0], np.uint8))
 bad = {
     "dtype": ("serving_default", {"images": images.astype(np.float32)}),
+    "double": ("serving_default", {"images": images.astype(float)}),
     "rank": ("serving_default", {"images": images[0]}),
     "grey": ("serving_default", {"images": images[..., :1]}),
     "alpha": ("serving_default", {"images": np.repeat(images, 2, -1)}),
@@ -46,8 +47,14 @@ for name, (signature, inputs) in bad.items():
         said[name] = ("OK", "")
     except tool.Refused as error:
         said[name] = (error.code, str(error))
+codes = []
+for argv in ([folder, "gone.png"], ["gone", "gone.png"]):
+    try:
+        codes.append(tool.main(argv))
+    except SystemExit as left:
+        codes.append(left.code)
 foreign = [name for name in sys.modules if name.split(".")[0] in ("tensorflow", "keras", "kseg")]
-print(json.dumps({"signatures": model.signatures, "said": said, "foreign": foreign}))
+print(json.dumps({"signatures": model.signatures, "said": said, "foreign": foreign, "codes": codes}))
 """
 
 
@@ -69,6 +76,7 @@ def answered(served):
 def test_no_python_of_tensorflow_was_there(answered):
     said = answered[1]
     assert said["foreign"] == []
+    assert said["codes"] == [1, 2]  # a picture that is not there, a model that is not there
     assert said["signatures"] == ["encoded", "serving_default"]
 
 
