@@ -98,13 +98,18 @@ def stages(backbone: Any) -> list[dict[str, Any]]:
         {
             "name": name,
             # By how much the map grows with the picture: right also where the net pads the picture.
-            "stride": round(512 / (large[name][1] - small[name][1])),
+            "stride": _number(512 / (large[name][1] - small[name][1])),
             "receptive_field": reach.get(name),
             "channels": small[name][3],
             "at_512x512": list(small[name][1:3]),
         }
         for name in backbone.stages
     ]
+
+
+def _number(stride: float) -> int | float:
+    """Two decimals where a network that enlarges its picture first has a stride that is no whole number."""
+    return round(stride) if stride == round(stride) else round(stride, 2)
 
 
 def fields(model: Any, tensors: dict[str, Any]) -> dict[str, list[int] | str | None]:

@@ -85,7 +85,7 @@ class Predictor:
         self.window = _checked_window(window, self._fixed, output_stride(model))
         self.size = as_pair(size, "A size")
         if self.size is None and window is None:
-            self.size = getattr(model, "working_size", None)
+            self.size = as_pair(getattr(model, "working_size", None), "A model's working_size")
         self.stride, self.pad = _checked_stride(stride), bool(pad) or self._fixed is not None
         self.batch_size = fixed_batch or _checked_batch(batch_size)
         self._mean = mean_colour(model)

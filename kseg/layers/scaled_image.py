@@ -40,8 +40,18 @@ class ScaledImage(keras.layers.Layer):
         size = tuple(scaled(count, self.scale, least=count) * self.stride + 1 for count in cells)
         return resize(x, size, align_corners=True)
 
+    def compute_output_shape(self, input_shape):
+        height, width = (None if side is None else self._length(side) for side in input_shape[1:3])
+        return (input_shape[0], height, width, input_shape[3])
+
     def compute_output_spec(self, x):
-        return keras.KerasTensor((x.shape[0], None, None, x.shape[3]), dtype=self.compute_dtype)
+        return keras.KerasTensor(self.compute_output_shape(x.shape), dtype=self.compute_dtype)
+
+    def _length(self, side):
+        if self.stride is None:
+            return scaled(side, self.scale)
+        cells = steps(side, self.stride)
+        return scaled(cells, self.scale, least=cells) * self.stride + 1
 
     def get_config(self):
         return {**super().get_config(), "scale": self.scale, "stride": self.stride}

@@ -57,7 +57,7 @@ def from_preset(name):
 
 
 def load_trained(what):
-    """A trained model by the name of a preset or by its `.keras` file; a file or folder of that name goes first.
+    """A trained model by the name of a preset or by its `.keras` file; a folder of a preset's name is not meant.
 
     Args:
         what: such as "people" or "runs/x/best.keras".
@@ -66,9 +66,10 @@ def load_trained(what):
         ModelError: neither a preset nor a model that `load` takes.
     """
     path = Path(what)
-    if path.suffix or path.exists() or path.name != str(what):
+    known = not path.suffix and str(what) in presets()
+    if not known and (path.suffix or path.exists() or path.name != str(what)):
         return load(path)
-    if str(what) not in presets():
+    if not known:
         there = ", ".join(presets()) or "none in this installation"
         raise ModelError(
             f"{what}: no such model file or preset; expected a .keras file such as runs/x/best.keras, or one of "

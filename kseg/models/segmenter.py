@@ -1,6 +1,7 @@
 """`Segmenter`: what every segmentation model of kseg is."""
 
 import keras
+import numpy as np
 
 from kseg.backbones.backbone import precision
 
@@ -27,8 +28,7 @@ class Segmenter(keras.Model):
         super().__init__(inputs=image, outputs=logits, **kwargs)
         self.backbone = backbone
         self.num_classes = int(num_classes)
-        self._labelling = {"classes": None, "palette": None}
-        self.working_size = None
+        self._labelling = {"classes": None, "palette": None, "working_size": None}
 
     @property
     def classes(self):
@@ -47,6 +47,19 @@ class Segmenter(keras.Model):
     @palette.setter
     def palette(self, colours):
         self._labelling["palette"] = self._one_per_class(colours, "palette")
+
+    @property
+    def working_size(self):
+        return self._labelling["working_size"]
+
+    @working_size.setter
+    def working_size(self, size):
+        if size is not None:
+            sides = tuple(size) if isinstance(size, (list, tuple)) else ()
+            if len(sides) != 2 or not all(isinstance(s, (int, np.integer)) and s > 0 for s in sides):
+                raise ValueError(f"`working_size` is (height, width) in pixels or None; got {size!r}")
+            size = int(sides[0]), int(sides[1])
+        self._labelling["working_size"] = size
 
     def _one_per_class(self, values, what):
         if values is not None and len(values) != self.num_classes:
@@ -77,7 +90,7 @@ class Segmenter(keras.Model):
         with precision(config.pop("dtype", None)):
             model = cls(**config)
         model.classes, model.palette = classes, palette
-        model.working_size = None if size is None else tuple(size)
+        model.working_size = size
         if not trainable:
             model.trainable = False
         return model

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 import kseg
+from kseg.cli.info import stages
 from kseg.cli.main import main
 
 
@@ -35,6 +36,13 @@ def test_a_net_of_the_catalog(capsys):
     ]
     # Two cells of stride 32, 16 and 8 are read in each direction to enlarge the scores.
     assert found["receptive_field"] == [size + 32 + 16 + 8] * 2
+
+
+def test_stages_of_a_net_that_scales_its_picture():
+    """The preset people is one: 512 pixels become 384, which the map halves five times."""
+    found = stages(kseg.backbones.EfficientNetLite(weights=None, padding="image", image_scale=0.75))
+    assert [stage["at_512x512"] for stage in found] == [[384 // s] * 2 for s in (2, 4, 8, 16, 32)]
+    assert [stage["stride"] for stage in found] == [2.67, 5.33, 10.67, 21.33, 42.67]
 
 
 def test_a_model_file_with_its_classes(tmp_path, capsys):

@@ -68,6 +68,10 @@ def test_pictures_are_brought_to_a_size_and_the_probabilities_back(size):
     np.testing.assert_array_equal(predict.batch(image[None])[0], expected.argmax(-1))
     model.working_size = (height, width)
     np.testing.assert_array_equal(Predictor(model).probabilities(image), predict.probabilities(image))
+    model.working_size = "wide"  # of a model that is no Segmenter nobody has looked at it before
+    with pytest.raises(SettingsError, match="working_size"):
+        Predictor(model)
+    model.working_size = (height, width)
     assert Predictor(model, window=16).size is None  # windows are asked for: the picture's own size
     assert Predictor(model, window=16, size=size).size == (height, width)
 

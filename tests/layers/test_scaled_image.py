@@ -23,6 +23,7 @@ def test_cells_at_every_eighth_pixel(size, scale, result):
         filled = 8 * -(-(side - 1) // 8)
         expected = interpolated(expected, np.linspace(0, filled, new), axis)
     y = ScaledImage(scale, 8)(x)
+    assert ScaledImage(scale, 8).compute_output_shape((None, *size, 3)) == (None, *result, 3)
     np.testing.assert_allclose(np.asarray(y), expected, atol=2e-3)
 
 
@@ -33,6 +34,7 @@ def test_half_pixels(size, result):
     for axis, (side, new) in enumerate(zip(size, result, strict=True), start=1):
         expected = interpolated(expected, (np.arange(new) + 0.5) * side / new - 0.5, axis)
     np.testing.assert_allclose(np.asarray(ScaledImage(0.5)(x)), expected, atol=1e-3)
+    assert ScaledImage(0.5).compute_output_shape((1, *size, 2)) == (1, *result, 2)
 
 
 @pytest.mark.parametrize("stride", [None, 8])

@@ -47,6 +47,8 @@ def test_a_trained_model_is_a_file_or_a_preset(folder, monkeypatch):
     place, _ = folder
     monkeypatch.chdir(place)
     assert models.load_trained("tiny").count_params() == models.load_trained("tiny.keras").count_params() == 8
+    (place / "tiny").mkdir()  # as --root camvid stands beside --model camvid
+    assert models.load_trained("tiny").count_params() == 8
     for what in ("runs/tiny", "tiny.h5", "gone.keras"):
         with pytest.raises(ModelError, match="no such model file"):
             models.load_trained(what)

@@ -34,6 +34,9 @@ def test_the_working_size_is_saved(model, tmp_path):
     model.save(tmp_path / "one.keras")
     found = [keras.saving.load_model(tmp_path / f"{name}.keras").working_size for name in ("any", "one")]
     assert found == [None, (48, 64)]
+    for wrong in (300, "ab", (0, 5), (3, 4, 5), (64.0, 64.0)):
+        with pytest.raises(ValueError, match="height, width"):
+            model.working_size = wrong
 
 
 def test_cloning_shares_nothing(model):
