@@ -105,14 +105,15 @@ def _widened(config: Any) -> Any:
     return {key: "float32" if key == "dtype" and half in HALF else _widened(v) for key, v in config.items()}
 
 
-def logits_of(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function from images of any number type to the model's float32 logits."""
+def logits_of(model: keras.Model, call: Callable[..., Any] | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from images of any number type to the model's float32 logits, by ``call`` in place of the model's."""
     dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
     given = getattr(model, "input", None)
 
     def logits(image: tf.Tensor) -> tf.Tensor:
         image = tf.cast(image, dtype)
-        outputs = model(dict.fromkeys(given, image) if isinstance(given, dict) else image, training=False)
+        image = dict.fromkeys(given, image) if isinstance(given, dict) else image
+        outputs = (call or model)(image, training=False)
         (output,) = keras.tree.flatten(outputs)  # perhaps a dict or a list of one
         return tf.cast(output, tf.float32)
 

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kseg.export.graph import logits_of
+
 LARGE = 2**25  # bytes of one weight
 
 
@@ -37,8 +39,11 @@ class LargeWeights:
             [given.get(id(v), v.value) for v in group]
             for group in (self._model.trainable_variables, self._model.non_trainable_variables)
         ]
-        image = tf.cast(image, keras.backend.standardize_dtype(self._model.inputs[0].dtype))
-        return tf.cast(self._model.stateless_call(*groups, image, training=False)[0], tf.float32)
+
+        def call(inputs: Any, training: bool) -> Any:
+            return self._model.stateless_call(*groups, inputs, training=training)[0]
+
+        return logits_of(self._model, call)(image)
 
     def put_back(self, graph: Any) -> None:
         """Turn the graph's inputs that stand for weights into constants, the order of their axes with them."""

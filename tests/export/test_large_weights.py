@@ -46,6 +46,14 @@ def test_the_file_computes_the_same_and_has_one_input(monkeypatch, tmp_path, siz
     np.testing.assert_allclose(found[1], found[10**9], rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parity
+def test_named_inputs_and_outputs(monkeypatch, tmp_path):
+    image = keras.Input((8, 8, 3), name="photo")
+    model = keras.Model({"photo": image}, {"scores": keras.layers.Conv2D(2, 3)(image)})
+    monkeypatch.setattr(large_weights, "LARGE", 1)
+    assert kseg.export.onnx(model, tmp_path / "n.onnx").equal
+
+
 def test_most_models_have_none(monkeypatch):
     assert not large_weights.LargeWeights(net()).specs
     monkeypatch.setattr(large_weights, "LARGE", 4 * 3 * 3 * 8 * 8)
