@@ -1,5 +1,6 @@
-"""The recipes of DeepLab v1 and v2 on PASCAL VOC, as released."""
+"""The recipes of DeepLab v1 and v2 on PASCAL VOC, as released, and of the preset `camvid`."""
 
+from kseg.training.recipes.fcn import CAMVID_LITE0_FINISH
 from kseg.training.recipes.recipe import Recipe
 
 # The released solver and train.prototxt of DeepLab-LargeFOV, on the 10,582 pictures of train_aug from VGG16's ImageNet
@@ -69,7 +70,24 @@ DEEPLABV2_VOC_RESNET101 = DEEPLABV2_VOC_VGG16.replace(
     source="DeepLab v2, ASPP-L on ResNet-101: 76.35 on VOC12 val from MS-COCO, 77.69 with CRF (4 / 67 / 3, 3 / 1)",
 )
 
+# The preset `camvid`: a decoder that sees the maps at stride 4, on the backbone of DeepLab v2 after
+# camvid_lite0_finish, thin and rare classes weighed up. Then camvid_lite0_finish once more from its best.keras, with
+# less weight on them, as it costs pedestrians and fences:
+#   --recipe camvid_lite0_finish --learning-rate 6e-4 --class-weights 1 1 2 1 1 1 1.2 1 1 1 1
+CAMVID_LITE0_DECODER = CAMVID_LITE0_FINISH.replace(
+    name="camvid_lite0_decoder",
+    model="deeplabv3plus_efficientnetlite0_stride8",
+    head_multiplier=3.0,
+    class_weights=(1, 1, 2.5, 1, 1, 1, 1.6, 1.1, 1.1, 1.6, 1.2),
+    epochs=12,
+    starts_from="camvid_lite0_finish",
+    expected_score=0.741,
+    expected_minutes=36,
+    source="CamVid's validation split, on two busy CPU cores",
+)
+
 DEEPLAB_RECIPES = (
+    CAMVID_LITE0_DECODER,
     DEEPLABV1_VOC,
     DEEPLABV1_VOC_MSC,
     DEEPLABV2_VOC_VGG16,
