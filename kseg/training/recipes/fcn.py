@@ -68,7 +68,7 @@ CAMVID_LITE0_FINISH = CAMVID_LITE0.replace(
     starts_from="camvid_lite0",
     expected_score=0.733,
     expected_minutes=28,
-    source="CamVid's validation split, on two busy CPU cores; DeepLab v2 reaches 0.741, the preset camvid",
+    source="CamVid's validation split, on two busy CPU cores; DeepLab v2 reaches 0.741",
 )
 
 # The papers' solver instead of AdamW: Caffe's momentum and L2, new layers at ten times the rate, biases at twice.
