@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from kseg.inference.palette_png import write_whole
 from kseg.webcam import screen
 from kseg.webcam.capture import Capture
 from kseg.webcam.output import Recorder, Window, screenshot
-from kseg.webcam.pipeline import Pipeline, Result
+from kseg.webcam.pipeline import Pipeline
 from kseg.webcam.screen import Painter
 from kseg.webcam.segmentation import Segmentation
 from kseg.webcam.smoothing import Smoothing, labels_of
@@ -82,7 +83,7 @@ class App:
         self.timings = Timings()
         self.capture = Capture(opener, newest=settings.live)
         self.smoothing = Smoothing(settings.smoothing if self.view.smoothing else 0.0)
-        self.pipeline = Pipeline(self.capture, model, self.smoothing, self.timings)
+        self.pipeline = Pipeline(self.capture, model.scores, self.timings)
         self.painter = Painter(model.classes, model.palette, settings.background)
         self.window, self.progress = window, progress
         self.output: Recorder | None = None
@@ -91,14 +92,15 @@ class App:
         self.saved: list[Path] = []
         self._said: tuple[float, list[str]] = (float("-inf"), [])
         self._last_show = 0.0
-        self._held: Result | None = None
+        self._held: tuple[np.ndarray, np.ndarray] | None = None
 
     def run(self) -> dict:
         """Run until the source ends, ``max_frames`` are done or the user quits; gives the report."""
         if self.window is None and not self.settings.headless:
             self.window = Window()
-        before = sys.getswitchinterval()
+        before, threads = sys.getswitchinterval(), cv2.getNumThreads()
         sys.setswitchinterval(HANDOVER)
+        cv2.setNumThreads(1)  # its threads wait by spinning, on the cores that the model needs
         self.capture.start()
         self.pipeline.start()
         try:
@@ -109,6 +111,7 @@ class App:
                 raise
         finally:
             sys.setswitchinterval(before)
+            cv2.setNumThreads(threads)
             self.pipeline.stop()
             for recorder in (self.output, self.recording):
                 if recorder is not None:
@@ -136,10 +139,12 @@ class App:
             if waiting or time.monotonic() - self._last_show > IDLE:
                 self._idle()
             return
-        self.view.step, self._held = False, result
-        start = time.perf_counter()
-        drawn = self._draw(result)
-        self.timings.add("draw", time.perf_counter() - start)
+        self.view.step = False
+        with self.timings.measure("draw"):
+            probabilities = self.smoothing(self.model.probabilities(result.output))
+            frame = result.frame.image
+            self._held = frame, labels_of(probabilities, frame.shape[:2])
+            drawn = self._draw(*self._held)
         with self.timings.measure("show"):
             self._write(drawn)
             self._show(drawn)
@@ -149,10 +154,8 @@ class App:
         if self.progress is not None:
             self.progress(self.timings.frames)
 
-    def _draw(self, result: Result) -> np.ndarray:
+    def _draw(self, frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """The painted frame with what is written on it."""
-        frame = result.frame.image
-        labels = labels_of(result.probabilities, frame.shape[:2])
         drawn = self.painter(frame, labels, self.view)
         drawn = drawn.copy() if drawn is frame else drawn
         if self.view.legend:
@@ -184,7 +187,7 @@ class App:
         if self.window is None:
             return
         if self._held is not None:
-            drawn = self._draw(self._held)
+            drawn = self._draw(*self._held)
         else:
             drawn = np.full((*WAITING_SIZE, 3), 60, np.uint8)
             screen.message(drawn, self.capture.message or "starting")

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from kseg.webcam.capture import Capture, Frame
-from kseg.webcam.smoothing import Smoothing
 from kseg.webcam.timing import Timings
 
 
 @dataclass(frozen=True)
 class Result:
-    """A frame and its probabilities (h, w, classes)."""
+    """A frame and what the model gave for it."""
 
     frame: Frame
-    probabilities: np.ndarray
+    output: np.ndarray
 
 
 class Pipeline:
@@ -30,8 +29,7 @@ class Pipeline:
 
     Args:
         capture: a started ``Capture``.
-        model: called with a BGR frame, gives probabilities.
-        smoothing: applied in the frames' order.
+        model: called with a BGR frame; what remains to be done with its output is for the taker, meanwhile.
         timings: gets "grab" and "infer".
     """
 
@@ -39,10 +37,9 @@ class Pipeline:
         self,
         capture: Capture,
         model: Callable[[np.ndarray], np.ndarray],
-        smoothing: Smoothing,
         timings: Timings,
     ):
-        self.capture, self.model, self.smoothing, self.timings = capture, model, smoothing, timings
+        self.capture, self.model, self.timings = capture, model, timings
         self._changed = threading.Condition()
         self._result: Result | None = None
         self._error: BaseException | None = None
@@ -93,7 +90,7 @@ class Pipeline:
     def _infer(self, frame: Frame) -> Result:
         self.timings.add("grab", frame.seconds)
         start = time.perf_counter()
-        result = Result(frame, self.smoothing(self.model(frame.image)))
+        result = Result(frame, self.model(frame.image))
         self.timings.add("infer", time.perf_counter() - start)
         return result
 

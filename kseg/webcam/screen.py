@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from kseg.webcam.view import KEYS, View
 
+_text_size = lru_cache(1024)(cv2.getTextSize)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 WHITE, DARK = (255, 255, 255), (25, 25, 25)
 LEAST_SHARE = 0.001  # of the pixels, to be in the legend
@@ -45,13 +47,21 @@ class Painter:
         return cv2.flip(drawn, 1) if view.mirror else drawn
 
     def _painted(self, frame: np.ndarray, labels: np.ndarray, view: View) -> np.ndarray:
-        shown = labels != self._unpainted if view.only is None else labels == view.only
-        shown = shown.astype(np.uint8) if isinstance(shown, np.ndarray) else np.ones_like(labels)
-        if not cv2.countNonZero(shown):
+        shown = self._shown(labels, view)
+        left, top, width, height = cv2.boundingRect(shown)  # nothing outside is touched
+        if not width:
             return frame
-        colours = self._coloured(labels, view)
-        mixed = cv2.addWeighted(frame, 1 - view.alpha, colours, view.alpha, 0)
-        return cv2.copyTo(mixed, shown, frame.copy())
+        place = np.s_[top : top + height, left : left + width]
+        colours, drawn = self._coloured(labels, view), frame.copy()
+        mixed = cv2.addWeighted(frame[place], 1 - view.alpha, colours[place], view.alpha, 0)
+        cv2.copyTo(mixed, shown[place], drawn[place])
+        return drawn
+
+    def _shown(self, labels: np.ndarray, view: View) -> np.ndarray:
+        """Where paint goes, uint8, zero elsewhere."""
+        if view.only is not None:
+            return (labels == view.only).view(np.uint8)
+        return labels if self._unpainted == 0 else np.ones_like(labels)
 
     def _coloured(self, labels: np.ndarray, view: View) -> np.ndarray:
         """The colour of every pixel; one for all, where one class alone is painted, for that costs nothing."""
@@ -93,8 +103,12 @@ def _blurred(frame: np.ndarray) -> np.ndarray:
 
 def shares(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Share of the pixels of each class."""
-    counts = np.bincount(labels[::2, ::2].ravel(), minlength=num_classes)[:num_classes]
-    return counts / max(counts.sum(), 1)
+    if num_classes == 2 and labels.max(initial=0) < 2:
+        second = cv2.countNonZero(labels) / max(labels.size, 1)
+        return np.array([1 - second, second])
+    some = np.ascontiguousarray(labels[::2, ::2])
+    counts = cv2.calcHist([some], [0], None, [max(num_classes, 256)], [0, max(num_classes, 256)]).ravel()
+    return counts[:num_classes] / max(counts[:num_classes].sum(), 1)
 
 
 def legend(drawn: np.ndarray, labels: np.ndarray, painter: Painter, lines: Sequence[str], view: View) -> None:
@@ -106,7 +120,7 @@ def legend(drawn: np.ndarray, labels: np.ndarray, painter: Painter, lines: Seque
         rows.insert(0, (WHITE, f"only {painter.classes[view.only]}"))
     scale, step = _scale(drawn)
     texts = [text for _, text in rows] + list(lines)
-    width = max((cv2.getTextSize(text, FONT, scale, 1)[0][0] for text in texts), default=0) + 2 * step
+    width = max((_text_size(text, FONT, scale, 1)[0][0] for text in texts), default=0) + 2 * step
     _shade(drawn, 0, 0, width, step * len(texts) + step // 2)
     for place, text in enumerate(texts):
         y = step * (place + 1)
@@ -120,9 +134,9 @@ def legend(drawn: np.ndarray, labels: np.ndarray, painter: Painter, lines: Seque
 def message(drawn: np.ndarray, text: str, place: float = 0.5) -> None:
     """Write a line across the frame, at ``place`` of its height."""
     scale, step = _scale(drawn)
-    (width, _), _ = cv2.getTextSize(text, FONT, scale, 1)
+    (width, _), _ = _text_size(text, FONT, scale, 1)
     scale *= min(1, 0.95 * drawn.shape[1] / max(width, 1))
-    (width, _), _ = cv2.getTextSize(text, FONT, scale, 1)
+    (width, _), _ = _text_size(text, FONT, scale, 1)
     y = int(drawn.shape[0] * place)
     _shade(drawn, 0, y - step, drawn.shape[1], y + step // 2)
     cv2.putText(drawn, text, ((drawn.shape[1] - width) // 2, y), FONT, scale, WHITE, 1, cv2.LINE_AA)
@@ -147,4 +161,4 @@ def _scale(drawn: np.ndarray) -> tuple[float, int]:
 def _shade(drawn: np.ndarray, left: int, top: int, right: int, bottom: int) -> None:
     part = drawn[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     if part.size:
-        part[:] = cv2.addWeighted(part, 0.4, np.full_like(part, 0), 0.6, 0)
+        part[:] = cv2.convertScaleAbs(part, None, 0.4, 0)

@@ -11,6 +11,7 @@ import numpy as np
 
 from kseg.errors import ModelError, SettingsError
 from kseg.inference.palette_png import default_palette
+from kseg.webcam.smoothing import of_two
 
 RANGES = {"0..255": (0.0, 255.0), "0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0)}
 VOC = 21
@@ -36,7 +37,8 @@ class Segmentation:
         size: (height, width) that frames are stretched to; None: the model's own, else 256x256.
 
     Call it with a BGR uint8 frame (H, W, 3): gives float32 probabilities (h, w, classes) at the model's output
-    size. ``classes``, ``palette`` (RGB) and ``size`` are attributes.
+    size. ``scores`` and ``probabilities`` are its two halves, for two threads. ``classes``, ``palette`` (RGB) and
+    ``size`` are attributes.
     """
 
     def __init__(self, runner: Runner, size: tuple[int, int] | None = None):
@@ -45,7 +47,7 @@ class Segmentation:
                 f"--size: this model takes {runner.size[0]}x{runner.size[1]} pixels only, not {size[0]}x{size[1]}"
             )
         self.runner, self.size = runner, size or runner.size or DEFAULT_SIZE
-        first = self._probabilities(runner(np.full((*self.size, 3), 127, np.uint8)))
+        first = self.probabilities(runner(np.full((*self.size, 3), 127, np.uint8)))
         count = first.shape[-1]
         names = list(runner.names or ())
         if len(names) != count:
@@ -57,7 +59,11 @@ class Segmentation:
         self.palette = tuple(tuple(int(v) for v in colour) for colour in palette)
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
-        return self._probabilities(self.runner(self.prepared(frame)))
+        return self.probabilities(self.scores(frame))
+
+    def scores(self, frame: np.ndarray) -> np.ndarray:
+        """What the model itself gives for a frame."""
+        return self.runner(self.prepared(frame))
 
     def prepared(self, frame: np.ndarray) -> np.ndarray:
         """The frame stretched to the model's size: uint8 RGB."""
@@ -68,7 +74,8 @@ class Segmentation:
         small = cv2.resize(frame, (width, height), interpolation=how)
         return cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
 
-    def _probabilities(self, output: np.ndarray) -> np.ndarray:
+    def probabilities(self, output: np.ndarray) -> np.ndarray:
+        """Probabilities (h, w, classes) of what ``scores`` gave."""
         if output.ndim == 2:  # class ids, or the mask of one class
             output = output[..., None] if output.dtype.kind == "f" else _one_hot(output, self.runner.names)
         if output.ndim != 3 or 0 in output.shape:
@@ -90,8 +97,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     if logits.min() >= 0 and logits.max() <= 1 and abs(float(logits[0, 0].sum()) - 1) < 0.02:
         return logits
     if logits.shape[-1] == 2:  # one exponential in place of two
-        person = 1 / (1 + cv2.exp(np.clip(logits[..., 0] - logits[..., 1], -60, 60)))
-        return np.stack([1 - person, person], axis=-1)
+        return of_two(1 / (1 + cv2.exp(np.clip(logits[..., 0] - logits[..., 1], -60, 60))))
     powers = cv2.exp(np.ascontiguousarray(logits - logits.max(-1, keepdims=True)).reshape(len(logits), -1))
     powers = powers.reshape(logits.shape)
     return powers / powers.sum(-1, keepdims=True)
@@ -102,7 +108,7 @@ def foreground(mask: np.ndarray) -> np.ndarray:
     mask = mask[..., 0].astype(np.float32)
     if mask.min() < 0 or mask.max() > 1:
         mask = 1 / (1 + np.exp(-np.clip(mask, -60, 60)))
-    return np.stack([1 - mask, mask], axis=-1)
+    return of_two(mask)
 
 
 def _one_hot(ids: np.ndarray, names: Sequence[str] | None) -> np.ndarray:

@@ -27,8 +27,7 @@ class Smoothing:
             self._before = probabilities
             return probabilities
         if probabilities.shape[-1] == 2:  # one of the two says it all
-            second = self._mixed(before[..., 1].copy(), probabilities[..., 1].copy())
-            mixed = np.stack([1 - second, second], axis=-1)
+            mixed = of_two(self._mixed(*(np.ascontiguousarray(p[..., 1]) for p in (before, probabilities))))
         else:
             mixed = self._mixed(before, probabilities)
         self._before = mixed
@@ -47,6 +46,14 @@ class Smoothing:
         self._before = None
 
 
+def of_two(second: np.ndarray) -> np.ndarray:
+    """Probabilities (h, w, 2) of two classes by those of the second, each class in one piece of memory."""
+    planes = np.empty((2, *second.shape), np.float32)
+    np.subtract(1, second, out=planes[0])
+    planes[1] = second
+    return planes.transpose(1, 2, 0)
+
+
 def labels_of(probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Class ids uint8 (height, width) at a frame's size.
 
@@ -56,5 +63,5 @@ def labels_of(probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if probabilities.shape[-1] == 2:
         person = np.ascontiguousarray(probabilities[..., 1])
         large = cv2.resize(person, target, interpolation=cv2.INTER_LINEAR)
-        return (large > 0.5).astype(np.uint8)
+        return (large > 0.5).view(np.uint8)
     return cv2.resize(probabilities.argmax(-1).astype(np.uint8), target, interpolation=cv2.INTER_NEAREST)

@@ -50,10 +50,13 @@ class Bright:
     def __init__(self, seconds=0.0):
         self.seconds = seconds
 
-    def __call__(self, frame):
+    def scores(self, frame):
         time.sleep(self.seconds)
         bright = (frame[::2, ::2, 1] > 128).astype(np.float32)
         return np.stack([1 - bright, bright], -1)
+
+    def probabilities(self, scores):
+        return scores
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import pytest
 
 from kseg.webcam.capture import Capture
 from kseg.webcam.pipeline import Pipeline
-from kseg.webcam.smoothing import Smoothing
 from kseg.webcam.timing import Timings
 
 
@@ -31,7 +30,7 @@ def value(frame):
 
 def started(opener, model, newest):
     capture = Capture(opener, newest=newest)
-    pipeline = Pipeline(capture, model, Smoothing(0.0), Timings())
+    pipeline = Pipeline(capture, model, Timings())
     capture.start()
     pipeline.start()
     return pipeline
@@ -42,7 +41,7 @@ def test_files_come_out_whole_and_in_order():
     found = []
     while not pipeline.finished:
         if (result := pipeline.take()) is not None:
-            found.append((result.frame.number, int(result.probabilities[0, 0, 0])))
+            found.append((result.frame.number, int(result.output[0, 0, 0])))
     pipeline.stop()
     assert found == [(i, i) for i in range(1, 9)]
     assert {"grab", "infer"} == set(pipeline.timings.percentiles())

@@ -75,3 +75,22 @@ def test_writing_changes_pixels_and_never_fails(size):
         drawn = np.full((*size, 3), 100, np.uint8)
         write(drawn)
         assert (drawn != 100).any()
+
+
+def test_shares_of_two_classes_count_every_pixel():
+    labels = np.zeros((5, 7), np.uint8)
+    labels[1, 1::2] = 1  # in rows and columns that a coarser count leaves out
+    np.testing.assert_allclose(screen.shares(labels, 2), [32 / 35, 3 / 35])
+
+
+@pytest.mark.parametrize("only", [None, 0, 2])
+def test_paint_is_as_mixed_over_the_whole_frame(only):
+    """Plain NumPy on every pixel; the painter works where there is paint."""
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 256, (37, 53, 3), dtype=np.uint8)
+    labels = np.zeros((37, 53), np.uint8)
+    labels[5:30, 9:41] = rng.integers(0, 3, (25, 32))
+    drawn = Painter(CLASSES, PALETTE)(frame, labels, View(alpha=0.3, only=only))
+    shown = labels > 0 if only is None else labels == only
+    mixed = 0.7 * frame + 0.3 * np.array(PALETTE, float)[labels][..., ::-1]
+    np.testing.assert_allclose(drawn, np.where(shown[..., None], mixed, frame), atol=0.51)

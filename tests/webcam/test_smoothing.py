@@ -1,6 +1,6 @@
 import numpy as np
 
-from kseg.webcam.smoothing import Smoothing, labels_of
+from kseg.webcam.smoothing import Smoothing, labels_of, of_two
 
 
 def two(p):
@@ -43,3 +43,14 @@ def test_labels_of_two_and_of_more_classes():
     np.testing.assert_array_equal(
         labels_of(np.eye(4, dtype="float32")[ids], (4, 4)), np.kron(ids, np.ones((2, 2)))
     )
+
+
+def test_two_classes_lie_in_planes():
+    """As stacked, and each plane in one piece, which OpenCV takes without a copy."""
+    second = np.random.default_rng(0).uniform(size=(3, 5)).astype("float32")
+    found = of_two(second)
+    np.testing.assert_array_equal(found, np.stack([1 - second, second], -1))
+    assert found[..., 1].flags.c_contiguous
+    smooth = Smoothing(0.5)
+    smooth(found)
+    assert smooth(found)[..., 1].flags.c_contiguous
