@@ -35,14 +35,24 @@ class Forward(keras.Model):
     def __init__(self, model: keras.Model, flip: bool = False, labels: bool = False):
         super().__init__(name="predictor", dtype="float32")
         self.model, self.flip, self.labels = model, flip, labels
-        self._function = None
+        self._function, self._batch = None, _one_input(model)[0]
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """The output for float32 images (B, H, W, 3), computed by the compiled graph.
 
+        A model of a fixed batch size gets the images in batches of this size, the last filled up with black.
+
         Raises:
             ModelError: the model cannot take images of this size.
         """
+        if self._batch is None or len(images) == self._batch:
+            return self._one_batch(images)
+        missing = -len(images) % self._batch
+        filled = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
+        parts = [self._one_batch(filled[at : at + self._batch]) for at in range(0, len(filled), self._batch)]
+        return np.concatenate(parts)[: len(images)]
+
+    def _one_batch(self, images: np.ndarray) -> np.ndarray:
         if keras.backend.backend() != "tensorflow":
             return self.predict_on_batch(images)
         if self._function is None:

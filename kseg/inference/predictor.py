@@ -11,7 +11,14 @@ import keras
 import numpy as np
 
 from kseg.errors import DataError, SettingsError
-from kseg.inference.checks import as_pair, checked_image
+from kseg.inference.checks import (
+    as_pair,
+    checked_batch_size,
+    checked_image,
+    checked_scales,
+    checked_stride,
+    checked_window,
+)
 from kseg.inference.forward import Forward, mean_colour, output_stride, signature
 from kseg.inference.tiles import Layout, Span, Sweep, resized_part, source_span
 
@@ -81,13 +88,13 @@ class Predictor:
     ):
         self.model, self.flip, self.crf = model, bool(flip), crf
         fixed_batch, self._fixed, self.num_classes = signature(model)
-        self.scales = _checked_scales(scales)
-        self.window = _checked_window(window, self._fixed, output_stride(model))
+        self.scales = checked_scales(scales)
+        self.window = checked_window(window, self._fixed, output_stride(model))
         self.size = as_pair(size, "A size")
         if self.size is None and window is None:
             self.size = as_pair(getattr(model, "working_size", None), "A model's working_size")
-        self.stride, self.pad = _checked_stride(stride), bool(pad) or self._fixed is not None
-        self.batch_size = fixed_batch or _checked_batch(batch_size)
+        self.stride, self.pad = checked_stride(stride), bool(pad) or self._fixed is not None
+        self.batch_size = fixed_batch or checked_batch_size(batch_size)
         self._mean = mean_colour(model)
         self._probabilities = Forward(model, self.flip, labels=False)
         self._labels = Forward(model, self.flip, labels=True)
@@ -247,45 +254,9 @@ def _mean(maps: list[np.ndarray]) -> np.ndarray:
     return total / np.float32(len(maps)) if len(maps) > 1 else total
 
 
-def _checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
-    scales = (scales,) if isinstance(scales, (int, float)) else tuple(scales)
-    if not scales or not all(math.isfinite(scale) and scale > 0 for scale in scales):
-        raise SettingsError(f"Scales are positive numbers, such as (0.75, 1.0, 1.25); got {scales}")
-    return tuple(float(scale) for scale in scales)
-
-
-def _checked_window(window: int | Span | None, fixed: Span | None, least: int) -> Span | None:
-    pair = as_pair(window, "A window")
-    if pair is None:
-        return fixed
-    if min(pair) < least:
-        raise SettingsError(
-            f"A window of {pair[0]}x{pair[1]} pixels is too small for this model, whose coarsest map has one "
-            "value for "
-            f"{least}x{least} pixels: take at least that, better the size it was trained on"
-        )
-    if fixed is not None and pair != fixed:
-        raise SettingsError(
-            f"This model takes only {fixed[0]}x{fixed[1]} pixels; got a window of {pair[0]}x{pair[1]}"
-        )
-    return pair
-
-
 def _averaged_down(image: np.ndarray, size: Span) -> np.ndarray:
     """The picture at a size, averaged along a side that shrinks; interpolating it would step over pixels."""
     least = tuple(min(pair) for pair in zip(image.shape[:2], size, strict=True))
     if least == image.shape[:2]:
         return image
     return cv2.resize(image, least[::-1], interpolation=cv2.INTER_AREA)
-
-
-def _checked_stride(stride: float) -> float:
-    if not 0 < stride <= 1:
-        raise SettingsError(f"The stride is a part of the window, above 0 and at most 1; got {stride}")
-    return float(stride)
-
-
-def _checked_batch(batch_size: int | None) -> int | None:
-    if batch_size is not None and (not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
-        raise SettingsError(f"The batch size is a whole number from 1 on, or None; got {batch_size!r}")
-    return batch_size

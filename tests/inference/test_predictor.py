@@ -85,6 +85,11 @@ def test_one_pixel(settings):
     np.testing.assert_array_equal(Predictor(model, **settings)(image), plain(model, image).argmax(-1))
 
 
+@pytest.mark.parametrize("scales", [0.5, np.float32(0.5), np.array([0.5]), [np.float64(0.5)], (0.5,)])
+def test_one_scale_in_any_number(scales):
+    assert Predictor(net(), scales=scales).scales == (0.5,)
+
+
 @pytest.mark.parametrize("window", [200, (37, 53), (37, 1000), (38, 54)])
 def test_window_as_large_as_the_image_is_plain_prediction(window):
     model, image = net(), picture()
@@ -229,6 +234,22 @@ def test_a_model_of_fixed_size_runs_in_its_windows(size):
     )
 
 
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("size", [(None, None), (16, 20)])
+def test_a_model_of_fixed_batch_gets_full_batches(batch, size):
+    image = keras.Input(batch_shape=(batch, *size, 3))
+    fixed, free = keras.Model(image, layers.Conv2D(4, 1)(image)), keras.Sequential([layers.Conv2D(4, 1)])
+    free.build((None, None, None, 3))
+    free.set_weights(fixed.get_weights())
+    images = np.stack([picture(16, 20), picture(17, 20)[1:], picture(18, 20)[2:]])
+    expected = np.stack([plain(free, each) for each in images])
+    predict = Predictor(fixed, window=(16, 20), flip=True)
+    np.testing.assert_allclose(predict.probabilities(images[0]), expected[0], atol=1e-5)
+    np.testing.assert_array_equal(predict.batch(images), expected.argmax(-1))
+    whole = picture()  # six windows
+    np.testing.assert_array_equal(predict(whole), plain(free, whole).argmax(-1))
+
+
 def test_batch_is_one_picture_at_a_time():
     images = np.stack([picture(), picture()[::-1], 255 - picture()])
     for settings in ({}, {"window": 16}, {"flip": True}):
@@ -307,6 +328,12 @@ def test_refused_images(image, words):
         {"scales": (1, 0)},
         {"scales": (-1.0,)},
         {"scales": float("nan")},
+        {"scales": float("inf")},
+        {"scales": (1, 1e308)},
+        {"scales": None},
+        {"scales": "0.5"},
+        {"scales": (1, None)},
+        {"scales": (True,)},
         {"window": 0},
         {"window": (8, 0)},
         {"window": (8, 8, 8)},
@@ -316,6 +343,9 @@ def test_refused_images(image, words):
         {"size": 8.5},
         {"stride": 0},
         {"stride": 1.5},
+        {"stride": "2/3"},
+        {"stride": None},
+        {"window": True},
         {"batch_size": 0},
     ],
 )
