@@ -24,11 +24,13 @@ from kseg.inference.tiles import Layout, Span, Sweep, resized_part, source_span
 
 Progress = Callable[[int, int], None]
 
-WHOLE_PIXELS = 4_000_000  # without a window, larger pictures are cut into windows of AUTO_WINDOW
+WHOLE_PIXELS = 4_000_000  # without a window, larger pictures are cut into windows of AUTO_WINDOW,
+WHOLE_BYTES = 2**30  # and those of more probabilities, where they are larger than such a window
 AUTO_WINDOW = (1024, 1024)
 BATCH_PIXELS = 1_000_000  # tiles are batched up to this many pixels
 BATCH_TILES = 16
 STRIP_ROWS = 128  # rows of the result that are finished together
+STRIP_BYTES = 2**28  # of them where one window is the whole picture: it is brought to its size in strips
 SWEEP_BYTES = 2**30  # of unfinished sums, over all scales; wider pictures are done in bands of columns
 CRF_BYTES = 2**32  # a CRF sees the whole picture's probabilities; beyond this it is refused
 
@@ -49,7 +51,8 @@ class Predictor:
         flip: average with the prediction of the mirrored picture.
         window: (height, width) or one integer: cut the scaled picture into windows of this size, the last
             ones shifted back to end with the picture, and average where they overlap. None: the whole
-            picture at once; above 4 megapixels (after scaling) in windows of 1024x1024.
+            picture at once; above 4 megapixels (after scaling), or a gigabyte of probabilities, in windows of
+            1024x1024.
         crf: called with (image, probabilities), gives probabilities of the same shape, at full resolution and
             after averaging; needs the whole picture's probabilities in memory.
         stride: step between windows as a part of the window, in (0, 1]; rounded up to pixels.
@@ -166,18 +169,24 @@ class Predictor:
         size = tuple(max(round(length * scale), 1) for length in self.size or size)
         window = self.window
         if window is None:
-            window = size if size[0] * size[1] <= WHOLE_PIXELS else AUTO_WINDOW
+            window = size if self._fits_whole(size[0] * size[1]) else AUTO_WINDOW
         if not self.pad:
             window = tuple(min(pair) for pair in zip(window, size, strict=True))
         # Rounded first: 2/3 of 12 is a hair above 8 in binary.
         stride = tuple(max(math.ceil(round(length * self.stride, 6)), 1) for length in window)
         return Layout(size, window, stride)
 
+    def _fits_whole(self, pixels: int) -> bool:
+        most = max(WHOLE_BYTES // (self.num_classes * 4), AUTO_WINDOW[0] * AUTO_WINDOW[1])
+        return pixels <= min(WHOLE_PIXELS, most)
+
     def _parts(self, image: np.ndarray, progress: Progress | None) -> Iterator[tuple[Span, Span, np.ndarray]]:
         """Parts of the result as (rows, columns, probabilities), band by band and from top to bottom."""
         height, width = image.shape[:2]
         layouts = [self._layout((height, width), scale) for scale in self.scales]
-        strip = height if all(layout.count((0, layout.size[1])) == 1 for layout in layouts) else STRIP_ROWS
+        strip = STRIP_ROWS
+        if all(layout.count((0, layout.size[1])) == 1 for layout in layouts):
+            strip = min(max(STRIP_BYTES // (width * self.num_classes * 4), 1), height)
         bands = _bands(layouts, (height, width), strip, self.num_classes)
         counter = _Counter(
             progress, sum(x.count(_scaled_span(width, x, band)) for x in layouts for band in bands)

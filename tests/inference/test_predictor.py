@@ -191,6 +191,33 @@ def test_memory_does_not_grow_with_the_picture(settings, monkeypatch):
     assert extra[2048] < 2048 * 48 * 20 * 4 / 4  # a quarter of the probabilities as a whole
 
 
+@pytest.mark.parametrize("settings", [{"size": 16}, {"scales": (0.01, 0.02)}])
+def test_memory_does_not_grow_where_one_window_is_the_whole_picture(settings, monkeypatch):
+    """As a preset's working size makes of every photo."""
+    predict = Predictor(net(kernel=1, classes=20), **settings)
+    image = picture(2048, 48)
+    expected = predict(image)
+    monkeypatch.setattr(predictor, "STRIP_BYTES", 64 * 48 * 20 * 4)
+    tracemalloc.start()
+    labels = predict(image)
+    extra = tracemalloc.get_traced_memory()[1] - labels.nbytes
+    tracemalloc.stop()
+    assert extra < 2048 * 48 * 20 * 4 / 4  # a quarter of the probabilities as a whole
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_whole_pictures_have_a_gigabyte_of_probabilities_at_most(monkeypatch):
+    def window(classes, height, width):
+        return Predictor(net(classes=classes))._layout((height, width), 1.0).window
+
+    assert window(21, 1999, 2000) == (1999, 2000)
+    assert window(21, 2001, 2000) == (1024, 1024)
+    assert window(150, 1300, 1300) == (1300, 1300)  # 1.01e9 bytes
+    assert window(150, 1400, 1400) == (1024, 1024)
+    assert window(2000, 1024, 1024) == (1024, 1024)
+    assert window(2000, 500, 2000) == (500, 2000)
+
+
 HUNDRED_MEGAPIXELS = """
 import sys, keras, numpy as np
 from kseg.inference import Predictor
