@@ -22,6 +22,8 @@ class Smoothing:
         self._before: np.ndarray | None = None
 
     def __call__(self, probabilities: np.ndarray) -> np.ndarray:
+        if probabilities.ndim == 2:  # class ids: there is nothing to average
+            return probabilities
         before = self._before
         if not self.weight or before is None or before.shape != probabilities.shape:
             self._before = probabilities
@@ -57,9 +59,12 @@ def of_two(second: np.ndarray) -> np.ndarray:
 def labels_of(probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Class ids uint8 (height, width) at a frame's size.
 
-    Two classes are enlarged as probabilities, so that the outline is smooth; more classes by their ids.
+    Two classes are enlarged as probabilities, so that the outline is smooth; more classes by their ids, and ids
+    (h, w) as they are.
     """
     target = size[::-1]
+    if probabilities.ndim == 2:
+        return cv2.resize(probabilities, target, interpolation=cv2.INTER_NEAREST)
     if probabilities.shape[-1] == 2:
         person = np.ascontiguousarray(probabilities[..., 1])
         large = cv2.resize(person, target, interpolation=cv2.INTER_LINEAR)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from kseg.errors import ModelError, SettingsError
-from kseg.webcam import segmentation
 from kseg.webcam.segmentation import Segmentation, foreground, load, softmax
+from kseg.webcam.smoothing import Smoothing, labels_of
 
 
 class Runner:
@@ -58,8 +58,20 @@ def test_one_channel_is_foreground():
 
 
 def test_class_ids_are_taken_too():
-    model = Segmentation(Runner(lambda image: np.array([[0, 2], [1, 2]]), (2, 2)))
-    np.testing.assert_array_equal(model(np.zeros((4, 4, 3), np.uint8)).argmax(-1), [[0, 2], [1, 2]])
+    """Also such as come later than with the first picture, and with an axis for the one channel."""
+    given = [np.zeros((2, 2), np.int64), np.array([[0, 2], [1, 40]]), np.array([[[0], [2]], [[1], [40]]])]
+    model = Segmentation(Runner(lambda image: given.pop(0), (2, 2)))
+    for _ in range(2):
+        found = model(np.zeros((4, 4, 3), np.uint8))
+        np.testing.assert_array_equal(found, [[0, 2], [1, 40]])
+        assert found.dtype == np.uint8
+    assert model.classes[40] == "class 40"
+    assert len(set(model.palette)) == 256
+
+
+def test_ids_go_through_smoothing_and_are_enlarged_by_the_nearest():
+    ids = np.array([[0, 40], [255, 1]], np.uint8)
+    np.testing.assert_array_equal(labels_of(Smoothing(0.5)(ids), (4, 4)), np.kron(ids, np.ones((2, 2))))
 
 
 def test_outputs_that_are_no_maps_are_refused():
@@ -163,4 +175,3 @@ def test_presets_by_precision(monkeypatch, exported):
     )
     assert load("people", threads=1).runner.kind == "tflite"
     assert load("people", precision="float32").runner.kind == "keras"
-    assert segmentation.RANGES["-1..1"] == (-1, 1)
