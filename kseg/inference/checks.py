@@ -80,6 +80,17 @@ def checked_window(
     return pair
 
 
+def checked_long_side(long_side: int | None, size: int | Sequence[int] | None) -> int | None:
+    """Pixels of a picture's longer side, or None; SettingsError for what is no such number, and beside a size."""
+    if long_side is None:
+        return None
+    if not (_is_whole(long_side) and long_side > 0):
+        raise SettingsError(f"The longer side is a whole number of pixels from 1 on; got {long_side!r}")
+    if size is not None:
+        raise SettingsError("Give the size that pictures are brought to, or their longer side, not both")
+    return int(long_side)
+
+
 def checked_stride(stride: float) -> float:
     """The step between windows as a part of the window; SettingsError for another number."""
     if not _is_number(stride) or not 0 < stride <= 1:

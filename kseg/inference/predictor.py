@@ -15,6 +15,7 @@ from kseg.inference.checks import (
     as_pair,
     checked_batch_size,
     checked_image,
+    checked_long_side,
     checked_scales,
     checked_stride,
     checked_window,
@@ -63,6 +64,8 @@ class Predictor:
         size: (height, width), or one integer: pictures are brought to this size first (averaged where they shrink),
             and `scales` are of it. None: the model's `working_size`, where it has one and no `window` is asked for;
             else the picture's own.
+        long_side: pictures are brought to this length of their longer side instead, keeping their shape, and
+            `scales` are of that: PSPNet's released test has 512 for ADE20K and VOC, and 2048 for Cityscapes.
 
     Call it with an image, uint8 or float (H, W, 3), RGB 0-255: gives labels (H, W), uint8, or uint16 for more
     than 255 classes. ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called
@@ -88,13 +91,15 @@ class Predictor:
         pad: bool = False,
         batch_size: int | None = None,
         size: int | Span | None = None,
+        long_side: int | None = None,
     ):
         self.model, self.flip, self.crf = model, bool(flip), crf
         fixed_batch, self._fixed, self.num_classes = signature(model)
         self.scales = checked_scales(scales)
         self.window = checked_window(window, self._fixed, output_stride(model))
         self.size = as_pair(size, "A size")
-        if self.size is None and window is None:
+        self.long_side = checked_long_side(long_side, size)
+        if self.size is None and window is None and long_side is None:
             self.size = as_pair(getattr(model, "working_size", None), "A model's working_size")
         self.stride, self.pad = checked_stride(stride), bool(pad) or self._fixed is not None
         self.batch_size = fixed_batch or checked_batch_size(batch_size)
@@ -164,9 +169,15 @@ class Predictor:
     def _best(self, probabilities: np.ndarray) -> np.ndarray:
         return probabilities.argmax(-1).astype(self.label_dtype)
 
+    def _base(self, size: Span) -> tuple[float, float]:
+        """What the scales are of, for a picture of ``size``; not rounded yet."""
+        if self.long_side is None:
+            return self.size or size
+        return tuple(length * self.long_side / max(size) for length in size)
+
     def _layout(self, size: Span, scale: float) -> Layout:
         """Where the windows lie over a picture of ``size`` at one scale."""
-        size = tuple(max(round(length * scale), 1) for length in self.size or size)
+        size = _scaled(self._base(size), scale)
         window = self.window
         if window is None:
             window = size if self._fits_whole(size[0] * size[1]) else AUTO_WINDOW
@@ -191,7 +202,7 @@ class Predictor:
         counter = _Counter(
             progress, sum(x.count(_scaled_span(width, x, band)) for x in layouts for band in bands)
         )
-        source = image if self.size is None else _averaged_down(image, self.size)
+        source = _averaged_down(image, _scaled(self._base((height, width)), 1.0))
         for columns in bands:
             sweeps = [(x, self._sweep(source, x, image.shape, columns, strip, counter)) for x in layouts]
             for top in range(0, height, strip):
@@ -242,6 +253,10 @@ def _bands(layouts: list[Layout], size: Span, strip: int, num_classes: int) -> l
     count = math.ceil(width / wide)
     edges = [width * i // count for i in range(count + 1)]
     return list(itertools.pairwise(edges))
+
+
+def _scaled(size: tuple[float, float], scale: float) -> Span:
+    return tuple(max(round(length * scale), 1) for length in size)
 
 
 def _scaled_span(width: int, layout: Layout, columns: Span) -> Span:

@@ -85,6 +85,55 @@ def test_one_pixel(settings):
     np.testing.assert_array_equal(Predictor(model, **settings)(image), plain(model, image).argmax(-1))
 
 
+def released_test(model, image, base, crop, scales):
+    """The authors' PyTorch test code (hszhao/semseg, tool/test.py) in plain NumPy, at every scale one crop or many."""
+    height, width = image.shape[:2]
+    total = 0
+    for scale in scales:
+        long_side = round(scale * base)
+        size = (long_side, round(long_side / height * width))  # the height is the longer side here
+        scaled = cv2.resize(image.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
+        padded = np.empty((max(size[0], crop), max(size[1], crop), 3), np.float32)
+        padded[:] = (120, 110, 100)
+        padded[: size[0], : size[1]] = scaled
+        stride = int(np.ceil(crop * 2 / 3))
+        sums, counts = np.zeros((*padded.shape[:2], 4)), np.zeros((*padded.shape[:2], 1))
+        for row in range(int(np.ceil((padded.shape[0] - crop) / stride)) + 1):
+            for column in range(int(np.ceil((padded.shape[1] - crop) / stride)) + 1):
+                bottom, right = (
+                    min(row * stride + crop, padded.shape[0]),
+                    min(column * stride + crop, padded.shape[1]),
+                )
+                part = slice(bottom - crop, bottom), slice(right - crop, right)
+                tile = padded[part]
+                both = plain(model, tile) + plain(model, tile[:, ::-1])[:, ::-1]
+                sums[part] += both / 2
+                counts[part] += 1
+        total = total + cv2.resize((sums / counts)[: size[0], : size[1]], (width, height))
+    return total / len(scales)
+
+
+def test_the_longer_side_is_brought_to_a_length_as_in_the_released_test():
+    """Enlarged, where our averaging of pictures that shrink does not come in."""
+    model, image, scales = net(), picture(30, 17), (0.5, 1.0, 1.75)
+    predict = Predictor(model, scales, flip=True, window=24, pad=True, long_side=48)
+    expected = released_test(model, image, 48, 24, scales)
+    np.testing.assert_allclose(predict.probabilities(image), expected, atol=1e-4)
+    assert predict._layout((30, 17), 1.75).size == (84, 48)
+    assert predict._layout((17, 30), 0.5).size == (14, 24)
+    assert predict._layout((1, 3000), 1.0).size == (1, 48)
+    model.working_size = (8, 8)
+    assert Predictor(model, long_side=48).size is None  # of two sizes the one that is asked for
+
+
+def test_a_longer_side_that_shrinks_is_averaged():
+    model, image = net(), picture(37, 53)
+    small = cv2.resize(image, (26, 18), interpolation=cv2.INTER_AREA)
+    expected = cv2.resize(plain(model, small).astype(np.float32), (53, 37), interpolation=cv2.INTER_LINEAR)
+    found = Predictor(model, long_side=26).probabilities(image)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("scales", [0.5, np.float32(0.5), np.array([0.5]), [np.float64(0.5)], (0.5,)])
 def test_one_scale_in_any_number(scales):
     assert Predictor(net(), scales=scales).scales == (0.5,)
@@ -368,6 +417,9 @@ def test_refused_images(image, words):
         {"size": 0},
         {"size": (8, 8, 8)},
         {"size": 8.5},
+        {"long_side": 0},
+        {"long_side": (8, 8)},
+        {"long_side": 8, "size": 8},
         {"stride": 0},
         {"stride": 1.5},
         {"stride": "2/3"},

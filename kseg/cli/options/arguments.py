@@ -60,7 +60,7 @@ def add_max_pixels(parser: argparse.ArgumentParser) -> None:
 
 
 def add_prediction(parser: argparse.ArgumentParser) -> None:
-    """How a picture is predicted: ``--scales``, ``--flip``, ``--window``, and ``add_combined``'s."""
+    """How a picture is predicted: ``--scales``, ``--flip``, ``--window`` and so on, and ``add_combined``'s."""
     from kseg.cli.options.combined import add_combined
 
     group = parser.add_argument_group("prediction")
@@ -94,6 +94,17 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         help="bring pictures to this size first; default: the size the model says it works at (a preset does), else "
         "their own",
     )
+    group.add_argument(
+        "--long-side",
+        type=positive,
+        metavar="PIXELS",
+        help="bring pictures to this length of their longer side first, keeping their shape",
+    )
+    group.add_argument(
+        "--pad",
+        action="store_true",
+        help="fill pictures smaller than the window up to it with the model's mean colour, as PSPNet's test does",
+    )
     add_combined(parser)
 
 
@@ -111,17 +122,22 @@ def window_of(sides: "Sequence[int] | None", verb: str) -> tuple[int, int] | Non
 def predictor_of(model: Any, args: argparse.Namespace, crf: Any = None) -> Any:
     """The predictor that ``add_prediction``'s arguments ask for, with a CRF at its end or none."""
     from kseg.cli.options.combined import combined
+    from kseg.errors import SettingsError
     from kseg.inference import Predictor
 
     window = window_of(args.window, args.verb)
+    if args.pad and window is None:
+        raise SettingsError("--pad fills pictures up to the window: give --window too")
 
     def whole(model: Any, crf: Any) -> Any:
         scales, size = tuple(args.scales), args.size
         if args.fuse == "max":
             from kseg.models import MultiScale
 
-            size = size or (getattr(model, "working_size", None) if window is None else None)
+            if size is None and window is None and args.long_side is None:
+                size = getattr(model, "working_size", None)
             model, scales = MultiScale(model, scales), (1.0,)
-        return Predictor(model, scales=scales, flip=args.flip, window=window, crf=crf, size=size)
+        brought = {"size": size, "long_side": args.long_side, "pad": args.pad}
+        return Predictor(model, scales=scales, flip=args.flip, window=window, crf=crf, **brought)
 
     return combined(model, args, whole, crf)

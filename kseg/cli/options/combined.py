@@ -59,11 +59,12 @@ def _by_proposals(model: Any, args: argparse.Namespace, crf: Any) -> Any:
     from kseg.inference import ProposalCache, ProposalPredictor
     from kseg.inference.proposals.cache import default_cache_folder
 
-    whole = args.window or args.flip or args.size or args.fuse != "mean" or list(args.scales) != [1.0]
+    whole = args.window or args.flip or args.size or args.long_side or args.pad
+    whole = whole or args.fuse != "mean" or list(args.scales) != [1.0]
     if whole and not args.ensemble:
         raise SettingsError(
-            "--scales, --fuse, --flip, --window and --size are for whole pictures, not for --proposals, whose size is "
-            "--proposal-size"
+            "--scales, --fuse, --flip, --window, --pad, --size and --long-side are for whole pictures, not for "
+            "--proposals, whose size is --proposal-size"
         )
     return ProposalPredictor(
         model,

@@ -44,3 +44,22 @@ def test_the_predictor_has_the_settings_asked_for(model_file):
     assert_array_equal(predictor.scales, [0.5, 1.5])
     assert predictor.flip
     assert predictor.window == (16, 24)
+
+
+def test_the_released_test_of_pspnet(model_file):
+    import keras
+
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(verb="evaluate")
+    arguments.add_prediction(parser)
+    model = keras.models.load_model(model_file)
+    args = parser.parse_args(["--window", "48", "--pad", "--long-side", "52"])
+    predictor = arguments.predictor_of(model, args)
+    assert (predictor.window, predictor.pad, predictor.long_side) == ((48, 48), True, 52)
+    with pytest.raises(SettingsError, match="give --window too"):
+        arguments.predictor_of(model, parser.parse_args(["--pad"]))
+    with pytest.raises(SettingsError, match="not both"):
+        arguments.predictor_of(model, parser.parse_args(["--long-side", "52", "--size", "8", "8"]))
+    for option in (["--pad"], ["--long-side", "52"]):
+        with pytest.raises(SettingsError, match="--long-side are for whole pictures"):
+            arguments.predictor_of(model, parser.parse_args(["--proposals", "5", "--window", "48", *option]))
