@@ -126,11 +126,13 @@ class App:
         return enough or closed or self.view.quit or self.pipeline.finished or self._given_up()
 
     def _given_up(self) -> bool:
-        return self.settings.headless and self.capture.age > self.settings.give_up
+        waits = self.settings.headless and not self.capture.ended  # at the end the model may need its time
+        return waits and self.capture.age > self.settings.give_up
 
     def _turn(self) -> None:
         """One result drawn and shown; without a new one, the last again with what there is to say."""
         waiting = self.view.paused and not self.view.step
+        self.capture.held = self.view.paused  # a file stands still meanwhile
         result = None if waiting else self.pipeline.take()
         if waiting:
             time.sleep(0.02)

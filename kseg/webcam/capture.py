@@ -14,6 +14,8 @@ from kseg.webcam.source import Source
 
 STALL = 1.0  # seconds without a frame after which it is said
 ABANDON = 5.0  # seconds in one read after which another is begun beside it
+OPENING = 30.0  # the same of opening, which takes streams and some cameras many seconds
+LATE = 0.2  # seconds that a file may be behind its time and still catch up
 BLACK = 3.0  # of 255: a frame darker than that on average shows nothing
 RETRY = (0.1, 0.2, 0.4, 0.8)  # seconds between attempts to open again; the last goes on
 
@@ -34,7 +36,7 @@ class Capture:
     A live source that gives no frame, raises, or hangs is opened again, at first after a tenth of a second and
     at most 0.8 s apart; ``message`` says so meanwhile. A read that does not return within five seconds is left
     behind in its thread and a new one begun. A source that is not live ends; with ``newest`` it keeps to its frames
-    a second, else it waits until each frame was taken, so that none is lost.
+    a second, else it waits until each frame was taken, so that none is lost. While ``held`` it waits in any case.
 
     Args:
         opener: opens the source; see ``kseg.webcam.source.opener``.
@@ -49,9 +51,11 @@ class Capture:
         clock: Callable[[], float] = time.monotonic,
         stall: float = STALL,
         abandon: float = ABANDON,
+        opening: float = OPENING,
     ):
         self._opener, self.newest, self._clock = opener, newest, clock
-        self._stall, self._abandon = stall, abandon
+        self._stall, self._abandon, self._opening, self._patience = stall, abandon, opening, opening
+        self.held, self._live = False, True
         self._changed = threading.Condition()
         self._frame: Frame | None = None
         self._generation, self._number, self.reopened = 0, 0, 0
@@ -84,10 +88,16 @@ class Capture:
     def _watch(self) -> None:
         """Leave a read behind that hangs."""
         with self._changed:
-            hangs = self._clock() - self._reading_since > self._abandon
-            if hangs and not self.ended and not self._stopped:
+            hangs = self._clock() - self._reading_since > self._patience
+            # A file would begin anew; there is nothing to do but to wait for it.
+            if hangs and self._live and not self.ended and not self._stopped:
                 self.reopened += 1
                 self._begin()
+
+    @property
+    def waits(self) -> bool:
+        """Whether frames wait until the one before was taken."""
+        return not self.newest or (self.held and not self._live)
 
     @property
     def age(self) -> float:
@@ -107,9 +117,10 @@ class Capture:
             return ""
         if self._fault:
             return self._fault
-        if self._number == 0:
-            return "waiting for the first frame" if age > self._stall else ""
-        return f"no frame for {age:.0f} s" if age > self._stall else ""
+        stall = self._stall if self._live else max(self._stall, 2 / self.fps)
+        if age <= stall or self.held:
+            return ""
+        return f"no frame for {age:.0f} s" if self._number else "waiting for the first frame"
 
     def stop(self) -> None:
         """End reading; a hanging read is left to its thread."""
@@ -138,14 +149,14 @@ class Capture:
                 self._wait(RETRY[min(attempt, len(RETRY) - 1)], generation)
 
     def _open(self, generation: int) -> Source | None:
-        self._reading_since = self._clock()
+        self._reading_since, self._patience = self._clock(), self._opening
         try:
             source = self._opener()
         except Exception as error:  # a driver's own kinds; the camera may come back
             self._say(generation, f"the source cannot be opened: {_first_line(error)}")
             return None
         if getattr(source, "opened", True):
-            self.fps = source.fps
+            self.fps, self._live = source.fps, source.live
             return source
         _release(source)
         self._say(generation, "the camera is gone; waiting for it")
@@ -153,10 +164,13 @@ class Capture:
 
     def _read_all(self, source: Source, generation: int) -> int:
         """Read until the source fails or ends; gives the number of frames."""
-        count, begun = 0, self._clock()
+        count, due = 0, self._clock()
         while self._current(generation):
             if self.newest and not source.live:
-                time.sleep(max(begun + count / source.fps - self._clock(), 0))
+                self._wait(due - self._clock(), generation)
+                # What was late, by being held above all, is not made up for.
+                due = max(due + 1 / source.fps, self._clock() - LATE)
+            self._patience = self._abandon
             start = self._reading_since = self._clock()
             try:
                 image = source.read()
@@ -174,7 +188,7 @@ class Capture:
 
     def _put(self, image: np.ndarray, now: float, seconds: float, generation: int) -> None:
         with self._changed:
-            while not self.newest and self._frame is not None and self._current(generation):
+            while self.waits and self._frame is not None and self._current(generation):
                 self._last = self._reading_since = self._clock()  # it is the taker that is slow
                 self._changed.wait(0.5)
             if not self._current(generation):
@@ -182,7 +196,7 @@ class Capture:
             self._number += 1
             self._frame = Frame(image, self._number, now, seconds)
             self._last = self._reading_since = self._clock()
-            dark = image[::16, ::16].mean() < BLACK
+            dark = self._live and image[::16, ::16].mean() < BLACK
             self._fault = "the picture is black: is the lens covered?" if dark else ""
             self._changed.notify_all()
 

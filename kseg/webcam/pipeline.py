@@ -96,7 +96,7 @@ class Pipeline:
 
     def _put(self, result: Result) -> None:
         with self._changed:
-            while not self.capture.newest and self._result is not None and not self._stopped:
+            while self.capture.waits and self._result is not None and not self._stopped:
                 self._changed.wait(0.5)
             self._result = result
             self._changed.notify_all()

@@ -104,6 +104,51 @@ def test_faults_are_on_the_screen_and_the_window_lives(camera, bright):
     assert shows[-1][0] == ""
 
 
+class Film:
+    """A file of frames 1 to ``count``, as values."""
+
+    live = False
+
+    def __init__(self, count, fps=100.0):
+        self.fps, self.count, self.number = fps, count, 0
+
+    def read(self):
+        self.number += 1
+        return np.full((8, 8, 3), self.number, np.uint8) if self.number <= self.count else None
+
+    def release(self):
+        pass
+
+
+def test_a_slow_model_is_waited_for_at_the_end_of_a_file(bright):
+    """The last frame is read long before the model is done with it."""
+    settings = Settings(live=False, headless=True, give_up=0.4)
+    assert App(lambda: Film(2), bright(seconds=0.8), settings).run()["frames"] == 2
+
+
+def test_pause_holds_a_file_and_step_gives_its_next_frames(bright):
+    window = FakeWindow({})
+    app = App(lambda: Film(250), bright(), Settings(view=View(legend=False)), window=window)
+    shown, since = [], []
+
+    def show(frame):
+        value = int(app._held[0][0, 0, 0])
+        if not shown or shown[-1] != value:
+            shown.append(value)
+        if len(shown) == 3 and not app.view.paused:
+            since.append(time.monotonic())
+            return ord(" ")
+        if not app.view.paused or time.monotonic() - since[0] < 0.5:
+            return -1
+        return ord("." if len(shown) < 7 else "q")
+
+    window.show = show
+    app.run()
+    steps = np.diff(shown[3:])  # the one that was on its way when it was paused may have been passed over
+    np.testing.assert_array_equal(steps, 1)
+    assert shown[-1] < 30
+
+
 def test_headless_gives_up_on_a_camera_that_never_answers(camera, bright):
     device = camera()
     device.plugged = False
