@@ -23,7 +23,7 @@ from kseg.cli.evaluate import write_picture
 from kseg.cli.options.arguments import add_max_pixels, add_prediction, fraction, predictor_of
 from kseg.cli.options.crf import add_crf, crf_of
 from kseg.cli.options.folders import removed_if_empty
-from kseg.cli.terminal import Bar, warnings_told
+from kseg.cli.terminal import Bar, terminated_as_interrupted, warnings_told
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 def is_video(inputs: Sequence[str]) -> bool:
     """Whether the one input is a video; SettingsError for a video among others."""
     from kseg.errors import SettingsError
-    from kseg.inference.video import SUFFIXES
+    from kseg.inference.video_file import SUFFIXES
 
     videos = [name for name in inputs if Path(name).suffix.lower() in SUFFIXES]
     if videos and len(inputs) > 1:
@@ -108,13 +108,15 @@ def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
     from kseg.errors import SettingsError
     from kseg.inference import predict_video
     from kseg.inference.video import opened
+    from kseg.inference.video_file import VideoFile
     from kseg.models import load_trained
 
     if args.steps or args.skip_existing or args.no_overlay:
         raise SettingsError("--steps, --skip-existing and --no-overlay are for pictures, not for a video")
     opened(video).release()  # a wrong path is said before the model is read
+    VideoFile(out, 25.0)
     predictor = predictor_of(load_trained(args.model), args, crf_of(args))
-    with Bar("predicting") as bar:
+    with Bar("predicting") as bar, warnings_told(bar), terminated_as_interrupted():
         summary = predict_video(predictor, video, out, masks=args.masks, alpha=args.alpha, progress=bar)
     if summary.damaged:
         numbers = ", ".join(map(str, summary.damaged[:8])) + (", ..." if len(summary.damaged) > 8 else "")
@@ -122,9 +124,16 @@ def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
             f"kseg: {video}: {len(summary.damaged)} damaged frames ({numbers}) show the one before",
             file=sys.stderr,
         )
+    if summary.missing:
+        print(
+            f"kseg: {video}: speaks of {summary.frames + summary.missing} frames and holds {summary.frames}; is it "
+            "whole?",
+            file=sys.stderr,
+        )
     height, width = summary.size
     print(f"{summary.frames} frames of {width}x{height} at {summary.fps:g} fps: {out}")
-    return 2 if summary.damaged else 0
+    # Of other formats than AVI the end may be cut off on purpose, by an edit list.
+    return 2 if summary.damaged or (summary.missing and video.suffix.lower() == ".avi") else 0
 
 
 def draw_steps(

@@ -3,7 +3,9 @@
 import contextlib
 import shlex
 import shutil
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -44,6 +46,19 @@ def warnings_told(bar: "Bar", where: "Callable[[], str]" = str) -> Iterator[None
 
         warnings.showwarning = tell
         yield
+
+
+@contextlib.contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """A request to end (SIGTERM) ends the work as Ctrl-C does, so that files are closed or taken away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Bar:

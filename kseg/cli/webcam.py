@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kseg.cli.options.arguments import fraction, positive
-from kseg.cli.terminal import Bar
+from kseg.cli.terminal import Bar, terminated_as_interrupted, warnings_told
 
 COLOUR_MAPS = ("model", "voc", "bright")
 
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     def again() -> Any:
         return opened.pop() if opened else opener()
 
-    with Bar("frames") as bar:
+    with Bar("frames") as bar, warnings_told(bar), terminated_as_interrupted():
         total = args.max_frames or getattr(source, "count", None)
         progress = None if total is None else lambda done: bar(min(done, total), total)
         report = webcam.App(again, model, settings, progress=progress).run()
@@ -128,15 +128,21 @@ def _told(report: dict[str, Any], settings: Any) -> int:
 def settings_of(args: argparse.Namespace, live: bool) -> Any:
     """The program's settings; SettingsError for what does not go together."""
     from kseg.errors import SettingsError
+    from kseg.inference.video_file import VideoFile
     from kseg.webcam import Settings
-    from kseg.webcam.output import Recorder
     from kseg.webcam.view import View
 
-    output = None if args.output is None else Path(args.output)
+    output, report = (None if name is None else Path(name) for name in (args.output, args.report))
     if args.headless and output is None and args.report is None:
         raise SettingsError("--headless shows nothing: give --output out.mp4, --report report.json, or both")
     if output is not None:
-        Recorder(output, 30.0)  # a wrong ending is said now
+        VideoFile(output, 30.0)  # a wrong ending is said now
+        if output.exists() and Path(args.source).is_file() and output.samefile(args.source):
+            raise SettingsError(f"--output {output}: it would overwrite the source: choose another name")
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        if report.is_dir():
+            raise SettingsError(f"--report {report}: this is a folder; expected the name of a JSON file")
     how, behind = background(args.background)
     view = View(
         alpha=args.alpha,
@@ -150,7 +156,7 @@ def settings_of(args: argparse.Namespace, live: bool) -> Any:
         headless=args.headless,
         output=output,
         max_frames=args.max_frames,
-        report=None if args.report is None else Path(args.report),
+        report=report,
         folder=Path(args.folder),
         view=view,
         background=behind,

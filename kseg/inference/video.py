@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,20 +15,24 @@ from kseg.inference.images import _labelling
 from kseg.inference.palette_png import Palette, write_palette_png
 from kseg.inference.predictor import Predictor
 from kseg.inference.progress import Progress
+from kseg.inference.video_file import SUFFIXES, VideoFile, quiet
 
-SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
-CODES = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
+COUNTED = (".mp4", ".m4v", ".mov", ".avi")  # formats that say exactly how many frames they hold
 PATIENCE = 100  # frames that may fail one after the other before the rest of the file counts as lost
 
 
 @dataclass(frozen=True)
 class VideoSummary:
-    """What ``predict_video`` did: frames written, numbers of the damaged ones, frames a second, (height, width)."""
+    """What ``predict_video`` did: frames written, numbers of the damaged ones, frames a second, (height, width).
+
+    ``missing`` counts the frames at the end that the file speaks of and does not hold.
+    """
 
     frames: int
     damaged: tuple[int, ...]
     fps: float
     size: tuple[int, int]
+    missing: int = 0
 
 
 def predict_video(
@@ -60,33 +63,32 @@ def predict_video(
 
     Raises:
         DataError: not a video, none of its frames can be read, or ``out`` cannot be written.
-        SettingsError: an ending that is none of a video, or ``out`` is the input.
+        SettingsError: an ending that is none of a video, or ``out`` is the input, or a folder.
     """
     video, out = Path(video), Path(out)
-    if out.suffix.lower() not in CODES:
-        raise SettingsError(f"{out}: a video's name ends in {', '.join(CODES)}")
     if out.exists() and video.exists() and out.samefile(video):
         raise SettingsError(f"{out}: the overlay would overwrite the video: choose another name")
     _, palette = _labelling(predictor, classes, palette)
-    capture = opened(video)
-    part = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if masks is not None:
-        Path(masks).mkdir(parents=True, exist_ok=True)
+    file, capture = VideoFile(out, 25.0), opened(video)
+    fps = capture.get(cv2.CAP_PROP_FPS)
     try:
-        summary = _written(predictor, capture, video, part, masks, palette, alpha, progress)
-        os.replace(part, out)
+        file.fps = fps if 0 < fps < 1000 else file.fps
+        if masks is not None:
+            Path(masks).mkdir(parents=True, exist_ok=True)
+        damaged, missing = _written(predictor, capture, video, file, masks, palette, alpha, progress)
+        file.close()
     finally:
         capture.release()
-        part.unlink(missing_ok=True)
-    return summary
+        file.discard()
+    return VideoSummary(file.frames, damaged, file.fps, file.size, missing)
 
 
 def opened(video: Path) -> cv2.VideoCapture:
     """The video, opened; DataError where it cannot be."""
     if not video.is_file():
         raise DataError(f"{video}: no such video")
-    capture = cv2.VideoCapture(str(video))
+    with quiet():
+        capture = cv2.VideoCapture(str(video))
     if not capture.isOpened():
         raise DataError(f"{video}: not a video that can be read; expected {', '.join(SUFFIXES)}")
     return capture
@@ -104,7 +106,7 @@ def frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray | None]:
             yield from [None] * missed
             yield frame
             missed = 0
-        elif total is None or place > total:
+        elif total is not None and place > total:
             return
         else:
             missed += 1
@@ -114,44 +116,37 @@ def _written(
     predictor: Predictor,
     capture: cv2.VideoCapture,
     video: Path,
-    part: Path,
+    file: VideoFile,
     masks: str | Path | None,
     palette: Palette,
     alpha: float,
     progress: Progress | None,
-) -> VideoSummary:
-    """Predict and write frame by frame; the sizes are those of the first frame that can be read."""
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    fps = fps if 0 < fps < 1000 else 25.0
-    total = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
-    writer, size, damaged, done, waiting = None, (0, 0), [], 0, 0
+) -> tuple[tuple[int, ...], int]:
+    """Predict and write frame by frame; gives the damaged ones and how many are missing at the end."""
+    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    total = int(count) if 0 < count < 1e9 else 0
+    damaged, waiting, size = [], 0, None
     labels = painted = None
-    try:
-        for number, frame in enumerate(frames(capture)):
-            if frame is None:
-                damaged.append(number)
-            else:
-                labels, painted = _painted(predictor, frame, size if writer else None, palette, alpha)
-            if painted is None:  # damaged from the start: filled up with the first good one
-                waiting += 1
-                continue
-            if writer is None:
-                size = painted.shape[:2]
-                writer = _writer(part, fps, size)
-            for _ in range(waiting + 1):
-                writer.write(painted)
-                if masks is not None:
-                    write_palette_png(Path(masks) / f"{done:06d}.png", labels.astype(np.uint8), palette)
-                done += 1
-            waiting = 0
-            if progress is not None:
-                progress(done, max(total, done))
-    finally:
-        if writer is not None:
-            writer.release()
-    if not done:
+    for number, frame in enumerate(frames(capture)):
+        if frame is None:
+            damaged.append(number)
+        else:
+            labels, painted = _painted(predictor, frame, size, palette, alpha)
+        if painted is None:  # damaged from the start: filled up with the first good one
+            waiting += 1
+            continue
+        size = labels.shape
+        for _ in range(waiting + 1):
+            if masks is not None:
+                write_palette_png(Path(masks) / f"{file.frames:06d}.png", labels.astype(np.uint8), palette)
+            file.write(painted)
+        waiting = 0
+        if progress is not None:
+            progress(file.frames, max(total, file.frames))
+    if not file.frames:
         raise DataError(f"{video}: none of its frames can be read; is the file whole?")
-    return VideoSummary(done, tuple(damaged), fps, size)
+    missing = total - file.frames if video.suffix.lower() in COUNTED else 0
+    return tuple(damaged), missing if missing > max(2, total // 50) else 0
 
 
 def _painted(
@@ -167,13 +162,3 @@ def _painted(
     image = np.ascontiguousarray(frame[..., ::-1])
     labels = predictor(image)
     return labels, draw_overlay(image, labels, palette, alpha, ignore_label=None)[..., ::-1]
-
-
-def _writer(path: Path, fps: float, size: tuple[int, int]) -> cv2.VideoWriter:
-    code = cv2.VideoWriter_fourcc(*CODES[path.suffix.lower()])
-    writer = cv2.VideoWriter(str(path), code, fps, size[::-1])
-    if not writer.isOpened():
-        raise DataError(
-            f"{path.parent}: a video of {size[1]}x{size[0]} at {fps:g} fps cannot be written there"
-        )
-    return writer

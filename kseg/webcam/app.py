@@ -12,10 +12,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from kseg.errors import KsegError
 from kseg.inference.palette_png import write_whole
+from kseg.inference.video_file import VideoFile
 from kseg.webcam import screen
 from kseg.webcam.capture import Capture
-from kseg.webcam.output import Recorder, Window, screenshot
+from kseg.webcam.output import Recorder, Window, screenshot, unused
 from kseg.webcam.pipeline import Pipeline
 from kseg.webcam.screen import Painter
 from kseg.webcam.segmentation import Segmentation
@@ -86,7 +88,7 @@ class App:
         self.pipeline = Pipeline(self.capture, model.scores, self.timings)
         self.painter = Painter(model.classes, model.palette, settings.background)
         self.window, self.progress = window, progress
-        self.output: Recorder | None = None
+        self.output: VideoFile | None = None
         self.recording: Recorder | None = None
         self.notice, self._notice_until = "", 0.0
         self.saved: list[Path] = []
@@ -95,7 +97,11 @@ class App:
         self._held: tuple[np.ndarray, np.ndarray] | None = None
 
     def run(self) -> dict:
-        """Run until the source ends, ``max_frames`` are done or the user quits; gives the report."""
+        """Run until the source ends, ``max_frames`` are done or the user quits; gives the report.
+
+        Ctrl-C ends a live source like the key q. Where every frame of a file was asked for, KeyboardInterrupt is
+        raised, and there is no ``output``.
+        """
         if self.window is None and not self.settings.headless:
             self.window = Window()
         before, threads = sys.getswitchinterval(), cv2.getNumThreads()
@@ -103,21 +109,24 @@ class App:
         cv2.setNumThreads(1)  # its threads wait by spinning, on the cores that the model needs
         self.capture.start()
         self.pipeline.start()
+        kept = self.settings.live
         try:
             while not self._done():
                 self._turn()
+            kept = True
         except KeyboardInterrupt:
-            if not self.timings.frames:
+            if not self.timings.frames or not kept:
                 raise
         finally:
             sys.setswitchinterval(before)
             cv2.setNumThreads(threads)
             self.pipeline.stop()
-            for recorder in (self.output, self.recording):
-                if recorder is not None:
-                    recorder.close()
             if self.window is not None:
                 self.window.close()
+            if self.output is not None:
+                self.output.close() if kept else self.output.discard()
+            if self.recording is not None:
+                self.recording.close()
         return self._report()
 
     def _done(self) -> bool:
@@ -206,34 +215,53 @@ class App:
             self.smoothing.reset()
         if self.view.screenshot:
             self.view.screenshot = False
-            path = screenshot(drawn, self.settings.folder)
-            self.saved.append(path)
-            self._say(f"saved {path.name}")
+            try:
+                path = screenshot(drawn, self.settings.folder)
+            except OSError as error:
+                self._say(f"no screenshot: {error.strerror} ({self.settings.folder})")
+            else:
+                self.saved.append(path)
+                self._say(f"saved {path.name}")
         self._toggle_recording()
 
     def _toggle_recording(self) -> None:
         if self.view.recording and self.recording is None:
-            path = self.settings.folder / time.strftime("kseg-%Y%m%d-%H%M%S.mp4")
-            self.recording = Recorder(path, self._rate())
+            try:
+                path = unused(self.settings.folder, ".mp4")
+            except OSError as error:
+                self.view.recording = False
+                self._say(f"no recording: {error.strerror} ({self.settings.folder})")
+                return
+            self.recording = self._recorder(path)
             self._say(f"recording {path.name}")
         elif not self.view.recording and self.recording is not None:
-            self.recording.close()
-            self.saved.append(self.recording.path)
-            self._say(f"saved {self.recording.path.name}")
-            self.recording = None
+            self._end_recording()
 
-    def _rate(self) -> float:
-        """Frames a second of a recording: those of the screen where the source is faster."""
-        shown = self.timings.fps
-        return min(self.capture.fps, shown) if self.settings.live and shown > 1 else self.capture.fps
+    def _end_recording(self, why: str = "") -> None:
+        """Close what is recorded; the screen says where it is, and why it ended where not by the key."""
+        recording, self.recording, self.view.recording = self.recording, None, False
+        try:
+            recording.close()
+        except (KsegError, OSError) as error:
+            why = why or str(error)
+        if recording.path.exists():
+            self.saved.append(recording.path)
+            why = f"saved {recording.path.name}" + (f"; {why}" if why else "")
+        self._say(why or "nothing was recorded")
+
+    def _recorder(self, path: Path) -> VideoFile:
+        return (Recorder if self.settings.live else VideoFile)(path, self.capture.fps)
 
     def _write(self, drawn: np.ndarray) -> None:
         if self.settings.output is not None:
             if self.output is None:
-                self.output = Recorder(self.settings.output, self.capture.fps)
+                self.output = self._recorder(self.settings.output)
             self.output.write(drawn)
         if self.recording is not None:
-            self.recording.write(drawn)
+            try:
+                self.recording.write(drawn)
+            except (KsegError, OSError) as error:  # the live picture goes on
+                self._end_recording(str(error))
 
     def _say(self, notice: str) -> None:
         self.notice, self._notice_until = notice, time.monotonic() + 2

@@ -7,57 +7,57 @@ import re
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from kseg.errors import DataError, SettingsError
+from kseg.errors import SettingsError
+from kseg.inference.palette_png import write_whole
+from kseg.inference.video_file import VideoFile
 
 TITLE = "kseg webcam"
-CODES = {".mp4": "mp4v", ".m4v": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
+RATED = 16  # frames whose times give a recording's frames a second
 
 
-class Recorder:
-    """Writes BGR frames into a video; the first one decides the size, others are brought to it.
+class Recorder(VideoFile):
+    """A video of what is shown live: its frames a second are those of its first frames, so that it plays in time.
 
     Args:
-        path: an .mp4, .avi or .mkv file; its folder is made.
-        fps: frames a second of the file.
-
-    Raises:
-        DataError: at the first frame, where the file cannot be written.
+        path: see ``VideoFile``.
+        fps: of the source, the most there can be.
+        clock: seconds.
     """
 
-    def __init__(self, path: Path, fps: float):
-        if path.suffix.lower() not in CODES:
-            raise SettingsError(f"{path}: a video's name ends in {', '.join(CODES)}")
-        self.path, self.fps, self._writer, self._size = path, fps, None, (0, 0)
-        self.frames = 0
+    def __init__(self, path: Path, fps: float, clock: Callable[[], float] = time.monotonic):
+        super().__init__(path, fps)
+        self._clock = clock
+        self._held: list[np.ndarray] | None = []
+        self._begun = 0.0
 
     def write(self, frame: np.ndarray) -> None:
-        if self._writer is None:
-            self._open(frame)
-        if frame.shape[1::-1] != self._size:
-            frame = cv2.resize(frame, self._size)
-        self._writer.write(frame)
-        self.frames += 1
+        if self._held is None:
+            super().write(frame)
+            return
+        self._begun = self._begun if self._held else self._clock()
+        self._held.append(frame)
+        if len(self._held) == RATED:
+            self._begin()
 
-    def _open(self, frame: np.ndarray) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        height, width = frame.shape[:2]
-        self._size = (width, height)
-        code = cv2.VideoWriter_fourcc(*CODES[self.path.suffix.lower()])
-        self._writer = cv2.VideoWriter(str(self.path), code, self.fps, self._size)
-        if not self._writer.isOpened():
-            raise DataError(
-                f"{self.path}: this video cannot be written ({width}x{height} at {self.fps:g} fps)"
-            )
+    def _begin(self) -> None:
+        held, self._held = self._held, None
+        span = self._clock() - self._begun
+        rate = (len(held) - 1) / span if len(held) > 1 and span > 0 else self.fps
+        if rate < 0.9 * self.fps:  # above, it is the source's own, unsteadily
+            self.fps = max(round(rate, 2), 1.0)
+        for frame in held:
+            super().write(frame)
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.release()
-            self._writer = None
+        if self._held:
+            self._begin()
+        super().close()
 
 
 class Window:
@@ -72,6 +72,10 @@ class Window:
         os.environ.setdefault(
             "QT_LOGGING_RULES", "default.warning=false"
         )  # it misses fonts that nothing needs
+        if _needs_x():
+            os.environ["QT_QPA_PLATFORM"] = (
+                "xcb"  # a desktop may have asked for wayland, and Qt would give up
+            )
         self.title = title
         try:
             cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
@@ -102,10 +106,10 @@ class Window:
 def check_display() -> None:
     """SettingsError where no display answers: Qt would end the process without a word that helps.
 
-    Wayland's and other systems' displays are left to OpenCV.
+    Other systems' displays are left to OpenCV, and Wayland's where it can use them.
     """
     other = os.environ.get("WAYLAND_DISPLAY") or os.environ.get("QT_QPA_PLATFORM", "xcb") != "xcb"
-    if sys.platform != "linux" or other:
+    if sys.platform != "linux" or (other and not _needs_x()):
         return
     display = os.environ.get("DISPLAY", "")
     if not (display and _answers(display)):
@@ -115,6 +119,13 @@ def check_display() -> None:
             else "there is no display (DISPLAY is not set)"
         )
         raise SettingsError(f"No window can be opened: {what}. Use --headless --output out.mp4")
+
+
+def _needs_x() -> bool:
+    """Whether this OpenCV brings a Qt that knows X only, as the packages on PyPI do; X is there on Wayland too."""
+    plugins = Path(cv2.__file__).parent / "qt" / "plugins" / "platforms"
+    names = [path.name for path in plugins.iterdir()] if plugins.is_dir() else []
+    return bool(names) and not any("wayland" in name for name in names)
 
 
 def _answers(display: str) -> bool:
@@ -137,14 +148,18 @@ def _answers(display: str) -> bool:
     return False
 
 
-def screenshot(frame: np.ndarray, folder: Path) -> Path:
-    """Write a PNG named by the time into a folder; gives its path."""
+def unused(folder: Path, suffix: str) -> Path:
+    """A path in a folder, which is made, named by the time, that no file has."""
     folder.mkdir(parents=True, exist_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    path = folder / f"kseg-{stamp}.png"
-    number = 2
+    path, number = folder / f"kseg-{stamp}{suffix}", 2
     while path.exists():
-        path, number = folder / f"kseg-{stamp}-{number}.png", number + 1
-    if not cv2.imwrite(str(path), frame):
-        raise DataError(f"{path}: the screenshot cannot be written")
+        path, number = folder / f"kseg-{stamp}-{number}{suffix}", number + 1
+    return path
+
+
+def screenshot(frame: np.ndarray, folder: Path) -> Path:
+    """Write a PNG named by the time into a folder; gives its path."""
+    path = unused(folder, ".png")
+    write_whole(path, cv2.imencode(".png", frame)[1].tobytes())
     return path

@@ -14,6 +14,7 @@ import numpy as np
 
 from kseg.data.reading.files import SUFFIXES
 from kseg.errors import DataError, SettingsError
+from kseg.inference.video_file import quiet
 
 STREAM = re.compile(r"^(rtsp|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
 SYNTHETIC_SIZE = (480, 640)
@@ -44,7 +45,8 @@ class Video:
 
     def __init__(self, what: int | str, size: tuple[int, int] | None = None):
         self.live = isinstance(what, int) or bool(STREAM.match(what))
-        self._capture = _opened(what)
+        with quiet():
+            self._capture = cv2.VideoCapture(what)
         if self.live:
             self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not a queue of old ones
         if size is not None and isinstance(what, int):
@@ -72,17 +74,6 @@ class Video:
 
     def release(self) -> None:
         self._capture.release()
-
-
-def _opened(what: int | str) -> cv2.VideoCapture:
-    """OpenCV's capture, opened without the lines that OpenCV and FFmpeg print where there is nothing to open."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    logging = cv2.utils.logging
-    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        return cv2.VideoCapture(what)
-    finally:
-        logging.setLogLevel(before)
 
 
 class Folder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from array import array
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ class Timings:
     """Milliseconds by stage: p50 and p95 of the last ``kept`` frames for the screen, of all for the report."""
 
     def __init__(self, kept: int = 120):
-        self._all: dict[str, list[float]] = {stage: [] for stage in STAGES}
+        self._all = {stage: array("f") for stage in STAGES}  # small: a day of frames is some 50 MB
         self._recent = {stage: deque(maxlen=kept) for stage in STAGES}
         self._shown: deque[float] = deque(maxlen=kept)
         self._lock = threading.Lock()

@@ -148,3 +148,21 @@ def test_a_video_becomes_a_video(model_file, tmp_path, capsys):
     assert main([str(word) for word in [*words, tmp_path / "other.png"]]) == 2
     assert main(["predict", str(tmp_path / "no.mp4"), "--model", str(model_file), "--out", "x.mp4"]) == 2
     assert "no such video" in capsys.readouterr().err
+
+
+def test_a_video_that_breaks_off_is_exit_2(model_file, tmp_path, capsys):
+    source = tmp_path / "in.avi"
+    writer = cv2.VideoWriter(str(source), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    noise = np.random.default_rng(0)
+    for _ in range(20):
+        writer.write(noise.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    writer.release()
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    words = ["predict", str(source), "--model", str(model_file), "--out"]
+    assert main([*words, str(tmp_path / "out.mp4")]) == 2
+    said = capsys.readouterr()
+    assert "speaks of 20 frames and holds" in said.err
+    assert "fps:" in said.out
+    (tmp_path / "folder.mp4").mkdir()
+    assert main([*words, str(tmp_path / "folder.mp4")]) == 2
+    assert "is a folder" in capsys.readouterr().err

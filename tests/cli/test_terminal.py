@@ -1,5 +1,6 @@
 import io
 import os
+import signal
 import sys
 import warnings
 
@@ -77,3 +78,10 @@ def test_other_warnings_go_their_own_way():
     ):
         warnings.warn("of another library", UserWarning, stacklevel=1)
     assert stream.getvalue() == ""
+
+
+def test_a_request_to_end_is_as_ctrl_c():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), terminal.terminated_as_interrupted():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before

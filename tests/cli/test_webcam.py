@@ -72,6 +72,30 @@ def test_mistakes_are_one_sentence_and_exit_2(arguments, words, capsys):
     assert "\n" not in said
 
 
+def test_outputs_that_cannot_be_are_said_before_the_work(tmp_path, capsys):
+    source = tmp_path / "in.avi"
+    writer = cv2.VideoWriter(str(source), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    before = source.read_bytes()
+    for more, words in (
+        (f"--output {source}", "overwrite the source"),
+        (f"--report {tmp_path}", "is a folder"),
+        (f"--report {source}/r.json", "the system refused"),
+    ):
+        assert (
+            main(["webcam", "--source", str(source), "--headless", "--model", "nobody", *more.split()]) == 2
+        )
+        assert words in capsys.readouterr().err
+    assert source.read_bytes() == before
+
+
+def test_a_report_gets_its_folder(tmp_path, model):
+    arguments = f"--source synthetic --model {model} --size 16 --headless --max-frames 2"
+    assert main(["webcam", *arguments.split(), "--report", str(tmp_path / "new" / "r.json")]) == 0
+    assert json.loads((tmp_path / "new" / "r.json").read_text())["frames"] == 2
+
+
 def test_no_display_hints_at_headless(monkeypatch, capsys):
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)

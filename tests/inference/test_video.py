@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from kseg.errors import DataError, SettingsError
+from kseg.errors import DataError, KsegWarning, SettingsError
 from kseg.inference import predict_video
 from kseg.inference import video as module
 
@@ -102,6 +102,57 @@ def test_a_real_damaged_file(tmp_path):
     summary = predict_video(Bright(), source, tmp_path / "out.mp4")
     assert summary.frames >= 11
     assert len(read(tmp_path / "out.mp4")[0]) == summary.frames
+
+
+def test_a_video_that_breaks_off_is_told(tmp_path):
+    source = clip(tmp_path / "in.avi", count=40)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    summary = predict_video(Bright(), source, tmp_path / "out.mp4")
+    assert 0 < summary.frames < 38
+    assert summary.missing == 40 - summary.frames
+
+
+class Uncounted(Faulty):
+    def get(self, what):
+        return {cv2.CAP_PROP_FPS: 10.0}.get(what, -1.0)
+
+
+def test_damage_in_a_video_that_does_not_say_its_length(tmp_path, monkeypatch):
+    good = [np.full((32, 32, 3), value, np.uint8) for value in (10, 240, 20)]
+    monkeypatch.setattr(module, "opened", lambda path: Uncounted(good, {1}))
+    summary = predict_video(Bright(), "in.mkv", tmp_path / "out.avi", alpha=0.0)
+    assert (summary.frames, summary.damaged, summary.missing) == (4, (1,), 0)
+
+
+def test_odd_sizes_in_and_out(tmp_path):
+    """Masks have the video's own size in any case, and the summary says what the file has."""
+    source = tmp_path / "in.avi"
+    writer = cv2.VideoWriter(str(source), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter_fourcc(*"MJPG"), 10, (65, 49))
+    writer.write(np.full((49, 65, 3), 200, np.uint8))
+    writer.release()
+    summary = predict_video(Bright(), source, tmp_path / "out.avi", masks=tmp_path)
+    assert summary.size == read(tmp_path / "out.avi")[0][0].shape[:2] == (49, 65)
+    with pytest.warns(KsegWarning, match="becomes 64x48"):
+        summary = predict_video(Bright(), source, tmp_path / "out.mp4", masks=tmp_path)
+    assert summary.size == read(tmp_path / "out.mp4")[0][0].shape[:2] == (48, 64)
+    assert cv2.imread(str(tmp_path / "000000.png"), cv2.IMREAD_UNCHANGED).shape[:2] == (49, 65)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_what_is_broken_off_leaves_nothing(tmp_path, error):
+    class Breaks(Bright):
+        left = 3
+
+        def __call__(self, image):
+            self.left -= 1
+            if self.left < 0:
+                raise error
+            return super().__call__(image)
+
+    source = clip(tmp_path / "in.avi")
+    with pytest.raises(error):
+        predict_video(Breaks(), source, tmp_path / "out.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.avi"]
 
 
 def test_what_cannot_be_done_is_said(tmp_path):

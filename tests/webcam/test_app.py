@@ -104,6 +104,80 @@ def test_faults_are_on_the_screen_and_the_window_lives(camera, bright):
     assert shows[-1][0] == ""
 
 
+def refused_folder(tmp_path):
+    """A folder that cannot be made, for a file is in its place."""
+    (tmp_path / "file").write_text("")
+    return tmp_path / "file" / "shots"
+
+
+@pytest.mark.parametrize("key", ["s", "r"])
+def test_what_cannot_be_saved_is_said_on_the_screen(tmp_path, camera, bright, key):
+    """The live picture goes on."""
+    window = FakeWindow({3: key, 20: "q"})
+    settings = Settings(folder=refused_folder(tmp_path), view=View(legend=False))
+    app = App(camera(), bright(), settings, window=window)
+    notices = []
+    app._say = notices.append
+    app.run()
+    assert len(window.shown) == 20
+    assert not app.saved
+    assert "no screenshot" in notices[0] if key == "s" else "no recording" in notices[0]
+
+
+def test_a_recording_that_fails_on_the_way_is_kept_and_said(tmp_path, camera, bright, monkeypatch):
+    window = FakeWindow({2: "r", 40: "q"})
+    app = App(camera(), bright(), Settings(folder=tmp_path), window=window)
+    notices, usage = [], iter([10**9] * 1 + [0] * 9)
+    app._say = notices.append
+    monkeypatch.setattr(
+        "kseg.inference.video_file.shutil.disk_usage", lambda path: type("Usage", (), {"free": next(usage)})
+    )
+    app.run()
+    (path,) = tmp_path.iterdir()
+    assert app.saved == [path]
+    assert "saved" in notices[-1]
+    assert "disk is full" in notices[-1]
+    assert len(window.shown) == 40
+    assert cv2.VideoCapture(str(path)).read()[0]
+
+
+class Interrupts(FakeWindow):
+    def show(self, frame):
+        if len(self.shown) > 20:
+            raise KeyboardInterrupt
+        return super().show(frame)
+
+
+def test_ctrl_c_ends_a_camera_and_keeps_what_was_written(tmp_path, camera, bright):
+    settings = Settings(output=tmp_path / "out.mp4", report=tmp_path / "r.json")
+    report = App(camera(), bright(), settings, window=Interrupts({})).run()
+    capture = cv2.VideoCapture(str(tmp_path / "out.mp4"))
+    assert (
+        capture.get(cv2.CAP_PROP_FRAME_COUNT) == report["frames"] + 1
+    )  # of the last, the show was broken off
+    assert {path.name for path in tmp_path.iterdir()} == {"out.mp4", "r.json"}
+
+
+def test_ctrl_c_in_a_file_of_which_all_was_asked_leaves_nothing(tmp_path, bright):
+    settings = Settings(live=False, output=tmp_path / "out.mp4", report=tmp_path / "r.json")
+    with pytest.raises(KeyboardInterrupt):
+        App(lambda: Film(200), bright(), settings, window=Interrupts({})).run()
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_the_model_leaves_no_half_video(tmp_path, bright):
+    class Breaks(bright):
+        def scores(self, frame):
+            if frame[0, 0, 0] > 30:
+                raise RuntimeError("out of memory")
+            return super().scores(frame)
+
+    settings = Settings(live=False, headless=True, output=tmp_path / "out.mp4")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        App(lambda: Film(200), Breaks(), settings).run()
+    assert not list(tmp_path.iterdir())
+
+
 class Film:
     """A file of frames 1 to ``count``, as values."""
 

@@ -2,30 +2,63 @@ import cv2
 import numpy as np
 import pytest
 
-from kseg.errors import DataError, SettingsError
+from kseg.errors import SettingsError
 from kseg.webcam import output
-from kseg.webcam.output import Recorder, check_display, screenshot
+from kseg.webcam.output import Recorder, check_display, screenshot, unused
 
 
-def test_recordings_have_the_first_frames_size(tmp_path):
-    recorder = Recorder(tmp_path / "new" / "a.mp4", 12.0)
-    for size in ((48, 64), (24, 32), (48, 64)):
-        recorder.write(np.full((*size, 3), 90, np.uint8))
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def rate_of(path):
+    capture = cv2.VideoCapture(str(path))
+    return capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+
+
+@pytest.mark.parametrize(("shown", "fps"), [(12.5, 12.5), (29.5, 30.0), (50.0, 30.0)])
+@pytest.mark.parametrize("count", [5, 40])
+def test_recordings_play_in_time(tmp_path, shown, fps, count):
+    """A camera of 30 frames a second of which fewer are shown; every frame is in the file."""
+    clock = Clock()
+    recorder = Recorder(tmp_path / "a.mp4", 30.0, clock)
+    for _ in range(count):
+        recorder.write(np.full((48, 64, 3), 90, np.uint8))
+        clock.now += 1 / shown
+    clock.now -= 1 / shown
     recorder.close()
+    assert rate_of(tmp_path / "a.mp4") == (pytest.approx(fps, abs=0.1), count)
+
+
+def test_a_recording_of_nothing_is_no_file(tmp_path):
+    recorder = Recorder(tmp_path / "a.mp4", 30.0)
     recorder.close()
-    capture = cv2.VideoCapture(str(tmp_path / "new" / "a.mp4"))
-    frames = [capture.read()[1] for _ in range(3)]
-    assert {frame.shape for frame in frames} == {(48, 64, 3)}
-    assert capture.get(cv2.CAP_PROP_FPS) == 12
-    assert recorder.frames == 3
+    assert not list(tmp_path.iterdir())
 
 
-def test_recordings_that_cannot_be(tmp_path):
-    with pytest.raises(SettingsError, match="ends in"):
-        Recorder(tmp_path / "a.txt", 10)
-    (tmp_path / "a.mp4").mkdir()
-    with pytest.raises(DataError, match="cannot be written"):
-        Recorder(tmp_path / "a.mp4", 10).write(np.zeros((16, 16, 3), np.uint8))
+def test_paths_are_unused_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(output.time, "strftime", lambda form: "now")
+    for name in ("kseg-now.mp4", "kseg-now-2.mp4", "kseg-now-3.mp4"):
+        path = unused(tmp_path / "new", ".mp4")
+        assert path.name == name
+        path.touch()
+
+
+@pytest.mark.parametrize(("x_only", "refused"), [(True, True), (False, False)])
+@pytest.mark.parametrize("name", ["WAYLAND_DISPLAY", "QT_QPA_PLATFORM"])
+def test_a_qt_that_knows_x_only_needs_x_on_wayland_too(monkeypatch, x_only, refused, name):
+    monkeypatch.setattr(output.sys, "platform", "linux")
+    monkeypatch.setattr(output, "_needs_x", lambda: x_only)
+    monkeypatch.setenv(name, "wayland-0")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    if refused:
+        with pytest.raises(SettingsError, match=r"there is no display.*--headless"):
+            check_display()
+    else:
+        check_display()
 
 
 def test_screenshots_do_not_overwrite_each_other(tmp_path):

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -29,3 +31,12 @@ def test_measure():
     with timings.measure("draw"):
         pass
     assert 0 <= timings.percentiles()["draw"][0] < 1000
+
+
+def test_a_day_of_frames_stays_small():
+    """Four bytes a time, and single precision is enough for milliseconds."""
+    timings = Timings()
+    for _ in range(10_000):
+        timings.add("infer", 0.012345)
+    assert sys.getsizeof(timings._all["infer"]) < 5 * 10_000
+    assert timings.percentiles(recent=False)["infer"][1] == pytest.approx(12.345, rel=1e-6)
