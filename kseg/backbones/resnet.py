@@ -199,6 +199,9 @@ def _imagenet_classifier(backbone):
 def _copy(classifier, backbone):
     """The numbers of a keras.applications ResNet by layer name; its biases move into the moving means."""
     theirs = {layer.name: layer for layer in classifier.layers}
+    weight_files.check_depth(
+        backbone, [name for name, layer in theirs.items() if layer.weights], classifier.name
+    )
     pairs = [(layer, theirs.get(layer.name)) for layer in backbone.layers if layer.weights]
     for layer, source in pairs:
         shapes = [tuple(w.shape) for w in source.weights] if source else []

@@ -1,6 +1,7 @@
 """Weights files by layer and variable name, and VGG16's ImageNet weights through Keras's own download."""
 
 import os
+import re
 import urllib.request
 from pathlib import Path
 
@@ -19,6 +20,8 @@ _VGG16_FILES = {
 }
 # Keras's classifiers name the dense layers, Shelhamer et al. their convolutions
 _RENAMED = {"fc1": "fc6", "fc2": "fc7"}
+# convolutions inside of VGG's and ResNet's blocks, as keras.applications names them
+_IN_A_BLOCK = re.compile(r"block\d+_conv\d+|conv\d+_block\d+_")
 FINE = ".fine"  # behind the key of an array's second part
 _WAY_OUT = "give weights=None or a local .npz, .weights.h5 or .h5 file"
 
@@ -64,7 +67,7 @@ def load(model, path):
             saved from the same network, or an .h5 file of a keras.applications classifier, whose dense
             kernels are reshaped where the model has a convolution of that name (fc1 and fc2 are known as
             fc6 and fc7). Entries for layers that the model does not have, such as a classifier, are left
-            aside.
+            aside; more blocks than it has (ResNet-101 for ResNet-50) are refused.
 
     Returns:
         A dict "<layer>/bias" -> array of the biases that an .h5 file has for convolutions which have none here.
@@ -84,10 +87,26 @@ def load(model, path):
         _assign(model, arrays, path)
         return biases
     elif path.suffix == ".npz":
-        _assign(model, _read_npz(path), path)
+        arrays = _read_npz(path)
+        check_depth(model, (key.partition("/")[0] for key in arrays), path)
+        _assign(model, arrays, path)
     else:
         raise ModelError(f"{path}: not a kind of weights file that kseg reads; {_WAY_OUT}.")
     return {}
+
+
+def check_depth(model, names, source):
+    """ModelError where layers called `names` are those of a deeper VGG or ResNet than `model`.
+
+    Such weights have all that the model needs, and mean other features.
+    """
+    own = {layer.name for layer in model.layers}
+    deeper = [name for name in names if _IN_A_BLOCK.match(name) and name not in own]
+    if deeper:
+        raise ModelError(
+            f"{source}: has {deeper[0]}, which {model.name} has not: these are the weights of a deeper network; take "
+            "those of the same depth."
+        )
 
 
 def save(model, path, dtype="float16"):
@@ -167,6 +186,7 @@ def _read_h5(model, path):
         for name in _texts(group.attrs["layer_names"]):
             layer = name if name in own else _RENAMED.get(name)
             saved = [np.asarray(group[name][key]) for key in _texts(group[name].attrs["weight_names"])]
+            check_depth(model, [name] if saved else [], path)
             for variable, array in zip(own.get(layer, ()), saved, strict=False):
                 arrays[f"{layer}/{variable.name}"] = _as_kernel(array, tuple(variable.shape))
             if layer in own and len(own[layer]) == 1 and len(saved) == 2 and saved[1].ndim == 1:

@@ -58,8 +58,9 @@ class Predictor:
             after averaging; needs the whole picture's probabilities in memory.
         stride: step between windows as a part of the window, in (0, 1]; rounded up to pixels.
         pad: pictures smaller than the window are filled up to it with the model's mean colour, at the bottom
-            and the right (PSPNet's released test). By default the window is cut to the picture instead, so
-            that a window larger than the picture is the plain prediction.
+            and the right (PSPNet's released Caffe test; the later PyTorch one has half of it on each side). By
+            default the window is cut to the picture instead, so that a window larger than the picture is the
+            plain prediction.
         batch_size: windows per model call; None: as many as have a megapixel, at most 16.
         size: (height, width), or one integer: pictures are brought to this size first (averaged where they shrink),
             and `scales` are of it. None: the model's `working_size`, where it has one and no `window` is asked for;

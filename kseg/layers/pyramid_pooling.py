@@ -1,5 +1,7 @@
 """`PyramidPooling`: PSPNet's view of a map through grids of several coarseness."""
 
+from operator import index
+
 import keras
 from keras import layers, ops
 
@@ -34,7 +36,7 @@ class PyramidPooling(keras.layers.Layer):
     level has a single value a channel to normalise over in training and vanishes: train on two or more.
 
     Raises:
-        SettingsError: no bins, a bin below 1, fewer than one filter, or an unknown mode.
+        SettingsError: no bins, a bin or filters that are no whole number from 1 on, or an unknown mode.
     """
 
     def __init__(
@@ -51,14 +53,14 @@ class PyramidPooling(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.filters, self.bins, self.mode = int(filters), tuple(int(b) for b in bins), mode
+        self.filters, self.bins, self.mode = _whole(filters), _all_whole(bins), mode
         self.reduce, self.align_corners = bool(reduce), bool(align_corners)
         self.momentum, self.epsilon, self.synchronized = float(momentum), float(epsilon), bool(synchronized)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         if self.filters < 1 or not self.bins or min(self.bins) < 1 or mode not in MODES:
             raise SettingsError(
                 "PyramidPooling needs at least one filter, one or more bins of at least 1 and a mode of "
-                f"{', '.join(MODES)}; got {filters}, {bins} and {mode!r}."
+                f"{', '.join(MODES)}; got {filters!r}, {bins!r} and {mode!r}."
             )
         self.convolutions = [self._convolution(b) for b in self.bins] if self.reduce else []
         self.normalizations = [self._normalization(b) for b in self.bins] if self.reduce else []
@@ -120,3 +122,15 @@ class PyramidPooling(keras.layers.Layer):
             "synchronized": self.synchronized,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
+
+
+def _whole(value):
+    """A whole number of any type as an int; 0, which is refused, for everything else."""
+    try:
+        return index(value)
+    except TypeError:
+        return 0
+
+
+def _all_whole(values):
+    return tuple(map(_whole, values)) if hasattr(values, "__iter__") else ()

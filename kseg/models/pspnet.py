@@ -17,7 +17,7 @@ class PSPNet(Segmenter):
             deepest stage is pooled.
         num_classes: number of classes.
         bins: levels of the pyramid, each a grid of n x n bins; their order is that of the concatenation (the
-            released Caffe nets have (6, 3, 2, 1)). None at all, (), is the paper's baseline.
+            released Caffe nets have (6, 3, 2, 1)). None at all, () or None, is the paper's baseline.
         filters: width of each level and of the 3x3 convolution.
         mode: "average" or "max" pooling.
         reduce: a 1x1 convolution reduces each level to `filters`; False keeps the backbone's channels.
@@ -50,8 +50,8 @@ class PSPNet(Segmenter):
     ):
         image = backbone.input
         normalization = {"momentum": momentum, "synchronized": synchronized}
-        x = backbone.deepest
-        if bins:
+        x, bins = backbone.deepest, () if bins in (None, []) else bins
+        if bins != ():
             x = PyramidPooling(filters, bins, mode, reduce, align_corners, name="pyramid", **normalization)(x)
         x = _scores(x, filters, num_classes, dropout, normalization, "")
         logits = enlarge(x, image, backbone.output_stride, align_corners)

@@ -107,9 +107,13 @@ def grid_pool(x, bins, mode="average"):
         float32.
 
     Raises:
-        SettingsError: bins below 1, or another mode.
+        SettingsError: bins below 1, another mode, or a tensor of other dimensions.
     """
     grid = as_pair(bins, "bins")
+    if len(x.shape) != 4:
+        raise SettingsError(
+            f"Pooling takes (batch, height, width, channels), not a tensor of {tuple(x.shape)}."
+        )
     if mode not in MODES:
         raise SettingsError(f"`mode` is one of {', '.join(MODES)}, not {mode!r}.")
     if mode == "average" and keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16"):

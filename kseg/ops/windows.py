@@ -5,6 +5,7 @@ are comparisons and selections. They compile under XLA, convert to builtin LiteR
 give the same bits everywhere. Windows may overlap (window > stride), touch, or leave gaps (window < stride).
 """
 
+from operator import index
 from typing import Any, NamedTuple
 
 from keras import ops
@@ -61,8 +62,8 @@ def window_and_stride(pool_size, strides, padding):
 def as_pair(value, name):
     """A positive integer or a pair of them as (height, width)."""
     try:
-        pair = (value, value) if isinstance(value, int) else tuple(int(v) for v in value)
-    except (TypeError, ValueError):
+        pair = tuple(index(v) for v in value) if hasattr(value, "__iter__") else (index(value),) * 2
+    except TypeError:
         pair = ()
     if len(pair) != 2 or min(pair) < 1:
         raise SettingsError(

@@ -3,7 +3,7 @@ import keras
 import numpy as np
 import pytest
 
-from kseg.backbones import ResNet
+from kseg.backbones import ResNet, weights
 from kseg.errors import ModelError
 
 IMAGE = np.random.default_rng(0).uniform(0, 255, (1, 65, 97, 3)).astype("float32")
@@ -104,6 +104,26 @@ def test_weights_of_another_net_are_refused():
         small(stem="deep", weights=small())
     with pytest.raises(ModelError, match="7x7 stem, not for ResNet-50"):
         small(weights="imagenet")
+
+
+def test_weights_of_a_deeper_net_are_refused(tmp_path):
+    """They have every layer that the shallower one needs, of the same shapes."""
+    net, deeper = ResNet(50, filters=2), ResNet(101, filters=2, name="r101")
+    with pytest.raises(ModelError, match=r"r101: has conv4_block7_1_conv, which .*of the same depth"):
+        net._load(deeper)
+    weights.save(deeper, tmp_path / "r.npz")
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        named = [layer for layer in deeper.layers if layer.weights]
+        file.attrs["layer_names"] = [layer.name for layer in named]
+        for layer in named:
+            group = file.create_group(layer.name)
+            group.attrs["weight_names"] = [str(number) for number in range(len(layer.weights))]
+            for number, values in enumerate(layer.get_weights()):
+                group[str(number)] = values
+    for name in ("r.npz", "r.h5"):
+        with pytest.raises(ModelError, match=rf"{name}: has conv4_block7_1_"):
+            net._load(tmp_path / name)
+        deeper._load(tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,8 @@ def test_one_pixel(settings):
 
 
 def released_test(model, image, base, crop, scales):
-    """The authors' PyTorch test code (hszhao/semseg, tool/test.py) in plain NumPy, at every scale one crop or many."""
+    """The authors' test code in plain NumPy: hszhao/semseg, tool/test.py, with the padding of hszhao/PSPNet,
+    evaluation/scale_process.m, which is below and to the right (semseg has half of it on each side)."""
     height, width = image.shape[:2]
     total = 0
     for scale in scales:

@@ -99,7 +99,21 @@ def test_mixed_precision():
     np.testing.assert_allclose(half(x), full(x), atol=5e-3)
 
 
-@pytest.mark.parametrize("bad", [{"filters": 0}, {"bins": ()}, {"bins": (1, 0)}, {"mode": "mean"}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"filters": 0},
+        {"filters": 2.5},
+        {"filters": "3"},
+        {"bins": ()},
+        {"bins": (1, 0)},
+        {"bins": 3},
+        {"bins": None},
+        {"bins": (1, 2.5)},
+        {"bins": "12"},
+        {"mode": "mean"},
+    ],
+)
 def test_refuses(bad):
     with pytest.raises(SettingsError, match="PyramidPooling needs"):
         PyramidPooling(**{"filters": 3, **bad})

@@ -7,6 +7,7 @@ import pytest
 
 from kseg import models
 from kseg.backbones import ResNet
+from kseg.errors import SettingsError
 from kseg.models import PSPNet, with_auxiliary_head
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -44,7 +45,11 @@ def test_without_bins_it_is_the_papers_baseline():
     names = [layer.name for layer in model.layers]
     assert "pyramid" not in names
     assert model.get_layer("conv").kernel.shape[2] == model.backbone.deepest.shape[-1] == 128
-    assert PSPNet.from_config(model.get_config()).bins == ()
+    config = {**model.get_config(), "backbone": model.backbone}
+    for bins in ((), [], None):
+        assert PSPNet.from_config({**config, "bins": bins}).bins == ()
+    with pytest.raises(SettingsError, match="PyramidPooling needs"):
+        PSPNet.from_config({**config, "bins": 3})
 
 
 @pytest.mark.tensorflow

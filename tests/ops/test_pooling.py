@@ -217,10 +217,29 @@ def test_grid_pool_sums_half_precision_in_float32():
     np.testing.assert_array_equal(y, np.full((1, 1, 1, 1), 3.0))
 
 
-@pytest.mark.parametrize(("bins", "mode"), [(0, "average"), ((1, -2), "max"), (2, "median"), ("3", "max")])
+@pytest.mark.parametrize(
+    ("bins", "mode"),
+    [
+        (0, "average"),
+        ((1, -2), "max"),
+        (2, "median"),
+        ("3", "max"),
+        ("23", "max"),
+        (2.5, "max"),
+        ((2, 1.5), "max"),
+    ],
+)
 def test_grid_pool_refuses(bins, mode):
     with pytest.raises(SettingsError):
         pooling.grid_pool(np.zeros((1, 4, 4, 1), "float32"), bins, mode)
+
+
+def test_grid_pool_of_other_dimensions_and_numpys_integers():
+    for shape in ((4, 4, 1), (1, 1, 4, 4, 1)):
+        with pytest.raises(SettingsError, match="batch, height, width, channels"):
+            pooling.grid_pool(np.zeros(shape, "float32"), 2)
+    x = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
+    np.testing.assert_array_equal(pooling.grid_pool(x, np.int64(2)), pooling.grid_pool(x, (2, np.int32(2))))
 
 
 @pytest.mark.parity
