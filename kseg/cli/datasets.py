@@ -14,7 +14,10 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from kseg.data import datasets
+    from kseg.data.sources.folder import existing_folder
 
+    if args.root is not None:
+        existing_folder(args.root, "your data sets")
     rows = [{"name": name, **asdict(what)} for name, what in datasets().items()]
     if args.root is not None:
         rows = [{**row, "found": found(row["name"], args.root)} for row in rows]

@@ -14,6 +14,15 @@ def test_every_data_set_with_its_layout(capsys):
         assert what.size in shown
 
 
+def test_a_root_that_is_no_folder(tmp_path, capsys):
+    (tmp_path / "a.zip").write_bytes(b"")
+    for root, words in (("nosuch", "does not exist"), ("a.zip", "is a file"), ("x" * 5000, "does not exist")):
+        assert main(["datasets", "--root", str(tmp_path / root)]) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert words in shown.err
+
+
 def test_what_lies_in_a_folder(labelled, capsys):
     assert main(["datasets", "--root", str(labelled), "--json"]) == 0
     found = {row["name"]: row["found"] for row in json.loads(capsys.readouterr().out)}

@@ -54,7 +54,7 @@ def load_cityscapes(root: str | Path | None, split: str = "train", complete: boo
 def _samples(root: Path, part: str, annotations: str, complete: bool) -> list[Sample]:
     images = locate(root / "leftImg8bit", (), (part,), LAYOUT) / part
     masks = locate(root / annotations, (), (part,), LAYOUT) / part
-    found = sorted(images.glob("*/*_leftImg8bit.png"))
+    found = sorted(path for path in images.glob("*/*_leftImg8bit.png") if not path.name.startswith("."))
     if not found:
         raise DataError(f"{images}: no pictures CITY/*_leftImg8bit.png; expected {LAYOUT}")
     samples = [Sample(path, masks / path.parent.name / _mask_name(path, annotations)) for path in found]

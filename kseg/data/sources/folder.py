@@ -13,6 +13,7 @@ ignored pixels. Without ``classes.txt`` the classes are numbered up to the highe
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,8 @@ def existing_folder(root: str | Path | None, holds: str) -> Path:
     if root is None:
         raise DataError(f"this data set needs its folder: give root, the folder that holds {holds}")
     root = Path(root)
-    if not root.is_dir():
-        found = "is a file" if root.exists() else "does not exist"
+    if not os.path.isdir(root):  # False for names that are too long, where pathlib raises
+        found = "is a file" if os.path.exists(root) else "does not exist"
         raise DataError(f"{root}: the folder {found}; expected a folder that holds {holds}")
     return root
 

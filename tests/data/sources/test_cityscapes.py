@@ -101,6 +101,12 @@ def test_splits(unpacked, split, count):
     assert dataset.name_of(0).startswith(PICTURES.get(split.split("_co")[0], ("aachen",))[0])
 
 
+def test_files_that_a_mac_leaves_beside_the_pictures(unpacked):
+    stem = unpacked / "leftImg8bit" / "val" / "frankfurt" / "._frankfurt_000000_000294_leftImg8bit.png"
+    stem.write_bytes(b"\0\5\x16\7")
+    assert len(load("cityscapes", unpacked, "val")) == 1
+
+
 def test_a_label_outside_the_34_names_its_file(unpacked):
     path = unpacked / "gtFine/val/frankfurt/frankfurt_000000_000294_gtFine_labelIds.png"
     cv2.imwrite(str(path), np.full((2, 17), 34, np.uint8))

@@ -82,6 +82,8 @@ def test_the_present_folder_has_a_name(tmp_path, write, monkeypatch):
 def test_missing_and_empty_folders(tmp_path, write):
     with pytest.raises(DataError, match=r"nowhere: the folder does not exist; expected"):
         load("folder", tmp_path / "nowhere")
+    with pytest.raises(DataError, match="x: the folder does not exist; expected"):
+        load("folder", "x" * 5000)
     with pytest.raises(DataError, match="give root"):
         load("folder")
     with pytest.raises(DataError, match=r"expected the folders images/ and masks/, and found nothing"):
