@@ -1,9 +1,14 @@
-"""The PyTorch net that PSPNet is measured against is PSPNet."""
+"""The PyTorch net that PSPNet is measured against is PSPNet, and kseg's own: the same numbers, the same logits."""
 
 import importlib.util
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
+
+import kseg
+from kseg.models import with_auxiliary_head
 
 try:
     import torch
@@ -52,3 +57,67 @@ def test_a_step_learns_and_leaves_out_ignored_pixels():
     step = tool.training_step(Tiny(), images, labels)
     losses = [step() for _ in range(20)]
     assert losses[-1] < losses[0]
+
+
+def fill(target, values, order=None):
+    values = np.asarray(values)
+    target.data.copy_(torch.from_numpy(values if order is None else values.transpose(order).copy()))
+
+
+def fill_unit(unit, convolution, normalization):
+    """Convolution, its kernel with the output channels first, and normalisation."""
+    assert unit[1].eps == pytest.approx(normalization.epsilon, rel=2e-3)
+    assert 1 - unit[1].momentum == pytest.approx(normalization.momentum)
+    fill(unit[0].weight, convolution.kernel, (3, 2, 0, 1))
+    own = unit[1].weight, unit[1].bias, unit[1].running_mean, unit[1].running_var
+    for target, values in zip(own, normalization.get_weights(), strict=True):
+        fill(target, values)
+
+
+def fill_head(head, model, prefix):
+    fill_unit(head[0], model.get_layer(f"{prefix}conv"), model.get_layer(f"{prefix}bn"))
+    fill(head[2].weight, model.get_layer(f"{prefix}score").kernel, (3, 2, 0, 1))
+    fill(head[2].bias, model.get_layer(f"{prefix}score").bias)
+
+
+def units(net):
+    """Layer names of keras.applications' kind, and the unit of the PyTorch net for each."""
+    for number, unit in enumerate(net.stem, 1):
+        yield f"conv1_{number}", unit
+    for stage in range(2, 6):
+        for place, block in enumerate(getattr(net, f"stage{stage}"), 1):
+            parts = enumerate(block.path, 1) if place > 1 else enumerate([block.shortcut, *block.path])
+            for number, unit in parts:
+                yield f"conv{stage}_block{place}_{number}", unit
+
+
+@pytest.mark.slow
+def test_the_same_numbers_give_the_same_logits():
+    model = kseg.models.build("pspnet_resnet50", 3)
+    rng = np.random.default_rng(0)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.2, w.shape) for w in layer.weights])
+    twin, net = with_auxiliary_head(model), tool.PSPNet(3)
+    for name, unit in units(net):
+        fill_unit(unit, model.get_layer(f"{name}_conv"), model.get_layer(f"{name}_bn"))
+    pyramid = model.get_layer("pyramid")
+    for level in zip(net.levels, pyramid.convolutions, pyramid.normalizations, strict=True):
+        fill_unit(*level)
+    fill_head(net.head, twin, "")
+    fill_head(net.auxiliary, twin, "auxiliary_")
+    counts = [sum(int(np.prod(w.shape)) for w in kind) for kind in (net.parameters(), twin.trainable_weights)]
+    assert counts[0] == counts[1]
+    image = rng.uniform(0, 255, (1, 65, 81, 3)).astype("float32")
+    with torch.inference_mode():
+        batch = torch.from_numpy(image).permute(0, 3, 1, 2)
+        logits = net.eval()(batch)[0].permute(0, 2, 3, 1).numpy()
+        middle = net.stage4(
+            net.stage3(
+                net.stage2(torch.nn.functional.max_pool2d(net.stem(batch.flip(1) - net.mean), 3, 2, 1))
+            )
+        )
+        auxiliary = tool.enlarged(net.auxiliary(middle), (65, 81)).permute(0, 2, 3, 1).numpy()
+    ours = twin(image)
+    for found, expected in ((ours["logits"], logits), (ours["auxiliary"], auxiliary)):
+        np.testing.assert_allclose(found, expected, atol=1e-3 * np.std(expected))
