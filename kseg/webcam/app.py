@@ -169,7 +169,7 @@ class App:
         """The painted frame with what is written on it."""
         drawn = self.painter(frame, labels, self.view)
         drawn = drawn.copy() if drawn is frame else drawn
-        if self.view.legend:
+        if self.view.legend and not self.view.help:
             screen.legend(drawn, labels, self.painter, self._lines(), self.view)
         self._annotate(drawn)
         return drawn

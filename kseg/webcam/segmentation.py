@@ -10,10 +10,10 @@ import numpy as np
 from kseg.errors import KsegError, ModelError, SettingsError
 from kseg.inference.palette_png import default_palette
 from kseg.webcam.runners import DEFAULT_SIZE, RANGES, KerasRunner, ONNXRunner, Runner, TFLiteRunner
-from kseg.webcam.smoothing import of_two
+from kseg.webcam.smoothing import of_two, planes_of
 
 VOC = 21
-IDS = 256  # that a model which gives class ids may have, where its file does not say
+IDS = 256  # classes at most, and so many of a model that gives ids without names
 
 
 class NoMap(ModelError):
@@ -35,12 +35,15 @@ class Segmentation:
     def __init__(self, runner: Runner, size: tuple[int, int] | None = None):
         if size is not None and runner.size is not None and size != runner.size:
             raise SettingsError(
-                f"--size: this model takes {runner.size[0]}x{runner.size[1]} pixels only, not {size[0]}x{size[1]}"
+                f"--size: this model takes {runner.size[0]}x{runner.size[1]} pixels only, not {size[0]}x{size[1]}; "
+                "a .keras file, and a preset with --precision float32, take others"
             )
         self.runner, self.size = runner, size or runner.size or DEFAULT_SIZE
         first = self.probabilities(runner(np.full((*self.size, 3), 127, np.uint8)))
         names = list(runner.names or ())
         count = first.shape[-1] if first.ndim == 3 else len(names) or IDS
+        if count > IDS:
+            raise NoMap(f"the model gives {count} classes; expected {IDS} at most")
         if len(names) != count:
             names = _names(count)
         self.classes = tuple(names)
@@ -86,9 +89,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
         return logits
     if logits.shape[-1] == 2:  # one exponential in place of two
         return of_two(1 / (1 + cv2.exp(np.clip(logits[..., 0] - logits[..., 1], -60, 60))))
-    powers = cv2.exp(np.ascontiguousarray(logits - logits.max(-1, keepdims=True)).reshape(len(logits), -1))
-    powers = powers.reshape(logits.shape)
-    return powers / powers.sum(-1, keepdims=True)
+    planes = planes_of(logits)  # sums and maxima over whole planes take a third of the time
+    powers = cv2.exp((planes - planes.max(0)).reshape(len(planes), -1)).reshape(planes.shape)
+    powers /= powers.sum(0)
+    return powers.transpose(1, 2, 0)
 
 
 def foreground(mask: np.ndarray) -> np.ndarray:

@@ -31,16 +31,18 @@ class Smoothing:
         if probabilities.shape[-1] == 2:  # one of the two says it all
             mixed = of_two(self._mixed(*(np.ascontiguousarray(p[..., 1]) for p in (before, probabilities))))
         else:
-            mixed = self._mixed(before, probabilities)
+            mixed = self._mixed(planes_of(before), planes_of(probabilities)).transpose(1, 2, 0)
         self._before = mixed
         return mixed
 
     def _mixed(self, before: np.ndarray, now: np.ndarray) -> np.ndarray:
-        mixed = cv2.addWeighted(before, self.weight, now, 1 - self.weight, 0).reshape(now.shape)
-        moved = cv2.absdiff(before, now).reshape(now.shape) > self.jump
-        moved = moved if now.ndim == 2 else moved.any(-1)
-        if moved.any():
-            mixed[moved] = now[moved]
+        """The average of planes (h, w) or (classes, h, w)."""
+        flat = before.reshape(-1, before.shape[-1]), now.reshape(-1, now.shape[-1])
+        mixed = cv2.addWeighted(flat[0], self.weight, flat[1], 1 - self.weight, 0).reshape(now.shape)
+        moved = cv2.absdiff(*flat).reshape(now.shape) > self.jump
+        if not moved.any():
+            return mixed
+        np.copyto(mixed, now, where=moved if now.ndim == 2 else moved.any(0))
         return mixed
 
     def reset(self) -> None:
@@ -56,6 +58,11 @@ def of_two(second: np.ndarray) -> np.ndarray:
     return planes.transpose(1, 2, 0)
 
 
+def planes_of(probabilities: np.ndarray) -> np.ndarray:
+    """(h, w, classes) as float32 (classes, h, w) in one piece of memory; no copy where it lies so already."""
+    return np.ascontiguousarray(probabilities.transpose(2, 0, 1), np.float32)
+
+
 def labels_of(probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Class ids uint8 (height, width) at a frame's size.
 
@@ -69,4 +76,14 @@ def labels_of(probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         person = np.ascontiguousarray(probabilities[..., 1])
         large = cv2.resize(person, target, interpolation=cv2.INTER_LINEAR)
         return (large > 0.5).view(np.uint8)
-    return cv2.resize(probabilities.argmax(-1).astype(np.uint8), target, interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(_largest(planes_of(probabilities)), target, interpolation=cv2.INTER_NEAREST)
+
+
+def _largest(planes: np.ndarray) -> np.ndarray:
+    """The class (h, w) of the largest of planes (classes, h, w), the first of equals; faster than argmax."""
+    best, labels = planes[0].copy(), np.zeros(planes.shape[1:], np.uint8)
+    for number, plane in enumerate(planes[1:], 1):
+        # Numbers grow, so the larger one is the newer: no masked copy, which is slow.
+        np.maximum(labels, (plane > best).view(np.uint8) * np.uint8(number), out=labels)
+        np.maximum(best, plane, out=best)
+    return labels

@@ -57,6 +57,14 @@ def test_keys_reach_the_picture(tmp_path, camera, bright):
     assert len(window.shown) == 12
 
 
+def test_the_help_is_not_written_over_the_legend(camera, bright, monkeypatch):
+    window, written = FakeWindow({3: "h", 6: "h", 9: "q"}), []
+    monkeypatch.setattr("kseg.webcam.screen.legend", lambda drawn, *_: written.append(len(window.shown)))
+    App(camera(), bright(), Settings(), window=window).run()
+    assert {1, 2, 7, 8} <= set(written)
+    assert not {3, 4, 5} & set(written)
+
+
 def test_pause_holds_and_step_lets_one_through(camera, bright):
     window = FakeWindow({5: " ", 9: ".", 16: "q"})
     app = App(camera(), bright(), Settings(), window=window)

@@ -34,7 +34,7 @@ def test_frames_come_as_rgb_at_the_models_size():
 
 
 def test_a_fixed_size_is_kept():
-    with pytest.raises(SettingsError, match="takes 6x8 pixels only"):
+    with pytest.raises(SettingsError, match=r"takes 6x8 pixels only.*--precision float32"):
         Segmentation(Runner(lambda x: x, (6, 8)), (8, 8))
 
 
@@ -77,6 +77,11 @@ def test_ids_go_through_smoothing_and_are_enlarged_by_the_nearest():
 def test_outputs_that_are_no_maps_are_refused():
     with pytest.raises(ModelError, match=r"output of shape \(5,\)"):
         Segmentation(Runner(lambda image: np.zeros(5, np.float32)))
+
+
+def test_more_classes_than_ids_have_room_for_are_refused():
+    with pytest.raises(ModelError, match="gives 300 classes; expected 256"):
+        Segmentation(Runner(lambda image: np.zeros((4, 4, 300), np.float32)))
 
 
 def test_voc_models_have_vocs_names():

@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from kseg.webcam.smoothing import Smoothing, labels_of, of_two
+from kseg.webcam.smoothing import Smoothing, labels_of, of_two, planes_of
 
 
 def two(p):
@@ -54,3 +55,21 @@ def test_two_classes_lie_in_planes():
     smooth = Smoothing(0.5)
     smooth(found)
     assert smooth(found)[..., 1].flags.c_contiguous
+
+
+@pytest.mark.parametrize("classes", [2, 3, 21])
+def test_many_classes_in_plain_numpy(classes):
+    """Whatever the layout in memory: averages, what moved, and the class, the first of equals."""
+    rng = np.random.default_rng(classes)
+    first, second = rng.dirichlet(np.full(classes, 0.2), (2, 6, 9)).astype("float32")
+    second[0, 0], second[0, 1] = 1 / classes, first[0, 1]
+    expected = 0.7 * first + 0.3 * second
+    moved = (np.abs(first - second) > 0.6).any(-1)
+    expected[moved] = second[moved]
+    assert 0 < moved.sum() < moved.size
+    for given in ((first, second), (np.asfortranarray(first), planes_of(second).transpose(1, 2, 0))):
+        smooth = Smoothing(0.7, 0.6)
+        smooth(given[0])
+        np.testing.assert_allclose(smooth(given[1]), expected, atol=1e-6)
+    if classes > 2:
+        np.testing.assert_array_equal(labels_of(second, (6, 9)), second.argmax(-1))
