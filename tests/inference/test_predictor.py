@@ -1,17 +1,13 @@
 """The predictor against plain loops, and its equations: windows, strips, scales, mirroring."""
 
-import subprocess
-import sys
-import tracemalloc
-
 import cv2
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from kseg.errors import DataError, KsegError, SettingsError
-from kseg.inference import Predictor, predictor
+from kseg.errors import SettingsError
+from kseg.inference import Predictor
 from kseg.inference.tiles import window_starts
 from kseg.layers import Normalize
 
@@ -202,96 +198,6 @@ def test_flip_does_nothing_on_a_mirror_symmetric_net():
     )
 
 
-@pytest.mark.parametrize(
-    "settings", [{"window": 16}, {"window": (9, 30), "scales": (0.7, 1.3), "flip": True}]
-)
-def test_strips_and_bands_do_not_change_the_result(settings, monkeypatch):
-    model, image = net(), picture()
-    monkeypatch.setattr(predictor, "STRIP_ROWS", 37)
-    whole = Predictor(model, **settings).probabilities(image)
-    monkeypatch.setattr(predictor, "STRIP_ROWS", 5)
-    monkeypatch.setattr(predictor, "SWEEP_BYTES", 4000)
-    in_strips = Predictor(model, **settings)
-    assert len(predictor._bands([in_strips._layout((37, 53), 1.0)], (37, 53), 5, 4)) > 3
-    np.testing.assert_allclose(in_strips.probabilities(image), whole, atol=1e-6)
-    np.testing.assert_array_equal(in_strips(image), in_strips.probabilities(image).argmax(-1))
-
-
-def test_large_pictures_are_cut_into_windows_unasked(monkeypatch):
-    monkeypatch.setattr(predictor, "WHOLE_PIXELS", 1000)
-    monkeypatch.setattr(predictor, "AUTO_WINDOW", (16, 16))
-    model, image = net(kernel=1), picture()
-    np.testing.assert_array_equal(Predictor(model)(image), plain(model, image).argmax(-1))
-
-
-@pytest.mark.parametrize("settings", [{}, {"scales": (0.5, 1.5), "flip": True}])
-def test_memory_does_not_grow_with_the_picture(settings, monkeypatch):
-    """NumPy's memory beyond picture and labels, for a picture of four times the height; 20 classes."""
-    monkeypatch.setattr(predictor, "STRIP_ROWS", 16)
-    predict = Predictor(net(kernel=1, classes=20), window=32, batch_size=2, **settings)
-    extra = {}
-    for height in (512, 2048):
-        image = picture(height, 48)
-        predict(image[:40])  # traced
-        tracemalloc.start()
-        labels = predict(image)
-        extra[height] = tracemalloc.get_traced_memory()[1] - labels.nbytes
-        tracemalloc.stop()
-    assert extra[2048] < 1.1 * extra[512]
-    assert extra[2048] < 2048 * 48 * 20 * 4 / 4  # a quarter of the probabilities as a whole
-
-
-@pytest.mark.parametrize("settings", [{"size": 16}, {"scales": (0.01, 0.02)}])
-def test_memory_does_not_grow_where_one_window_is_the_whole_picture(settings, monkeypatch):
-    """As a preset's working size makes of every photo."""
-    predict = Predictor(net(kernel=1, classes=20), **settings)
-    image = picture(2048, 48)
-    expected = predict(image)
-    monkeypatch.setattr(predictor, "STRIP_BYTES", 64 * 48 * 20 * 4)
-    tracemalloc.start()
-    labels = predict(image)
-    extra = tracemalloc.get_traced_memory()[1] - labels.nbytes
-    tracemalloc.stop()
-    assert extra < 2048 * 48 * 20 * 4 / 4  # a quarter of the probabilities as a whole
-    np.testing.assert_array_equal(labels, expected)
-
-
-def test_whole_pictures_have_a_gigabyte_of_probabilities_at_most(monkeypatch):
-    def window(classes, height, width):
-        return Predictor(net(classes=classes))._layout((height, width), 1.0).window
-
-    assert window(21, 1999, 2000) == (1999, 2000)
-    assert window(21, 2001, 2000) == (1024, 1024)
-    assert window(150, 1300, 1300) == (1300, 1300)  # 1.01e9 bytes
-    assert window(150, 1400, 1400) == (1024, 1024)
-    assert window(2000, 1024, 1024) == (1024, 1024)
-    assert window(2000, 500, 2000) == (500, 2000)
-
-
-HUNDRED_MEGAPIXELS = """
-import sys, keras, numpy as np
-from kseg.inference import Predictor
-image = keras.Input((None, None, 3))
-model = keras.Model(image, keras.layers.Conv2D(20, 1)(keras.layers.Rescaling(1 / 100)(image)))
-picture = np.tile(np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8), (10, 10, 1))
-labels = Predictor(model)(picture)
-assert labels.shape == (10_000, 10_000) and labels.dtype == np.uint8
-np.testing.assert_array_equal(labels[:1000, :1000], labels[-1000:, -1000:])
-status = open("/proc/self/status").read()
-print(int(status.split("VmHWM:")[1].split()[0]) / 2**20)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_a_hundred_megapixels_with_20_classes_fit_into_4_gib():
-    done = subprocess.run(
-        [sys.executable, "-c", HUNDRED_MEGAPIXELS], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert float(done.stdout) < 4
-
-
 def test_padding_is_the_mean_colour_below_and_right():
     model, image = net(), picture(9, 12)
     padded = np.empty((16, 20, 3), np.float32)
@@ -348,17 +254,6 @@ def test_crf_comes_last_and_at_full_size():
         np.testing.assert_array_equal(refined(image), np.roll(before, 1, axis=-1).argmax(-1))
 
 
-def test_crf_of_a_huge_picture_is_refused(monkeypatch):
-    monkeypatch.setattr(predictor, "CRF_BYTES", 1000)
-    with pytest.raises(DataError, match="GiB for 37x53"):
-        Predictor(net(), crf=lambda image, probabilities: probabilities)(picture())
-
-
-def test_crf_of_the_wrong_shape_is_refused():
-    with pytest.raises(SettingsError, match="CRF"):
-        Predictor(net(), crf=lambda image, probabilities: probabilities[:-1])(picture())
-
-
 @pytest.mark.parametrize(("classes", "dtype"), [(255, np.uint8), (256, np.uint16)])
 def test_many_classes(classes, dtype):
     model, image = net(classes=classes), picture(8, 9)
@@ -375,73 +270,3 @@ def test_progress_counts_the_windows():
         predict(picture(), progress=lambda done, total, seen=seen: seen.append((done, total)))
         assert seen[-1] == (windows, windows)
         assert [done for done, _ in seen] == sorted({done for done, _ in seen})
-
-
-@pytest.mark.parametrize(
-    ("image", "words"),
-    [
-        (np.zeros((5, 5), np.uint8), "grey"),
-        (np.zeros((5, 5, 4), np.uint8), "alpha"),
-        (np.zeros((1, 5, 5, 3), np.uint8), "shape"),
-        (np.zeros((0, 5, 3), np.uint8), "shape"),
-        (np.zeros((5, 5, 3), np.int64), "int64"),
-        (np.zeros((5, 5, 3), bool), "bool"),
-        (np.full((5, 5, 3), np.nan, np.float32), "nan"),
-        (np.full((5, 5, 3), np.inf, np.float32), "inf"),
-        (np.full((5, 5, 3), -1.5, np.float32), "0-255"),
-        (None, "shape"),
-    ],
-)
-def test_refused_images(image, words):
-    for call in (Predictor(net()), Predictor(net(), window=4).probabilities):
-        with pytest.raises(DataError, match=words):
-            call(image)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"scales": ()},
-        {"scales": (1, 0)},
-        {"scales": (-1.0,)},
-        {"scales": float("nan")},
-        {"scales": float("inf")},
-        {"scales": (1, 1e308)},
-        {"scales": None},
-        {"scales": "0.5"},
-        {"scales": (1, None)},
-        {"scales": (True,)},
-        {"window": 0},
-        {"window": (8, 0)},
-        {"window": (8, 8, 8)},
-        {"window": 8.5},
-        {"size": 0},
-        {"size": (8, 8, 8)},
-        {"size": 8.5},
-        {"long_side": 0},
-        {"long_side": (8, 8)},
-        {"long_side": 8, "size": 8},
-        {"stride": 0},
-        {"stride": 1.5},
-        {"stride": "2/3"},
-        {"stride": None},
-        {"window": True},
-        {"batch_size": 0},
-    ],
-)
-def test_refused_settings(settings):
-    with pytest.raises(SettingsError):
-        Predictor(net(), **settings)
-
-
-def test_window_below_the_output_stride_is_refused():
-    model = net()
-    model.backbone = net()
-    model.backbone.output_stride = 32
-    with pytest.raises(SettingsError, match=r"16x40 pixels is too small.*32x32"):
-        Predictor(model, window=(16, 40))
-
-
-def test_window_other_than_the_fixed_input_is_refused():
-    with pytest.raises(KsegError, match="only 16x20"):
-        Predictor(net(size=(16, 20)), window=16)
