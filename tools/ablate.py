@@ -108,7 +108,7 @@ def main(argv: list[str] | None = None) -> int:
         print(run(args))
     except KsegError as error:
         print(f"ablate: {error}", file=sys.stderr)
-        return 1
+        return 2
     return 0
 
 
@@ -138,12 +138,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> str:
     """Train and score what is missing, and give the tables as text (also in OUT/tables.txt)."""
+    from kseg.errors import SettingsError
+
     tables, model, source = PAPERS[args.paper]
     words = [word.lower() for word in args.only or [""]]
     tables = {title: rows for title, rows in tables.items() if any(word in title.lower() for word in words)}
-    model, out = args.model or model, Path(args.out)
+    if not tables:
+        raise SettingsError(f"--only {' '.join(words)}: the tables are {', '.join(PAPERS[args.paper][0])}")
+    model, out, seeds = args.model or model, Path(args.out), list(dict.fromkeys(args.seeds))
     rows = [row for part in tables.values() for row in part]
-    plan = [(variant, seed) for seed in args.seeds for variant in dict.fromkeys(row.variant for row in rows)]
+    plan = [(variant, seed) for seed in seeds for variant in dict.fromkeys(row.variant for row in rows)]
     recipe = _recipe(model, args)
     scores: Scores = {}
     for number, (variant, seed) in enumerate(plan, start=1):
@@ -157,8 +161,8 @@ def run(args: argparse.Namespace) -> str:
             found = train_and_score(folder, variant, settings, args, protocols, found)
         scores[variant, seed] = found
     heading = f"{source}\nhere: {model} on {args.data} {args.val_split}, {recipe.epochs} epochs"
-    text = "\n\n".join([heading, *(table(title, part, scores, args.seeds) for title, part in tables.items())])
-    text += "\n\n" + orderings({row.label: row for row in rows}, scores, args.seeds)
+    text = "\n\n".join([heading, *(table(title, part, scores, seeds) for title, part in tables.items())])
+    text += "\n\n" + orderings({row.label: row for row in rows}, scores, seeds)
     if not args.table:
         (out / "tables.txt").write_text(text + "\n", encoding="utf-8")
     return text
@@ -220,7 +224,9 @@ def train_and_score(
         report = kseg.evaluation.evaluate(kseg.inference.Predictor(model, **test), val, limit=args.limit)
         found[protocol] = (100 * float(report.mean_iou), 100 * float(report.pixel_accuracy))
         content = {"settings": settings, "scores": found}
-        (folder / "scores.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+        part = folder / "scores.json.part"  # a run that is broken off leaves no half file
+        part.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        part.replace(folder / "scores.json")
     return found
 
 
@@ -231,7 +237,10 @@ def _read(folder: Path, settings: dict) -> dict[str, tuple[float, float]]:
     path = folder / "scores.json"
     if not path.is_file():
         return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise SettingsError(f"{path}: damaged: remove it, and the run is scored again") from None
     if content["settings"] != json.loads(json.dumps(settings)):
         raise SettingsError(f"{path}: this run had other settings: take another --out, or remove the folder")
     return {protocol: tuple(pair) for protocol, pair in content["scores"].items()}

@@ -78,8 +78,23 @@ def test_trains_scores_and_goes_on(pictures, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(kseg.training, "fit", None)  # another start needs no training
     assert ablate.main(command) == 0
     assert capsys.readouterr().out == shown.out
-    assert ablate.main([*command, "--epochs", "2"]) == 1
+    assert ablate.main([*command, "--epochs", "2"]) == 2
     assert "other settings" in capsys.readouterr().err
+    assert {path.name for path in folder.glob("scores*")} == {"scores.json"}
+    (folder / "scores.json").write_text('{"settings": ')
+    assert ablate.main(command) == 2
+    assert "scores.json: damaged" in capsys.readouterr().err
+
+
+def test_mistakes_and_a_seed_named_twice(tmp_path, monkeypatch, capsys):
+    command = ["pspnet", "--data", "camvid", "--out", str(tmp_path / "out"), "--table"]
+    assert ablate.main([*command, "--only", "nosuch"]) == 2
+    assert "the tables are Pooling" in capsys.readouterr().err
+    assert ablate.main([*command, "--epochs", "0"]) == 2
+    seen = []
+    monkeypatch.setattr(ablate, "table", lambda title, rows, scores, seeds: seen.append(seeds) or "")
+    assert ablate.main([*command, "--seeds", "1", "1"]) == 0
+    assert seen == [[1]] * 3  # two equal seeds would make a difference without noise
 
 
 def test_variants_have_the_papers_layers(monkeypatch):
