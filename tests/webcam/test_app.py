@@ -297,7 +297,7 @@ app = App(FakeCamera([frame] * 10**5), Bright(), Settings(view=View(alpha=1.0, l
 turn, start = app._turn, time.monotonic()
 def stop_in_time():
     turn()
-    app.view.quit |= time.monotonic() - start > 60
+    app.view.quit |= time.monotonic() - start > 170
 app._turn = stop_in_time
 app.run()
 """
@@ -311,7 +311,7 @@ def test_the_real_window(xvfb):
         [sys.executable, "-c", WINDOWED, str(Path(__file__).parent)], env=environment, stderr=subprocess.PIPE
     )
     try:
-        found, end = False, time.monotonic() + 55
+        found, end = False, time.monotonic() + 150
         while not found and time.monotonic() < end and program.poll() is None:
             time.sleep(0.5)
             picture = screen_picture(buffer)
