@@ -113,9 +113,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("paper", choices=PAPERS)
     parser.add_argument("--data", required=True, metavar="NAME", help="data set (kseg datasets lists them)")
     parser.add_argument("--root", metavar="DIR", help="the folder that holds it")
@@ -128,9 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps-per-epoch", type=int, metavar="N", help="default: once through the data")
     parser.add_argument("--batch-size", type=int, metavar="N")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the crops")
-    parser.add_argument(
-        "--only", nargs="+", metavar="WORD", help="tables whose title holds one of these words"
-    )
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="tables whose title holds such a word")
     parser.add_argument("--limit", type=int, metavar="N", help="score on so many validation pictures")
     parser.add_argument("--table", action="store_true", help="train nothing; print what is there")
     return parser
@@ -161,8 +158,8 @@ def run(args: argparse.Namespace) -> str:
             found = train_and_score(folder, variant, settings, args, protocols, found)
         scores[variant, seed] = found
     heading = f"{source}\nhere: {model} on {args.data} {args.val_split}, {recipe.epochs} epochs"
-    text = "\n\n".join([heading, *(table(title, part, scores, seeds) for title, part in tables.items())])
-    text += "\n\n" + orderings({row.label: row for row in rows}, scores, seeds)
+    parts = [table(title, part, scores, seeds) for title, part in tables.items()]
+    text = "\n\n".join([heading, *parts, orderings({row.label: row for row in rows}, scores, seeds)])
     if not args.table:
         (out / "tables.txt").write_text(text + "\n", encoding="utf-8")
     return text
@@ -223,9 +220,8 @@ def train_and_score(
         test = {"scales": SCALES, "flip": True} if protocol == "multi" else {}
         report = kseg.evaluation.evaluate(kseg.inference.Predictor(model, **test), val, limit=args.limit)
         found[protocol] = (100 * float(report.mean_iou), 100 * float(report.pixel_accuracy))
-        content = {"settings": settings, "scores": found}
         part = folder / "scores.json.part"  # a run that is broken off leaves no half file
-        part.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        part.write_text(json.dumps({"settings": settings, "scores": found}, indent=2), encoding="utf-8")
         part.replace(folder / "scores.json")
     return found
 
