@@ -157,7 +157,9 @@ def run(args: argparse.Namespace) -> str:
             print(f"{number} of {len(plan)}: {folder}", file=sys.stderr)
             found = train_and_score(folder, variant, settings, args, protocols, found)
         scores[variant, seed] = found
-    heading = f"{source}\nhere: {model} on {args.data} {args.val_split}, {recipe.epochs} epochs"
+    steps = f" of {recipe.steps_per_epoch} steps" if recipe.steps_per_epoch else ""
+    budget = f"{recipe.epochs} epochs{steps}, batches of {recipe.batch_size}, crops of {recipe.size}"
+    heading = f"{source}\nhere: {model} on {args.data} {args.val_split}, {budget}"
     parts = [table(title, part, scores, seeds) for title, part in tables.items()]
     text = "\n\n".join([heading, *parts, orderings({row.label: row for row in rows}, scores, seeds)])
     if not args.table:
@@ -251,9 +253,9 @@ def table(title: str, rows: tuple[Row, ...], scores: Scores, seeds: list[int]) -
     ]
     for row in rows:
         ours = _of_row(row, scores, seeds)
-        cells = [_spread([pair[i] for pair in ours.values()]) for i in range(2)]
-        paper = f"{row.paper[0]:8.2f}{row.paper[1]:11.2f}"
-        lines.append(f"{row.label:26}{paper}   {cells[0]:>14}{cells[1]:>16}  {len(ours):5}")
+        iou, accuracy = (_spread([pair[i] for pair in ours.values()]) for i in range(2))
+        paper = "{:8.2f}{:11.2f}".format(*row.paper)
+        lines.append(f"{row.label:26}{paper}   {iou:>14}{accuracy:>16}  {len(ours):5}")
     return "\n".join(lines)
 
 
@@ -263,10 +265,8 @@ def _of_row(row: Row, scores: Scores, seeds: list[int]) -> dict[int, tuple[float
 
 
 def _spread(values: list[float]) -> str:
-    if not values:
-        return "-"
     spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{spread}"
+    return f"{statistics.mean(values):.2f}{spread}" if values else "-"
 
 
 def orderings(rows: dict[str, Row], scores: Scores, seeds: list[int]) -> str:

@@ -67,6 +67,7 @@ def test_trains_scores_and_goes_on(pictures, tmp_path, monkeypatch, capsys):
     assert "1 of 1" in shown.err
     assert "42.78      80.76" in shown.out
     assert "one seed" in shown.out
+    assert "1 epochs of 1 steps, batches of 2, crops of (32, 32)" in shown.out
     assert (out / "tables.txt").read_text() == shown.out
     folder = out / "b1236-ave-dr-aux0.4-7"
     scores = json.loads((folder / "scores.json").read_text())["scores"]
