@@ -131,6 +131,8 @@ class Predictor:
     def batch(self, images: np.ndarray) -> np.ndarray:
         """Labels (B, H, W) of pictures of one size (B, H, W, 3), in one model call where the settings
         allow."""
+        if not len(images):
+            return np.empty((0, *images.shape[1:3]), self.label_dtype)
         if self.crf is None and self._is_plain(images.shape[1:3]):
             return self._plain(np.stack([checked_image(image) for image in images]))
         return np.stack([self(image) for image in images])

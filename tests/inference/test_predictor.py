@@ -238,6 +238,7 @@ def test_batch_is_one_picture_at_a_time():
     for settings in ({}, {"window": 16}, {"flip": True}):
         found = Predictor(net(), **settings)
         np.testing.assert_array_equal(found.batch(images), [found(image) for image in images])
+        assert found.batch(images[:0]).shape == (0, *images.shape[1:3])
 
 
 def test_crf_comes_last_and_at_full_size():
