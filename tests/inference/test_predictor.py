@@ -9,27 +9,12 @@ from keras import layers
 from kseg.errors import SettingsError
 from kseg.inference import Predictor
 from kseg.inference.tiles import window_starts
-from kseg.layers import Normalize
 
 
 def softmax(logits):
     """Over the last axis, by the formula."""
     powers = np.exp(np.asarray(logits, "float64"))
     return powers / powers.sum(-1, keepdims=True)
-
-
-def picture(height=37, width=53):
-    return np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def net(kernel=3, classes=4, size=(None, None)):
-    """Two convolutions with some contrast between classes; ``kernel=1`` makes it independent of position."""
-    image = keras.Input((*size, 3))
-    x = Normalize((120, 110, 100), (60, 60, 60))(image)
-    x = layers.Conv2D(6, kernel, padding="same", activation="relu", kernel_initializer="glorot_normal")(x)
-    return keras.Model(
-        image, layers.Conv2D(classes, kernel, padding="same", bias_initializer="normal")(x * 3)
-    )
 
 
 def plain(model, image):
@@ -39,7 +24,7 @@ def plain(model, image):
 
 @pytest.mark.parametrize("size", [(37, 53), (1, 1), (1, 40), (64, 3)])
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
-def test_plain_prediction(size, dtype):
+def test_plain_prediction(size, dtype, picture, net):
     model, image = net(), picture(*size).astype(dtype)
     predict, expected = Predictor(model), plain(model, image)
     probabilities, labels = predict.probabilities(image), predict(image)
@@ -51,7 +36,7 @@ def test_plain_prediction(size, dtype):
 
 
 @pytest.mark.parametrize("size", [(24, 31), (90, 20), 40])
-def test_pictures_are_brought_to_a_size_and_the_probabilities_back(size):
+def test_pictures_are_brought_to_a_size_and_the_probabilities_back(size, picture, net):
     model, image = net(), picture()
     height, width = size if isinstance(size, tuple) else (size, size)
     # A side that shrinks is averaged, then one that grows interpolated; OpenCV is the other implementation.
@@ -76,7 +61,7 @@ def test_pictures_are_brought_to_a_size_and_the_probabilities_back(size):
     "settings",
     [{"window": 16}, {"window": 16, "pad": True}, {"window": 16, "scales": (0.5, 1, 1.75), "flip": True}],
 )
-def test_one_pixel(settings):
+def test_one_pixel(settings, picture, net):
     model, image = net(kernel=1), picture(1, 1)
     np.testing.assert_array_equal(Predictor(model, **settings)(image), plain(model, image).argmax(-1))
 
@@ -110,7 +95,7 @@ def released_test(model, image, base, crop, scales):
     return total / len(scales)
 
 
-def test_the_longer_side_is_brought_to_a_length_as_in_the_released_test():
+def test_the_longer_side_is_brought_to_a_length_as_in_the_released_test(picture, net):
     """Enlarged, where our averaging of pictures that shrink does not come in."""
     model, image, scales = net(), picture(30, 17), (0.5, 1.0, 1.75)
     predict = Predictor(model, scales, flip=True, window=24, pad=True, long_side=48)
@@ -123,7 +108,7 @@ def test_the_longer_side_is_brought_to_a_length_as_in_the_released_test():
     assert Predictor(model, long_side=48).size is None  # of two sizes the one that is asked for
 
 
-def test_a_longer_side_that_shrinks_is_averaged():
+def test_a_longer_side_that_shrinks_is_averaged(picture, net):
     model, image = net(), picture(37, 53)
     small = cv2.resize(image, (26, 18), interpolation=cv2.INTER_AREA)
     expected = cv2.resize(plain(model, small).astype(np.float32), (53, 37), interpolation=cv2.INTER_LINEAR)
@@ -132,12 +117,12 @@ def test_a_longer_side_that_shrinks_is_averaged():
 
 
 @pytest.mark.parametrize("scales", [0.5, np.float32(0.5), np.array([0.5]), [np.float64(0.5)], (0.5,)])
-def test_one_scale_in_any_number(scales):
+def test_one_scale_in_any_number(scales, net):
     assert Predictor(net(), scales=scales).scales == (0.5,)
 
 
 @pytest.mark.parametrize("window", [200, (37, 53), (37, 1000), (38, 54)])
-def test_window_as_large_as_the_image_is_plain_prediction(window):
+def test_window_as_large_as_the_image_is_plain_prediction(window, picture, net):
     model, image = net(), picture()
     np.testing.assert_array_equal(
         Predictor(model, window=window).probabilities(image), Predictor(model).probabilities(image)
@@ -146,7 +131,7 @@ def test_window_as_large_as_the_image_is_plain_prediction(window):
 
 
 @pytest.mark.parametrize("stride", [1.0, 2 / 3, 0.5])
-def test_windows_of_a_position_independent_net_give_the_whole_prediction(stride):
+def test_windows_of_a_position_independent_net_give_the_whole_prediction(stride, picture, net):
     model, image = net(kernel=1), picture()
     found = Predictor(model, window=(16, 20), stride=stride)
     np.testing.assert_allclose(found.probabilities(image), plain(model, image), atol=5e-7)
@@ -169,14 +154,14 @@ def shuffled_windows(model, image, window, stride, seed):
     return total / counts
 
 
-def test_windows_in_any_order_give_the_same_map():
+def test_windows_in_any_order_give_the_same_map(picture, net):
     model, image = net(), picture()
     found = Predictor(model, window=18).probabilities(image)
     for seed in (0, 1):
         np.testing.assert_allclose(found, shuffled_windows(model, image, 18, 12, seed), atol=1e-6)
 
 
-def test_scales_and_flip_are_averaged():
+def test_scales_and_flip_are_averaged(picture, net):
     model, image = net(), picture()
     expected = 0
     for scale in (0.5, 1.0, 1.75):
@@ -188,7 +173,7 @@ def test_scales_and_flip_are_averaged():
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_flip_does_nothing_on_a_mirror_symmetric_net():
+def test_flip_does_nothing_on_a_mirror_symmetric_net(picture, net):
     model, image = net(), picture()
     for layer in model.layers:
         if isinstance(layer, layers.Conv2D):
@@ -198,7 +183,7 @@ def test_flip_does_nothing_on_a_mirror_symmetric_net():
     )
 
 
-def test_padding_is_the_mean_colour_below_and_right():
+def test_padding_is_the_mean_colour_below_and_right(picture, net):
     model, image = net(), picture(9, 12)
     padded = np.empty((16, 20, 3), np.float32)
     padded[:] = (120, 110, 100)
@@ -208,7 +193,7 @@ def test_padding_is_the_mean_colour_below_and_right():
 
 
 @pytest.mark.parametrize("size", [(9, 12), (37, 53), (16, 20)])
-def test_a_model_of_fixed_size_runs_in_its_windows(size):
+def test_a_model_of_fixed_size_runs_in_its_windows(size, picture, net):
     free = net(kernel=1)
     fixed = net(kernel=1, size=(16, 20))
     fixed.set_weights(free.get_weights())
@@ -219,7 +204,7 @@ def test_a_model_of_fixed_size_runs_in_its_windows(size):
 
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize("size", [(None, None), (16, 20)])
-def test_a_model_of_fixed_batch_gets_full_batches(batch, size):
+def test_a_model_of_fixed_batch_gets_full_batches(batch, size, picture):
     image = keras.Input(batch_shape=(batch, *size, 3))
     fixed, free = keras.Model(image, layers.Conv2D(4, 1)(image)), keras.Sequential([layers.Conv2D(4, 1)])
     free.build((None, None, None, 3))
@@ -233,7 +218,7 @@ def test_a_model_of_fixed_batch_gets_full_batches(batch, size):
     np.testing.assert_array_equal(predict(whole), plain(free, whole).argmax(-1))
 
 
-def test_batch_is_one_picture_at_a_time():
+def test_batch_is_one_picture_at_a_time(picture, net):
     images = np.stack([picture(), picture()[::-1], 255 - picture()])
     for settings in ({}, {"window": 16}, {"flip": True}):
         found = Predictor(net(), **settings)
@@ -241,7 +226,7 @@ def test_batch_is_one_picture_at_a_time():
         assert found.batch(images[:0]).shape == (0, *images.shape[1:3])
 
 
-def test_crf_comes_last_and_at_full_size():
+def test_crf_comes_last_and_at_full_size(picture, net):
     def shift(image, probabilities):
         assert image.dtype == np.uint8
         assert probabilities.shape == (*image.shape[:2], 4)
@@ -256,7 +241,7 @@ def test_crf_comes_last_and_at_full_size():
 
 
 @pytest.mark.parametrize(("classes", "dtype"), [(255, np.uint8), (256, np.uint16)])
-def test_many_classes(classes, dtype):
+def test_many_classes(classes, dtype, picture, net):
     model, image = net(classes=classes), picture(8, 9)
     for settings in ({}, {"window": 6}):
         labels = Predictor(model, **settings)(image)
@@ -264,7 +249,7 @@ def test_many_classes(classes, dtype):
     np.testing.assert_array_equal(Predictor(model)(image), plain(model, image).argmax(-1))
 
 
-def test_progress_counts_the_windows():
+def test_progress_counts_the_windows(picture, net):
     for settings, windows in (({}, 1), ({"window": (20, 53)}, 3), ({"window": 37, "scales": (1, 0.5)}, 3)):
         seen = []
         predict = Predictor(net(), batch_size=2, **settings)

@@ -4,33 +4,16 @@ import subprocess
 import sys
 import tracemalloc
 
-import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from kseg.inference import Predictor, predictor
-from kseg.layers import Normalize
 
 
 def softmax(logits):
     """Over the last axis, by the formula."""
     powers = np.exp(np.asarray(logits, "float64"))
     return powers / powers.sum(-1, keepdims=True)
-
-
-def picture(height=37, width=53):
-    return np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def net(kernel=3, classes=4, size=(None, None)):
-    """Two convolutions with some contrast between classes; ``kernel=1`` makes it independent of position."""
-    image = keras.Input((*size, 3))
-    x = Normalize((120, 110, 100), (60, 60, 60))(image)
-    x = layers.Conv2D(6, kernel, padding="same", activation="relu", kernel_initializer="glorot_normal")(x)
-    return keras.Model(
-        image, layers.Conv2D(classes, kernel, padding="same", bias_initializer="normal")(x * 3)
-    )
 
 
 def plain(model, image):
@@ -41,7 +24,7 @@ def plain(model, image):
 @pytest.mark.parametrize(
     "settings", [{"window": 16}, {"window": (9, 30), "scales": (0.7, 1.3), "flip": True}]
 )
-def test_strips_and_bands_do_not_change_the_result(settings, monkeypatch):
+def test_strips_and_bands_do_not_change_the_result(settings, monkeypatch, picture, net):
     model, image = net(), picture()
     monkeypatch.setattr(predictor, "STRIP_ROWS", 37)
     whole = Predictor(model, **settings).probabilities(image)
@@ -53,7 +36,7 @@ def test_strips_and_bands_do_not_change_the_result(settings, monkeypatch):
     np.testing.assert_array_equal(in_strips(image), in_strips.probabilities(image).argmax(-1))
 
 
-def test_large_pictures_are_cut_into_windows_unasked(monkeypatch):
+def test_large_pictures_are_cut_into_windows_unasked(monkeypatch, picture, net):
     monkeypatch.setattr(predictor, "WHOLE_PIXELS", 1000)
     monkeypatch.setattr(predictor, "AUTO_WINDOW", (16, 16))
     model, image = net(kernel=1), picture()
@@ -61,7 +44,7 @@ def test_large_pictures_are_cut_into_windows_unasked(monkeypatch):
 
 
 @pytest.mark.parametrize("settings", [{}, {"scales": (0.5, 1.5), "flip": True}])
-def test_memory_does_not_grow_with_the_picture(settings, monkeypatch):
+def test_memory_does_not_grow_with_the_picture(settings, monkeypatch, picture, net):
     """NumPy's memory beyond picture and labels, for a picture of four times the height; 20 classes."""
     monkeypatch.setattr(predictor, "STRIP_ROWS", 16)
     predict = Predictor(net(kernel=1, classes=20), window=32, batch_size=2, **settings)
@@ -78,7 +61,7 @@ def test_memory_does_not_grow_with_the_picture(settings, monkeypatch):
 
 
 @pytest.mark.parametrize("settings", [{"size": 16}, {"scales": (0.01, 0.02)}])
-def test_memory_does_not_grow_where_one_window_is_the_whole_picture(settings, monkeypatch):
+def test_memory_does_not_grow_where_one_window_is_the_whole_picture(settings, monkeypatch, picture, net):
     """As a preset's working size makes of every photo."""
     predict = Predictor(net(kernel=1, classes=20), **settings)
     image = picture(2048, 48)
@@ -92,7 +75,7 @@ def test_memory_does_not_grow_where_one_window_is_the_whole_picture(settings, mo
     np.testing.assert_array_equal(labels, expected)
 
 
-def test_whole_pictures_have_a_gigabyte_of_probabilities_at_most(monkeypatch):
+def test_whole_pictures_have_a_gigabyte_of_probabilities_at_most(monkeypatch, net):
     def window(classes, height, width):
         return Predictor(net(classes=classes))._layout((height, width), 1.0).window
 

@@ -1,36 +1,19 @@
 """What the predictor refuses, and why."""
 
-import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from kseg.errors import DataError, KsegError, SettingsError
 from kseg.inference import Predictor, predictor
-from kseg.layers import Normalize
 
 
-def picture(height=37, width=53):
-    return np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def net(kernel=3, classes=4, size=(None, None)):
-    """Two convolutions with some contrast between classes; ``kernel=1`` makes it independent of position."""
-    image = keras.Input((*size, 3))
-    x = Normalize((120, 110, 100), (60, 60, 60))(image)
-    x = layers.Conv2D(6, kernel, padding="same", activation="relu", kernel_initializer="glorot_normal")(x)
-    return keras.Model(
-        image, layers.Conv2D(classes, kernel, padding="same", bias_initializer="normal")(x * 3)
-    )
-
-
-def test_crf_of_a_huge_picture_is_refused(monkeypatch):
+def test_crf_of_a_huge_picture_is_refused(monkeypatch, picture, net):
     monkeypatch.setattr(predictor, "CRF_BYTES", 1000)
     with pytest.raises(DataError, match="GiB for 37x53"):
         Predictor(net(), crf=lambda image, probabilities: probabilities)(picture())
 
 
-def test_crf_of_the_wrong_shape_is_refused():
+def test_crf_of_the_wrong_shape_is_refused(picture, net):
     with pytest.raises(SettingsError, match="CRF"):
         Predictor(net(), crf=lambda image, probabilities: probabilities[:-1])(picture())
 
@@ -50,7 +33,7 @@ def test_crf_of_the_wrong_shape_is_refused():
         (None, "shape"),
     ],
 )
-def test_refused_images(image, words):
+def test_refused_images(image, words, net):
     for call in (Predictor(net()), Predictor(net(), window=4).probabilities):
         with pytest.raises(DataError, match=words):
             call(image)
@@ -87,12 +70,12 @@ def test_refused_images(image, words):
         {"batch_size": 0},
     ],
 )
-def test_refused_settings(settings):
+def test_refused_settings(settings, net):
     with pytest.raises(SettingsError):
         Predictor(net(), **settings)
 
 
-def test_window_below_the_output_stride_is_refused():
+def test_window_below_the_output_stride_is_refused(net):
     model = net()
     model.backbone = net()
     model.backbone.output_stride = 32
@@ -100,6 +83,6 @@ def test_window_below_the_output_stride_is_refused():
         Predictor(model, window=(16, 40))
 
 
-def test_window_other_than_the_fixed_input_is_refused():
+def test_window_other_than_the_fixed_input_is_refused(net):
     with pytest.raises(KsegError, match="only 16x20"):
         Predictor(net(size=(16, 20)), window=16)

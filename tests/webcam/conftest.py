@@ -82,3 +82,24 @@ def until():
         return bool(condition())
 
     return wait
+
+
+class Film:
+    """A file of frames 1 to ``count``, as values."""
+
+    live = False
+
+    def __init__(self, count=200, fps=100.0):
+        self.fps, self.count, self.number = fps, count, 0
+
+    def read(self):
+        self.number += 1
+        return np.full((8, 8, 3), self.number, np.uint8) if self.number <= self.count else None
+
+    def release(self):
+        pass
+
+
+@pytest.fixture
+def film():
+    return Film

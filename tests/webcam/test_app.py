@@ -166,14 +166,14 @@ def test_ctrl_c_ends_a_camera_and_keeps_what_was_written(tmp_path, camera, brigh
     assert {path.name for path in tmp_path.iterdir()} == {"out.mp4", "r.json"}
 
 
-def test_ctrl_c_in_a_file_of_which_all_was_asked_leaves_nothing(tmp_path, bright):
+def test_ctrl_c_in_a_file_of_which_all_was_asked_leaves_nothing(tmp_path, bright, film):
     settings = Settings(live=False, output=tmp_path / "out.mp4", report=tmp_path / "r.json")
     with pytest.raises(KeyboardInterrupt):
-        App(lambda: Film(200), bright(), settings, window=Interrupts({})).run()
+        App(lambda: film(200), bright(), settings, window=Interrupts({})).run()
     assert not list(tmp_path.iterdir())
 
 
-def test_an_error_of_the_model_leaves_no_half_video(tmp_path, bright):
+def test_an_error_of_the_model_leaves_no_half_video(tmp_path, bright, film):
     class Breaks(bright):
         def scores(self, frame):
             if frame[0, 0, 0] > 30:
@@ -182,35 +182,19 @@ def test_an_error_of_the_model_leaves_no_half_video(tmp_path, bright):
 
     settings = Settings(live=False, headless=True, output=tmp_path / "out.mp4")
     with pytest.raises(RuntimeError, match="out of memory"):
-        App(lambda: Film(200), Breaks(), settings).run()
+        App(lambda: film(200), Breaks(), settings).run()
     assert not list(tmp_path.iterdir())
 
 
-class Film:
-    """A file of frames 1 to ``count``, as values."""
-
-    live = False
-
-    def __init__(self, count, fps=100.0):
-        self.fps, self.count, self.number = fps, count, 0
-
-    def read(self):
-        self.number += 1
-        return np.full((8, 8, 3), self.number, np.uint8) if self.number <= self.count else None
-
-    def release(self):
-        pass
-
-
-def test_a_slow_model_is_waited_for_at_the_end_of_a_file(bright):
+def test_a_slow_model_is_waited_for_at_the_end_of_a_file(bright, film):
     """The last frame is read long before the model is done with it."""
     settings = Settings(live=False, headless=True, give_up=0.4)
-    assert App(lambda: Film(2), bright(seconds=0.8), settings).run()["frames"] == 2
+    assert App(lambda: film(2), bright(seconds=0.8), settings).run()["frames"] == 2
 
 
-def test_pause_holds_a_file_and_step_gives_its_next_frames(bright):
+def test_pause_holds_a_file_and_step_gives_its_next_frames(bright, film):
     window = FakeWindow({})
-    app = App(lambda: Film(250), bright(), Settings(view=View(legend=False)), window=window)
+    app = App(lambda: film(250), bright(), Settings(view=View(legend=False)), window=window)
     shown, since = [], []
 
     def show(frame):

@@ -155,22 +155,6 @@ def test_stopping_does_not_wait_for_a_hanging_read(started, camera):
     assert time.monotonic() - start < 0.5
 
 
-class Film:
-    """A file of frames 1 to ``count``, as values."""
-
-    live = False
-
-    def __init__(self, fps, count=200):
-        self.fps, self.count, self.number = fps, count, 0
-
-    def read(self):
-        self.number += 1
-        return np.full((8, 8, 3), self.number, np.uint8) if self.number <= self.count else None
-
-    def release(self):
-        pass
-
-
 def test_opening_may_take_longer_than_reading(started, camera):
     """A stream needs seconds to open: no second opening is begun beside the first."""
     device, opens = camera(), []
@@ -184,18 +168,18 @@ def test_opening_may_take_longer_than_reading(started, camera):
     assert len(opens) == 1
 
 
-def test_a_file_of_few_frames_a_second_goes_on(started):
+def test_a_file_of_few_frames_a_second_goes_on(started, film):
     """Between two of its frames lies more than a hanging read of a camera may take."""
-    capture = started(lambda: Film(fps=2.5), abandon=0.2, stall=0.1)
+    capture = started(lambda: film(fps=2.5), abandon=0.2, stall=0.1)
     values = [int(frame_within(capture, 3).image[0, 0, 0]) for _ in range(4)]
     assert values == [1, 2, 3, 4]
     assert capture.reopened == 0
     assert capture.message == ""
 
 
-def test_a_file_that_is_held_stands_still(started):
+def test_a_file_that_is_held_stands_still(started, film):
     """Held, nothing is lost; let go, it goes on at its own speed."""
-    capture = started(lambda: Film(fps=50.0))
+    capture = started(lambda: film(fps=50.0))
     assert frame_within(capture, 3)
     capture.held = True
     before = frame_within(capture, 3).image[0, 0, 0]
@@ -210,7 +194,7 @@ def test_a_file_that_is_held_stands_still(started):
     assert time.monotonic() - start > 0.3  # 30 frames of 20 ms, of which 0.2 s may be caught up
 
 
-def test_a_dark_scene_of_a_file_is_no_covered_lens(started):
-    capture = started(lambda: Film(fps=50.0), newest=False)
+def test_a_dark_scene_of_a_file_is_no_covered_lens(started, film):
+    capture = started(lambda: film(fps=50.0), newest=False)
     assert frame_within(capture, 3).image.mean() == 1
     assert capture.fault == ""
