@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kseg.data import Dataset
+from kseg.training import Recipe
 
 CLASSES = ("ground", "red", "green")
 PALETTE = ((0, 0, 0), (200, 0, 0), (0, 200, 0))
@@ -61,3 +62,19 @@ def network():
         )
 
     return build
+
+
+@pytest.fixture
+def small_recipe():
+    return Recipe(
+        learning_rate=0.02,
+        epochs=4,
+        batch_size=4,
+        size=(16, 24),
+        scale=(0.8, 1.25),
+        mirror=True,
+        brightness=0.1,
+        warmup_steps=2,
+        sampling=0.5,
+        seed=5,
+    )

@@ -14,22 +14,9 @@ from kseg.errors import SettingsError
 from kseg.metrics import confusion_matrix, mean_iou
 from kseg.training import Recipe, fit
 
-RECIPE = Recipe(
-    learning_rate=0.02,
-    epochs=4,
-    batch_size=4,
-    size=(16, 24),
-    scale=(0.8, 1.25),
-    mirror=True,
-    brightness=0.1,
-    warmup_steps=2,
-    sampling=0.5,
-    seed=5,
-)
 
-
-def test_learns_and_leaves_a_run_folder(network, train, val, tmp_path, capfd):
-    history = fit(network(), RECIPE.replace(epochs=6, sampling=None), train, val, tmp_path / "run")
+def test_learns_and_leaves_a_run_folder(network, train, val, tmp_path, capfd, small_recipe):
+    history = fit(network(), small_recipe.replace(epochs=6, sampling=None), train, val, tmp_path / "run")
     assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
     best = max(row["val_mean_iou"] for row in history)
     assert best > 0.7  # the classes have their own colours
@@ -44,7 +31,7 @@ def test_learns_and_leaves_a_run_folder(network, train, val, tmp_path, capfd):
     with open(folder / "metrics.csv") as file:
         assert [int(row["epoch"]) for row in csv.DictReader(file)] == [1, 2, 3, 4, 5, 6]
     run = json.loads((folder / "recipe.json").read_text())
-    assert Recipe.from_dict(run["recipe"]) == RECIPE.replace(epochs=6, sampling=None)
+    assert Recipe.from_dict(run["recipe"]) == small_recipe.replace(epochs=6, sampling=None)
 
     model = keras.saving.load_model(folder / "best.keras")
     confusion = sum(
@@ -54,9 +41,9 @@ def test_learns_and_leaves_a_run_folder(network, train, val, tmp_path, capfd):
     np.testing.assert_allclose(mean_iou(confusion), best, rtol=1e-5)
 
 
-def test_best_holds_the_averages(network, train, val, tmp_path):
+def test_best_holds_the_averages(network, train, val, tmp_path, small_recipe):
     model = network()
-    rows = fit(model, RECIPE.replace(epochs=1, ema=0.9), train, val, tmp_path, tensorboard=False)
+    rows = fit(model, small_recipe.replace(epochs=1, ema=0.9), train, val, tmp_path, tensorboard=False)
     best = keras.saving.load_model(tmp_path / "best.keras")
     differ = [np.any(one != two) for one, two in zip(best.get_weights(), model.get_weights(), strict=True)]
     assert all(differ)
@@ -69,11 +56,11 @@ def test_best_holds_the_averages(network, train, val, tmp_path):
     for one, two in zip(last.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     with pytest.raises(SettingsError, match="needs validation data"):
-        fit(network(), RECIPE.replace(ema=0.9), train, None, tmp_path / "b")
+        fit(network(), small_recipe.replace(ema=0.9), train, None, tmp_path / "b")
 
 
-def test_without_validation_data(network, train, tmp_path):
-    rows = fit(network(), RECIPE.replace(epochs=1), train, None, tmp_path)
+def test_without_validation_data(network, train, tmp_path, small_recipe):
+    rows = fit(network(), small_recipe.replace(epochs=1), train, None, tmp_path)
     assert "val_loss" not in rows[0]
     assert not (tmp_path / "best.keras").exists()
 
@@ -88,15 +75,15 @@ def test_without_validation_data(network, train, tmp_path):
         ({"head_multiplier": 10.0}, "backbone"),
     ],
 )
-def test_recipes_that_do_not_fit_the_model(network, train, val, tmp_path, changes, message):
+def test_recipes_that_do_not_fit_the_model(network, train, val, tmp_path, changes, message, small_recipe):
     with pytest.raises(SettingsError, match=message):
-        fit(network(), RECIPE.replace(**changes), train, val, tmp_path / "run")
+        fit(network(), small_recipe.replace(**changes), train, val, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_other_number_of_classes(network, train, val, tmp_path):
+def test_other_number_of_classes(network, train, val, tmp_path, small_recipe):
     with pytest.raises(SettingsError, match="4 classes and blocks has 3"):
-        fit(network(classes=4), RECIPE, train, val, tmp_path / "run")
+        fit(network(classes=4), small_recipe, train, val, tmp_path / "run")
 
 
 def segmenter():
@@ -110,33 +97,35 @@ def segmenter():
     return kseg.models.Segmenter(image, logits, backbone=backbone, num_classes=3)
 
 
-def test_frozen_backbone_keeps_weights_and_statistics(train, val, tmp_path, monkeypatch):
+def test_frozen_backbone_keeps_weights_and_statistics(train, val, tmp_path, monkeypatch, small_recipe):
     model = segmenter()
     monkeypatch.setattr(
         kseg.training.run.checkpoint, "save", lambda *args, **kwargs: None
     )  # no class of its own
     before = {variable.path: variable.numpy() for variable in model.variables}
-    fit(model, RECIPE.replace(freeze_backbone=True, epochs=1), train, val, tmp_path, tensorboard=False)
+    fit(model, small_recipe.replace(freeze_backbone=True, epochs=1), train, val, tmp_path, tensorboard=False)
     changed = {path for path, old in before.items() if np.any(_of(model, path) != old)}
     assert changed == {"score/kernel", "score/bias"}
     assert model.classes == train.classes
     assert model.palette == train.palette
 
 
-def test_frozen_stages_keep_weights_and_statistics(train, val, tmp_path, monkeypatch):
+def test_frozen_stages_keep_weights_and_statistics(train, val, tmp_path, monkeypatch, small_recipe):
     model = segmenter()
     monkeypatch.setattr(kseg.training.run.checkpoint, "save", lambda *args, **kwargs: None)
     before = {variable.path: variable.numpy() for variable in model.variables}
-    fit(model, RECIPE.replace(frozen_stages="stage1", epochs=1), train, val, tmp_path, tensorboard=False)
+    fit(
+        model, small_recipe.replace(frozen_stages="stage1", epochs=1), train, val, tmp_path, tensorboard=False
+    )
     changed = {path for path, old in before.items() if np.any(_of(model, path) != old)}
     assert changed == {"score/kernel", "score/bias"}
     with pytest.raises(SettingsError, match="stages are stage1"):
-        fit(segmenter(), RECIPE.replace(frozen_stages="stage9"), train, val, tmp_path / "b")
+        fit(segmenter(), small_recipe.replace(frozen_stages="stage9"), train, val, tmp_path / "b")
 
 
-def test_head_multiplier_reaches_the_head_only(train, val, tmp_path, monkeypatch):
+def test_head_multiplier_reaches_the_head_only(train, val, tmp_path, monkeypatch, small_recipe):
     monkeypatch.setattr(kseg.training.run.checkpoint, "save", lambda *args, **kwargs: None)
-    recipe = RECIPE.replace(
+    recipe = small_recipe.replace(
         optimizer="sgd", momentum=0.0, weight_decay=0.0, schedule="constant", learning_rate=0.001, epochs=1,
         steps_per_epoch=1, sampling=None, warmup_steps=0,
     )  # fmt: skip
@@ -176,7 +165,7 @@ def test_plain_keras(network, train, val):
     assert history.history["val_mean_iou"][-1] > 0.6
 
 
-def test_mixed_precision_trains_in_float16_with_scaling(network, train, val, tmp_path):
+def test_mixed_precision_trains_in_float16_with_scaling(network, train, val, tmp_path, small_recipe):
     keras.config.set_dtype_policy("mixed_float16")
     try:
         model = network()
@@ -184,7 +173,7 @@ def test_mixed_precision_trains_in_float16_with_scaling(network, train, val, tmp
         keras.config.set_dtype_policy("float32")
     fit(
         model,
-        RECIPE.replace(mixed_precision="mixed_float16", epochs=1),
+        small_recipe.replace(mixed_precision="mixed_float16", epochs=1),
         train,
         val,
         tmp_path,

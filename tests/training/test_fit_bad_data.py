@@ -10,21 +10,8 @@ import kseg
 from kseg.data import Dataset
 from kseg.errors import DataError, KsegError
 from kseg.metrics import confusion_matrix, mean_iou
-from kseg.training import Recipe, fit
+from kseg.training import fit
 from kseg.training.run.bad_data import files_of_step
-
-RECIPE = Recipe(
-    learning_rate=0.02,
-    epochs=4,
-    batch_size=4,
-    size=(16, 24),
-    scale=(0.8, 1.25),
-    mirror=True,
-    brightness=0.1,
-    warmup_steps=2,
-    sampling=0.5,
-    seed=5,
-)
 
 
 class Broken:
@@ -45,25 +32,27 @@ class Broken:
         return image, labels
 
 
-def test_a_bad_mask_stops_with_its_name(network, train, val, tmp_path):
+def test_a_bad_mask_stops_with_its_name(network, train, val, tmp_path, small_recipe):
     bad = Dataset(train.name, "train", train.classes, train.palette, Broken(train.samples))
     with pytest.raises(DataError, match=r"blocks7.*9"):
-        fit(network(), RECIPE, bad, val, tmp_path, tensorboard=False)
+        fit(network(), small_recipe, bad, val, tmp_path, tensorboard=False)
 
 
-def test_bad_pictures_are_skipped_and_listed(network, train, val, tmp_path, capfd):
+def test_bad_pictures_are_skipped_and_listed(network, train, val, tmp_path, capfd, small_recipe):
     many = Dataset(train.name, "train", train.classes, train.palette, Broken(Repeated(train.samples, 6)))
-    recipe = RECIPE.replace(epochs=1, sampling=None)
+    recipe = small_recipe.replace(epochs=1, sampling=None)
     fit(network(), recipe, many, val, tmp_path, tensorboard=False, skip_bad=True)
     said = capfd.readouterr().err
     assert "skipped 1 of 108 pictures: blocks7: class id 9" in said
     assert kseg.training.run.checkpoint.load_state(tmp_path / "last.keras")["bad"].keys() == {"7"}
 
 
-def test_weights_by_frequency_and_validation_pass_over_bad_pictures(network, train, val, tmp_path, capfd):
+def test_weights_by_frequency_and_validation_pass_over_bad_pictures(
+    network, train, val, tmp_path, capfd, small_recipe
+):
     many = Dataset(train.name, "train", train.classes, train.palette, Broken(Repeated(train.samples, 6)))
     shown = Dataset(val.name, "val", val.classes, val.palette, Broken(Repeated(val.samples, 21)))
-    recipe = RECIPE.replace(epochs=1, class_weights="median_frequency")
+    recipe = small_recipe.replace(epochs=1, class_weights="median_frequency")
     model = network()
     rows = fit(model, recipe, many, shown, tmp_path, tensorboard=False, skip_bad=True)
     said = capfd.readouterr().err
@@ -97,9 +86,9 @@ class Repeated:
 
 
 def test_a_loss_that_is_no_number_stops_at_once_and_names_the_pictures(
-    network, train, val, tmp_path, monkeypatch
+    network, small_recipe, train, val, tmp_path, monkeypatch
 ):
-    recipe = RECIPE.replace(epochs=3, sampling=None)
+    recipe = small_recipe.replace(epochs=3, sampling=None)
     fit(network(), recipe.replace(epochs=1), train, val, tmp_path, tensorboard=False)
     before = (tmp_path / "last.keras").read_bytes()
     seen = files_of_step(train, batch_size=4, seed=5, step=1 * 4 + 2)
@@ -123,8 +112,8 @@ def test_a_loss_that_is_no_number_stops_at_once_and_names_the_pictures(
     assert (tmp_path / "last.keras").read_bytes() == before
 
 
-def test_weights_that_are_no_numbers_are_never_saved(network, train, tmp_path, monkeypatch):
-    recipe = RECIPE.replace(epochs=2)
+def test_weights_that_are_no_numbers_are_never_saved(network, train, tmp_path, monkeypatch, small_recipe):
+    recipe = small_recipe.replace(epochs=2)
     fit(network(), recipe.replace(epochs=1), train, None, tmp_path, tensorboard=False)
     before = (tmp_path / "last.keras").read_bytes()
     model = network()
@@ -140,8 +129,8 @@ def test_weights_that_are_no_numbers_are_never_saved(network, train, tmp_path, m
     assert (tmp_path / "last.keras").read_bytes() == before
 
 
-def test_nan_stops_before_it_is_saved(network, train, val, tmp_path):
-    recipe = RECIPE.replace(optimizer="sgd", learning_rate=1e9, weight_decay=1e9, steps_per_epoch=8)
+def test_nan_stops_before_it_is_saved(network, train, val, tmp_path, small_recipe):
+    recipe = small_recipe.replace(optimizer="sgd", learning_rate=1e9, weight_decay=1e9, steps_per_epoch=8)
     with pytest.raises(KsegError, match="finite"):
         fit(network(), recipe, train, val, tmp_path, tensorboard=False)
     assert not (tmp_path / "last.keras").exists()

@@ -11,20 +11,7 @@ import pytest
 
 import kseg
 from kseg.errors import SettingsError
-from kseg.training import Recipe, fit, read_metrics
-
-RECIPE = Recipe(
-    learning_rate=0.02,
-    epochs=4,
-    batch_size=4,
-    size=(16, 24),
-    scale=(0.8, 1.25),
-    mirror=True,
-    brightness=0.1,
-    warmup_steps=2,
-    sampling=0.5,
-    seed=5,
-)
+from kseg.training import fit, read_metrics
 
 
 class Killed(Exception):
@@ -44,8 +31,10 @@ def killed_in_epoch(epoch, monkeypatch, step=1):
 
 
 @pytest.mark.parametrize("changes", [{}, {"optimizer": "sgd", "learning_rate": 0.1, "validate_every": 3}])
-def test_going_on_is_bit_equal_to_never_having_stopped(network, train, val, tmp_path, monkeypatch, changes):
-    recipe = RECIPE.replace(**changes)
+def test_going_on_is_bit_equal_to_never_having_stopped(
+    network, train, val, tmp_path, monkeypatch, changes, small_recipe
+):
+    recipe = small_recipe.replace(**changes)
     whole = network()
     expected = fit(whole, recipe, train, val, tmp_path / "a", tensorboard=False)
     with monkeypatch.context() as patch:
@@ -70,9 +59,9 @@ def test_going_on_is_bit_equal_to_never_having_stopped(network, train, val, tmp_
     ],
 )
 def test_going_on_in_the_midst_of_an_epoch_is_bit_equal(
-    network, train, val, tmp_path, monkeypatch, capfd, changes, step, done
+    network, small_recipe, train, val, tmp_path, monkeypatch, capfd, changes, step, done
 ):
-    recipe = RECIPE.replace(epochs=2, steps_per_epoch=5, **changes)
+    recipe = small_recipe.replace(epochs=2, steps_per_epoch=5, **changes)
     whole = network()
     expected = fit(whole, recipe, train, val, tmp_path / "a", tensorboard=False)
     with monkeypatch.context() as patch:
@@ -91,8 +80,10 @@ def test_going_on_in_the_midst_of_an_epoch_is_bit_equal(
         np.testing.assert_array_equal(one, two)
 
 
-def test_more_epochs_than_at_first_are_as_if_always_meant(network, train, tmp_path, monkeypatch):
-    recipe = RECIPE.replace(schedule="constant", warmup_steps=0, epochs=3, steps_per_epoch=4)
+def test_more_epochs_than_at_first_are_as_if_always_meant(
+    network, train, tmp_path, monkeypatch, small_recipe
+):
+    recipe = small_recipe.replace(schedule="constant", warmup_steps=0, epochs=3, steps_per_epoch=4)
     whole = network()
     fit(whole, recipe, train, None, tmp_path / "a", tensorboard=False)
     with monkeypatch.context() as patch:
@@ -113,21 +104,21 @@ def test_more_epochs_than_at_first_are_as_if_always_meant(network, train, tmp_pa
         np.testing.assert_array_equal(one, two)
 
 
-def test_a_finished_run_says_so(network, train, val, tmp_path, capfd):
+def test_a_finished_run_says_so(network, train, val, tmp_path, capfd, small_recipe):
     first = network()
-    history = fit(first, RECIPE.replace(epochs=1), train, val, tmp_path, tensorboard=False)
+    history = fit(first, small_recipe.replace(epochs=1), train, val, tmp_path, tensorboard=False)
     capfd.readouterr()
     second = network()
-    assert fit(second, RECIPE.replace(epochs=1), train, val, tmp_path, tensorboard=False) == history
+    assert fit(second, small_recipe.replace(epochs=1), train, val, tmp_path, tensorboard=False) == history
     assert "finished" in capfd.readouterr().err
     for one, two in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     with pytest.raises(SettingsError, match="batch_size"):
-        fit(network(), RECIPE.replace(batch_size=5), train, val, tmp_path)
+        fit(network(), small_recipe.replace(batch_size=5), train, val, tmp_path)
     with pytest.raises(SettingsError, match="another process"), kseg.training.run.run_folder.alone(tmp_path):
-        fit(network(), RECIPE, train, val, tmp_path)
+        fit(network(), small_recipe, train, val, tmp_path)
     with pytest.raises(SettingsError, match="a number of steps"):
-        fit(network(), RECIPE, train, val, tmp_path, checkpoint_every="")
+        fit(network(), small_recipe, train, val, tmp_path, checkpoint_every="")
 
 
 SCRIPT = """
