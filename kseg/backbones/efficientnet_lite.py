@@ -9,7 +9,7 @@ from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.slimming import slim_from
 from kseg.errors import ModelError
-from kseg.layers import BatchNormalization, Normalize, PadToMultiple, ScaledImage
+from kseg.layers import BatchNormalization, MaxPoolingWithArgmax2D, Normalize, PadToMultiple, ScaledImage
 
 # variant: (width, depth), efficientnet_lite_builder.py
 _SCALES = {
@@ -123,6 +123,34 @@ class EfficientNetLite(Backbone):
             slim_from(self, EfficientNetLite("lite0"))
         elif weights is not None:
             weight_files.load(self, _named_file(variant) if weights == "imagenet" else weights)
+
+    bottleneck = (1, "same")  # kernel and padding of the head, which a mirrored decoder begins with
+
+    @property
+    def widths(self):
+        """Channels of the maps that `switches` looks for maxima in, shallow first."""
+        return tuple(self._narrow(stage).shape[-1] for stage in _STAGES)
+
+    @property
+    def stride_of_switches(self):
+        """Pixels from cell to cell of the first of these maps."""
+        return self.stride_of("stage1")
+
+    def switches(self, stage):
+        """Where 2x2 windows of the map that a strided block takes have their maxima, and that map: two tensors.
+
+        Blocks stride without pooling; these are the places that a pooling before "stage1" ... "stage4" would keep.
+        """
+        narrow = self._narrow(stage)
+        return MaxPoolingWithArgmax2D(2, padding="same", name=f"{stage}_switches")(narrow)[1], narrow
+
+    def _narrow(self, stage):
+        if self.last_stage != "stage5" or self.output_stride != 32:
+            raise ModelError(
+                "EfficientNetLite has switches at output_stride=32 and last_stage='stage5' only; got "
+                f"{self.output_stride} and {self.last_stage!r}."
+            )
+        return self.get_layer(f"{_STAGES[stage]}_conv").input
 
     def get_config(self):
         # weights=None: a reloaded or cloned network gets its numbers from the saved file, not from ImageNet

@@ -40,6 +40,7 @@ class VGG16BatchNorm(Backbone):
     """
 
     output_stride = 32
+    stride_of_switches = 1  # pixels from cell to cell of the map that the first pooling sees
 
     def __init__(self, *, widths=WIDTHS, filters=4096, fc6_padding="valid", weights=None, **kwargs):
         if fc6_padding not in ("valid", "same"):
@@ -66,6 +67,11 @@ class VGG16BatchNorm(Backbone):
         self.widths, self.filters, self.fc6_padding = tuple(widths), filters, fc6_padding
         if weights is not None:
             self._take_convolutions(weights)
+
+    @property
+    def bottleneck(self):
+        """Kernel and padding of fc6, which a mirrored decoder begins with; None without it."""
+        return None if self.filters is None else (KERNEL, self.fc6_padding)
 
     def switches(self, stage):
         """Where the pooling that closes a stage found its maxima, and the map it found them in: two tensors."""

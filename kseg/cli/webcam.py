@@ -119,6 +119,8 @@ def _told(report: dict[str, Any], settings: Any) -> int:
         f"{report['frames']} frames, {report['fps']:.1f} fps; from grab to screen "
         f"{latency['p50_ms']:.0f} ms (p95 {latency['p95_ms']:.0f} ms)"
     )
+    if report["damaged"]:
+        print(f"{report['damaged']} damaged frames of the source passed over")
     for path in (settings.output, settings.report):
         if path is not None:
             print(f"written: {path}")

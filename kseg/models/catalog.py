@@ -47,6 +47,12 @@ def deconvnet_small(num_classes, weights=None):
     return DeconvNet(backbone, num_classes, kernel_std=None)
 
 
+def deconvnet_efficientnetlite0(num_classes, weights="imagenet", *, depths):
+    """DeconvNet on EfficientNet-Lite0, whose ImageNet weights come with kseg, unpooled to stride 2."""
+    backbone = EfficientNetLite("lite0", weights=weights, padding="image", name="efficientnetlite0")
+    return DeconvNet(backbone, num_classes, depths=depths, kernel_std=None)
+
+
 def deeplabv1_vgg16(num_classes, weights=None, *, multi_scale=False, **fields):
     """DeepLab v1 of Chen et al. on VGG16: fc6 with holes at output stride 8."""
     backbone = DeepLabVGG16(weights=weights, name="vgg16", **fields)
@@ -159,6 +165,7 @@ CATALOG = {
     "fcn8s_efficientnetlite0": partial(fcn_efficientnetlite0, stride=8),
     "deconvnet_vgg16": partial(deconvnet_vgg16),
     "deconvnet_small": partial(deconvnet_small),
+    "deconvnet_efficientnetlite0": partial(deconvnet_efficientnetlite0, depths=(2, 2, 2, 3)),
     "deeplabv1_vgg16": partial(deeplabv1_vgg16),
     "deeplabv1_vgg16_4x4": partial(deeplabv1_vgg16, kernel=4, rate=8, filters=4096, average=False),
     "deeplabv1_vgg16_7x7": partial(deeplabv1_vgg16, kernel=7, rate=4, filters=4096, average=False),

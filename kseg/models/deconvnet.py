@@ -3,8 +3,9 @@
 import keras
 from keras import layers
 
-from kseg.backbones.vgg_bn import DEPTHS, KERNEL, normalised
-from kseg.layers import CropLike, MaxUnpooling2D
+from kseg.backbones.vgg_bn import DEPTHS, normalised
+from kseg.errors import ModelError
+from kseg.layers import CropLike, MaxUnpooling2D, ResizeLike
 from kseg.models.segmenter import Segmenter
 
 
@@ -20,8 +21,12 @@ class DeconvNet(Segmenter):
         backbone: a `VGG16BatchNorm`. As published (`filters=4096`, `fc6_padding="valid"`) the net sees
             224x224 pixels through a single value 4096 wide; the same weights take any size: larger images
             are worked through fully convolutionally, below 193 pixels the deepest map is filled up with
-            zeros. A backbone with `filters=None` has no bottleneck, and the decoder starts at "stage5".
+            zeros. A backbone with `filters=None` has no bottleneck, and the decoder starts at "stage5". Or an
+            `EfficientNetLite`, whose strided blocks pool nothing: its switches say where the maps that these blocks
+            take have their maxima. They end at stride 2, from where the scores are enlarged bilinearly.
         num_classes: number of classes.
+        depths: transposed convolutions after each unpooling, in the order of the backbone's stages; None takes
+            VGG16's 2, 2, 3, 3, 3.
         kernel_std: standard deviation of the Gaussian that the decoder's kernels start from (the release:
             0.01); None takes He's, which suits nets of other widths.
         **kwargs: Keras's `name` and `trainable`.
@@ -33,27 +38,38 @@ class DeconvNet(Segmenter):
     released `stage_1_train.prototxt`.
     """
 
-    def __init__(self, backbone, num_classes, *, kernel_std=0.01, **kwargs):
+    def __init__(self, backbone, num_classes, *, depths=None, kernel_std=0.01, **kwargs):
         image, widths, x = backbone.input, backbone.widths, backbone.deepest
-        if backbone.filters is not None:
-            x = _deconvolution(x, widths[-1], KERNEL, "6", kernel_std, backbone.fc6_padding)
+        depths = DEPTHS[: len(widths)] if depths is None else tuple(depths)
+        if len(depths) != len(widths) or min(depths) < 1:
+            raise ModelError(f"depths needs {len(widths)} numbers from 1 on, one a stage; got {depths}.")
+        if backbone.bottleneck is not None:
+            kernel, padding = backbone.bottleneck
+            x = _deconvolution(x, widths[-1], kernel, "6", kernel_std, padding)
             # A map that the backbone filled up to fc6's window is cut back.
             x = CropLike(name="crop6")([x, backbone.stages["stage5"]])
         for stage in range(len(widths), 0, -1):
             argmax, pooled_from = backbone.switches(f"stage{stage}")
             x = MaxUnpooling2D(2, padding="same", name=f"unpool{stage}")([x, argmax, pooled_from])
             width, shallower = widths[stage - 1], widths[max(stage - 2, 0)]
-            for number in range(1, DEPTHS[stage - 1] + 1):
-                last = number == DEPTHS[stage - 1]
+            for number in range(1, depths[stage - 1] + 1):
+                last = number == depths[stage - 1]
                 x = _deconvolution(x, shallower if last else width, 3, f"{stage}_{number}", kernel_std)
-        logits = layers.Conv2D(
-            num_classes, 1, kernel_initializer=_initializer(kernel_std), name="logits", dtype="float32"
-        )(x)
+        logits = _scores(x, image, num_classes, _initializer(kernel_std), backbone.stride_of_switches)
         super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
-        self.kernel_std = kernel_std
+        self.depths, self.kernel_std = depths, kernel_std
 
     def get_config(self):
-        return {**super().get_config(), "kernel_std": self.kernel_std}
+        return {**super().get_config(), "depths": self.depths, "kernel_std": self.kernel_std}
+
+
+def _scores(x, image, num_classes, initializer, stride):
+    if stride == 1:
+        return layers.Conv2D(num_classes, 1, kernel_initializer=initializer, name="logits", dtype="float32")(
+            x
+        )
+    x = layers.Conv2D(num_classes, 1, kernel_initializer=initializer, name="score")(x)
+    return ResizeLike(factor=stride, name="logits", dtype="float32")([x, image])
 
 
 def _deconvolution(x, width, size, place, kernel_std, padding="same"):

@@ -272,6 +272,7 @@ class App:
             "model_size": list(self.model.size),
             "classes": list(self.model.classes),
             "reopened": self.capture.reopened,
+            "damaged": self.capture.damaged,
             "message": self.capture.fault,
         }
         if self.settings.report is not None:

@@ -37,6 +37,7 @@ class Capture:
     at most 0.8 s apart; ``message`` says so meanwhile. A read that does not return within five seconds is left
     behind in its thread and a new one begun. A source that is not live ends; with ``newest`` it keeps to its frames
     a second, else it waits until each frame was taken, so that none is lost. While ``held`` it waits in any case.
+    ``reopened`` counts openings after the first, ``damaged`` the frames that sources passed over.
 
     Args:
         opener: opens the source; see ``kseg.webcam.source.opener``.
@@ -58,7 +59,7 @@ class Capture:
         self.held, self._live = False, True
         self._changed = threading.Condition()
         self._frame: Frame | None = None
-        self._generation, self._number, self.reopened = 0, 0, 0
+        self._generation, self._number, self.reopened, self.damaged = 0, 0, 0, 0
         self._fault, self.ended, self._stopped = "", False, False
         self._last = self._reading_since = clock()
         self.fps: float = 30.0
@@ -164,7 +165,7 @@ class Capture:
 
     def _read_all(self, source: Source, generation: int) -> int:
         """Read until the source fails or ends; gives the number of frames."""
-        count, due = 0, self._clock()
+        count, due, damaged = 0, self._clock(), self.damaged
         while self._current(generation):
             if self.newest and not source.live:
                 self._wait(due - self._clock(), generation)
@@ -177,6 +178,7 @@ class Capture:
             except Exception as error:
                 self._say(generation, f"reading failed: {_first_line(error)}")
                 return count
+            self.damaged = damaged + getattr(source, "damaged", 0)
             if not _usable(image):
                 if source.live:
                     self._say(generation, "the camera gives no picture; opening it again")

@@ -124,7 +124,8 @@ def load(
     Args:
         what: a preset's name, or a .keras, .tflite or .onnx file.
         size: (height, width) that frames are stretched to, where the model leaves it open.
-        threads: of the runtime; None takes one a core.
+        threads: of the runtime; None takes one a core. A .keras file's are TensorFlow's own, set before it begins to
+            work; later a ``KsegWarning`` says that they stay.
         precision: of a preset: "int8" (its TFLite file) or "float32" (its .keras file).
         values: what a foreign float model takes, one of ``RANGES``; None: -1..1, or 0..255 for kseg's own.
 
@@ -142,7 +143,7 @@ def load(
     kind = path.suffix.lower()
     try:
         if kind == ".keras":
-            runner = KerasRunner(path)
+            runner = KerasRunner(path, threads)
             return Segmentation(runner, size or runner.working_size)
         runner = (
             TFLiteRunner(path, threads, values, size)

@@ -22,7 +22,8 @@ FOLDER_FPS = 2.0
 
 
 class Source(Protocol):
-    """An opened source. ``live`` ones go on by themselves and come back after a fault; the others end.
+    """An opened source. ``live`` ones go on by themselves and come back after a fault; the others end, and may
+    count in ``damaged`` what they passed over.
 
     ``read`` gives the next frame, uint8 BGR (H, W, 3), or None: at the end, or where a live source has a fault.
     """
@@ -86,13 +87,14 @@ class Folder:
         self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
         if not self._paths:
             raise DataError(f"{folder}: the folder holds no picture ({', '.join(SUFFIXES)})")
-        self.count = len(self._paths)
+        self.count, self.damaged = len(self._paths), 0
         self._left = iter(self._paths)
 
     def read(self) -> np.ndarray | None:
         for path in self._left:
             if (frame := cv2.imread(str(path))) is not None:
                 return frame
+            self.damaged += 1
         return None
 
     def release(self) -> None:

@@ -27,3 +27,14 @@ def net():
         return keras.Model(image, scores(x * 3))
 
     return drawn
+
+
+def _plain(model, image):
+    """The model's softmax on one image, straight from Keras, by the formula."""
+    powers = np.exp(np.asarray(model(image[None].astype(np.float32)), "float64"))[0]
+    return powers / powers.sum(-1, keepdims=True)
+
+
+@pytest.fixture(scope="session")
+def plain():
+    return _plain

@@ -11,20 +11,9 @@ from kseg.inference import Predictor
 from kseg.inference.tiles import window_starts
 
 
-def softmax(logits):
-    """Over the last axis, by the formula."""
-    powers = np.exp(np.asarray(logits, "float64"))
-    return powers / powers.sum(-1, keepdims=True)
-
-
-def plain(model, image):
-    """The model's softmax on one image, straight from Keras."""
-    return softmax(model(image[None].astype(np.float32)))[0]
-
-
 @pytest.mark.parametrize("size", [(37, 53), (1, 1), (1, 40), (64, 3)])
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
-def test_plain_prediction(size, dtype, picture, net):
+def test_plain_prediction(size, dtype, picture, net, plain):
     model, image = net(), picture(*size).astype(dtype)
     predict, expected = Predictor(model), plain(model, image)
     probabilities, labels = predict.probabilities(image), predict(image)
@@ -36,7 +25,7 @@ def test_plain_prediction(size, dtype, picture, net):
 
 
 @pytest.mark.parametrize("size", [(24, 31), (90, 20), 40])
-def test_pictures_are_brought_to_a_size_and_the_probabilities_back(size, picture, net):
+def test_pictures_are_brought_to_a_size_and_the_probabilities_back(size, picture, net, plain):
     model, image = net(), picture()
     height, width = size if isinstance(size, tuple) else (size, size)
     # A side that shrinks is averaged, then one that grows interpolated; OpenCV is the other implementation.
@@ -61,12 +50,12 @@ def test_pictures_are_brought_to_a_size_and_the_probabilities_back(size, picture
     "settings",
     [{"window": 16}, {"window": 16, "pad": True}, {"window": 16, "scales": (0.5, 1, 1.75), "flip": True}],
 )
-def test_one_pixel(settings, picture, net):
+def test_one_pixel(settings, picture, net, plain):
     model, image = net(kernel=1), picture(1, 1)
     np.testing.assert_array_equal(Predictor(model, **settings)(image), plain(model, image).argmax(-1))
 
 
-def released_test(model, image, base, crop, scales):
+def released_test(plain, model, image, base, crop, scales):
     """The authors' test code in plain NumPy: hszhao/semseg, tool/test.py, with the padding of hszhao/PSPNet,
     evaluation/scale_process.m, which is below and to the right (semseg has half of it on each side)."""
     height, width = image.shape[:2]
@@ -95,11 +84,11 @@ def released_test(model, image, base, crop, scales):
     return total / len(scales)
 
 
-def test_the_longer_side_is_brought_to_a_length_as_in_the_released_test(picture, net):
+def test_the_longer_side_is_brought_to_a_length_as_in_the_released_test(picture, net, plain):
     """Enlarged, where our averaging of pictures that shrink does not come in."""
     model, image, scales = net(), picture(30, 17), (0.5, 1.0, 1.75)
     predict = Predictor(model, scales, flip=True, window=24, pad=True, long_side=48)
-    expected = released_test(model, image, 48, 24, scales)
+    expected = released_test(plain, model, image, 48, 24, scales)
     np.testing.assert_allclose(predict.probabilities(image), expected, atol=1e-4)
     assert predict._layout((30, 17), 1.75).size == (84, 48)
     assert predict._layout((17, 30), 0.5).size == (14, 24)
@@ -108,7 +97,7 @@ def test_the_longer_side_is_brought_to_a_length_as_in_the_released_test(picture,
     assert Predictor(model, long_side=48).size is None  # of two sizes the one that is asked for
 
 
-def test_a_longer_side_that_shrinks_is_averaged(picture, net):
+def test_a_longer_side_that_shrinks_is_averaged(picture, net, plain):
     model, image = net(), picture(37, 53)
     small = cv2.resize(image, (26, 18), interpolation=cv2.INTER_AREA)
     expected = cv2.resize(plain(model, small).astype(np.float32), (53, 37), interpolation=cv2.INTER_LINEAR)
@@ -131,14 +120,14 @@ def test_window_as_large_as_the_image_is_plain_prediction(window, picture, net):
 
 
 @pytest.mark.parametrize("stride", [1.0, 2 / 3, 0.5])
-def test_windows_of_a_position_independent_net_give_the_whole_prediction(stride, picture, net):
+def test_windows_of_a_position_independent_net_give_the_whole_prediction(stride, picture, net, plain):
     model, image = net(kernel=1), picture()
     found = Predictor(model, window=(16, 20), stride=stride)
     np.testing.assert_allclose(found.probabilities(image), plain(model, image), atol=5e-7)
     np.testing.assert_array_equal(found(image), plain(model, image).argmax(-1))
 
 
-def shuffled_windows(model, image, window, stride, seed):
+def shuffled_windows(plain, model, image, window, stride, seed):
     """Sliding-window prediction as a plain loop over full-size arrays, windows in any order."""
     height, width = image.shape[:2]
     total, counts = 0.0, np.zeros((height, width, 1))
@@ -154,14 +143,14 @@ def shuffled_windows(model, image, window, stride, seed):
     return total / counts
 
 
-def test_windows_in_any_order_give_the_same_map(picture, net):
+def test_windows_in_any_order_give_the_same_map(picture, net, plain):
     model, image = net(), picture()
     found = Predictor(model, window=18).probabilities(image)
     for seed in (0, 1):
-        np.testing.assert_allclose(found, shuffled_windows(model, image, 18, 12, seed), atol=1e-6)
+        np.testing.assert_allclose(found, shuffled_windows(plain, model, image, 18, 12, seed), atol=1e-6)
 
 
-def test_scales_and_flip_are_averaged(picture, net):
+def test_scales_and_flip_are_averaged(picture, net, plain):
     model, image = net(), picture()
     expected = 0
     for scale in (0.5, 1.0, 1.75):
@@ -183,7 +172,7 @@ def test_flip_does_nothing_on_a_mirror_symmetric_net(picture, net):
     )
 
 
-def test_padding_is_the_mean_colour_below_and_right(picture, net):
+def test_padding_is_the_mean_colour_below_and_right(picture, net, plain):
     model, image = net(), picture(9, 12)
     padded = np.empty((16, 20, 3), np.float32)
     padded[:] = (120, 110, 100)
@@ -193,7 +182,7 @@ def test_padding_is_the_mean_colour_below_and_right(picture, net):
 
 
 @pytest.mark.parametrize("size", [(9, 12), (37, 53), (16, 20)])
-def test_a_model_of_fixed_size_runs_in_its_windows(size, picture, net):
+def test_a_model_of_fixed_size_runs_in_its_windows(size, picture, net, plain):
     free = net(kernel=1)
     fixed = net(kernel=1, size=(16, 20))
     fixed.set_weights(free.get_weights())
@@ -204,7 +193,7 @@ def test_a_model_of_fixed_size_runs_in_its_windows(size, picture, net):
 
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize("size", [(None, None), (16, 20)])
-def test_a_model_of_fixed_batch_gets_full_batches(batch, size, picture):
+def test_a_model_of_fixed_batch_gets_full_batches(batch, size, picture, plain):
     image = keras.Input(batch_shape=(batch, *size, 3))
     fixed, free = keras.Model(image, layers.Conv2D(4, 1)(image)), keras.Sequential([layers.Conv2D(4, 1)])
     free.build((None, None, None, 3))
@@ -241,7 +230,7 @@ def test_crf_comes_last_and_at_full_size(picture, net):
 
 
 @pytest.mark.parametrize(("classes", "dtype"), [(255, np.uint8), (256, np.uint16)])
-def test_many_classes(classes, dtype, picture, net):
+def test_many_classes(classes, dtype, picture, net, plain):
     model, image = net(classes=classes), picture(8, 9)
     for settings in ({}, {"window": 6}):
         labels = Predictor(model, **settings)(image)

@@ -10,17 +10,6 @@ import pytest
 from kseg.inference import Predictor, predictor
 
 
-def softmax(logits):
-    """Over the last axis, by the formula."""
-    powers = np.exp(np.asarray(logits, "float64"))
-    return powers / powers.sum(-1, keepdims=True)
-
-
-def plain(model, image):
-    """The model's softmax on one image, straight from Keras."""
-    return softmax(model(image[None].astype(np.float32)))[0]
-
-
 @pytest.mark.parametrize(
     "settings", [{"window": 16}, {"window": (9, 30), "scales": (0.7, 1.3), "flip": True}]
 )
@@ -36,7 +25,7 @@ def test_strips_and_bands_do_not_change_the_result(settings, monkeypatch, pictur
     np.testing.assert_array_equal(in_strips(image), in_strips.probabilities(image).argmax(-1))
 
 
-def test_large_pictures_are_cut_into_windows_unasked(monkeypatch, picture, net):
+def test_large_pictures_are_cut_into_windows_unasked(monkeypatch, picture, net, plain):
     monkeypatch.setattr(predictor, "WHOLE_PIXELS", 1000)
     monkeypatch.setattr(predictor, "AUTO_WINDOW", (16, 16))
     model, image = net(kernel=1), picture()

@@ -128,10 +128,11 @@ def test_frames_that_are_no_pictures(started, camera):
 
 def test_a_file_loses_no_frame_and_ends(started):
     class File:
-        live, fps, left = False, 25.0, 7
+        live, fps, left, damaged = False, 25.0, 7, 0
 
         def read(self):
             self.left -= 1
+            self.damaged += self.left in (2, 4)
             return np.full((8, 8, 3), 100 + self.left, np.uint8) if self.left >= 0 else None
 
         def release(self):
@@ -144,6 +145,7 @@ def test_a_file_loses_no_frame_and_ends(started):
             numbers.append(int(frame.image[0, 0, 0]))
             time.sleep(0.02)
     assert numbers == [106, 105, 104, 103, 102, 101, 100]
+    assert capture.damaged == 2
     assert capture.message == ""
 
 

@@ -132,13 +132,29 @@ def exported(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["m.keras", "m.tflite", "q.tflite", "d.tflite"])
 def test_files_of_every_kind_agree(exported, name):
-    model = load(str(exported / name), size=(16, 24), threads=1)
+    model = load(str(exported / name), size=(16, 24))
     frame = np.zeros((32, 48, 3), np.uint8)
     frame[:, :24, 2], frame[:, 24:, 0] = 255, 255  # red on the left, blue on the right
     found = model(frame)
     assert found.shape == (16, 24, 2)
     np.testing.assert_allclose(found[:, :10, 1], 1 / (1 + np.exp(-255 / 50)), atol=0.01)
     np.testing.assert_allclose(found[:, 14:, 0], 1 / (1 + np.exp(-255 / 50)), atol=0.01)
+
+
+@pytest.mark.tensorflow
+def test_threads_of_keras_models(exported, monkeypatch):
+    import tensorflow as tf
+
+    from kseg.errors import KsegWarning
+
+    path, threading = str(exported / "m.keras"), tf.config.threading
+    load(path).probabilities(np.zeros((4, 4, 2), np.float32))  # from here on TensorFlow is at work
+    with pytest.warns(KsegWarning, match="threads=7: TensorFlow has begun to work"):
+        load(path, threads=7)
+    said = []
+    monkeypatch.setattr(threading, "set_intra_op_parallelism_threads", said.append)
+    load(path, threads=3)
+    assert said == [3]
 
 
 def test_wrong_rank_is_refused(tmp_path):

@@ -37,7 +37,7 @@ def test_folders_give_their_pictures_by_name_and_pass_over_broken_ones(tmp_path)
     (tmp_path / "aa.png").write_text("broken")
     source = opener(str(tmp_path))()
     assert [f[0, 0, 0] for f in all_of(source)] == [50, 100]
-    assert not source.live
+    assert (source.live, source.damaged) == (False, 1)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no picture"):
         opener(str(tmp_path / "empty"))()

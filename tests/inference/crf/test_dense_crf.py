@@ -7,18 +7,6 @@ from kseg.inference.crf.dense_crf import ROW_SUM, DenseCRF
 from kseg.inference.crf.permutohedral import PermutohedralLattice
 
 
-def picture(height=14, width=17, classes=3, seed=0):
-    """A picture of two colours and noisy probabilities that follow them."""
-    rng = np.random.default_rng(seed)
-    right = np.arange(width) >= width // 2
-    image = np.where(right[None, :, None], 200, 60) + rng.normal(0, 4, (height, width, 3))
-    probabilities = rng.dirichlet([1.0] * classes, (height, width))
-    probabilities[..., 0] += 0.3 * ~right
-    probabilities[..., 1] += 0.3 * right
-    probabilities /= probabilities.sum(axis=-1, keepdims=True)
-    return image.clip(0, 255).astype(np.uint8), probabilities.astype(np.float32)
-
-
 def features(image, xy_std, rgb_std=None):
     y, x = np.mgrid[: image.shape[0], : image.shape[1]]
     columns = [x.ravel() / xy_std, y.ravel() / xy_std]
@@ -54,8 +42,8 @@ def brute_force(image, probabilities, matrix, crf, penalties):
     return q.reshape(probabilities.shape)
 
 
-def test_potts_equals_brute_force_on_the_lattice():
-    image, probabilities = picture()
+def test_potts_equals_brute_force_on_the_lattice(two_colours):
+    image, probabilities = two_colours()
     crf = DenseCRF(2, 1.5, 6, 12, 2.5, iterations=5)
     expected = brute_force(image, probabilities, lattice_matrix, crf, 1 - np.eye(3))
     refined = crf(image, probabilities)
@@ -63,17 +51,17 @@ def test_potts_equals_brute_force_on_the_lattice():
     np.testing.assert_allclose(refined, expected, atol=5e-5)
 
 
-def test_compatibility_equals_brute_force_on_the_lattice():
-    image, probabilities = picture(seed=1)
+def test_compatibility_equals_brute_force_on_the_lattice(two_colours):
+    image, probabilities = two_colours(seed=1)
     penalties = np.array([[0, 1, 3], [1, 0, 0.5], [3, 0.5, 0]])
     crf = DenseCRF(2, 0.5, 6, 12, 0.7, iterations=4, compatibility=penalties)
     expected = brute_force(image, probabilities, lattice_matrix, crf, penalties)
     np.testing.assert_allclose(crf(image, probabilities), expected, atol=5e-5)
 
 
-def test_close_to_the_exact_kernels():
+def test_close_to_the_exact_kernels(two_colours):
     """The filter's own error: labels as with the O(n^2) sum but for a few pixels on the edge."""
-    image, probabilities = picture(20, 24, seed=2)
+    image, probabilities = two_colours(20, 24, seed=2)
     crf = DenseCRF(2, 1, 6, 12, 1, iterations=5)
     expected = brute_force(image, probabilities, exact_matrix, crf, 1 - np.eye(3))
     refined = crf(image, probabilities)
@@ -81,30 +69,30 @@ def test_close_to_the_exact_kernels():
     assert (refined.argmax(-1) == expected.argmax(-1)).mean() > 0.98
 
 
-def test_labels_follow_the_edge():
-    image, probabilities = picture(30, 32, seed=3)
+def test_labels_follow_the_edge(two_colours):
+    image, probabilities = two_colours(30, 32, seed=3)
     truth = np.broadcast_to(np.arange(32) >= 16, (30, 32)).astype(int)
     assert (probabilities.argmax(-1) == truth).mean() < 0.95
     labels = DenseCRF(2, 1, 10, 10, 4)(image, probabilities).argmax(-1)
     np.testing.assert_array_equal(labels, truth)
 
 
-def test_potts_is_one_minus_identity():
-    image, probabilities = picture()
+def test_potts_is_one_minus_identity(two_colours):
+    image, probabilities = two_colours()
     full = DenseCRF(compatibility=1 - np.eye(3))(image, probabilities)
     np.testing.assert_allclose(DenseCRF()(image, probabilities), full, atol=1e-5)
 
 
-def with_rare_classes(height=20, width=24, seed=0):
+def with_rare_classes(two_colours, height=20, width=24, seed=0):
     """Three classes that are there, and nine that are nowhere above 1e-4."""
-    image, probabilities = picture(height, width, seed=seed)
+    image, probabilities = two_colours(height, width, seed=seed)
     many = np.random.default_rng(seed).uniform(0, 1e-4, (height, width, 12)).astype(np.float32)
     many[..., [4, 7, 9]] = probabilities * (1 - np.delete(many, [4, 7, 9], axis=-1).sum(-1, keepdims=True))
     return image, many
 
 
-def test_rare_classes_are_left_out_of_the_filter_without_loss():
-    image, probabilities = with_rare_classes()
+def test_rare_classes_are_left_out_of_the_filter_without_loss(two_colours):
+    image, probabilities = with_rare_classes(two_colours)
     settings = {"spatial_std": 2, "bilateral_xy_std": 6, "bilateral_rgb_std": 12}
     crf = DenseCRF(**settings)
     np.testing.assert_array_equal(crf._heard(probabilities.reshape(-1, 12)), [4, 7, 9])
@@ -115,31 +103,31 @@ def test_rare_classes_are_left_out_of_the_filter_without_loss():
     np.testing.assert_array_equal(ours.argmax(-1), expected.argmax(-1))
 
 
-def test_a_class_that_is_strong_in_one_pixel_is_heard():
-    _, probabilities = with_rare_classes()
+def test_a_class_that_is_strong_in_one_pixel_is_heard(two_colours):
+    _, probabilities = with_rare_classes(two_colours)
     probabilities[3, 5] = np.eye(12)[2]
     assert 2 in DenseCRF()._heard(probabilities.reshape(-1, 12))
 
 
-def test_rows_of_the_kernels_sum_to_less_than_assumed():
+def test_rows_of_the_kernels_sum_to_less_than_assumed(two_colours):
     """The bound behind leaving classes out, on a picture of few colours and on one of noise."""
     noise = np.random.default_rng(0).integers(0, 256, (20, 24, 3)).astype(np.uint8)
-    for image in (picture(20, 24)[0], noise):
+    for image in (two_colours(20, 24)[0], noise):
         for points in (features(image, 3), features(image, 49, 5), features(image, 5, 40)):
             raw = lattice_matrix(points)
             norm = 1 / np.sqrt(raw.sum(axis=1))
             assert (norm[:, None] * raw * norm).sum(axis=1).max() < ROW_SUM / 2
 
 
-def test_classes_may_be_reordered():
-    image, probabilities = picture(classes=5)
+def test_classes_may_be_reordered(two_colours):
+    image, probabilities = two_colours(classes=5)
     order = [3, 0, 4, 1, 2]
     refined = DenseCRF()(image, probabilities)
     np.testing.assert_allclose(DenseCRF()(image, probabilities[..., order]), refined[..., order], atol=1e-6)
 
 
-def test_heavy_weights_stay_finite():
-    image, probabilities = picture()
+def test_heavy_weights_stay_finite(two_colours):
+    image, probabilities = two_colours()
     refined = DenseCRF(spatial_weight=300, bilateral_weight=300)(image, probabilities)
     np.testing.assert_allclose(refined.sum(axis=-1), 1, atol=1e-5)
 
@@ -150,50 +138,50 @@ def test_smallest_pictures(size):
     np.testing.assert_allclose(DenseCRF()(image, probabilities), 0.5, atol=1e-6)
 
 
-def test_the_smallest_floor_stays_finite():
-    image, probabilities = picture()
+def test_the_smallest_floor_stays_finite(two_colours):
+    image, probabilities = two_colours()
     probabilities = np.where(probabilities == probabilities.max(-1, keepdims=True), 1, 0).astype(np.float32)
     refined = DenseCRF(floor=1e-45, iterations=2)(image, probabilities)
     np.testing.assert_allclose(refined.sum(axis=-1), 1, atol=1e-5)
 
 
-def test_single_class():
-    image, _ = picture()
+def test_single_class(two_colours):
+    image, _ = two_colours()
     refined = DenseCRF()(image, np.ones((*image.shape[:2], 1), np.float32))
     np.testing.assert_array_equal(refined, 1)
 
 
-def test_no_iterations_give_the_probabilities():
-    image, probabilities = picture()
+def test_no_iterations_give_the_probabilities(two_colours):
+    image, probabilities = two_colours()
     np.testing.assert_allclose(DenseCRF(iterations=0)(image, probabilities), probabilities, atol=1e-4)
 
 
 @pytest.mark.parametrize("weights", [(0, 4), (3, 0), (0, 0)])
-def test_weight_zero_leaves_a_kernel_out(weights):
-    image, probabilities = picture()
+def test_weight_zero_leaves_a_kernel_out(weights, two_colours):
+    image, probabilities = two_colours()
     crf = DenseCRF(2, weights[0], 6, 12, weights[1], iterations=3)
     expected = brute_force(image, probabilities, lattice_matrix, crf, 1 - np.eye(3))
     np.testing.assert_allclose(crf(image, probabilities), expected, atol=5e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
-def test_types_and_layouts(dtype):
-    image, probabilities = picture()
+def test_types_and_layouts(dtype, two_colours):
+    image, probabilities = two_colours()
     expected = DenseCRF()(image, probabilities)
     turned = probabilities.transpose(2, 0, 1).astype(dtype).transpose(1, 2, 0)
     np.testing.assert_allclose(DenseCRF()(image.astype(np.float32), turned), expected, atol=2e-2)
 
 
-def test_tiles_with_room_for_the_margin_equal_the_whole():
-    image, probabilities = picture(20, 23)
+def test_tiles_with_room_for_the_margin_equal_the_whole(two_colours):
+    image, probabilities = two_colours(20, 23)
     settings = {"spatial_std": 3, "bilateral_xy_std": 10}
     whole = DenseCRF(**settings)(image, probabilities)
     tiled = DenseCRF(**settings, tile=12)(image, probabilities)  # the margin of 20 reaches the borders
     np.testing.assert_allclose(tiled, whole, atol=1e-4)
 
 
-def test_tiles_with_a_small_margin_come_close():
-    image, probabilities = picture(16, 48)
+def test_tiles_with_a_small_margin_come_close(two_colours):
+    image, probabilities = two_colours(16, 48)
     settings = {"spatial_std": 1, "bilateral_xy_std": 3, "bilateral_rgb_std": 12}
     whole = DenseCRF(**settings)(image, probabilities)
     tiled = DenseCRF(**settings, tile=16)(image, probabilities)

@@ -7,20 +7,8 @@ from kseg.errors import DataError, SettingsError
 from kseg.inference.crf.dense_crf import DenseCRF
 
 
-def picture(height=14, width=17, classes=3, seed=0):
-    """A picture of two colours and noisy probabilities that follow them."""
-    rng = np.random.default_rng(seed)
-    right = np.arange(width) >= width // 2
-    image = np.where(right[None, :, None], 200, 60) + rng.normal(0, 4, (height, width, 3))
-    probabilities = rng.dirichlet([1.0] * classes, (height, width))
-    probabilities[..., 0] += 0.3 * ~right
-    probabilities[..., 1] += 0.3 * right
-    probabilities /= probabilities.sum(axis=-1, keepdims=True)
-    return image.clip(0, 255).astype(np.uint8), probabilities.astype(np.float32)
-
-
-def test_too_large_is_refused_with_the_estimate_and_tiles_pass():
-    image, probabilities = picture(40, 40)
+def test_too_large_is_refused_with_the_estimate_and_tiles_pass(two_colours):
+    image, probabilities = two_colours(40, 40)
     settings = {"spatial_std": 1, "bilateral_xy_std": 2}
     limit = DenseCRF().memory(24, 24, 3)
     with pytest.raises(SettingsError, match=r"40x40 pixels with 3 classes takes about .* GiB"):
@@ -66,8 +54,8 @@ def test_bad_settings(settings):
 
 
 @pytest.mark.parametrize("iterations", [3.0, np.int64(3), np.float32(3)])
-def test_whole_numbers_of_any_type_are_iterations(iterations):
-    image, probabilities = picture()
+def test_whole_numbers_of_any_type_are_iterations(iterations, two_colours):
+    image, probabilities = two_colours()
     expected = DenseCRF(iterations=3)(image, probabilities)
     np.testing.assert_array_equal(DenseCRF(iterations=iterations)(image, probabilities), expected)
 
@@ -96,11 +84,11 @@ def with_one_nan(probabilities):
         (lambda i, p: (i.astype(complex), p), "whole numbers or floats"),
     ],
 )
-def test_bad_inputs(change, match):
+def test_bad_inputs(change, match, two_colours):
     with pytest.raises(DataError, match=match):
-        DenseCRF()(*change(*picture()))
+        DenseCRF()(*change(*two_colours()))
 
 
-def test_compatibility_of_another_number_of_classes():
+def test_compatibility_of_another_number_of_classes(two_colours):
     with pytest.raises(DataError, match="4 classes"):
-        DenseCRF(compatibility=1 - np.eye(4))(*picture())
+        DenseCRF(compatibility=1 - np.eye(4))(*two_colours())
