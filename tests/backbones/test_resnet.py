@@ -106,6 +106,7 @@ def test_weights_of_another_net_are_refused():
         small(weights="imagenet")
 
 
+@pytest.mark.slow
 def test_weights_of_a_deeper_net_are_refused(tmp_path):
     """They have every layer that the shallower one needs, of the same shapes."""
     net, deeper = ResNet(50, filters=2), ResNet(101, filters=2, name="r101")

@@ -158,6 +158,7 @@ def _mobilenet(top=False):
     )
 
 
+@pytest.mark.slow
 def test_stages_of_mobilenet_v2():
     """The layers ahead of each stride, as torchvision and tf models tap them (expansions of blocks 1, 3, 6, 13)."""
     model = _mobilenet(top=True)

@@ -143,7 +143,7 @@ def _run_litert(path, x):
         ((7, 9), {}),
         ((None, None), {}),
         ((7, 9), {"pool_size": 3, "strides": 2}),
-        ((7, 9), {"pool_size": (3, 2), "padding": "valid"}),
+        pytest.param((7, 9), {"pool_size": (3, 2), "padding": "valid"}, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.tensorflow

@@ -24,7 +24,12 @@ def test_builds_and_runs(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["deconvnet_small", "pspnet_efficientnetlite0", "deeplabv3plus_efficientnetlite0"]
+    "name",
+    [
+        "deconvnet_small",
+        pytest.param("pspnet_efficientnetlite0", marks=pytest.mark.slow),
+        pytest.param("deeplabv3plus_efficientnetlite0", marks=pytest.mark.slow),
+    ],
 )
 def test_random_weights_come_from_the_seed_and_from_no_other_layer(name):
     first, again, other = (_drawn(name, seed) for seed in (1, 1, 2))

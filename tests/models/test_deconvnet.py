@@ -9,7 +9,8 @@ import pytest
 
 import kseg
 from kseg import models
-from kseg.backbones import VGG16BatchNorm
+from kseg.backbones import EfficientNetLite, VGG16BatchNorm
+from kseg.errors import ModelError
 from kseg.models import DeconvNet
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -72,6 +73,47 @@ def test_small_images_are_filled_up_and_large_ones_are_not():
     for size, deepest, bottleneck in ((20, 7, 1), (193, 7, 1), (224, 7, 1), (256, 8, 2)):
         padded, value = fc6(np.zeros((1, size, 224, 3), "float32"))
         assert (padded.shape[1], value.shape[1]) == (deepest, bottleneck)
+
+
+@pytest.fixture(scope="module")
+def on_lite0():
+    backbone = EfficientNetLite("lite0", weights=None, padding="image", name="lite0")
+    return DeconvNet(backbone, 3, depths=(1, 2, 1, 2), kernel_std=None)
+
+
+def test_contract_on_lite0(on_lite0, tmp_path):
+    check_segmenter(on_lite0, tmp_path, sizes=((33, 47),))
+
+
+def test_lite0_is_mirrored_from_stride_32_to_2(on_lite0):
+    """Widths of the released blocks' outputs at strides 2 to 16 (efficientnet_lite_builder.py), deepest first."""
+    assert on_lite0.backbone.widths == (16, 24, 40, 112)
+    found = [layer.filters for layer in on_lite0.layers if layer.name.startswith("deconv")]
+    assert found == [112, 112, 40, 24, 24, 16, 16]
+    maps = keras.Model(on_lite0.input, [on_lite0.get_layer(f"unpool{i}").output for i in (4, 3, 2, 1)])
+    shapes = [
+        tuple(each.shape[1:]) for each in maps(np.zeros((1, 40, 70, 3), "float32"))
+    ]  # filled up to 64x96
+    assert shapes == [(4, 6, 112), (8, 12, 40), (16, 24, 24), (32, 48, 16)]
+
+
+def test_lite0_unpools_to_the_maxima_of_what_its_strided_blocks_take(on_lite0):
+    """One value a window of 2x2, where the map that enters block2a is largest."""
+    narrow = on_lite0.backbone.switches("stage1")[1]
+    assert narrow is on_lite0.backbone.get_layer("block2a_expand_conv").input
+    parts = keras.Model(on_lite0.input, [narrow, on_lite0.get_layer("unpool1").output])
+    features, unpooled = map(np.asarray, parts(np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3))))
+    assert (unpooled != 0).any()
+    for y, x, channel in np.argwhere(unpooled[0] != 0):
+        top, left = y // 2 * 2, x // 2 * 2
+        assert features[0, y, x, channel] == features[0, top : top + 2, left : left + 2, channel].max()
+
+
+def test_depths_and_strides_that_do_not_fit_are_told():
+    with pytest.raises(ModelError, match=r"depths needs 5 numbers from 1 on, one a stage; got \(1, 2\)"):
+        DeconvNet(small_backbone(), 2, depths=(1, 2))
+    with pytest.raises(ModelError, match="switches at output_stride=32 and last_stage='stage5' only; got 16"):
+        DeconvNet(EfficientNetLite("lite0", output_stride=16, weights=None), 2)
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ def test_contract(tmp_path):
     check_segmenter(small(low_level="stage3", dropout=0.25, momentum=0.8), tmp_path)
 
 
+@pytest.mark.slow
 def test_without_rates(tmp_path):
     check_segmenter(small(rates=()), tmp_path, sizes=((33, 47),))
 

@@ -25,7 +25,9 @@ def lite0():
     return EfficientNetLite("lite0", weights=None)
 
 
-@pytest.mark.parametrize("stride", [32, 16, 8])
+@pytest.mark.parametrize(
+    "stride", [8, *(pytest.param(stride, marks=pytest.mark.slow) for stride in (16, 32))]
+)
 def test_contract(stride, lite0, tmp_path):
     check_segmenter(FCN(lite0, 5, stride=stride, skip_scales=(0.5, 0.25)), tmp_path)
 

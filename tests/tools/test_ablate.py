@@ -98,6 +98,7 @@ def test_mistakes_and_a_seed_named_twice(tmp_path, monkeypatch, capsys):
     assert seen == [[1]] * 3  # two equal seeds would make a difference without noise
 
 
+@pytest.mark.slow
 def test_variants_have_the_papers_layers(monkeypatch):
     monkeypatch.setattr(kseg.models, "build", tiny)
     channels = {}

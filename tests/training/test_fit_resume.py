@@ -30,7 +30,13 @@ def killed_in_epoch(epoch, monkeypatch, step=1):
     monkeypatch.setattr(kseg.training.Progress, "on_train_batch_end", die)
 
 
-@pytest.mark.parametrize("changes", [{}, {"optimizer": "sgd", "learning_rate": 0.1, "validate_every": 3}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"optimizer": "sgd", "learning_rate": 0.1, "validate_every": 3},
+    ],
+)
 def test_going_on_is_bit_equal_to_never_having_stopped(
     network, train, val, tmp_path, monkeypatch, changes, small_recipe
 ):
@@ -53,9 +59,9 @@ def test_going_on_is_bit_equal_to_never_having_stopped(
 @pytest.mark.parametrize(
     ("changes", "step", "done"),
     [
-        ({}, 2, 2),
+        pytest.param({}, 2, 2, marks=pytest.mark.slow),
         ({"accumulate": 2, "batch_size": 2, "ema": 0.9, "optimizer": "sgd"}, 3, 4),
-        ({"label_stride": 2}, 0, 0),
+        pytest.param({"label_stride": 2}, 0, 0, marks=pytest.mark.slow),
     ],
 )
 def test_going_on_in_the_midst_of_an_epoch_is_bit_equal(

@@ -63,7 +63,14 @@ def test_models_inside_models(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["deeplabv2_efficientnetlite0", "pspnet_efficientnetlite0", "fcn8s_efficientnetlite0"]
+    "name",
+    [
+        "fcn8s_efficientnetlite0",
+        *(
+            pytest.param(f"{family}_efficientnetlite0", marks=pytest.mark.slow)
+            for family in ("deconvnet", "deeplabv2", "pspnet")
+        ),
+    ],
 )
 def test_every_layer_of_a_net_of_the_catalog_finds_its_weights(name, tmp_path):
     first, second = (models.build(name, 4, weights=None) for _ in range(2))
