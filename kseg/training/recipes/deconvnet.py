@@ -1,4 +1,4 @@
-"""The recipes of DeconvNet: two stages as published, and the same for its small form and two CPU cores."""
+"""The recipes of DeconvNet: two stages as published, and the same for its small forms and two CPU cores."""
 
 from kseg.training.recipes.recipe import Recipe
 
@@ -84,10 +84,42 @@ DECONVNET_SMALL_CAMVID = Recipe(
     source="whole pictures instead of objects; from random weights",
 )
 
+DECONVNET_LITE0_CAMVID = DECONVNET_SMALL_CAMVID.replace(
+    name="deconvnet_lite0_camvid",
+    model="deconvnet_efficientnetlite0",
+    warmup_steps=50,
+    epochs=30,
+    validate_every=6,
+    source="camvid_lite0 on smaller crops",
+)
+# On a backbone that knows pictures: fewer steps, and crops large enough for maps at stride 32.
+DECONVNET_LITE0_STAGE1 = DECONVNET_SMALL_STAGE1.replace(
+    name="deconvnet_lite0_stage1",
+    model="deconvnet_efficientnetlite0",
+    warmup_steps=50,
+    epochs=4,
+    batch_size=8,
+    size=(160, 160),
+    validate_every=2,
+    source="deconvnet_small_stage1 on EfficientNet-Lite0 with ImageNet's weights",
+)
+DECONVNET_LITE0_STAGE2 = DECONVNET_LITE0_STAGE1.replace(
+    name="deconvnet_lite0_stage2",
+    starts_from="deconvnet_lite0_stage1",
+    learning_rate=1e-3,
+    epochs=3,
+    crops="proposals",
+    validate_every=3,
+    source="as deconvnet_lite0_stage1, from which it starts (--init-from)",
+)
+
 DECONVNET_RECIPES = (
     DECONVNET_STAGE1,
     DECONVNET_STAGE2,
     DECONVNET_SMALL_STAGE1,
     DECONVNET_SMALL_STAGE2,
     DECONVNET_SMALL_CAMVID,
+    DECONVNET_LITE0_STAGE1,
+    DECONVNET_LITE0_STAGE2,
+    DECONVNET_LITE0_CAMVID,
 )

@@ -19,11 +19,15 @@ def test_deconvnet_as_released():
         assert recipe.scale == (1, 1)
 
 
-def test_the_small_stages_differ_in_where_crops_come_from():
-    first, second = RECIPES["deconvnet_small_stage1"], RECIPES["deconvnet_small_stage2"]
+@pytest.mark.parametrize(
+    ("short", "model"), [("small", "deconvnet_small"), ("lite0", "deconvnet_efficientnetlite0")]
+)
+def test_the_stages_differ_in_where_crops_come_from(short, model):
+    first, second = RECIPES[f"deconvnet_{short}_stage1"], RECIPES[f"deconvnet_{short}_stage2"]
     assert (first.crops, second.crops) == ("objects", "proposals")
     assert first.size == second.size
-    assert first.model == second.model == "deconvnet_small"
+    assert first.model == second.model == model
+    assert second.starts_from == first.name
 
 
 def test_other_crops_are_refused():
