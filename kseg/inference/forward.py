@@ -3,11 +3,13 @@ picture."""
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 from keras import ops
 
-from kseg.errors import ModelError
+from kseg.errors import KsegWarning, ModelError
 from kseg.ops.resize import resize, spatial_shape
 
 if keras.backend.backend() == "tensorflow":
@@ -97,6 +99,21 @@ class Forward(keras.Model):
         if wanted == had and None not in wanted:
             return logits
         return resize(logits, spatial_shape(image))  # where the sizes agree at run time, it only copies
+
+
+def limit_threads(threads: int) -> None:
+    """Keep TensorFlow to so many threads an operation, as long as it has not begun to work; else a KsegWarning."""
+    if keras.backend.backend() != "tensorflow":
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    except RuntimeError:
+        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+            warnings.warn(
+                f"threads={threads}: TensorFlow has begun to work, and keeps the threads it has",
+                KsegWarning,
+                stacklevel=4,
+            )
 
 
 def signature(model: keras.Model) -> tuple[int | None, tuple[int, int] | None, int]:

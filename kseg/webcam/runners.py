@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 
-from kseg.errors import KsegWarning, ModelError
+from kseg.errors import ModelError
 
 RANGES = {"0..255": (0.0, 255.0), "0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0)}
 ONNX_TYPES = {
@@ -39,11 +37,11 @@ class KerasRunner:
     kind = "keras"
 
     def __init__(self, path: Path, threads: int | None):
-        from kseg.inference.forward import Forward
+        from kseg.inference.forward import Forward, limit_threads
         from kseg.models import load as load_keras
 
         if threads is not None:
-            _limit_keras(threads)
+            limit_threads(threads)
         model = load_keras(path)
         self.names, self.palette = getattr(model, "classes", None), getattr(model, "palette", None)
         fixed = model.inputs[0].shape[1:3]
@@ -53,23 +51,6 @@ class KerasRunner:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         return self._forward.run(image[None].astype(np.float32))[0]
-
-
-def _limit_keras(threads: int) -> None:
-    """Keep TensorFlow to so many threads, as long as it has not begun to work."""
-    if keras.backend.backend() != "tensorflow":
-        return
-    import tensorflow as tf
-
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-    except RuntimeError:
-        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-            warnings.warn(
-                f"threads={threads}: TensorFlow has begun to work, and keeps the threads it has",
-                KsegWarning,
-                stacklevel=4,
-            )
 
 
 class TFLiteRunner:
