@@ -137,8 +137,17 @@ def peak_memory() -> None:
     print(f"  {peaks['step']:.0f} MiB, {peaks['import']:.0f} MiB of it after importing kseg alone")
 
 
-def proposals_batched(boxes: int = 20, repeats: int = 3) -> None:
+def proposals_batched(
+    boxes: int = 20,
+    repeats: int = 3,
+    nets: tuple[str, ...] = ("deconvnet_small", "deconvnet_efficientnetlite0"),
+) -> None:
     """Prediction by object proposals in batches, and one crop at a time."""
+    for name in nets:
+        _proposals_of(name, boxes, repeats)
+
+
+def _proposals_of(name: str, boxes: int, repeats: int) -> None:
     import numpy as np
 
     import kseg
@@ -147,7 +156,7 @@ def proposals_batched(boxes: int = 20, repeats: int = 3) -> None:
     image = rng.integers(0, 256, (375, 500, 3), dtype=np.uint8)
     corners = rng.integers(0, (200, 300), (boxes, 2))
     found = np.concatenate([corners, corners + rng.integers(100, 170, (boxes, 2))], axis=1)
-    model = kseg.models.build("deconvnet_small", 21)
+    model = kseg.models.build(name, 21)
     times = {}
     for batch in (1, 10):
         predictor = kseg.inference.ProposalPredictor(
@@ -157,7 +166,7 @@ def proposals_batched(boxes: int = 20, repeats: int = 3) -> None:
     alone = seconds(
         lambda: [model.predict(np.zeros((1, 112, 112, 3), "f"), verbose=0) for _ in range(boxes)], repeats
     )
-    print(f"prediction by {boxes} proposals (deconvnet_small, warped to 112x112)")
+    print(f"prediction by {boxes} proposals ({name}, warped to 112x112)")
     print(
         f"  in batches of 10 {times[10]:.2f} s, one at a time {times[1]:.2f} s, by model.predict alone {alone:.2f} s"
     )

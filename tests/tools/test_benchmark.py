@@ -55,7 +55,7 @@ def test_help_is_measured(capsys):
 
 
 def test_the_ratio_of_proposals_is_that_of_the_times(small, capsys):
-    benchmark.proposals_batched(boxes=12, repeats=2)
+    benchmark.proposals_batched(boxes=12, repeats=2, nets=("deconvnet_small",))
     said = capsys.readouterr().out
     batches, singly, alone = (float(found) for found in re.findall(r"(\d+\.\d+) s", said))
     ratio, against = re.search(r"ratio (\d+\.\d+) .*, (\d+\.\d+) against", said).groups()
