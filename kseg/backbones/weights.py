@@ -77,6 +77,8 @@ def load(model, path):
             other files, holds Python objects, or promises more than it has. The model is unchanged then, except
             by a .weights.h5 file that fits in part.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ModelError(f"weights={path!r}: expected None, 'imagenet' or a weights file; {_WAY_OUT}.")
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"{path}: no such weights file; {_WAY_OUT}.")

@@ -202,3 +202,9 @@ def test_attributes_that_are_no_names(tmp_path):
             file.attrs["layer_names"] = value
         with pytest.raises(ModelError, match=path.name):
             weights.load(_network(), path)
+
+
+@pytest.mark.parametrize("given", [3, True, ["a.npz"]])
+def test_what_is_no_path(given):
+    with pytest.raises(ModelError, match="expected None, 'imagenet' or a weights file"):
+        weights.load(_network(), given)
