@@ -34,11 +34,19 @@ class DeconvNet(Segmenter):
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width, num_classes)`.
     Unpooling restores odd sizes, so no size needs padding.
 
+    Raises:
+        ModelError: a backbone without switches, or `depths` that do not fit it.
+
     Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, section 3;
     released `stage_1_train.prototxt`.
     """
 
     def __init__(self, backbone, num_classes, *, depths=None, kernel_std=0.01, **kwargs):
+        if not hasattr(backbone, "switches"):
+            raise ModelError(
+                f"DeconvNet unpools by the switches of its backbone; {type(backbone).__name__} has none: give a "
+                "VGG16BatchNorm or an EfficientNetLite."
+            )
         image, widths, x = backbone.input, backbone.widths, backbone.deepest
         depths = DEPTHS[: len(widths)] if depths is None else tuple(depths)
         if len(depths) != len(widths) or min(depths) < 1:

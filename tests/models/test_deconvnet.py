@@ -9,7 +9,7 @@ import pytest
 
 import kseg
 from kseg import models
-from kseg.backbones import EfficientNetLite, VGG16BatchNorm
+from kseg.backbones import VGG16, EfficientNetLite, VGG16BatchNorm
 from kseg.errors import ModelError
 from kseg.models import DeconvNet
 
@@ -109,7 +109,9 @@ def test_lite0_unpools_to_the_maxima_of_what_its_strided_blocks_take(on_lite0):
         assert features[0, y, x, channel] == features[0, top : top + 2, left : left + 2, channel].max()
 
 
-def test_depths_and_strides_that_do_not_fit_are_told():
+def test_depths_and_backbones_that_do_not_fit_are_told():
+    with pytest.raises(ModelError, match="switches of its backbone; VGG16 has none"):
+        DeconvNet(VGG16(filters=4), 2)
     with pytest.raises(ModelError, match=r"depths needs 5 numbers from 1 on, one a stage; got \(1, 2\)"):
         DeconvNet(small_backbone(), 2, depths=(1, 2))
     with pytest.raises(ModelError, match="switches at output_stride=32 and last_stage='stage5' only; got 16"):
