@@ -27,4 +27,15 @@ PEOPLE_LITE0 = Recipe(
     source="the framed pictures of VOC people and Clothing Co-Parsing; made for the preset people",
 )
 
-PEOPLE_RECIPES = (PEOPLE_LITE0,)
+PEOPLE_LITE0_LONGER = PEOPLE_LITE0.replace(
+    name="people_lite0_longer",
+    starts_from="people_lite0",
+    learning_rate=4e-4,
+    warmup_steps=100,
+    epochs=8,
+    validate_every=2,
+    seed=1,
+    source="people_lite0 gone on with (--init-from); made for the preset people",
+)
+
+PEOPLE_RECIPES = (PEOPLE_LITE0, PEOPLE_LITE0_LONGER)
