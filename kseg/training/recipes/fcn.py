@@ -71,6 +71,22 @@ CAMVID_LITE0_FINISH = CAMVID_LITE0.replace(
     source="CamVid's validation split, on two busy CPU cores; DeepLab v2 reaches 0.741",
 )
 
+# For the ensemble with DeconvNet: VOC's people against the rest, pictures as they are.
+VOC_PEOPLE_LITE0 = CAMVID_LITE0.replace(
+    name="voc_people_lite0",
+    data="people",
+    learning_rate=5e-4,
+    head_multiplier=4.0,
+    epochs=4,
+    steps_per_epoch=140,
+    size=(224, 224),
+    scale=(0.5, 1.25),
+    validate_every=2,
+    expected_score=0.876,
+    expected_minutes=13,
+    source="VOC's validation pictures with people (--val-split val_plain), two busy CPU cores",
+)
+
 # The papers' solver instead of AdamW: Caffe's momentum and L2, new layers at ten times the rate, biases at twice.
 CAMVID_LITE0_SGD = CAMVID_LITE0.replace(
     name="camvid_lite0_sgd",
@@ -133,6 +149,7 @@ FCN_RECIPES = (
     CAMVID_LITE0,
     CAMVID_LITE0_FINISH,
     CAMVID_LITE0_SGD,
+    VOC_PEOPLE_LITE0,
     FCN_PAPER_32S,
     FCN_PAPER_16S,
     FCN_PAPER_8S,
