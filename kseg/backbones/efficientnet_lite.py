@@ -83,6 +83,8 @@ class EfficientNetLite(Backbone):
     models/official/efficientnet/lite (padding SAME, BatchNorm epsilon 1e-3, input ``(x - 127) / 128``).
     """
 
+    bottleneck = (1, "same")  # kernel and padding of the head, which a mirrored decoder begins with
+
     def __init__(
         self,
         variant="lite0",
@@ -123,8 +125,6 @@ class EfficientNetLite(Backbone):
             slim_from(self, EfficientNetLite("lite0"))
         elif weights is not None:
             weight_files.load(self, _named_file(variant) if weights == "imagenet" else weights)
-
-    bottleneck = (1, "same")  # kernel and padding of the head, which a mirrored decoder begins with
 
     @property
     def widths(self):
