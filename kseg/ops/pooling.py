@@ -6,6 +6,7 @@ from keras import ops
 
 from kseg.errors import SettingsError
 from kseg.ops import windows
+from kseg.ops.fusion import fused, fused_gradient
 from kseg.ops.resize import spatial_shape
 from kseg.ops.windows import as_pair, pooling_axes, pooling_axis, window_and_stride
 
@@ -41,10 +42,12 @@ def max_pool_with_argmax(x, pool_size=2, strides=None, padding="same"):
         _, argmax, offset = _pool(ops.stop_gradient(x), rows, columns)
         return windows.pick(x, offset, rows, columns), argmax  # has the gradient of the first maximum alone
 
+    place = fused_gradient(windows.place, rows, columns)
+
     @tf.custom_gradient
     def pool(x):
-        pooled, argmax, offset = _pool(x, rows, columns)
-        return (pooled, argmax), lambda upstream, _: windows.place(upstream, offset, rows, columns)
+        pooled, argmax, offset = fused(_pool, rows, columns)(x)
+        return (pooled, argmax), lambda upstream, _: place(upstream, offset)
 
     return pool(tf.convert_to_tensor(x))
 
@@ -167,13 +170,15 @@ def _bin_weights(size, n, dtype):
 
 
 def _unpool_tensorflow(pooled, argmax, rows, columns):
+    pick = fused_gradient(windows.pick, rows, columns)
+
     @tf.custom_gradient
     def unpool(pooled):
-        placed, offset, shares = _unpool(pooled, argmax, rows, columns)
+        placed, offset, shares = fused(_unpool, rows, columns)(pooled, argmax)
 
         def gradient(upstream):
             upstream = upstream if shares is None else upstream / shares
-            return windows.pick(upstream, offset, rows, columns)
+            return pick(upstream, offset)
 
         return placed, gradient
 
