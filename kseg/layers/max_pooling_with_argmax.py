@@ -2,7 +2,7 @@
 
 import keras
 
-from kseg.ops import pooling
+from kseg.ops import pooling, switches
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -37,12 +37,12 @@ class MaxPoolingWithArgmax2D(keras.layers.Layer):
         return pooling.max_pool_with_argmax(x, self.pool_size, self.strides, self.padding)
 
     def compute_output_shape(self, input_shape):
-        shape = pooling.pooled_shape(input_shape, self.pool_size, self.strides, self.padding)
+        shape = switches.pooled_shape(input_shape, self.pool_size, self.strides, self.padding)
         return shape, shape
 
     def compute_output_spec(self, x):
         shape, _ = self.compute_output_shape(x.shape)
-        return keras.KerasTensor(shape, self.compute_dtype), keras.KerasTensor(shape, pooling.INDEX_DTYPE)
+        return keras.KerasTensor(shape, self.compute_dtype), keras.KerasTensor(shape, switches.INDEX_DTYPE)
 
     def get_config(self):
         settings = {"pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}

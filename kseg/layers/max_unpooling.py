@@ -3,7 +3,7 @@
 import keras
 
 from kseg.errors import SettingsError
-from kseg.ops import pooling
+from kseg.ops import pooling, switches
 from kseg.ops.resize import spatial_shape
 
 
@@ -42,14 +42,14 @@ class MaxUnpooling2D(keras.layers.Layer):
     def compute_output_spec(self, inputs):
         pooled, argmax, like = _three(inputs)
         size = None if like is None else like.shape[1:3]
-        pooling.check_unpooling(pooled, argmax, self.pool_size, self.strides, self.padding, size)
+        switches.check_unpooling(pooled, argmax, self.pool_size, self.strides, self.padding, size)
         return keras.KerasTensor(self.compute_output_shape([t.shape for t in inputs]), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         shape, _, like = _three(input_shape)
         if like is not None:
             return (shape[0], *like[1:3], shape[3])
-        return pooling.unpooled_shape(shape, self.pool_size, self.strides, self.padding)
+        return switches.unpooled_shape(shape, self.pool_size, self.strides, self.padding)
 
     def get_config(self):
         settings = {"pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}

@@ -1,4 +1,4 @@
-"""Running many element-wise steps as one program, where that is sure to be paid back."""
+"""Running a chain of element-wise steps as one program while training, where that is sure to be paid back."""
 
 from functools import lru_cache
 
@@ -6,39 +6,58 @@ import keras
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
-    from tensorflow.python.eager.record import could_possibly_record  # has no public name
+    from tensorflow.python.eager import context, record  # what is asked here has no public name
 
 
-def fused(function, *settings):
-    """`function` of tensors, in training as one XLA program instead of an operation at a time.
+def training_graph():
+    """Whether a graph is being built and a gradient recorded in it, as in the training step of Keras's `fit`.
 
-    A chain of comparisons and selections is bound by memory: each step reads and writes its maps again, the
-    program reads and writes once. It is compiled for every new shape, and what it is part of cannot be converted
-    to LiteRT or ONNX. So it is taken only where a gradient is being recorded or computed: there shapes are few and
-    come back, and nothing is exported. What it gives is the same everywhere, bit for bit.
+    There shapes are few and come back, so that compiling is paid back, and nothing is exported: neither LiteRT nor ONNX
+    would take a compiled part from a graph. Where TensorFlow's debugger looks at every operation
+    (`tf.debugging.enable_check_numerics`), nothing may be hidden from it, and this is False.
+    """
+    if keras.backend.backend() != "tensorflow" or tf.executing_eagerly():
+        return False
+    return record.could_possibly_record() and not context.context().op_callbacks
+
+
+def plain(function, *settings):
+    """A function of tensors alone that runs `function(*tensors, *settings)` as it is."""
+    return lambda *tensors: function(*tensors, *settings)
+
+
+def compiled(function, *settings):
+    """As `plain`, but as one XLA program.
+
+    Comparisons and selections are bound by memory: an operation at a time, each of them reads and writes its maps
+    again; the program reads and writes once. It is compiled for every shape that comes. Comparisons and selections
+    give the same bits, but for the sign of a zero that is the maximum of two.
 
     Args:
-        function: of `(*tensors, *settings)`, without variables; a function of a module, not a closure.
-        settings: hashable; where they hold tensors, nothing is compiled.
+        function: of tensors and settings, without variables; a function of a module, not a closure.
+        settings: hashable.
     """
-    if keras.backend.backend() != "tensorflow" or not could_possibly_record():
-        return lambda *tensors: function(*tensors, *settings)
-    return fused_gradient(function, *settings)
 
+    def run(*tensors):
+        # Sparse gradients become maps; taken into this graph first, tensors of a graph around it (a branch of
+        # `tf.cond`) are not captured from inside of the program.
+        tensors = [tf.identity(tf.convert_to_tensor(t)) for t in tensors]
+        specs = tuple(tf.TensorSpec(t.shape, t.dtype) for t in tensors)
+        return tf.nest.map_structure(_with_known_shape, _program(function, settings, specs)(*tensors))
 
-def fused_gradient(function, *settings):
-    """`function` as `fused` has it, for a place that runs in training alone."""
-    if keras.backend.backend() != "tensorflow" or any(tf.is_tensor(v) for v in tf.nest.flatten(settings)):
-        return lambda *tensors: function(*tensors, *settings)
-    return _program(function, settings)
+    return run
 
 
 @lru_cache(maxsize=256)
-def _program(function, settings):
-    program = tf.function(lambda *tensors: function(*tensors, *settings), jit_compile=True, autograph=False)
+def _program(function, settings, specs):
+    def program(*tensors):
+        return function(*tensors, *settings)
 
-    # The optimiser of graphs does not look into the program, and does less for maps whose shape it cannot tell.
-    def shaped(y):
-        return y if y is None else tf.ensure_shape(y, y.shape)
+    return tf.function(program, input_signature=specs, jit_compile=True, autograph=False)
 
-    return lambda *tensors: tf.nest.map_structure(shaped, program(*tensors))
+
+def _with_known_shape(y):
+    """Tell the optimiser of graphs, which does not look into programs and does less for maps of unknown shape."""
+    if y is None or 0 in y.shape or y.shape[1:].rank is None or not y.shape[1:].is_fully_defined():
+        return y
+    return tf.reshape(y, [-1, *y.shape[1:]] if y.shape[0] is None else y.shape)

@@ -6,17 +6,17 @@ from keras import ops
 
 from kseg.errors import SettingsError
 from kseg.ops import windows
-from kseg.ops.fusion import fused, fused_gradient
+from kseg.ops.fusion import compiled, plain, training_graph
 from kseg.ops.resize import spatial_shape
-from kseg.ops.windows import as_pair, pooling_axes, pooling_axis, window_and_stride
+from kseg.ops.switches import INDEX_DTYPE, at_hand, check_indices, check_unpooling, unpooled_size
+from kseg.ops.windows import as_pair, pooling_axes, window_and_stride
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
-elif keras.backend.backend() == "jax":
-    import jax
 
-INDEX_DTYPE = "int32" if keras.backend.backend() == "jax" else "int64"
 MODES = ("average", "max")
+FUSED_FROM = 2**17  # values in the map of one picture; below, compiling (half a second) is not paid back soon
+FUSED_PLACES = 9  # in a window; XLA compiles for a minute at 256
 
 
 def max_pool_with_argmax(x, pool_size=2, strides=None, padding="same"):
@@ -42,14 +42,16 @@ def max_pool_with_argmax(x, pool_size=2, strides=None, padding="same"):
         _, argmax, offset = _pool(ops.stop_gradient(x), rows, columns)
         return windows.pick(x, offset, rows, columns), argmax  # has the gradient of the first maximum alone
 
-    place = fused_gradient(windows.place, rows, columns)
+    x = tf.convert_to_tensor(x)
+    fused = _pays(x, rows, columns)
+    run, larger = (compiled, windows.larger_or_nan) if fused else (plain, ops.maximum)
 
     @tf.custom_gradient
     def pool(x):
-        pooled, argmax, offset = fused(_pool, rows, columns)(x)
-        return (pooled, argmax), lambda upstream, _: place(upstream, offset)
+        pooled, argmax, offset = run(_pool, rows, columns, larger)(x)
+        return (pooled, argmax), lambda upstream, _: run(windows.place, rows, columns)(upstream, offset)
 
-    return pool(tf.convert_to_tensor(x))
+    return pool(x)
 
 
 def max_unpool(pooled, argmax, pool_size=2, strides=None, padding="same", size=None):
@@ -85,7 +87,7 @@ def max_unpool(pooled, argmax, pool_size=2, strides=None, padding="same", size=N
     # The sizes of the pooled map itself: known where those of `like` are not, and the other way round.
     rows, columns = (axis._replace(count=n) for axis, n in zip((rows, columns), counts, strict=True))
     if at_hand(argmax):
-        _check_indices(argmax, rows, columns)
+        check_indices(argmax, rows, columns)
     if keras.backend.backend() != "tensorflow":
         return _unpool(pooled, argmax, rows, columns)[0]
     pooled, argmax = tf.convert_to_tensor(pooled), tf.convert_to_tensor(argmax)
@@ -170,23 +172,34 @@ def _bin_weights(size, n, dtype):
 
 
 def _unpool_tensorflow(pooled, argmax, rows, columns):
-    pick = fused_gradient(windows.pick, rows, columns)
+    run = compiled if _pays(pooled, rows, columns) else plain
 
     @tf.custom_gradient
     def unpool(pooled):
-        placed, offset, shares = fused(_unpool, rows, columns)(pooled, argmax)
+        placed, offset, shares = run(_unpool, rows, columns)(pooled, argmax)
 
         def gradient(upstream):
             upstream = upstream if shares is None else upstream / shares
-            return pick(upstream, offset)
+            return run(windows.pick, rows, columns)(upstream, offset)
 
         return placed, gradient
 
     return unpool(pooled)
 
 
-def _pool(x, rows, columns):
-    pooled, offset = windows.first_maximum(x, rows, columns)
+def _pays(x, rows, columns):
+    """Whether to run as compiled programs: in training, on large maps of known size, for small windows."""
+    sizes = [n for axis in (rows, columns) for n in axis] + [x.shape[-1]]
+    return (
+        all(isinstance(n, int) for n in sizes)
+        and rows.size * columns.size * x.shape[-1] >= FUSED_FROM
+        and rows.window * columns.window <= FUSED_PLACES
+        and training_graph()
+    )
+
+
+def _pool(x, rows, columns, larger=ops.maximum):
+    pooled, offset = windows.first_maximum(x, rows, columns, larger)
     starts = _window_starts(rows, columns, x.shape[-1])
     return pooled, ops.cast(ops.cast(offset, starts.dtype) + starts, INDEX_DTYPE), offset
 
@@ -212,82 +225,3 @@ def _window_starts(rows, columns, channels):
     y, x = (ops.arange(a.count, dtype=dtype) * a.stride - ops.cast(a.before, dtype) for a in (rows, columns))
     flat = y[:, None, None] * (columns.size * channels) + x[None, :, None] * channels
     return flat + ops.arange(channels, dtype=dtype)
-
-
-def unpooled_size(count, window, stride, padding):
-    """The size that unpooling restores along one axis when it is told none."""
-    if count is None:
-        return None
-    return count * stride if padding == "same" else (count - 1) * stride + window
-
-
-def pooled_shape(shape, window, stride, padding):
-    """The static shape that `max_pool_with_argmax` gives for a static shape."""
-    sizes = [
-        pooling_axis(*each, padding).count if each[0] else None
-        for each in zip(shape[1:3], window, stride, strict=True)
-    ]
-    return (shape[0], *sizes, shape[3])
-
-
-def unpooled_shape(shape, window, stride, padding):
-    """The static shape that `max_unpool` gives when it is told no size."""
-    sizes = [unpooled_size(*each, padding) for each in zip(shape[1:3], window, stride, strict=True)]
-    return (shape[0], *sizes, shape[3])
-
-
-def check_unpooling(pooled, argmax, window, stride, padding, size=None):
-    """Refuse shapes that, as far as they are known, cannot have come from one pooling (SettingsError)."""
-    pairs = zip(pooled.shape, argmax.shape, strict=False)
-    if len(pooled.shape) != 4 or len(argmax.shape) != 4 or any(None not in p and p[0] != p[1] for p in pairs):
-        raise SettingsError(
-            "Unpooling needs the indices that came with the values: expected two tensors of one shape "
-            f"(batch, rows, columns, channels), got values {tuple(pooled.shape)} and indices "
-            f"{tuple(argmax.shape)}."
-        )
-    if not keras.backend.is_int_dtype(keras.backend.standardize_dtype(argmax.dtype)):
-        raise SettingsError(
-            f"The indices of an unpooling are integers, not {argmax.dtype}: pass [pooled, argmax]."
-        )
-    for count, length, w, s in zip(pooled.shape[1:3], size or (None, None), window, stride, strict=True):
-        if not (isinstance(count, int) and isinstance(length, int)):
-            continue
-        expected = pooling_axis(length, w, s, padding).count
-        if expected != count:
-            raise SettingsError(
-                f"A length of {length} pooled by {w} in steps of {s} gives {expected} values, "
-                f"not the {count} that came: `like` must have the size of the map that was pooled."
-            )
-
-
-def at_hand(tensor):
-    """Whether the values of a tensor are known now, rather than when a compiled graph runs."""
-    if keras.backend.backend() == "tensorflow":
-        return tf.executing_eagerly()
-    return keras.backend.backend() == "jax" and not isinstance(tensor, jax.core.Tracer)
-
-
-def _check_indices(argmax, rows, columns):
-    channels = argmax.shape[-1]
-    if 0 in argmax.shape:
-        return
-    low, high, count = int(ops.min(argmax)), int(ops.max(argmax)), rows.size * columns.size * channels
-    if low < 0 or high >= count:
-        raise SettingsError(
-            f"Indices from {low} to {high} came for a map of {rows.size} x {columns.size} x {channels}, "
-            f"whose places are 0 to {count - 1}: they belong to another map, or count the batch "
-            "(include_batch_in_index=True)."
-        )
-    argmax = ops.cast(argmax, INDEX_DTYPE)
-    place = argmax // channels
-    inside = argmax % channels == ops.arange(channels, dtype=INDEX_DTYPE)
-    for position, axis, dim in ((place // columns.size, rows, 1), (place % columns.size, columns, 2)):
-        start = ops.arange(axis.count, dtype=INDEX_DTYPE) * axis.stride - axis.before
-        within = position - ops.reshape(start, [-1 if d == dim else 1 for d in range(4)])
-        inside = inside & (within >= 0) & (within < axis.window)
-    if not bool(ops.all(inside)):
-        raise SettingsError(
-            "Some indices point outside of their pooling window "
-            f"on a map of {rows.size} x {columns.size}: they come from another pool_size, stride or padding, "
-            "or from a map of another size (give it as [pooled, argmax, like])."
-        )

@@ -93,12 +93,13 @@ def pooling_axis(size, window, stride, padding):
     return Axis(size, window, stride, count, missing // 2)
 
 
-def first_maximum(x, rows, columns):
+def first_maximum(x, rows, columns, larger=ops.maximum):
     """The maximum of every window and its place in the window.
 
     Args:
         x: `(batch, height, width, channels)`.
         rows, columns: `Axis` of the height and of the width.
+        larger: the larger of two tensors.
 
     Returns:
         `(maximum, offset)`, both `(batch, rows.count, columns.count, channels)`. `offset` is int32: the flat
@@ -108,8 +109,13 @@ def first_maximum(x, rows, columns):
     channels = x.shape[-1]
     x = _extend(_extend(x, rows, 1), columns, 2)
     # Along the width first: only then does "the later one wins if strictly greater" keep the reading order.
-    best, offset = _best_along(x, None, columns, 2, channels)
-    return _best_along(best, offset, rows, 1, columns.size * channels)
+    best, offset = _best_along(x, None, columns, 2, channels, larger)
+    return _best_along(best, offset, rows, 1, columns.size * channels, larger)
+
+
+def larger_or_nan(earlier, later):
+    """The larger of two values; what is not a number comes through, which XLA's maximum on CPUs does not promise."""
+    return ops.where(ops.logical_or(later > earlier, ops.not_equal(later, later)), later, earlier)
 
 
 def _extend(x, axis, dim):
@@ -120,7 +126,7 @@ def _extend(x, axis, dim):
     return ops.take(x, ops.clip(ops.arange(length, dtype="int32") - axis.before, 0, axis.size - 1), axis=dim)
 
 
-def _best_along(x, inherited, axis, dim, step):
+def _best_along(x, inherited, axis, dim, step, larger):
     """Reduce one axis: the best value, and `step * place` of the first best (plus the inherited offset)."""
     places = _places(x, axis, dim)
     # `step` is a number here, or a scalar of the graph where the width is not known before.
@@ -135,7 +141,7 @@ def _best_along(x, inherited, axis, dim, step):
     best, offset = places[0], offset_of(0)
     for k in range(1, axis.window):
         better = places[k] > best
-        best = ops.maximum(best, places[k])
+        best = larger(best, places[k])
         if isinstance(offset, int):  # so far the first place everywhere
             offset = ops.cast(better, "int32") * offset_of(k)
         else:

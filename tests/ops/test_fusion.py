@@ -1,21 +1,29 @@
-"""When element-wise steps are compiled into one program, and that nothing else changes."""
+"""When pooling is compiled into programs, that results stay what they are, and what programs must stand."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kseg.ops import pooling
-from kseg.ops.fusion import fused, fused_gradient
+from kseg.ops import fusion, pooling
 
 pytestmark = pytest.mark.tensorflow
-X = np.random.default_rng(0).normal(size=(2, 6, 8, 3)).astype("float32")
+LARGE = np.random.default_rng(0).normal(size=(2, 64, 64, 32)).astype("float32")
 
 
-def scaled_and_none(x, factor):
-    return x * factor, None
+def there_and_back(x, window=2):
+    pooled = pooling.max_pool_with_argmax(x, window)
+    return pooling.max_unpool(*pooled, window, size=tuple(x.shape[1:3]))
 
 
-def _programs(function, *arguments):
+def gradient(x, function=there_and_back):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(x)
+        y = tf.reduce_sum(y * y)
+    return tape.gradient(y, x)
+
+
+def programs(function, *arguments):
     """How many programs of XLA the graph of a function calls."""
     graph = tf.function(function, autograph=False).get_concrete_function(*arguments).graph
     compiled = {
@@ -24,58 +32,117 @@ def _programs(function, *arguments):
     return sum(node.attr["f"].func.name in compiled for node in graph.as_graph_def().node)
 
 
-def _there_and_back(x):
-    return pooling.max_unpool(*pooling.max_pool_with_argmax(x))
+def test_programs_in_training_and_none_in_what_is_exported():
+    assert programs(gradient, tf.constant(LARGE)) == 4  # pooling, unpooling, and the way back through each
+    assert programs(there_and_back, tf.constant(LARGE)) == 0
 
 
-def _gradient(x):
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = tf.reduce_sum(_there_and_back(x) ** 2)
-    return tape.gradient(y, x)
+@pytest.mark.parametrize(
+    "x",
+    [tf.TensorSpec((None, None, None, 32)), tf.TensorSpec((8, 8, 8, 32))],
+    ids=["sizes known when it runs", "small maps"],
+)
+def test_no_programs_where_compiling_does_not_pay(x):
+    def any_size(x):
+        return pooling.max_unpool(*pooling.max_pool_with_argmax(x), size=tuple(tf.unstack(tf.shape(x)[1:3])))
+
+    assert programs(lambda x: gradient(x, any_size if x.shape[1] is None else there_and_back), x) == 0
 
 
-def test_a_program_where_a_gradient_is_recorded_and_none_where_models_are_exported():
-    x = tf.constant(X)
-    assert _programs(_there_and_back, x) == 0
-    assert _programs(_gradient, x) == 4  # pooling, unpooling, and the way back through each
+def test_no_programs_for_large_windows():
+    assert programs(lambda x: gradient(x, lambda x: there_and_back(x, 4)), tf.constant(LARGE)) == 0
+    assert programs(lambda x: gradient(x, lambda x: there_and_back(x, 3)), tf.constant(LARGE)) == 4
 
 
-def test_sizes_known_only_at_run_time_are_left_as_they_are():
-    assert _programs(_gradient, tf.TensorSpec((None, None, None, 3))) == 0
-    factor = tf.constant(2.0)
-    np.testing.assert_array_equal(fused_gradient(scaled_and_none, factor)(tf.constant(X))[0], X * 2)
+@pytest.mark.parametrize("batch", [2, None])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_programs_give_the_bits_of_plain_operations(dtype, batch):
+    x = tf.cast(LARGE, dtype)
+
+    def all_of_it(x):
+        return *pooling.max_pool_with_argmax(x), there_and_back(x), gradient(x)
+
+    fused = tf.function(
+        all_of_it, input_signature=[tf.TensorSpec((batch, *x.shape[1:]), dtype)], autograph=False
+    )
+    assert programs(fused.python_function, *fused.input_signature) == 4
+    for a, b in zip(fused(x), all_of_it(x), strict=True):  # run eagerly it is plain
+        assert a.shape == b.shape
+        np.testing.assert_array_equal(tf.cast(a, "float64"), tf.cast(b, "float64"))
 
 
-def test_the_batch_may_be_unknown():
-    run = tf.function(_gradient, input_signature=[tf.TensorSpec((None, 6, 8, 3))], autograph=False)
-    np.testing.assert_array_equal(run(tf.constant(X)), _gradient(tf.constant(X)))
-    assert run(tf.constant(X[:1])).shape == (1, 6, 8, 3)
+@pytest.mark.parametrize("place", range(4))
+def test_what_is_not_a_number_comes_through_in_training_too(place):
+    x = LARGE[:1].copy()
+    x[0, 4 + place // 2, 6 + place % 2, 5] = np.nan
+
+    def recorded(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            pooled, argmax = pooling.max_pool_with_argmax(x)
+        return pooled, argmax, tape.gradient(pooled, x)
+
+    assert programs(recorded, tf.constant(x)) == 2
+    pooled, argmax, _ = tf.function(recorded)(tf.constant(x))
+    plain, plain_argmax = pooling.max_pool_with_argmax(x)
+    assert np.argwhere(np.isnan(pooled)).tolist() == [[0, 2, 3, 5]]
+    np.testing.assert_array_equal(pooled, plain)
+    np.testing.assert_array_equal(argmax, plain_argmax)
 
 
-@pytest.mark.parametrize(("window", "stride", "size"), [(2, 2, (6, 8)), (3, 2, (6, 8)), (2, 3, (6, 8))])
-def test_the_program_gives_the_same_bits(window, stride, size):
-    def there_and_back(x):
-        pooled = pooling.max_pool_with_argmax(x, window, stride)
-        return *pooled, pooling.max_unpool(*pooled, window, stride, size=size)
-
-    plain = there_and_back(tf.constant(X))
-    with tf.GradientTape() as tape:
-        x = tf.constant(X)
-        tape.watch(x)
-        recorded = there_and_back(x)
-    for a, b in zip(plain, recorded, strict=True):
-        np.testing.assert_array_equal(a, b)
+def test_within_a_branch_and_under_a_sparse_gradient():
+    x = tf.constant(LARGE)
+    branch = tf.function(
+        lambda x, yes: gradient(x, lambda x: tf.cond(yes, lambda: there_and_back(x), lambda: 3 * x)),
+        autograph=False,
+    )
+    np.testing.assert_array_equal(branch(x, tf.constant(True)), gradient(x))
+    np.testing.assert_allclose(branch(x, tf.constant(False)), 18 * x, rtol=1e-6)
+    sparse = tf.function(lambda x: gradient(x, lambda x: tf.gather(there_and_back(x), [1])), autograph=False)
+    np.testing.assert_array_equal(sparse(x)[1], gradient(x)[1])
+    np.testing.assert_array_equal(sparse(x)[0], np.zeros_like(x[0]))
 
 
-def test_the_same_settings_share_one_program_and_the_shape_stays_known():
-    assert fused_gradient(scaled_and_none, 3.0) is fused_gradient(scaled_and_none, 3.0)
-    with tf.GradientTape():
-        program = fused(scaled_and_none, 3.0)
-        assert program is fused_gradient(scaled_and_none, 3.0)
-    assert fused(scaled_and_none, 3.0) is not program
-    y, nothing = program(tf.constant(X))
+def test_derivatives_of_other_kinds():
+    x, direction = tf.constant(LARGE), tf.constant(LARGE[::-1].copy())
+
+    @tf.function(autograph=False)
+    def forward_mode(x):
+        with tf.autodiff.ForwardAccumulator(x, direction) as accumulator:
+            y = there_and_back(x) ** 2
+        return accumulator.jvp(y)
+
+    @tf.function(autograph=False)
+    def second(x):
+        return gradient(x, gradient)
+
+    kept = np.asarray(there_and_back(x)) != 0
+    np.testing.assert_allclose(forward_mode(x), np.where(kept, 2 * LARGE * direction, 0), rtol=1e-6)
+    # y = (2 x)^2 where x is kept
+    np.testing.assert_allclose(second(x), np.where(kept, 8 * LARGE, 0), rtol=1e-6)
+
+
+def test_nothing_is_hidden_from_tensorflows_debugger():
+    tf.debugging.enable_check_numerics()
+    try:
+        assert programs(gradient, tf.constant(LARGE)) == 0
+        tf.function(gradient, autograph=False)(tf.constant(LARGE))
+    finally:
+        tf.debugging.disable_check_numerics()
+    assert programs(gradient, tf.constant(LARGE)) == 4
+
+
+def doubled(x, factor):
+    return x * factor, None
+
+
+def test_one_program_for_the_same_function_settings_and_shape():
+    before = fusion._program.cache_info()
+    for _ in range(3):
+        y, nothing = fusion.compiled(doubled, 2.0)(tf.constant(LARGE))
+    after = fusion._program.cache_info()
+    assert (after.misses - before.misses, after.hits - before.hits) == (1, 2)
     assert nothing is None
-    np.testing.assert_array_equal(y, X * 3)
-    graph = tf.function(lambda x: program(x)[0], autograph=False).get_concrete_function(tf.constant(X)).graph
-    assert "EnsureShape" in {node.op for node in graph.as_graph_def().node}
+    np.testing.assert_array_equal(y, fusion.plain(doubled, 2.0)(LARGE)[0])
+    fusion.compiled(doubled, 2.0)(tf.constant(LARGE[:1]))
+    assert fusion._program.cache_info().misses == after.misses + 1

@@ -149,26 +149,6 @@ def test_overlapping_windows_keep_dtype_and_large_values(dtype, gradients):
         np.testing.assert_allclose(ops.cast(gradient, "float32")[0, 1:4, 1:4], 1 / 9, rtol=1e-2)
 
 
-def test_indices_that_do_not_belong_are_refused():
-    x = _map((6, 6), False)
-    values, indices = map(np.array, pooling.max_pool_with_argmax(x))
-    with pytest.raises(SettingsError, match="one shape"):
-        pooling.max_unpool(values, indices[:, 1:])
-    with pytest.raises(SettingsError, match="integers, not"):
-        pooling.max_unpool(values, values)
-    with pytest.raises(SettingsError, match="places are 0 to 107"):
-        pooling.max_unpool(values, indices + 108)
-    with pytest.raises(SettingsError, match="-1 to"):
-        pooling.max_unpool(values, np.where(indices == indices.min(), -1, indices))
-    with pytest.raises(SettingsError, match="outside of their pooling window"):
-        pooling.max_unpool(values, indices[:, ::-1])
-    with pytest.raises(SettingsError, match="gives 4 values, not the 3"):
-        pooling.max_unpool(values, indices, size=(6, 7))
-    counted = tf.nn.max_pool_with_argmax(x, 2, 2, "SAME", include_batch_in_index=True)
-    with pytest.raises(SettingsError, match="count the batch"):
-        pooling.max_unpool(*map(np.array, counted))
-
-
 def _bins(x, grid, reduce):
     """Adaptive pooling by its definition, bin by bin."""
     height, width = x.shape[1:3]
