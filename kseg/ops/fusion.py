@@ -12,8 +12,8 @@ if keras.backend.backend() == "tensorflow":
 def training_graph():
     """Whether a graph is being built and a gradient recorded in it, as in the training step of Keras's `fit`.
 
-    There shapes are few and come back, so that compiling is paid back, and nothing is exported: neither LiteRT nor ONNX
-    would take a compiled part from a graph. Where TensorFlow's debugger looks at every operation
+    There shapes are few and come back, so that compiling is paid back, and nothing is exported (ONNX does not take a
+    compiled part of a graph). Where TensorFlow's debugger looks at every operation
     (`tf.debugging.enable_check_numerics`), nothing may be hidden from it, and this is False.
     """
     if keras.backend.backend() != "tensorflow" or tf.executing_eagerly():
