@@ -16,11 +16,16 @@ def test_static_shapes_are_those_of_the_tensors(window, stride, padding):
     assert switches.pooled_shape((None, 9, 8, 3), window, stride, padding) == (None, *pooled.shape[1:])
     assert switches.pooled_shape((2, None, 8, 3), window, stride, padding) == (2, None, *pooled.shape[2:])
     values, indices = pooling.max_pool_with_argmax(x, window, stride, padding)
-    restored = pooling.max_unpool(
-        values, indices, window, stride, padding, *([x.shape[1:3]] if padding == "same" else [])
-    )
-    if padding == "valid":
-        assert switches.unpooled_shape(values.shape, window, stride, padding) == tuple(restored.shape)
+    assert switches.pooled_shape(x.shape, window, stride, padding) == values.shape == indices.shape
+    restored = pooling.max_unpool(values, indices, window, stride, padding, size=(9, 8))
+    assert restored.shape == x.shape
+
+
+@pytest.mark.parametrize(("window", "stride"), [((2, 2), (2, 2)), ((3, 2), (2, 2)), ((2, 3), (3, 1))])
+def test_static_shape_of_unpooling_without_a_size(window, stride):
+    values, indices = pooling.max_pool_with_argmax(np.zeros((2, 9, 8, 3), "float32"), window, stride, "valid")
+    restored = pooling.max_unpool(values, indices, window, stride, "valid")
+    assert switches.unpooled_shape(values.shape, window, stride, "valid") == tuple(restored.shape)
     assert switches.unpooled_shape((2, None, 4, 3), (2, 2), (2, 2), "same") == (2, None, 8, 3)
 
 
