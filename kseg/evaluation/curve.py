@@ -35,7 +35,7 @@ def trimap_picture(curves: Mapping[str, Sequence[float]]) -> np.ndarray:
     values = np.concatenate([curve[np.isfinite(curve)] for curve in drawn.values()]) if drawn else np.empty(0)
     if not values.size:
         raise DataError("a trimap curve needs mean IoUs to draw, there are none")
-    axes = _Axes(max(len(curve) for curve in drawn.values()), float(values.min()), float(values.max()))
+    axes = Axes(max(len(curve) for curve in drawn.values()), float(values.min()), float(values.max()))
     canvas = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     canvas[:] = PAPER
     axes.draw(canvas)
@@ -46,7 +46,7 @@ def trimap_picture(curves: Mapping[str, Sequence[float]]) -> np.ndarray:
     return canvas
 
 
-class _Axes:
+class Axes:
     """Where a width and a mean IoU stand in the picture."""
 
     def __init__(self, widest: int, lowest: float, highest: float):
@@ -60,6 +60,10 @@ class _Axes:
 
     def y(self, iou: float) -> float:
         return HEIGHT - BOTTOM - (iou - self.bottom) / (self.top - self.bottom) * (HEIGHT - TOP - BOTTOM)
+
+    def points(self, curve: Sequence[float]) -> list[tuple[float, float]]:
+        """Where a curve's numbers stand, (x, y) in pixels; the y of NaN is NaN."""
+        return [(self.x(width), self.y(iou)) for width, iou in enumerate(curve, 1)]
 
     def draw(self, canvas: np.ndarray) -> None:
         put_text(canvas, "mean IoU within so many pixels of a true edge", LEFT, 24, FONT)
@@ -87,10 +91,11 @@ def _round_step(least: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
 
 
-def _line(canvas: np.ndarray, axes: _Axes, curve: np.ndarray, colour: tuple[int, int, int]) -> None:
-    points = [(axes.x(width), axes.y(iou)) for width, iou in enumerate(curve, 1)]  # NaN stays NaN
+def _line(canvas: np.ndarray, axes: Axes, curve: np.ndarray, colour: tuple[int, int, int]) -> None:
     shift = 3
-    fixed = [None if math.isnan(y) else (round(x * 2**shift), round(y * 2**shift)) for x, y in points]
+    fixed = [
+        None if math.isnan(y) else (round(x * 2**shift), round(y * 2**shift)) for x, y in axes.points(curve)
+    ]
     for start, end in itertools.pairwise(fixed):
         if start is not None and end is not None:
             cv2.line(canvas, start, end, colour, 2, cv2.LINE_AA, shift)
