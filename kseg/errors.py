@@ -17,8 +17,8 @@ class ModelError(KsegError):
     """A model file, weights or a combination of parts that cannot be used."""
 
 
-class SettingsError(KsegError):
-    """A setting, recipe or command-line value that cannot be used."""
+class SettingsError(KsegError, ValueError):
+    """An argument, setting, recipe or command-line value that cannot be used."""
 
 
 class KsegWarning(UserWarning):

@@ -1,0 +1,1 @@
+"""Every file that kseg reads or writes goes through here."""

@@ -1,0 +1,1 @@
+"""Pictures that explain: overlays, legends, grids, curves, confusion matrices, activations."""

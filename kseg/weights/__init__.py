@@ -1,0 +1,1 @@
+"""Published weight files: safe readers, and one key map a source."""
