@@ -194,7 +194,9 @@ def wrong(name: str, expected: str, value: Any) -> SettingsError:
     """The error for a value that is not what was expected, to raise where no check here fits."""
     name = f"`{name}`" if name.isidentifier() else name
     text = repr(value)
-    return SettingsError(f"{name} must be {expected}; got {text if len(text) <= 200 else text[:200] + '...'}.")
+    return SettingsError(
+        f"{name} must be {expected}; got {text if len(text) <= 200 else text[:200] + '...'}."
+    )
 
 
 def _as_whole(value: Any) -> int | None:
