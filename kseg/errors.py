@@ -21,5 +21,17 @@ class SettingsError(KsegError, ValueError):
     """An argument, setting, recipe or command-line value that cannot be used."""
 
 
+class FileError(KsegError, OSError):
+    """A file that the system refuses to write: a full disk, no permission. `errno` and `strerror` are the system's."""
+
+    def __init__(self, message: str, cause: OSError | None = None):
+        super().__init__(message)
+        self.errno = getattr(cause, "errno", None)
+        self.strerror = getattr(cause, "strerror", None)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class KsegWarning(UserWarning):
     """Something was done in another way than asked for; the message says what and why."""

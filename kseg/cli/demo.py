@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     import keras
 
     from kseg import data, evaluation, models, training
+    from kseg.io.atomic import write_text
     from kseg.training.run.run_folder import all_or_nothing
 
     start, out = time.monotonic(), Path(args.out)
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     best = models.load(out / "best.keras")
     with Bar("evaluating") as bar:
         report = evaluation.evaluate(best, held_out, worst=0, progress=bar)
-    (out / "table.txt").write_text(report.table() + "\n", encoding="utf-8")
+    write_text(out / "table.txt", report.table() + "\n")
     write_pictures(best, held_out, out)
     print(report.table())
     print(f"\nmean IoU {report.mean_iou:.4f} on {len(held_out)} held-out pictures", end=", ")

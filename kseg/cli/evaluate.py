@@ -88,9 +88,10 @@ def run(args: argparse.Namespace) -> int:
 def save(report: Any, predictor: Any, dataset: Any, folder: Path) -> None:
     """``table.txt``, ``report.json``, ``confusion.png`` and ``worst.png`` of a report."""
     from kseg.inference import draw
+    from kseg.io.atomic import write_json, write_text
 
-    (folder / "table.txt").write_text(report.table() + "\n", encoding="utf-8")
-    (folder / "report.json").write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+    write_text(folder / "table.txt", report.table() + "\n")
+    write_json(folder / "report.json", report.to_json())
     write_picture(folder / "confusion.png", report.picture())
     if not report.worst:
         return
@@ -139,6 +140,7 @@ def curves_of(paths: list[str]) -> dict[Path, list[float]]:
 def save_curve(report: Any, others: dict[Path, list[float]], folder: Path) -> None:
     """``trimap.png`` and ``trimap.json``: the trimap curve of a report, and beside it those of others."""
     from kseg.evaluation import trimap_picture
+    from kseg.io.atomic import write_json
 
     if not any(iou == iou for iou in report.trimap):  # not asked for, or no edge in the data
         return
@@ -147,8 +149,7 @@ def save_curve(report: Any, others: dict[Path, list[float]], folder: Path) -> No
     write_picture(folder / "trimap.png", trimap_picture(curves))
     plain = {name: [None if iou != iou else iou for iou in curve] for name, curve in curves.items()}
     pixels = list(range(1, 1 + max(map(len, plain.values()))))
-    text = json.dumps({"pixels": pixels, "mean_iou": plain}, indent=2) + "\n"
-    (folder / "trimap.json").write_text(text, encoding="utf-8")
+    write_json(folder / "trimap.json", {"pixels": pixels, "mean_iou": plain})
 
 
 def distinct_names(folders: list[Path]) -> list[str]:
@@ -164,6 +165,6 @@ def write_picture(path: Path, picture: Any) -> None:
     """A uint8 RGB array as a PNG file, whole or not at all."""
     import cv2
 
-    from kseg.inference.palette_png import write_whole
+    from kseg.io.atomic import write_bytes
 
-    write_whole(path, cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+    write_bytes(path, cv2.imencode(".png", picture[..., ::-1])[1].tobytes())

@@ -13,7 +13,6 @@ loses more mean IoU is thrown away and the exit code is 1.
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -159,10 +158,10 @@ def _calibration(args: argparse.Namespace, size: tuple[int, int] | None) -> Any:
 def _file(args: argparse.Namespace, kind: str, model: Any, dataset: Any) -> int:
     """Export to a file under another name, check it, and give it its name only if it passes."""
     from kseg.export import onnx, tflite
-    from kseg.export.unfinished import unfinished
+    from kseg.io.atomic import put_in_place, temporary_path
 
     out, size = Path(args.out), _size(args)
-    with unfinished(out) as folder:
+    with temporary_path(out) as folder:
         folder.mkdir()
         made = folder / out.name
         if kind == "onnx":
@@ -180,7 +179,7 @@ def _file(args: argparse.Namespace, kind: str, model: Any, dataset: Any) -> int:
             )
         found = _check(args, model, made, dataset)
         if found.passed:
-            os.replace(made, out)
+            put_in_place(made, out)
     return _report(args, found, str(out))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from kseg.errors import SettingsError
 from kseg.export.check import Check, check
 from kseg.export.graph import Size
 from kseg.export.tflite import PRECISIONS, tflite
-from kseg.export.unfinished import unfinished
+from kseg.io.atomic import put_in_place, temporary_path
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def auto(
     if not pairs:
         raise SettingsError("Nothing to try: `sizes` and `precisions` need at least one entry each")
     calibration, checks = dataset if calibration is None else calibration, []
-    with unfinished(Path(path)) as folder:
+    with temporary_path(path) as folder:
         folder.mkdir()
         for number, (size, precision) in enumerate(pairs):
             file = folder / f"{number}.tflite"
@@ -99,7 +98,7 @@ def auto(
                 progress(number + 1, len(pairs))
         choice = _chosen([precision for _, precision in pairs], checks, max_drop)
         if choice.chosen is not None:
-            os.replace(folder / f"{choice.chosen}.tflite", path)
+            put_in_place(folder / f"{choice.chosen}.tflite", path)
     return choice
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ from kseg.export.metadata import describe
 from kseg.export.parity import Parity, compare
 from kseg.export.runtime import ONNX
 from kseg.export.tflite import refuse_different
-from kseg.export.unfinished import unfinished
+from kseg.io.atomic import put_in_place, temporary_path, told
 
 OPSET = 17
 INPUT = "image"
@@ -87,10 +86,11 @@ def onnx(
     converted = _converted(model, size, output, opset)
     description = describe(model, file_format="onnx", size=size, precision="float32", output=output)
     converted.metadata_props.add(key="kseg", value=json.dumps(description))
-    with unfinished(path) as part:
-        _save(converted, part)
+    with temporary_path(path) as part:
+        with told(path):
+            _save(converted, part)
         parity = _verified(model, part, path, size, images, channels) if verify else None
-        os.replace(part, path)
+        put_in_place(part, path)
     return parity
 
 

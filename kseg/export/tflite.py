@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ from kseg.export.images import as_batches, made_up
 from kseg.export.metadata import describe, pack
 from kseg.export.parity import Parity, compare
 from kseg.export.runtime import TFLite, tflite_operations
-from kseg.export.unfinished import unfinished
+from kseg.io.atomic import put_in_place, temporary_path, told
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
@@ -81,10 +80,11 @@ def tflite(
     asked = _Asked(None if dynamic else size, precision, "class_ids" if class_ids else "logits")
     samples = as_batches(calibration, size, image_shape(model)[2], 500) if precision == "int8" else None
     data = _converted(model, asked, samples)
-    with unfinished(path) as part:
-        part.write_bytes(data)
+    with temporary_path(path) as part:
+        with told(path):
+            part.write_bytes(data)
         parity = _verified(model, part, path, asked, _probes(model, size, images, dynamic), min_agreement)
-        os.replace(part, path)
+        put_in_place(part, path)
     return parity
 
 

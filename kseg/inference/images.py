@@ -15,9 +15,10 @@ from kseg.data.reading.files import MAX_PIXELS, SUFFIXES, read_image
 from kseg.errors import DataError, KsegError, SettingsError
 from kseg.inference.draw import overlay as draw_overlay
 from kseg.inference.draw import with_legend
-from kseg.inference.palette_png import Palette, default_palette, write_palette_png, write_whole
+from kseg.inference.palette_png import Palette, default_palette, write_palette_png
 from kseg.inference.predictor import Predictor
 from kseg.inference.progress import Progress, within
+from kseg.io.atomic import write_bytes
 
 JPEG_LONGEST = 65_000  # the format ends at 65,535
 
@@ -208,7 +209,7 @@ def _predict_one(
     if labels.dtype == np.uint8:
         write_palette_png(job.mask, labels, palette)
     else:
-        write_whole(job.mask, cv2.imencode(".png", labels)[1].tobytes())
+        write_bytes(job.mask, cv2.imencode(".png", labels)[1].tobytes())
 
 
 def write_jpeg(path: str | Path, picture: np.ndarray) -> None:
@@ -217,7 +218,7 @@ def write_jpeg(path: str | Path, picture: np.ndarray) -> None:
     if scale < 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92])
-    write_whole(path, data.tobytes())
+    write_bytes(path, data.tobytes())
 
 
 def _labelling(

@@ -1,8 +1,7 @@
-"""Writing label maps as palette PNG, the mask format of PASCAL VOC, and writing files whole or not at all."""
+"""Writing label maps as palette PNG, the mask format of PASCAL VOC."""
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import numpy as np
 
 from kseg.data.dataset import colour_map
 from kseg.errors import DataError, SettingsError
+from kseg.io.atomic import write_bytes
 
 Palette = Sequence[tuple[int, int, int]]
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -55,7 +55,7 @@ def write_palette_png(path: str | Path, labels: np.ndarray, palette: Palette | N
         _chunk(b"IDAT", _compressed(labels)),
         _chunk(b"IEND", b""),
     ]
-    write_whole(path, b"".join(chunks))
+    write_bytes(path, b"".join(chunks))
 
 
 def palette_table(palette: Palette | None) -> np.ndarray:
@@ -72,18 +72,6 @@ def palette_table(palette: Palette | None) -> np.ndarray:
         )
     table[: len(colours)] = colours
     return table
-
-
-def write_whole(path: str | Path, data: bytes) -> None:
-    """Write a file under another name and rename it, so that no one ever sees half of it."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

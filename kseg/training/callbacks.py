@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from kseg.errors import KsegError, SettingsError
+from kseg.io.atomic import write_text
 from kseg.training.optimization.schedules import rate_of_last_step
 from kseg.training.run import checkpoint
 
@@ -159,7 +160,7 @@ class MetricsCsv(keras.callbacks.Callback):
         writer = csv.DictWriter(text, columns, restval="")
         writer.writeheader()
         writer.writerows(self.rows)
-        checkpoint.write_text(self.path, text.getvalue())
+        write_text(self.path, text.getvalue())
 
 
 def read_metrics(path: str | Path) -> list[dict[str, float]]:

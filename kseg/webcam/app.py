@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -13,8 +12,8 @@ import cv2
 import numpy as np
 
 from kseg.errors import KsegError
-from kseg.inference.palette_png import write_whole
 from kseg.inference.video_file import VideoFile
+from kseg.io.atomic import write_json
 from kseg.webcam import screen
 from kseg.webcam.capture import Capture
 from kseg.webcam.output import Recorder, Window, screenshot, unused
@@ -276,5 +275,5 @@ class App:
             "message": self.capture.fault,
         }
         if self.settings.report is not None:
-            write_whole(self.settings.report, (json.dumps(report, indent=2) + "\n").encode())
+            write_json(self.settings.report, report)
         return report

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from kseg.errors import SettingsError
-from kseg.inference.palette_png import write_whole
 from kseg.inference.video_file import VideoFile
+from kseg.io.atomic import write_bytes
 
 TITLE = "kseg webcam"
 RATED = 16  # frames whose times give a recording's frames a second
@@ -161,5 +161,5 @@ def unused(folder: Path, suffix: str) -> Path:
 def screenshot(frame: np.ndarray, folder: Path) -> Path:
     """Write a PNG named by the time into a folder; gives its path."""
     path = unused(folder, ".png")
-    write_whole(path, cv2.imencode(".png", frame)[1].tobytes())
+    write_bytes(path, cv2.imencode(".png", frame)[1].tobytes())
     return path

@@ -146,13 +146,13 @@ def test_a_killed_export_leaves_no_version_and_the_next_one_works(model_file, tm
         "saved_model.pb",
         "assets.extra/kseg.json",
     ):  # nothing yet, half of it, while it is compared
-        killed(command, lambda made=made: any(base.glob(f".1.*.part/{made}")))
+        killed(command, lambda made=made: any(base.glob(f".kseg-*.part/{made}")))
         assert versions() == []
     assert main(command) == 0
     assert [path.name for path in base.iterdir() if path.is_dir()] == ["1"]  # what was left is cleared away
     before = (base / "1" / "saved_model.pb").read_bytes()
     for more, kept in ((["--version", "2"], ["1"]), (["--overwrite"], ["1"])):
-        killed([*command, *more], lambda: any(base.glob(".*.part/assets.extra/kseg.json")))
+        killed([*command, *more], lambda: any(base.glob(".kseg-*.part/assets.extra/kseg.json")))
         assert versions() == kept
         assert (base / "1" / "saved_model.pb").read_bytes() == before
     assert main([*command, "--version", "2"]) == 0
@@ -170,8 +170,8 @@ def test_a_killed_export_leaves_the_earlier_file(model_file, tmp_path, capsys, n
     out.parent.mkdir()
     out.write_bytes(b"an earlier, good file")
     command = ["export", "--model", str(model_file), "--out", str(out), "--size", "24", "32"]
-    for made in ("", f"/{name}", f"/.{name}.*"):
-        pattern = f".{name}.*{made}"
+    for made in ("", f"/{name}", "/.kseg-*"):
+        pattern = f".kseg-*{made}"
         killed(command, lambda pattern=pattern: any(out.parent.glob(pattern)))
         assert out.read_bytes() == b"an earlier, good file"
     assert main(command) == 0

@@ -1,7 +1,6 @@
 """Palette PNG: any reader sees the ids as indices and the palette as colours; files appear whole or not at
 all."""
 
-import os
 
 import cv2
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 
 from kseg.data.reading.files import read_mask
 from kseg.errors import DataError, SettingsError
-from kseg.inference.palette_png import default_palette, palette_table, write_palette_png, write_whole
+from kseg.inference.palette_png import default_palette, palette_table, write_palette_png
 
 
 def labels(height=7, width=13, high=256):
@@ -54,16 +53,3 @@ def test_refused_labels(bad, tmp_path):
 def test_refused_palettes(bad):
     with pytest.raises(SettingsError, match="palette"):
         palette_table(bad)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    write_whole(tmp_path / "a.png", b"old")
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_whole(tmp_path / "a.png", b"new")
-    assert (tmp_path / "a.png").read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -185,7 +185,7 @@ def test_settings_are_those_of_the_official_messages(served):
 
 
 def test_a_folder_without_versions(loopback, tmp_path):
-    (tmp_path / ".1.host-7.part").mkdir()
+    (tmp_path / ".kseg-host-7-0.part").mkdir()
     (tmp_path / "1b").mkdir()
     with pytest.raises(SystemExit, match="no version"):
         loopback.Models(tmp_path)

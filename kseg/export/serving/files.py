@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kseg.export.images import made_up
 from kseg.export.metadata import LABELS, SIDE_FILE, labels_text
+from kseg.io.atomic import write_text
 
 IMAGE = "tensorflow/serving:2.20.0"
 BATCH_SIZES = (1, 2, 4, 8)
@@ -76,14 +77,15 @@ def write_extra(folder: Path, description: dict[str, Any], requests: list[bytes]
 
 
 def write_settings(base: Path, model: str) -> None:
-    """Settings of TensorFlow Serving beside the versions, where they are not there yet.
+    """Settings of TensorFlow Serving beside the versions, where they are not there yet, or empty.
 
     `models.config`, `batching.config`, `monitoring.config` and `compose.yaml` for the official image; a
     server takes only folders with whole numbers as names for versions, so that these files do not disturb it.
     """
     for name, text in _settings(base, model).items():
-        if not (base / name).exists():
-            (base / name).write_text(text, encoding="utf-8")
+        path = base / name
+        if not path.exists() or (path.is_file() and not path.read_bytes().strip()):
+            write_text(path, text)
 
 
 def _settings(base: Path, model: str) -> dict[str, str]:

@@ -26,7 +26,7 @@ from kseg.export.runtime import SavedModel
 from kseg.export.serving.files import warm_up_requests, write_extra, write_settings
 from kseg.export.serving.signatures import signatures
 from kseg.export.tflite import refuse_different
-from kseg.export.unfinished import put_in_place, unfinished
+from kseg.io.atomic import put_in_place, temporary_path
 
 ENCODED_SIZE = (512, 512)
 
@@ -75,13 +75,13 @@ def saved_model(
     _check(target, version, overwrite, dtype)
     check_class_ids(model)
     model = in_float32(model)
-    with unfinished(target) as part:
+    with temporary_path(target) as part:
         _write(model, part, served_name(base), size, dtype, confidence)
         parity = _verified(model, part, target, size, images)
         accepted = accept is None or accept(part)
         if accepted:
             _check(target, version, overwrite, dtype)  # another export may have been faster
-            _put(part, target)
+            put_in_place(part, target)
     if accepted:
         write_settings(base, served_name(base))
     return parity
@@ -128,12 +128,3 @@ def _check(target: Path, version: int, overwrite: bool, dtype: str) -> None:
         raise SettingsError(
             f"{target} exists: choose another version, or overwrite it (overwrite=True, --overwrite)"
         )
-
-
-def _put(part: Path, target: Path) -> None:
-    try:
-        put_in_place(part, target)
-    except OSError as error:
-        raise SettingsError(
-            f"{target}: the finished version cannot be put there ({error.strerror}); what was there stays"
-        ) from error

@@ -9,7 +9,7 @@ import numpy as np
 
 from kseg.errors import KsegError, SettingsError
 from kseg.inference.crf.dense_crf import DenseCRF
-from kseg.inference.palette_png import write_whole
+from kseg.io.atomic import write_text
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(DenseCRF) if field.name != "memory_limit")
 
@@ -26,7 +26,7 @@ def crf_to_dict(crf: DenseCRF) -> dict[str, Any]:
 def save_crf(crf: DenseCRF, path: str | Path, **notes: Any) -> None:
     """Write the settings to a JSON file under "crf", and what else is to be noted beside them."""
     text = json.dumps({"crf": crf_to_dict(crf), **notes}, indent=2) + "\n"
-    write_whole(Path(path), text.encode())
+    write_text(path, text)
 
 
 def load_crf(path: str | Path) -> DenseCRF:

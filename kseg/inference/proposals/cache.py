@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import os
-import tempfile
 from pathlib import Path
 
 import cv2
@@ -15,6 +13,7 @@ import numpy as np
 from kseg.errors import SettingsError
 from kseg.inference.proposals import edge_boxes
 from kseg.inference.proposals.edge_boxes import Propose, edge_box_proposals
+from kseg.io.atomic import write_bytes
 
 
 class ProposalCache:
@@ -94,16 +93,7 @@ def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def _write(path: Path, boxes: np.ndarray) -> None:
-    # A name of its own: threads and processes may find the same picture's boxes at the same time.
-    handle, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(_packed(boxes))
-        os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
-        raise
+    write_bytes(path, _packed(boxes))
 
 
 def _packed(boxes: np.ndarray) -> bytes:

@@ -17,6 +17,7 @@ import numpy as np
 
 from kseg.archive import check_archive, open_hdf5
 from kseg.errors import KsegError, ModelError
+from kseg.io.atomic import put_in_place, sync, temporary_path, told
 
 # Beside Keras's own members of the .keras archive, which Keras's loader passes over.
 _STATE, _ARRAYS = "kseg_training.json", "kseg_training.npz"
@@ -50,42 +51,22 @@ def save(
     write(path, _serialised(model, state, arrays, optimizer), keep)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a text file in one step; KsegError where the system refuses, and the old file is untouched then."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with open(partial, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        _to_disk(partial)
-        os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise KsegError(f"{path}: could not be written ({error.strerror}); nothing was changed.") from error
-
-
 def write(path: str | Path, content: bytes | memoryview, keep: int = 1) -> None:
     """`save` for a checkpoint that is already put together."""
     path = Path(path)
-    _check_space(path, len(content))
-    partial = path.with_name(f".{path.stem}.partial.keras")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-        _to_disk(partial)
-        verify(partial)
-        _rotate(path, keep)
-        os.replace(partial, path)
-        _to_disk(path.parent)
-    except KeyboardInterrupt:
-        partial.unlink(missing_ok=True)
-        raise
-    except (OSError, zipfile.BadZipFile) as error:
-        partial.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or error
-        raise KsegError(
-            f"{path}: the checkpoint could not be written ({reason}); the previous one, if any, is untouched."
-        ) from error
+    with told(path):
+        _check_space(path, len(content))
+        with temporary_path(path) as partial:
+            partial.write_bytes(content)
+            sync(partial)
+            try:
+                verify(partial)
+            except zipfile.BadZipFile as error:
+                raise KsegError(
+                    f"{path}: the checkpoint could not be written ({error}); the previous one, if any, is untouched."
+                ) from error
+            _rotate(path, keep)
+            put_in_place(partial, path)
 
 
 def newest(folder: str | Path, name: str = "last") -> Path | None:
@@ -123,7 +104,7 @@ def recovered(folder: str | Path) -> Path | None:
         return found
     print(f"kseg: {last} is damaged or gone; the one before, {found.name}, takes its place.", file=sys.stderr)
     os.replace(found, last)
-    _to_disk(last.parent)
+    sync(last.parent)
     return last
 
 
@@ -273,14 +254,3 @@ def _rotate(path: Path, keep: int) -> None:
             os.link(path, path.with_name(f"{path.stem}.1.keras"))
         except OSError:  # a file system without second names
             shutil.copyfile(path, path.with_name(f"{path.stem}.1.keras"))
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until the file, or the folder's list of names, is on the disk."""
-    if os.name == "nt" and path.is_dir():  # Windows has no handle for it
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

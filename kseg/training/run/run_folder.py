@@ -14,6 +14,7 @@ import numpy as np
 
 from kseg.data import Dataset
 from kseg.errors import SettingsError
+from kseg.io.atomic import clear_leftovers, write_json
 from kseg.training.recipes.recipe import Recipe
 from kseg.training.run import checkpoint
 from kseg.version import __version__
@@ -86,8 +87,7 @@ def open_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]:
         SettingsError: another run lies there; the message names what differs and the ways out.
     """
     _make(folder)
-    for partial in folder.glob(".*.partial*"):  # of a process that was killed while writing
-        partial.unlink()
+    clear_leftovers(folder)
     if not resume:
         _remove_run(folder)
     if not checkpoint.exists(folder):
@@ -204,11 +204,6 @@ def _remove(paths: Iterable[Path]) -> None:
 
 def _with_defaults(run: dict[str, Any]) -> dict[str, Any]:
     return {**Recipe().to_dict(), **run.get("recipe", {})}
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace a JSON file in one step; KsegError where the system refuses."""
-    checkpoint.write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

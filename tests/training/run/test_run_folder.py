@@ -1,10 +1,13 @@
 """What may go on in a run folder, and what is refused."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from kseg.errors import SettingsError
+from kseg.io.atomic import HOST
 from kseg.training import Recipe
 from kseg.training.run import checkpoint, run_folder
 
@@ -107,7 +110,9 @@ def test_starting_again_removes_the_old_run_only(describe, network, tmp_path):
 
 
 def test_half_written_files_are_removed(describe, tmp_path):
-    (tmp_path / ".last.partial.keras").write_text("half")
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    (tmp_path / f".kseg-{HOST}-{process.pid}-0.part.keras").write_text("half")
     run_folder.open_run(tmp_path, describe(), resume=True)
     assert [file.name for file in tmp_path.iterdir()] == ["recipe.json"]
 
