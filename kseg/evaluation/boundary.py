@@ -59,7 +59,7 @@ class TrimapIoU:
 
     def curve(self) -> np.ndarray:
         """Mean IoU of each width, 1 to ``widest``: float64 (widest,); NaN where no pixel was counted."""
-        return np.array([mean_iou(confusion) for confusion in self.confusions()])
+        return np.array([mean_iou(one) if one.any() else np.nan for one in self.confusions()])
 
 
 class BoundaryF1:

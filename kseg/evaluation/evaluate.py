@@ -14,6 +14,7 @@ from kseg.errors import DataError, ModelError, SettingsError
 from kseg.evaluation.boundary import BoundaryF1, TrimapIoU
 from kseg.evaluation.report import Report, WorstImage
 from kseg.inference import Ensemble, Predictor, ProposalPredictor
+from kseg.inference.checks import checked_image
 from kseg.metrics import confusion_matrix, mean_iou
 
 BATCH_PIXELS = 2_000_000  # images of one size are predicted together up to this many pixels
@@ -32,6 +33,7 @@ def evaluate(
     boundaries: bool = False,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    output: str | None = None,
 ) -> Report:
     """Predict every image of a data set at its own size and compare with its mask, pixel by pixel.
 
@@ -45,30 +47,42 @@ def evaluate(
         batch_size: images of one size in a row that are predicted together; None: as many as have two
             megapixels, at most 8.
         progress: called with (images done, images in all).
+        output: what a model's output is: "logits", "probabilities" or "labels"; None: what its graph says
+            (`kseg.inference.inspect_model`). A predictor knows it already.
 
     Raises:
         ModelError: the model's classes are not the data set's.
-        DataError: an image or mask that cannot be read (names the file), or a data set without images.
+        DataError: an image or mask that cannot be read or used (names the file), a data set without images or
+            without a labelled pixel.
         SettingsError: a ``limit``, ``worst`` or ``batch_size`` that makes no sense.
     """
-    predictor = (
-        model_or_predictor if hasattr(model_or_predictor, "probabilities") else Predictor(model_or_predictor)
-    )
+    predictor = model_or_predictor
+    if not hasattr(predictor, "probabilities"):
+        predictor = Predictor(model_or_predictor, output=output)
+    elif output is not None:
+        raise SettingsError("`output` says what a model gives; a predictor was told when it was made")
     _check(predictor, dataset, worst, limit, batch_size)
     indices = _spaced(len(dataset), limit)
     classes, ignored = dataset.num_classes, dataset.ignore_label
     total, own = np.zeros((classes, classes), np.int64), {}
     edges = (TrimapIoU(classes, ignored), BoundaryF1(classes, ignored)) if boundaries else ()
     for batch in _batches(_loaded(dataset, indices), batch_size):
+        for index, image, _ in batch:
+            _check_image(image, dataset, index)
         predictions = predictor.batch(np.stack([image for _, image, _ in batch]))
         for (index, _, labels), predicted in zip(batch, predictions, strict=True):
             confusion = confusion_matrix(labels, predicted, classes, ignored)
             total += confusion
-            own[index] = mean_iou(confusion)
+            own[index] = mean_iou(confusion) if confusion.any() else float("nan")
             for measure in edges:
                 measure.update(labels, predicted)
             if progress is not None:
                 progress(len(own), len(indices))
+    if not total.any():
+        raise DataError(
+            f"The data set {dataset.name} {dataset.split} has no labelled pixel in {len(indices)} images: all are "
+            f"{ignored}, which is ignored, so there is nothing to score"
+        )
     return Report(
         classes=tuple(dataset.classes),
         confusion=total,
@@ -78,6 +92,13 @@ def evaluate(
         trimap=tuple(edges[0].curve().tolist()) if edges else (),
         boundary_f1=edges[1].result() if edges else None,
     )
+
+
+def _check_image(image: np.ndarray, dataset: Dataset, index: int) -> None:
+    try:
+        checked_image(image)
+    except DataError as error:
+        raise DataError(f"{dataset.name_of(index)}: {error}") from None
 
 
 def _worst(dataset: Dataset, own: dict[int, float], count: int) -> tuple[WorstImage, ...]:

@@ -19,6 +19,7 @@ from kseg.export.images import as_batches, made_up, resized
 from kseg.export.parity import Comparison, Parity, compiled, holds_indices
 from kseg.export.runtime import load
 from kseg.export.tflite import outside_builtins
+from kseg.metrics import confusion_matrix, mean_iou
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class _Scores:
 
     def mean_iou(self) -> tuple[float | None, float | None]:
         """Before and after exporting."""
-        return (None, None) if self.dataset is None else tuple(map(_mean_iou, self.counts))
+        return (None, None) if self.dataset is None else tuple(map(mean_iou, self.counts))
 
 
 def _confusion(output: np.ndarray, truth: np.ndarray, classes: int, ignore_label: int) -> np.ndarray:
@@ -212,16 +213,7 @@ def _confusion(output: np.ndarray, truth: np.ndarray, classes: int, ignore_label
     found = (output.argmax(-1) if output.ndim == 4 else output)[0].astype(np.uint8)
     if found.shape != truth.shape:
         found = cv2.resize(found, truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    valid = truth != ignore_label
-    pairs = truth[valid].astype(np.int64) * classes + found[valid]
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-
-
-def _mean_iou(matrix: np.ndarray) -> float:
-    """Mean over the classes that occur in labels or predictions."""
-    both = np.diag(matrix)
-    union = matrix.sum(0) + matrix.sum(1) - both
-    return float(np.mean(both[union > 0] / union[union > 0])) if union.any() else 0.0
+    return confusion_matrix(truth, found, classes, ignore_label)
 
 
 def _milliseconds(run: Callable[[np.ndarray], np.ndarray], batch: np.ndarray, repeats: int) -> float:

@@ -5,6 +5,7 @@ from kseg.inference.activations import activation_sheet, activations
 from kseg.inference.crf.dense_crf import DenseCRF
 from kseg.inference.crf.search import SearchResult, search_crf
 from kseg.inference.ensemble import Ensemble
+from kseg.inference.inspect_model import ModelInfo, inspect_model
 from kseg.inference.images import Summary, predict_files
 from kseg.inference.predictor import Predictor
 from kseg.inference.proposals.cache import ProposalCache
@@ -16,6 +17,7 @@ from kseg.inference.video import VideoSummary, predict_video
 __all__ = [
     "DenseCRF",
     "Ensemble",
+    "ModelInfo",
     "Predictor",
     "ProposalCache",
     "ProposalPredictor",
@@ -26,6 +28,7 @@ __all__ = [
     "activations",
     "draw",
     "edge_box_proposals",
+    "inspect_model",
     "predict_files",
     "predict_video",
     "proposal_recall",

@@ -11,7 +11,7 @@ import numpy as np
 
 from kseg.errors import ModelError
 from kseg.inference.checks import checked_image
-from kseg.inference.forward import signature
+from kseg.inference.inspect_model import inspect_model
 from kseg.inference.sheet import sheet
 
 
@@ -33,7 +33,7 @@ def decoder_layers(model: keras.Model) -> list[str]:
     """The layers that show how a map of the picture comes about: of the head (all layers, where the model has no
     ``backbone``), the first and the last one at each size, from the input to the logits.
     """
-    size = signature(model)[1] or (256, 256)
+    size = inspect_model(model).size or (256, 256)
     encoder = {id(layer) for layer in getattr(getattr(model, "backbone", None), "layers", ())}
     maps = [
         layer
@@ -76,15 +76,17 @@ def activations(
         DataError: an array that is not an RGB image.
     """
     image = checked_image(image)
-    size = signature(model)[1] or getattr(model, "working_size", None)
+    info = inspect_model(model)
+    size = info.size or getattr(model, "working_size", None)
     names = list(layers) if layers is not None else decoder_layers(model)
     if unknown := sorted(set(names) - {layer.name for layer in model.layers}):
         raise ModelError(f"The model {model.name!r} has no layer {', '.join(unknown)}")
     if size is not None:
         image = cv2.resize(image, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR)
     parts = keras.Model(model.inputs[0], [*(model.get_layer(name).output for name in names), model.output])
-    *maps, logits = (np.asarray(part, np.float32)[0] for part in parts(image[None].astype(np.float32)))
-    found = _found(logits)
+    *maps, output = parts(image[None].astype(np.float32))
+    maps = [np.asarray(one, np.float32)[0] for one in maps]
+    found = _found(np.asarray(info.probabilities(info.scores(output)))[0])
     return [_telling(name, values, found) for name, values in zip(names, maps, strict=True)]
 
 
@@ -100,14 +102,13 @@ def activation_sheet(
     return sheet(pictures, ["image", *(str(one) for one in shown)], columns)
 
 
-def _found(logits: np.ndarray) -> np.ndarray:
+def _found(probabilities: np.ndarray) -> np.ndarray:
     """The probability of the most frequent class but the background: float32 (H, W)."""
-    counts = np.bincount(logits.argmax(-1).ravel(), minlength=logits.shape[-1])
+    counts = np.bincount(probabilities.argmax(-1).ravel(), minlength=probabilities.shape[-1])
     counts[0] = 0
     if not counts.any():  # only background: then the class that comes nearest
-        counts[1:] = np.argsort(np.argsort(logits[..., 1:].mean((0, 1)))) + 1
-    odds = np.exp(logits - logits.max(-1, keepdims=True))
-    return odds[..., counts.argmax()] / odds.sum(-1)
+        counts[1:] = np.argsort(np.argsort(probabilities[..., 1:].mean((0, 1)))) + 1
+    return probabilities[..., counts.argmax()]
 
 
 def _telling(name: str, values: np.ndarray, found: np.ndarray) -> Activation:

@@ -15,25 +15,66 @@ LARGEST_SCALE = 1000  # beyond it a picture of any size has no end of windows
 
 
 def checked_image(image: np.ndarray) -> np.ndarray:
-    """A picture as uint8 or float32 (height, width, 3), RGB 0-255; DataError for anything else."""
+    """An image as uint8 or float32 (height, width, 3), RGB 0-255; DataError for anything else."""
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-        hint = ""
-        if image.ndim == 2:
-            hint = ": repeat a grey picture three times"
-        elif image.ndim == 3 and image.shape[-1] == 4:
-            hint = ": leave the alpha channel out"
-        raise DataError(f"An image is RGB (height, width, 3); got an array of shape {image.shape}{hint}")
+        raise DataError(f"An image is RGB (height, width, 3); got an array of shape {image.shape}{_shape_hint(image)}")
     if image.dtype == np.uint8:
         return image
     if image.dtype.kind != "f":
-        raise DataError(f"An image is uint8 or float, in 0-255; got {image.dtype}")
+        raise DataError(f"An image is uint8 or float, in 0-255; got {image.dtype}{_type_hint(image)}")
+    check_range(image)
+    return image.astype(np.float32, copy=False)
+
+
+def check_range(image: np.ndarray) -> None:
+    """DataError for numbers that are not an image's 0-255: NaN, 0 to 1, -1 to 1, 16 bits.
+
+    Black is black in every range and passes. Of floats up to 2 only whole numbers from 0 on that reach 2 pass:
+    resizing an image of 0 to 1 may overshoot 1 a little.
+    """
+    if image.dtype == np.uint8 or not image.size:
+        return
     low, high = float(image.min()), float(image.max())  # either is NaN where a pixel is
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise DataError(f"An image has values in 0-255; got {low:g} to {high:g}: NaN or infinity is no colour")
+    if low < -0.25 and high <= 2:
+        raise DataError(
+            f"An image has values in 0-255; got {low:g} to {high:g}: the model normalises it itself. Of -1 to 1 make "
+            "0-255 by (image + 1) * 127.5; of a normalised image give the original"
+        )
+    if image.dtype.kind == "f" and 0 < high < 2 and (high <= 1 or (image % 1).any()):
+        raise DataError(
+            f"An image has values in 0-255; got {low:g} to {high:g}, which would be taken for black: multiply an "
+            "image of 0 to 1 by 255"
+        )
     if not (low > -1 and high < 256):
         raise DataError(
             f"An image has values in 0-255; got {low:g} to {high:g}: the model normalises it itself"
+            + ("; divide 16 bits by 257" if high > 256 and low >= 0 else "")
         )
-    return image.astype(np.float32, copy=False)
+
+
+def _shape_hint(image: np.ndarray) -> str:
+    if image.ndim == 2:
+        return ": repeat a grey image three times, np.stack([image] * 3, axis=-1)"
+    if image.ndim == 3 and image.shape[-1] == 4:
+        return ": leave the alpha channel out, image[..., :3]"
+    if image.ndim == 3 and image.shape[-1] == 1:
+        return ": repeat a grey image three times, np.repeat(image, 3, axis=-1)"
+    if image.ndim == 3 and image.shape[0] in (1, 3, 4):
+        return ": channels come last, image.transpose(1, 2, 0)"
+    if image.ndim == 4:
+        return ": give one image at a time, or images of one size to `batch`"
+    return ""
+
+
+def _type_hint(image: np.ndarray) -> str:
+    if image.dtype == np.uint16:
+        return ": bring 16 bits to 8, (image / 257).astype('uint8')"
+    if image.dtype.kind in "iu":
+        return ": where it holds 0-255, image.astype('uint8')"
+    return ""
 
 
 def as_pair(sides: int | Sequence[int] | None, what: str) -> tuple[int, int] | None:

@@ -1,5 +1,4 @@
-"""What the predictor asks of a Keras model: its sizes and classes, and one compiled function for any
-picture."""
+"""`Forward`: a Keras model, resizing, softmax and mirroring as one compiled function for images of any size."""
 
 from __future__ import annotations
 
@@ -10,34 +9,42 @@ import numpy as np
 from keras import ops
 
 from kseg.errors import KsegWarning, ModelError
+from kseg.inference.inspect_model import ModelInfo, inspect_model
+from kseg.ops.labels import class_ids
 from kseg.ops.resize import resize, spatial_shape
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
 MEAN_COLOUR = (123.68, 116.779, 103.939)  # ImageNet's, for models without a Normalize layer
-PROBE = (64, 64)  # size of the imagined picture that a model without a graph is asked about
 
 
 class Forward(keras.Model):
-    """Logits, resizing, softmax and the mirrored picture as one graph, so that only the result leaves the
-    device.
+    """A model, resizing, softmax and the mirrored image as one graph, so that only the result leaves the device.
 
-    ``run`` (NumPy in, NumPy out) traces it once, with free sizes, for pictures of every size. A model that
-    cannot be traced so (Keras's own bilinear ``UpSampling2D`` cannot) runs layer by layer instead.
+    `run` (NumPy in, NumPy out) traces it once, with free sizes, for images of every size. A model that cannot be
+    traced so (Keras's own bilinear `UpSampling2D` cannot) runs layer by layer instead, which is slower; a
+    `KsegWarning` says so.
 
     Args:
-        model: see ``Predictor``.
-        flip: average the probabilities with those of the mirrored picture.
-        labels: give the class ids (B, H, W) of the highest value instead of probabilities.
+        model: see `Predictor`.
+        flip: average the probabilities with those of the mirrored image.
+        labels: give the class ids `(B, H, W)` of the highest value instead of probabilities.
+        info: what the model takes and gives; None: `inspect_model(model)`.
 
-    Input: (B, H, W, 3), RGB 0-255. Output: float32 probabilities (B, H, W, classes), or int32 labels.
+    Input shape: `(B, H, W, 3)`, RGB 0-255.
+
+    Output shape: float32 probabilities `(B, H, W, classes)`, or int32 labels `(B, H, W)`. A model whose output is
+    probabilities already gives them as they are.
     """
 
-    def __init__(self, model: keras.Model, flip: bool = False, labels: bool = False):
+    def __init__(
+        self, model: keras.Model, flip: bool = False, labels: bool = False, info: ModelInfo | None = None
+    ):
         super().__init__(name="predictor", dtype="float32")
         self.model, self.flip, self.labels = model, flip, labels
-        self._function, self._batch = None, _one_input(model)[0]
+        self.info = inspect_model(model) if info is None else info
+        self._function, self._batch = None, self.info.batch
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """The output for float32 images (B, H, W, 3), computed by the compiled graph.
@@ -73,32 +80,36 @@ class Forward(keras.Model):
 
     def _traced(self):
         # Without XLA, which would compile anew for every size.
-        batch, size, _ = signature(self.model)
-        free = tf.TensorSpec((batch, *(size or (None, None)), 3), "float32")
+        free = tf.TensorSpec((self._batch, *(self.info.size or (None, None)), 3), "float32")
         try:
             function = tf.function(self.__call__, input_signature=[free], autograph=False, jit_compile=False)
             function.get_concrete_function()
-        except (
-            Exception
-        ):  # whatever the model's layers raise about unknown sizes; a real fault comes up again below
+        except Exception as error:  # what layers raise about unknown sizes; a real fault comes up again below
+            warnings.warn(
+                f"The model {self.model.name!r} cannot become one graph for all image sizes and runs layer by layer, "
+                f"which is slower. What it said: {' '.join(str(error).split())[:200]}",
+                KsegWarning,
+                stacklevel=5,
+            )
             return self.__call__
         return function
 
     def call(self, image):
+        scores = self._scores(image)
         if self.labels and not self.flip:  # the softmax keeps the order
-            return ops.argmax(self._logits(image), axis=-1)
-        probabilities = ops.softmax(self._logits(image), axis=-1)
+            return class_ids(scores)
+        probabilities = self.info.probabilities(scores)
         if self.flip:
-            mirrored = ops.softmax(self._logits(ops.flip(image, axis=2)), axis=-1)
+            mirrored = self.info.probabilities(self._scores(ops.flip(image, axis=2)))
             probabilities = (probabilities + ops.flip(mirrored, axis=2)) / 2
-        return ops.argmax(probabilities, axis=-1) if self.labels else probabilities
+        return class_ids(probabilities) if self.labels else probabilities
 
-    def _logits(self, image):
-        logits = ops.cast(self.model(image, training=False), "float32")
-        wanted, had = tuple(image.shape[1:3]), tuple(logits.shape[1:3])
+    def _scores(self, image):
+        scores = self.info.scores(self.model(image, training=False))
+        wanted, had = tuple(image.shape[1:3]), tuple(scores.shape[1:3])
         if wanted == had and None not in wanted:
-            return logits
-        return resize(logits, spatial_shape(image))  # where the sizes agree at run time, it only copies
+            return scores
+        return resize(scores, spatial_shape(image))  # where the sizes agree at run time, it only copies
 
 
 def limit_threads(threads: int) -> None:
@@ -114,61 +125,6 @@ def limit_threads(threads: int) -> None:
                 KsegWarning,
                 stacklevel=4,
             )
-
-
-def signature(model: keras.Model) -> tuple[int | None, tuple[int, int] | None, int]:
-    """The fixed batch size (or None), the fixed (height, width) of the input (or None), and the class count.
-
-    Raises:
-        ModelError: not one image in and one map of class logits out.
-    """
-    if not isinstance(model, keras.Model):
-        raise ModelError(
-            f"A Keras model is expected, got {type(model).__name__}; kseg.models.load reads one from a file"
-        )
-    image, logits = _one_input(model), _one_output(model)
-    if len(image) != 4 or image[-1] != 3 or len(logits) != 4:
-        raise ModelError(
-            f"The model {model.name!r} takes {image} and gives {logits}; expected images (batch, height, "
-            "width, 3) and "
-            "class logits (batch, height, width, classes)"
-        )
-    if logits[-1] is None or logits[-1] < 2:
-        raise ModelError(
-            f"The model {model.name!r} gives {logits[-1]} channel(s); expected one per class and at least 2 "
-            "(for a "
-            "yes-or-no model: background and object)"
-        )
-    size = tuple(image[1:3])
-    if (size[0] is None) != (size[1] is None):
-        raise ModelError(
-            f"The model {model.name!r} takes images {size}; expected both sides free or both fixed"
-        )
-    return image[0], None if None in size else size, int(logits[-1])
-
-
-def _one_input(model: keras.Model) -> tuple:
-    inputs = getattr(model, "inputs", None)
-    if not inputs:
-        return (None, None, None, 3)  # a subclassed model does not say
-    if len(inputs) > 1:
-        raise ModelError(f"The model {model.name!r} has {len(inputs)} inputs; expected one, the image")
-    return tuple(inputs[0].shape)
-
-
-def _one_output(model: keras.Model) -> tuple:
-    outputs = getattr(model, "outputs", None)
-    if not outputs:
-        try:
-            spec = model.compute_output_spec(keras.KerasTensor((1, *PROBE, 3), "float32"))
-        except Exception as error:  # the user's own code may raise anything
-            raise ModelError(f"The model {model.name!r} cannot take an image: {error}") from error
-        outputs = keras.tree.flatten(spec)
-    if len(outputs) > 1:
-        raise ModelError(
-            f"The model {model.name!r} has {len(outputs)} outputs; expected one, the class logits"
-        )
-    return tuple(outputs[0].shape)
 
 
 def output_stride(model: keras.Model) -> int:

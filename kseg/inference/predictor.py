@@ -20,7 +20,8 @@ from kseg.inference.checks import (
     checked_stride,
     checked_window,
 )
-from kseg.inference.forward import Forward, mean_colour, output_stride, signature
+from kseg.inference.forward import Forward, mean_colour, output_stride
+from kseg.inference.inspect_model import check_rgb, inspect_model
 from kseg.inference.tiles import Layout, Span, Sweep, resized_part, source_span
 
 Progress = Callable[[int, int], None]
@@ -45,9 +46,10 @@ class Predictor:
     columns where it is very wide), and mirroring and resizing happen window by window.
 
     Args:
-        model: Keras model, input (B, h, w, 3) RGB 0-255, output logits (B, h', w', classes) with at least 2
-            classes; a map of another size than the input is resized bilinearly before the softmax. A model
-            with a fixed input size is run in windows of this size.
+        model: Keras model, input (B, h, w, 3) RGB 0-255, output (B, h', w', classes): logits, or probabilities where
+            it ends in a softmax or a sigmoid (see `output`); one channel is background and object. Also class ids
+            (B, h', w'). A map of another size than the input is resized bilinearly before the softmax. A model with
+            a fixed input size is run in windows of this size.
         scales: the picture is predicted at each of these factors of its own size.
         flip: average with the prediction of the mirrored picture.
         window: (height, width) or one integer: cut the scaled picture into windows of this size, the last
@@ -67,6 +69,8 @@ class Predictor:
             else the picture's own.
         long_side: pictures are brought to this length of their longer side instead, keeping their shape, and
             `scales` are of that: PSPNet's released test has 512 for ADE20K and VOC, and 2048 for Cityscapes.
+        output: what the model's output is, "logits", "probabilities" or "labels"; None: what its graph says
+            (`inspect_model`).
 
     Call it with an image, uint8 or float (H, W, 3), RGB 0-255: gives labels (H, W), uint8, or uint16 for more
     than 255 classes. ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called
@@ -93,9 +97,11 @@ class Predictor:
         batch_size: int | None = None,
         size: int | Span | None = None,
         long_side: int | None = None,
+        output: str | None = None,
     ):
         self.model, self.flip, self.crf = model, bool(flip), crf
-        fixed_batch, self._fixed, self.num_classes = signature(model)
+        self.info = check_rgb(inspect_model(model, output))
+        self._fixed, self.num_classes = self.info.size, self.info.num_classes
         self.scales = checked_scales(scales)
         self.window = checked_window(window, self._fixed, output_stride(model))
         self.size = as_pair(size, "A size")
@@ -103,10 +109,10 @@ class Predictor:
         if self.size is None and window is None and long_side is None:
             self.size = as_pair(getattr(model, "working_size", None), "A model's working_size")
         self.stride, self.pad = checked_stride(stride), bool(pad) or self._fixed is not None
-        self.batch_size = fixed_batch or checked_batch_size(batch_size)
+        self.batch_size = self.info.batch or checked_batch_size(batch_size)
         self._mean = mean_colour(model)
-        self._probabilities = Forward(model, self.flip, labels=False)
-        self._labels = Forward(model, self.flip, labels=True)
+        self._probabilities = Forward(model, self.flip, labels=False, info=self.info)
+        self._labels = Forward(model, self.flip, labels=True, info=self.info)
 
     @property
     def label_dtype(self) -> type:

@@ -1,8 +1,10 @@
 """The scores of the field as functions of one confusion matrix of the whole data set, in NumPy.
 
-A confusion matrix here is `(classes, classes)` counts of pixels, `[true, predicted]`. A class that has no
-pixel where a score divides has no score: its entry is NaN, and means leave it out, as the released FCN's
-`score.py` does.
+A confusion matrix here is `(classes, classes)` counts of pixels, `[true, predicted]`. A class that has no pixel
+where a score divides has no score of its own: its entry is NaN, and means leave it out, as the released FCN's
+`score.py` does. A mean over no class at all, of an empty matrix, is 0 and never NaN, here and in
+`kseg.metrics.MeanIoU`: a NaN would spread into every best-so-far comparison and every file of scores. Whether
+anything was counted is a question for `confusion.sum()`; `kseg evaluate` refuses data without a labelled pixel.
 
 Source: Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017, section 5.
 """
@@ -67,8 +69,27 @@ def class_iou(confusion: np.ndarray) -> np.ndarray:
 
 
 def mean_iou(confusion: np.ndarray) -> float:
-    """Mean of `class_iou` over the classes that truth or prediction has; NaN for an empty matrix."""
-    return _nanmean(class_iou(confusion))
+    """Mean of `class_iou` over the classes that truth or prediction has; 0 for an empty matrix.
+
+    Args:
+        confusion: counts `(classes, classes)`, `[true, predicted]`.
+
+    Returns:
+        float, 0 to 1.
+
+    Raises:
+        DataError: a matrix that is not square, or has counts below 0.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from kseg.metrics import mean_iou
+    >>> mean_iou(np.array([[3, 1], [0, 4]]))  # (3/4 + 4/5) / 2
+    0.775
+    >>> mean_iou(np.zeros((2, 2)))
+    0.0
+    """
+    return _mean_of_present(class_iou(confusion))
 
 
 def class_accuracy(confusion: np.ndarray) -> np.ndarray:
@@ -78,22 +99,22 @@ def class_accuracy(confusion: np.ndarray) -> np.ndarray:
 
 
 def mean_accuracy(confusion: np.ndarray) -> float:
-    """Mean of `class_accuracy` over the classes that the truth has."""
-    return _nanmean(class_accuracy(confusion))
+    """Mean of `class_accuracy` over the classes that the truth has; 0 for an empty matrix."""
+    return _mean_of_present(class_accuracy(confusion))
 
 
 def pixel_accuracy(confusion: np.ndarray) -> float:
-    """Share of the pixels that are right; NaN for an empty matrix."""
+    """Share of the pixels that are right; 0 for an empty matrix."""
     confusion = _checked(confusion)
-    return float(_ratio(np.trace(confusion), confusion.sum()))
+    return float(np.trace(confusion) / max(confusion.sum(), 1))
 
 
 def frequency_weighted_iou(confusion: np.ndarray) -> float:
-    """Mean of `class_iou` weighted by how many true pixels each class has; NaN for an empty matrix."""
+    """Mean of `class_iou` weighted by how many true pixels each class has; 0 for an empty matrix."""
     confusion = _checked(confusion)
     frequency = confusion.sum(1)
     if not frequency.sum():
-        return float("nan")
+        return 0.0
     # A class without true pixels weighs nothing, be its IoU 0 or NaN.
     return float(np.sum(frequency * np.nan_to_num(class_iou(confusion))) / frequency.sum())
 
@@ -112,6 +133,6 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
         return np.divide(part, whole, dtype=np.float64)
 
 
-def _nanmean(values: np.ndarray) -> float:
+def _mean_of_present(values: np.ndarray) -> float:
     present = values[~np.isnan(values)]
-    return float(present.mean()) if present.size else float("nan")
+    return float(present.mean()) if present.size else 0.0

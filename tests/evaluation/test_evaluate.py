@@ -193,3 +193,27 @@ def test_an_unreadable_sample_is_the_callers_error():
 
     with pytest.raises(DataError, match="image_2"):
         evaluate(net(), Broken(arrays().pairs))
+
+
+def test_nothing_but_ignored_pixels_is_no_score():
+    nothing = arrays(ignored=1.1)
+    with pytest.raises(DataError, match="no labelled pixel in 6 images"):
+        evaluate(net(), nothing)
+
+
+def test_images_of_0_to_1_are_refused_by_name():
+    pairs = list(arrays().pairs)
+    pairs[3] = (pairs[3][0] / 255, pairs[3][1])
+    with pytest.raises(DataError, match="image_3: .*multiply"):
+        evaluate(net(), Arrays(tuple(pairs)))
+
+
+@pytest.mark.parametrize("end", ["softmax", "sigmoid", "argmax"])
+def test_a_model_is_scored_by_what_it_gives(end):
+    """The same scores as the logits' own argmax, whatever the model ends in."""
+    dataset, bare = arrays(), net()
+    ended = keras.ops.argmax(bare.output, -1) if end == "argmax" else layers.Activation(end)(bare.output)
+    model = keras.Model(bare.input, ended)
+    np.testing.assert_array_equal(evaluate(model, dataset).confusion, evaluate(bare, dataset).confusion)
+    with pytest.raises(SettingsError, match="predictor was told"):
+        evaluate(Predictor(model), dataset, output="logits")

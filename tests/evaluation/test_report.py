@@ -57,7 +57,8 @@ def test_json_is_plain_and_complete():
 
 def test_an_empty_matrix_has_no_scores():
     found = Report(("a", "b"), np.zeros((2, 2), np.int64), 0)
-    assert np.isnan(found.mean_iou)
+    assert found.mean_iou == 0
+    assert np.isnan(found.class_iou).all()
     assert "-" in found.table()
     json.dumps(found.to_json(), allow_nan=False)
 

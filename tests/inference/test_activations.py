@@ -82,7 +82,7 @@ def test_a_model_that_works_at_a_size():
 
 
 def test_mistakes():
-    with pytest.raises(DataError, match="grey picture"):
+    with pytest.raises(DataError, match="grey image"):
         activations(telling_net(), IMAGE[..., 0])
     with pytest.raises(ModelError, match="no layer nowhere"):
         activations(telling_net(), IMAGE, ["maps", "nowhere"])

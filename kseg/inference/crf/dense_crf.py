@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kseg.errors import DataError, SettingsError
+from kseg.inference.checks import check_range
 from kseg.inference.crf.permutohedral import PermutohedralLattice
 
 GIB = 2.0**30
@@ -168,8 +169,7 @@ class DenseCRF:
                 "the CRF needs an image of whole numbers or floats and probabilities of a float type, got "
                 f"{image.dtype} and {probabilities.dtype}"
             )
-        if not np.isfinite(image).all():
-            raise DataError("the CRF needs an image without NaN or infinity")
+        check_range(image)
         sums = probabilities.astype(np.float32, copy=False) @ np.ones(classes, np.float32)
         lowest, worst = float(probabilities.min()), float(np.abs(sums - 1).max())
         if not np.isfinite(worst):
@@ -177,7 +177,8 @@ class DenseCRF:
         if lowest < 0 or worst > 1e-3:
             raise DataError(
                 "the CRF needs probabilities from 0 on that sum to one over the classes, the lowest is "
-                f"{lowest:.3g} and a sum is {worst:.3g} off; apply softmax first"
+                f"{lowest:.3g} and a sum is {worst:.3g} off: apply the softmax, or divide the sigmoids of a model with "
+                "one per class by their sum"
             )
 
     def check_memory(

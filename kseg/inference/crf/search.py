@@ -8,6 +8,7 @@ import numpy as np
 
 from kseg.errors import DataError, SettingsError
 from kseg.inference.crf.dense_crf import DenseCRF, bilateral_kernel
+from kseg.metrics import confusion_matrix, mean_iou
 
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
 NAMES = ("bilateral_weight", "bilateral_xy_std", "bilateral_rgb_std")
@@ -82,9 +83,10 @@ def search_crf(
     if not isinstance(refinements, int | np.integer) or refinements < 0:
         raise SettingsError(f"refinements of search_crf is a whole number from 0 on, got {refinements!r}")
     classes = _check_samples(samples, crf, ignore_label)
-    without = _mean_iou(sum(_confusion(p, y, classes, ignore_label) for _, p, y in samples))
-    if np.isnan(without):
+    counts = sum(confusion_matrix(y, p.argmax(-1), classes, ignore_label) for _, p, y in samples)
+    if not counts.sum():
         raise DataError("search_crf needs pixels with a label to compare, the samples have none")
+    without = mean_iou(counts)
 
     tried: dict[tuple[float, ...], Trial] = {}
     steps = [min(np.diff(grid), default=0.0) for grid in grids]
@@ -115,9 +117,9 @@ def _try(samples, crf: DenseCRF, settings: list, classes: int, ignore_label: int
             kernel = bilateral_kernel(image, *stds)
             for total, candidate in zip(totals, candidates, strict=True):
                 refined = candidate.refine(image, probabilities, kernel)
-                total += _confusion(refined, labels, classes, ignore_label)
+                total += confusion_matrix(labels, refined.argmax(-1), classes, ignore_label)
         for setting, total in zip(group, totals, strict=True):
-            yield Trial(*setting, _mean_iou(total))
+            yield Trial(*setting, mean_iou(total))
 
 
 def _check_samples(samples: Sequence[Sample], crf: DenseCRF, ignore_label: int) -> int:
@@ -138,15 +140,3 @@ def _check_samples(samples: Sequence[Sample], crf: DenseCRF, ignore_label: int) 
         if strange.size:
             raise DataError(f"sample {n} of search_crf has label {strange[0]}, expected 0 to {classes - 1}")
     return classes
-
-
-def _confusion(probabilities: np.ndarray, labels: np.ndarray, classes: int, ignore_label: int) -> np.ndarray:
-    counted = labels != ignore_label
-    pairs = classes * labels[counted].astype(np.int64) + probabilities.argmax(axis=-1)[counted]
-    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-
-
-def _mean_iou(confusion: np.ndarray) -> float:
-    union = confusion.sum(axis=0) + confusion.sum(axis=1) - np.diag(confusion)
-    present = union > 0
-    return float((np.diag(confusion)[present] / union[present]).mean()) if present.any() else float("nan")

@@ -12,7 +12,7 @@ import numpy as np
 from kseg.data.objects import cut_out, inside, with_context
 from kseg.errors import KsegWarning, SettingsError
 from kseg.inference.checks import as_pair, checked_image
-from kseg.inference.forward import signature
+from kseg.inference.inspect_model import check_rgb, inspect_model
 from kseg.inference.proposals.edge_boxes import Propose, edge_box_proposals
 from kseg.ops.resize import resize
 
@@ -40,6 +40,8 @@ class ProposalPredictor:
         batch_size: boxes per model call.
         propose: called with (image, count), gives boxes (N, 4) as `edge_box_proposals` does.
         crf: called with (image, probabilities), gives probabilities, such as `DenseCRF()`.
+        output: what the model's output is, see `Predictor`. Probabilities are joined as they are and divided by
+            their sum over the classes at the end, in place of the softmax.
 
     Call it with an image, uint8 (H, W, 3) RGB: gives labels (H, W), uint8, or uint16 for more than 255 classes.
     ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called with (boxes done, boxes
@@ -67,6 +69,7 @@ class ProposalPredictor:
         batch_size: int = 10,
         propose: Propose = edge_box_proposals,
         crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+        output: str | None = None,
     ):
         if mode not in MODES:
             raise SettingsError(f"Boxes are joined by {' or '.join(MODES)}; got {mode!r}")
@@ -75,7 +78,8 @@ class ProposalPredictor:
                 "count, best, smallest and batch_size are at least 1 and context is positive; got "
                 f"{count}, {best}, {smallest}, {batch_size} and {context}"
             )
-        self._fixed_batch, fixed, self.num_classes = signature(model)
+        self.info = check_rgb(inspect_model(model, output))
+        self._fixed_batch, fixed, self.num_classes = self.info.batch, self.info.size, self.info.num_classes
         self.model, self.size, self.mode, self.crf = model, fixed or as_pair(size, "The size"), mode, crf
         self.count, self.best, self.smallest, self.context = count, best, smallest, context
         self.batch_size, self.propose = self._fixed_batch or batch_size, propose
@@ -91,7 +95,10 @@ class ProposalPredictor:
         """Probabilities of the joined logits, after the CRF if there is one: float32 (H, W, classes)."""
         for _, logits in self.accumulate(image, progress):
             last = logits
-        odds = np.exp(last - last.max(-1, keepdims=True))
+        if self.info.output == "logits":
+            odds = np.exp(last - last.max(-1, keepdims=True))
+        else:
+            odds = np.where(last.any(-1, keepdims=True), last, np.float32(1))  # alike where no box was
         result = odds / odds.sum(-1, keepdims=True)
         return result if self.crf is None else np.asarray(self.crf(image, result), np.float32)
 
@@ -150,7 +157,7 @@ class ProposalPredictor:
         if self._fixed_batch:
             missing = self._fixed_batch - len(crops)
             crops = np.pad(crops, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        return self.model.predict_on_batch(crops)
+        return np.asarray(self.info.scores(self.model.predict_on_batch(crops)))
 
     def _join(self, joined: np.ndarray, box: np.ndarray, logits: np.ndarray) -> None:
         top, left, bottom, right = (int(edge) for edge in box)

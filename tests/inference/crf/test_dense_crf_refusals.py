@@ -70,6 +70,10 @@ def with_one_nan(probabilities):
     ("change", "match"),
     [
         (lambda i, p: (i, 2 * p), "sum to one"),
+        (lambda i, p: (i / 255.0, p), "multiply"),
+        (lambda i, p: (i / 127.5 - 1, p), "127.5"),
+        (lambda i, p: (i.astype(np.uint16) * 257, p), "257"),
+        (lambda i, p: (np.where(i == i.max(), np.nan, i), p), "NaN"),
         (lambda i, p: (i, np.log(p)), "sum to one"),
         (lambda i, p: (i, p * [2, -1, 1]), "sum to one"),
         (lambda i, p: (i, with_one_nan(p)), "finite"),
