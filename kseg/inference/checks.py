@@ -18,7 +18,9 @@ def checked_image(image: np.ndarray) -> np.ndarray:
     """An image as uint8 or float32 (height, width, 3), RGB 0-255; DataError for anything else."""
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-        raise DataError(f"An image is RGB (height, width, 3); got an array of shape {image.shape}{_shape_hint(image)}")
+        raise DataError(
+            f"An image is RGB (height, width, 3); got an array of shape {image.shape}{_shape_hint(image)}"
+        )
     if image.dtype == np.uint8:
         return image
     if image.dtype.kind != "f":
@@ -37,7 +39,9 @@ def check_range(image: np.ndarray) -> None:
         return
     low, high = float(image.min()), float(image.max())  # either is NaN where a pixel is
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise DataError(f"An image has values in 0-255; got {low:g} to {high:g}: NaN or infinity is no colour")
+        raise DataError(
+            f"An image has values in 0-255; got {low:g} to {high:g}: NaN or infinity is no colour"
+        )
     if low < -0.25 and high <= 2:
         raise DataError(
             f"An image has values in 0-255; got {low:g} to {high:g}: the model normalises it itself. Of -1 to 1 make "

@@ -101,7 +101,12 @@ def inspect_model(model: keras.Model, output: str | None = None) -> ModelInfo:
         )
     image, result = _one_input(model), _one_output(model)
     given = tuple(result.shape)
-    if len(image) != 4 or image[-1] is None or len(given) not in (3, 4) or (len(given) == 4 and not given[-1]):
+    if (
+        len(image) != 4
+        or image[-1] is None
+        or len(given) not in (3, 4)
+        or (len(given) == 4 and not given[-1])
+    ):
         raise ModelError(
             f"The model {model.name!r} takes {image} and gives {given}; expected images (batch, height, width, "
             "channels) and a map of classes (batch, height, width, classes)"

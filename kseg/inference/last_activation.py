@@ -9,20 +9,67 @@ import keras
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-Found = tuple[str | None, int | None]  # "softmax", "sigmoid", "labels", "unknown" or None; classes of an argmax
+Found = tuple[
+    str | None, int | None
+]  # "softmax", "sigmoid", "labels", "unknown" or None; classes of an argmax
 LOGITS, UNKNOWN, INPUT = (None, None), ("unknown", None), ("input", None)
 
 # Operations and layers of Keras, kseg and TensorFlow that only move, crop or interpolate values.
 MOVING = {
-    *("Identity", "Dropout", "SpatialDropout2D", "Reshape", "Permute", "Resizing", "UpSampling2D", "Cropping2D"),
-    *("CenterCrop", "AveragePooling2D", "ActivityRegularization", "Cast", "Resize", "Transpose", "ExpandDims"),
-    *("Squeeze", "GetItem", "StopGradient", "Clip", "ResizeLike", "ZoomLike", "BilinearUpsampling", "Moveaxis"),
-    *("StridedSlice", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea", "IdentityN", "PreventGradient"),
+    *(
+        "Identity",
+        "Dropout",
+        "SpatialDropout2D",
+        "Reshape",
+        "Permute",
+        "Resizing",
+        "UpSampling2D",
+        "Cropping2D",
+    ),
+    *(
+        "CenterCrop",
+        "AveragePooling2D",
+        "ActivityRegularization",
+        "Cast",
+        "Resize",
+        "Transpose",
+        "ExpandDims",
+    ),
+    *(
+        "Squeeze",
+        "GetItem",
+        "StopGradient",
+        "Clip",
+        "ResizeLike",
+        "ZoomLike",
+        "BilinearUpsampling",
+        "Moveaxis",
+    ),
+    *(
+        "StridedSlice",
+        "ResizeBilinear",
+        "ResizeNearestNeighbor",
+        "ResizeArea",
+        "IdentityN",
+        "PreventGradient",
+    ),
     *("Slice", "Swapaxes", "ClipByValue", "Copy", "ConvertToTensor"),
 }
 JOINING = {"Average", "Concatenate", "ConcatV2", "Concat"}
 ARITHMETIC = {
-    *("Add", "AddV2", "Subtract", "Sub", "Multiply", "Mul", "Divide", "RealDiv", "TrueDivide", "Maximum", "Minimum"),
+    *(
+        "Add",
+        "AddV2",
+        "Subtract",
+        "Sub",
+        "Multiply",
+        "Mul",
+        "Divide",
+        "RealDiv",
+        "TrueDivide",
+        "Maximum",
+        "Minimum",
+    ),
     *("Power", "Pow", "Square", "Sqrt", "Rescaling", "Normalization", "Where", "SelectV2"),
 }
 ACTIVATIONS = {"softmax": "softmax", "sigmoid": "sigmoid", "hard_sigmoid": "sigmoid"}
@@ -42,7 +89,9 @@ def last_activation(model: keras.Model) -> Found:
     if outputs and hasattr(outputs[0], "_keras_history"):
         return _of_keras(outputs[0])
     shape = (1, None, None, 3)
-    found = _of_traced(lambda x: model(x, training=False), [tf.TensorSpec(shape)]) if _traceable() else UNKNOWN
+    found = (
+        _of_traced(lambda x: model(x, training=False), [tf.TensorSpec(shape)]) if _traceable() else UNKNOWN
+    )
     return LOGITS if found == INPUT else found
 
 

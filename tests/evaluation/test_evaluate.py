@@ -204,7 +204,7 @@ def test_nothing_but_ignored_pixels_is_no_score():
 def test_images_of_0_to_1_are_refused_by_name():
     pairs = list(arrays().pairs)
     pairs[3] = (pairs[3][0] / 255, pairs[3][1])
-    with pytest.raises(DataError, match="image_3: .*multiply"):
+    with pytest.raises(DataError, match=r"image_3: .*multiply"):
         evaluate(net(), Arrays(tuple(pairs)))
 
 

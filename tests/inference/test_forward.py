@@ -1,5 +1,7 @@
 """The compiled function around a model: one trace for all sizes, and what is read off a model."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -64,10 +66,12 @@ def test_a_model_that_needs_known_sizes_still_runs():
     image = keras.Input((None, None, 3))
     x = layers.UpSampling2D(2, interpolation="bilinear")(layers.Conv2D(4, 3, 2, padding="same")(image))
     forward = Forward(keras.Model(image, x))
-    with pytest.warns(KsegWarning, match="slower") as told:
-        for size in [(8, 8), (9, 13), (16, 4)]:
+    with pytest.warns(KsegWarning, match="slower"):
+        assert forward.run(images(8, 8)).shape == (1, 8, 8, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # said once
+        for size in [(9, 13), (16, 4)]:
             assert forward.run(images(*size)).shape == (1, *size, 4)
-    assert len(told) == 1
 
 
 def test_a_size_that_the_model_cannot_take():

@@ -137,7 +137,9 @@ def test_the_users_word_wins(picture):
     found = Predictor(ended, output="logits").probabilities(picture())
     np.testing.assert_allclose(found, softmax(logits), atol=1e-6)
     raw = np.asarray(bare(picture()[None].astype("float32")))[0]
-    np.testing.assert_allclose(Predictor(bare, output="probabilities").probabilities(picture()), raw, atol=1e-4)
+    np.testing.assert_allclose(
+        Predictor(bare, output="probabilities").probabilities(picture()), raw, atol=1e-4
+    )
     with pytest.raises(SettingsError, match="logits, probabilities, labels"):
         Predictor(bare, output="softmax")
     with pytest.raises(SettingsError, match="3 channels"):

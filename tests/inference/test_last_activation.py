@@ -60,10 +60,19 @@ ENDS = {
     "a layer of one's own in TensorFlow": (OwnInTensorFlow(), SOFTMAX),
     "softmax, resized in TensorFlow": (Coarse(), SOFTMAX),
     "softmax, then enlarged": (lambda x: layers.UpSampling2D(2)(layers.Softmax()(x)), SOFTMAX),
-    "softmax, then cast": (lambda x: layers.Activation("linear", dtype="float32")(layers.Softmax()(x)), SOFTMAX),
-    "softmax between reshapes": (lambda x: layers.Reshape((8, 8, 3))(layers.Softmax()(layers.Reshape((64, 3))(x))), SOFTMAX),
+    "softmax, then cast": (
+        lambda x: layers.Activation("linear", dtype="float32")(layers.Softmax()(x)),
+        SOFTMAX,
+    ),
+    "softmax between reshapes": (
+        lambda x: layers.Reshape((8, 8, 3))(layers.Softmax()(layers.Reshape((64, 3))(x))),
+        SOFTMAX,
+    ),
     "a nested model": (nested, SOFTMAX),
-    "the average of two": (lambda x: layers.Average()([layers.Softmax()(x), layers.Softmax()(conv()(x))]), SOFTMAX),
+    "the average of two": (
+        lambda x: layers.Average()([layers.Softmax()(x), layers.Softmax()(conv()(x))]),
+        SOFTMAX,
+    ),
     "sigmoid": (conv(1, activation="sigmoid"), SIGMOID),
     "1 - p beside p": (two, SIGMOID),
     "argmax": (lambda x: ops.argmax(conv(7)(x), -1), ("labels", 7)),
@@ -71,7 +80,10 @@ ENDS = {
     "argmax in TensorFlow": (layers.Lambda(lambda x: tf.argmax(x, -1)), ("labels", 3)),
     "softmax times two": (lambda x: layers.Softmax()(x) * 2, UNKNOWN),
     "softmax over the rows": (layers.Softmax(axis=1), UNKNOWN),
-    "softmax beside a sigmoid": (lambda x: layers.Concatenate()([layers.Softmax()(x), ops.sigmoid(x)]), UNKNOWN),
+    "softmax beside a sigmoid": (
+        lambda x: layers.Concatenate()([layers.Softmax()(x), ops.sigmoid(x)]),
+        UNKNOWN,
+    ),
 }
 
 
