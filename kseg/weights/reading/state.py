@@ -1,0 +1,104 @@
+"""`unwrap`: the state dict inside of what a training program saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kseg.errors import ModelError
+
+# What programs call the network's weights in a checkpoint, the usual first.
+_WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "network",
+    "module",
+    "weights",
+    "params",
+)
+_DEPTH = 4
+
+
+def unwrap(tree: Any, path: Path, tensor: type) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tensors of a checkpoint by key, without wrappers around them, and what the file says about them.
+
+    Args:
+        tree: what the pickle holds.
+        path: the file, for messages.
+        tensor: the class of its tensors.
+
+    Returns:
+        Tensors by key, without a leading "module." where all have it; and `meta`: "wrappers" (the keys that were
+        looked through), and "classes" and "palette" where the file names them (OpenMMLab's files do).
+
+    Raises:
+        ModelError: no dict with tensors in it, or a whole Python object.
+    """
+    wrappers, outer = [], tree
+    while True:
+        if not isinstance(tree, dict):
+            raise ModelError(
+                f"{path}: holds {_kind(tree)} rather than a state dict: save `model.state_dict()` in PyTorch and "
+                "import that"
+            )
+        state = {key: one for key, one in tree.items() if isinstance(one, tensor) and isinstance(key, str)}
+        inner = next((name for name in _WRAPPERS if _holds(tree.get(name), tensor)), None)
+        if state and not (inner and len(state) < len(tree) / 2):
+            break
+        if inner is None or len(wrappers) == _DEPTH:
+            raise ModelError(f"{path}: has no state dict with tensors in it; its keys are {_keys(tree)}")
+        wrappers.append(inner)
+        tree = tree[inner]
+    if all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): one for key, one in state.items()}
+        wrappers.append("module.")
+    return state, {"wrappers": tuple(wrappers), **_labels(outer)}
+
+
+def _holds(tree: Any, tensor: type) -> bool:
+    """Whether this is a dict that has tensors, or a dict of tensors among a wrapper's names."""
+    if not isinstance(tree, dict):
+        return False
+    inner = [tree[name] for name in _WRAPPERS if isinstance(tree.get(name), dict)]
+    values = [*tree.values(), *(one for part in inner for one in part.values())]
+    return any(isinstance(one, tensor) for one in values)
+
+
+def _labels(outer: Any) -> dict[str, Any]:
+    """Class names and colours of an OpenMMLab file: `meta.CLASSES` before version 1, then `dataset_meta`."""
+    meta = outer.get("meta") if isinstance(outer, dict) else None
+    places = [meta, meta.get("dataset_meta")] if isinstance(meta, dict) else []
+    found = {}
+    for place in (one for one in places if isinstance(one, dict)):
+        for name in ("classes", "palette"):
+            value = place.get(name.upper(), place.get(name))
+            if name == "classes" and _texts(value):
+                found[name] = tuple(value)
+            if name == "palette" and _colours(value):
+                found[name] = tuple(tuple(colour) for colour in value)
+    return found
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(v, str) for v in value)
+
+
+def _colours(value: Any) -> bool:
+    if not isinstance(value, (list, tuple)) or not value:
+        return False
+    colours = all(isinstance(one, (list, tuple)) and len(one) == 3 for one in value)
+    return colours and all(type(v) is int and 0 <= v <= 255 for one in value for v in one)
+
+
+def _kind(tree: Any) -> str:
+    name = getattr(tree, "name", None)
+    return (
+        f"a whole Python object ({str(name)[:60]})" if name else f"a {type(tree).__name__.strip('_').lower()}"
+    )
+
+
+def _keys(tree: dict) -> str:
+    return ", ".join(str(key)[:40] for key in list(tree)[:5]) or "none"

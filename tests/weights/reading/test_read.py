@@ -1,0 +1,130 @@
+"""Which reader a file gets, and what every reader does with thousands of damaged files."""
+
+import io
+import os
+import tracemalloc
+
+import h5py
+import numpy as np
+import pytest
+
+from kseg.errors import KsegError, ModelError
+from kseg.weights import read
+from tests.weights.conftest import caffemodel, safetensors, state, stream_checkpoint, zip_checkpoint
+
+# Damaged files a reader; 10,000 are run by hand: KSEG_FUZZ=10000 pytest tests/weights/reading/test_read.py
+COUNT = int(os.environ.get("KSEG_FUZZ", "150"))
+SPARE = 4 << 20  # what Python itself takes on the side
+TOKENS = [
+    b"\xff" * 8,
+    b"\0" * 8,
+    b"\x7f",
+    b"\xff",
+    b"PK\x01\x02",
+    b"cos\nsystem\n",
+    b"(",
+    b"]",
+    b"}",
+    b"r\xff\xff\xff\x7f",
+]
+
+
+def npz(arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def hdf5(arrays):
+    file = io.BytesIO()
+    with h5py.File(file, "w") as content:
+        for key, array in arrays.items():
+            content[f"layer/{key}"] = array
+    return file.getvalue()
+
+
+FORMATS = {
+    "zip.pth": lambda arrays: zip_checkpoint(*state(arrays)),
+    "stream.pth": lambda arrays: stream_checkpoint(*state(arrays)),
+    "w.safetensors": safetensors,
+    "w.caffemodel": lambda arrays: caffemodel(
+        {key: ("Convolution", [array]) for key, array in arrays.items()}
+    ),
+    "w.npz": npz,
+    "w.h5": hdf5,
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_by_content(name, tmp_path, arrays):
+    kinds = {
+        "zip.pth": "torch",
+        "stream.pth": "torch",
+        "w.safetensors": "safetensors",
+        "w.npz": "npz",
+        "w.h5": "hdf5",
+    }
+    for path in (tmp_path / name, tmp_path / "no_suffix"):
+        if path.suffix or name in kinds:
+            path.write_bytes(FORMATS[name](arrays))
+            found, meta = read(path)
+            assert meta["format"] == kinds.get(name, "caffemodel")
+            assert [array.shape for array in found.values()]
+            np.testing.assert_array_equal(
+                sorted(a.sum() for a in found.values()), sorted(a.sum() for a in arrays.values())
+            )
+
+
+def test_other_files(tmp_path):
+    for content in (b"", b"a text", b"PK\x03\x04 cut", b"\x89PNG\r\n\x1a\n"):
+        (tmp_path / "x.dat").write_bytes(content)
+        with pytest.raises(ModelError, match=r"x\.dat"):
+            read(tmp_path / "x.dat")
+    for path in (tmp_path, tmp_path / "missing.pth"):
+        with pytest.raises(ModelError, match="no such"):
+            read(path)
+
+
+def mutated(content, rng):
+    """A copy with some bytes changed, cut out, doubled or replaced by what readers stumble over."""
+    data = bytearray(content)
+    for _ in range(rng.integers(1, 6)):
+        at = int(rng.integers(len(data)))
+        kind = rng.integers(5)
+        if kind == 0:
+            data[at] = rng.integers(256)
+        elif kind == 1:
+            data[at] ^= 1 << rng.integers(8)
+        elif kind == 2:
+            token = TOKENS[rng.integers(len(TOKENS))]
+            data[at : at + len(token)] = token
+        elif kind == 3:
+            del data[at : at + int(rng.integers(1, 40))]
+        else:
+            data[at:at] = data[max(0, at - int(rng.integers(1, 40))) : at]
+        if not data:
+            data = bytearray(b"\0")
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_damaged_files_are_read_or_refused_in_a_sentence(name, tmp_path, arrays):
+    rng, content, path = np.random.default_rng(0), FORMATS[name](arrays), tmp_path / name
+    read_once = 0
+    tracemalloc.start()
+    for _ in range(COUNT):
+        damaged = mutated(content, rng)
+        path.write_bytes(damaged)
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        said = str(path)
+        try:
+            found, _ = read(path)
+            read_once += sum(array.size for array in found.values()) > 0
+        except KsegError as error:
+            said = str(error)
+        assert str(path) in said
+        assert len(said) < 2000
+        assert tracemalloc.get_traced_memory()[1] - before < 10 * len(damaged) + SPARE
+    tracemalloc.stop()
+    assert read_once  # the loop meets whole files too: damage in the numbers is no damage to the format
