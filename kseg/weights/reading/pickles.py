@@ -17,21 +17,13 @@ DAMAGED = (ValueError, IndexError, KeyError, TypeError, AttributeError, Overflow
 _PER_OBJECT = 120
 _SMALL = 32 << 20
 # Names of Python's own library that checkpoints hold besides plain values. All others of it do something.
+_PATHS = {"Path", "PosixPath", "PurePath", "PurePosixPath", "WindowsPath"}
 _HARMLESS = {
     "_codecs": {"encode"},
     "argparse": {"Namespace"},
     "builtins": {
-        "bytearray",
-        "complex",
-        "dict",
-        "float",
-        "frozenset",
-        "int",
-        "list",
-        "object",
-        "set",
-        "slice",
-        "str",
+        *("bytearray", "complex", "dict", "float", "frozenset", "int"),
+        *("list", "object", "set", "slice", "str"),
     },
     "collections": {"Counter", "OrderedDict", "defaultdict", "deque"},
     "copyreg": {"_reconstructor"},
@@ -39,8 +31,8 @@ _HARMLESS = {
     "decimal": {"Decimal"},
     "functools": {"partial"},
     "logging": {"getLogger"},
-    "pathlib": {"Path", "PosixPath", "PurePath", "PurePosixPath", "WindowsPath"},
-    "pathlib._local": {"Path", "PosixPath", "PurePath", "PurePosixPath", "WindowsPath"},
+    "pathlib": _PATHS,
+    "pathlib._local": _PATHS,
     "re": {"_compile"},
     "types": {"SimpleNamespace"},
     "uuid": {"UUID"},
