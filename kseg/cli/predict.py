@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 def is_video(inputs: Sequence[str]) -> bool:
     """Whether the one input is a video; SettingsError for a video among others."""
     from kseg.errors import SettingsError
-    from kseg.inference.video_file import SUFFIXES
+    from kseg.io.video import SUFFIXES
 
     videos = [name for name in inputs if Path(name).suffix.lower() in SUFFIXES]
     if videos and len(inputs) > 1:
@@ -107,8 +107,8 @@ def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
     """Predict a video into a video; 2 where frames of it were damaged."""
     from kseg.errors import SettingsError
     from kseg.inference import predict_video
-    from kseg.inference.video import opened
-    from kseg.inference.video_file import VideoFile
+    from kseg.io.video import opened
+    from kseg.io.video_file import VideoFile
     from kseg.models import load_trained
 
     if args.steps or args.skip_existing or args.no_overlay:
@@ -126,12 +126,13 @@ def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
         )
     if summary.missing:
         print(
-            f"kseg: {video}: speaks of {summary.frames + summary.missing} frames and holds {summary.frames}; is it "
-            "whole?",
+            f"kseg: {video}: speaks of {summary.predicted + summary.missing} frames and holds "
+            f"{summary.predicted}; is it whole?",
             file=sys.stderr,
         )
     height, width = summary.size
-    print(f"{summary.frames} frames of {width}x{height} at {summary.fps:g} fps: {out}")
+    held = f", {summary.predicted} of {video.name} held for their uneven times" if summary.uneven else ""
+    print(f"{summary.frames} frames of {width}x{height} at {summary.fps:g} fps{held}: {out}")
     # Of other formats than AVI the end may be cut off on purpose, by an edit list.
     return 2 if summary.damaged or (summary.missing and video.suffix.lower() == ".avi") else 0
 

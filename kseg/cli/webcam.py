@@ -130,7 +130,7 @@ def _told(report: dict[str, Any], settings: Any) -> int:
 def settings_of(args: argparse.Namespace, live: bool) -> Any:
     """The program's settings; SettingsError for what does not go together."""
     from kseg.errors import SettingsError
-    from kseg.inference.video_file import VideoFile
+    from kseg.io.video_file import VideoFile
     from kseg.webcam import Settings
     from kseg.webcam.view import View
 

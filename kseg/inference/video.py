@@ -1,31 +1,38 @@
-"""Video as a batch job: every frame predicted and painted, frame rate and size kept."""
+"""Video as a batch job: every frame is predicted and painted, and the video keeps its time and shape."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from kseg.errors import DataError, SettingsError
+from kseg.errors import DataError, KsegWarning, SettingsError
 from kseg.inference.draw import overlay as draw_overlay
 from kseg.inference.images import _labelling
 from kseg.inference.palette_png import Palette, write_palette_png
 from kseg.inference.predictor import Predictor
 from kseg.inference.progress import Progress
-from kseg.inference.video_file import SUFFIXES, VideoFile, quiet
-
-COUNTED = (".mp4", ".m4v", ".mov", ".avi")  # formats that say exactly how many frames they hold
-PATIENCE = 100  # frames that may fail one after the other before the rest of the file counts as lost
+from kseg.io.atomic import write_text
+from kseg.io.video import COUNTED, VideoFrame, VideoReader
+from kseg.io.video_file import VideoFile, sayable
 
 
 @dataclass(frozen=True)
 class VideoSummary:
-    """What ``predict_video`` did: frames written, numbers of the damaged ones, frames a second, (height, width).
+    """What `predict_video` did.
 
-    ``missing`` counts the frames at the end that the file speaks of and does not hold.
+    Attributes:
+        frames: frames written.
+        damaged: numbers of the damaged frames of the source.
+        fps: frames a second written.
+        size: (height, width) written.
+        missing: frames at the end that the source speaks of and does not hold.
+        predicted: frames of the source that were read.
+        uneven: whether the source's frames have times of their own, which `frames` keeps by holding them.
     """
 
     frames: int
@@ -33,6 +40,8 @@ class VideoSummary:
     fps: float
     size: tuple[int, int]
     missing: int = 0
+    predicted: int = 0
+    uneven: bool = False
 
 
 def predict_video(
@@ -46,119 +55,149 @@ def predict_video(
     alpha: float = 0.5,
     progress: Progress | None = None,
 ) -> VideoSummary:
-    """Write a video of overlays with the frame rate and size of ``video``.
+    """Write a video of overlays that lasts as long as `video` and shows each frame at its time.
 
-    A damaged frame is replaced by the one before it, so that sound and picture stay together. The file appears
-    when it is done. There is no sound in it: OpenCV writes none.
+    Frames with uneven times (phones, screen recorders) are held until the next one's time, at a constant rate that
+    is high enough for all of them. Pixels that are not square are made so, with a `KsegWarning`. A damaged frame
+    is replaced by the one before it. The file appears when it is done. There is no sound in it: OpenCV writes none.
 
     Args:
-        predictor: the ``Predictor``.
+        predictor: the `Predictor`.
         video: the file.
         out: the video to write: .mp4, .mov, .mkv (MPEG-4) or .avi (Motion JPEG).
-        masks: a folder for palette PNGs of the class ids, ``000000.png`` and so on, one a frame, or None.
+        masks: a folder for palette PNGs of the class ids at the size of the stored frames, `000000.png` and so on,
+            one a frame of `video`, or None. Where the frames have uneven times, `times.csv` there says them.
         palette: an RGB colour per class; None: the model's own, else VOC's colour map.
         classes: names; checked against the model.
         alpha: how opaque the paint is, 0 to 1.
         progress: called with (frames done, frames in all).
 
     Raises:
-        DataError: not a video, none of its frames can be read, or ``out`` cannot be written.
-        SettingsError: an ending that is none of a video, or ``out`` is the input, or a folder.
+        DataError: not a video, none of its frames can be read, or `out` cannot be written.
+        SettingsError: an ending that is none of a video, or `out` is the input, or a folder.
     """
     video, out = Path(video), Path(out)
     if out.exists() and video.exists() and out.samefile(video):
         raise SettingsError(f"{out}: the overlay would overwrite the video: choose another name")
     _, palette = _labelling(predictor, classes, palette)
-    file, capture = VideoFile(out, 25.0), opened(video)
-    fps = capture.get(cv2.CAP_PROP_FPS)
+    file, reader = VideoFile(out, 25.0), VideoReader(video)
     try:
-        file.fps = fps if 0 < fps < 1000 else file.fps
-        if masks is not None:
-            Path(masks).mkdir(parents=True, exist_ok=True)
-        damaged, missing = _written(predictor, capture, video, file, masks, palette, alpha, progress)
+        reader.fps = file.fps = reader.fps if out.suffix.lower() == ".avi" else sayable(reader.fps)
+        job = _VideoJob(predictor, reader, file, masks, palette, alpha)
+        job.run(progress)
         file.close()
     finally:
-        capture.release()
+        reader.close()
         file.discard()
-    return VideoSummary(file.frames, damaged, file.fps, file.size, missing)
+    missing = 0
+    if reader.count is not None and video.suffix.lower() in COUNTED:
+        missing = reader.count - job.predicted
+        missing = missing if missing > max(2, reader.count // 50) else 0
+    return VideoSummary(
+        file.frames, tuple(job.damaged), file.fps, file.size, missing, job.predicted, reader.uneven
+    )
 
 
-def opened(video: Path) -> cv2.VideoCapture:
-    """The video, opened; DataError where it cannot be."""
-    if not video.is_file():
-        raise DataError(f"{video}: no such video")
-    with quiet():
-        capture = cv2.VideoCapture(str(video))
-    if not capture.isOpened():
-        raise DataError(f"{video}: not a video that can be read; expected {', '.join(SUFFIXES)}")
-    return capture
+class _VideoJob:
+    """The frames of one video on their way from `reader` through `predictor` to `file`."""
 
+    def __init__(
+        self,
+        predictor: Predictor,
+        reader: VideoReader,
+        file: VideoFile,
+        masks: str | Path | None,
+        palette: Palette,
+        alpha: float,
+    ):
+        self.predictor, self.reader, self.file = predictor, reader, file
+        self.masks = None if masks is None else Path(masks)
+        self.palette, self.alpha = palette, alpha
+        self.damaged: list[int] = []
+        self.predicted = self.dropped = 0
+        self._places: list[int] = []
+        self._stored = self._shown = (0, 0)
+        self._last: tuple[np.ndarray, np.ndarray] | None = None  # mask at the stored size, painted frame
 
-def frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray | None]:
-    """The frames of a video, BGR; None for a damaged one. What fails at the very end is not a frame."""
-    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    total = int(count) if 0 < count < 1e9 else None
-    place = missed = 0
-    while missed < PATIENCE:
-        good, frame = capture.read()
-        place += 1
-        if good and frame is not None and frame.size:
-            yield from [None] * missed
-            yield frame
-            missed = 0
-        elif total is not None and place > total:
-            return
+    def run(self, progress: Progress | None) -> None:
+        if self.masks is not None:
+            self.masks.mkdir(parents=True, exist_ok=True)
+        for frame in self.reader:
+            self.predicted += 1
+            if frame.image is None:
+                self.damaged.append(frame.number)
+            else:
+                self._show(frame)
+            if self._last is not None:
+                self._write_mask(frame.number)
+            self._places.append(frame.place)
+            if progress is not None and self.file.frames:
+                progress(self.file.frames, max(self.reader.duration, self.file.frames))
+        if self._last is None:
+            raise DataError(f"{self.reader.path}: none of its frames can be read; is the file whole?")
+        self._end()
+
+    def _show(self, frame: VideoFrame) -> None:
+        """Predict a frame and write it at its place; until then the one before is shown."""
+        first = self._last is None
+        if first:
+            self._stored, self._shown = frame.stored, frame.image.shape[:2]
+            self._say_shape()
+        mask, painted = self._painted(frame.image)
+        self._hold(frame.place, painted if first else self._last[1])
+        self._last = mask, painted
+        if first:  # what was damaged before is filled up with it
+            for number in self.damaged:
+                self._write_mask(number)
+        if self.file.frames <= frame.place:
+            self.file.write(painted)
         else:
-            missed += 1
+            self.dropped += 1
 
+    def _hold(self, place: int, painted: np.ndarray) -> None:
+        while self.file.frames < place:
+            self.file.write(painted)
 
-def _written(
-    predictor: Predictor,
-    capture: cv2.VideoCapture,
-    video: Path,
-    file: VideoFile,
-    masks: str | Path | None,
-    palette: Palette,
-    alpha: float,
-    progress: Progress | None,
-) -> tuple[tuple[int, ...], int]:
-    """Predict and write frame by frame; gives the damaged ones and how many are missing at the end."""
-    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    total = int(count) if 0 < count < 1e9 else 0
-    damaged, waiting, size = [], 0, None
-    labels = painted = None
-    for number, frame in enumerate(frames(capture)):
-        if frame is None:
-            damaged.append(number)
-        else:
-            labels, painted = _painted(predictor, frame, size, palette, alpha)
-        if painted is None:  # damaged from the start: filled up with the first good one
-            waiting += 1
-            continue
-        size = labels.shape
-        for _ in range(waiting + 1):
-            if masks is not None:
-                write_palette_png(Path(masks) / f"{file.frames:06d}.png", labels.astype(np.uint8), palette)
-            file.write(painted)
-        waiting = 0
-        if progress is not None:
-            progress(file.frames, max(total, file.frames))
-    if not file.frames:
-        raise DataError(f"{video}: none of its frames can be read; is the file whole?")
-    missing = total - file.frames if video.suffix.lower() in COUNTED else 0
-    return tuple(damaged), missing if missing > max(2, total // 50) else 0
+    def _end(self) -> None:
+        """Hold the last frame for its time; damaged ones at the end likewise."""
+        damaged = bool(self.damaged) and self.damaged[-1] == self.predicted - 1
+        if self.reader.uneven or (damaged and self.reader.timed):
+            self._hold(self.reader.duration, self._last[1])
+        elif damaged:
+            self._hold(self.predicted, self._last[1])
+        if self.masks is not None and self.reader.uneven:
+            rows = [f"{n:06d}.png,{place / self.reader.fps:.3f}" for n, place in enumerate(self._places)]
+            write_text(self.masks / "times.csv", "\n".join(["mask,seconds", *rows]) + "\n")
+        if self.dropped:
+            warnings.warn(
+                f"{self.reader.path}: {self.dropped} frames follow each other faster than {self.reader.fps:g} a "
+                "second and are not in the overlay; their masks are written",
+                KsegWarning,
+                stacklevel=4,
+            )
 
+    def _write_mask(self, number: int) -> None:
+        if self.masks is not None:
+            write_palette_png(self.masks / f"{number:06d}.png", self._last[0], self.palette)
 
-def _painted(
-    predictor: Predictor,
-    frame: np.ndarray,
-    size: tuple[int, int] | None,
-    palette: Palette,
-    alpha: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and BGR overlay of a frame; a frame of another size than the first is brought to it."""
-    if size is not None and frame.shape[:2] != size:
-        frame = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
-    image = np.ascontiguousarray(frame[..., ::-1])
-    labels = predictor(image)
-    return labels, draw_overlay(image, labels, palette, alpha, ignore_label=None)[..., ::-1]
+    def _say_shape(self) -> None:
+        stored, shown = self._stored, self._shown
+        if stored != shown:
+            warnings.warn(
+                f"{self.reader.path}: its pixels are not square ({stored[1]}x{stored[0]} is shown as "
+                f"{shown[1]}x{shown[0]}); the overlay has square ones, masks have the stored size",
+                KsegWarning,
+                stacklevel=5,
+            )
+
+    def _painted(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The mask at the stored size and the BGR overlay; a frame of another size than the first is brought to it."""
+        if frame.shape[:2] != self._shown:
+            frame = cv2.resize(frame, self._shown[::-1], interpolation=cv2.INTER_AREA)
+        image = np.ascontiguousarray(frame[..., ::-1])
+        labels = self.predictor(image)
+        painted = draw_overlay(image, labels, self.palette, self.alpha, ignore_label=None)[..., ::-1]
+        mask = labels.astype(np.uint8)
+        if mask.shape != self._stored:
+            mask = cv2.resize(mask, self._stored[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        return mask, painted

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from kseg.errors import KsegError
-from kseg.inference.video_file import VideoFile
 from kseg.io.atomic import write_json
+from kseg.io.video_file import VideoFile
 from kseg.webcam import screen
 from kseg.webcam.capture import Capture
 from kseg.webcam.output import Recorder, Window, screenshot, unused

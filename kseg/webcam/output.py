@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from kseg.errors import SettingsError
-from kseg.inference.video_file import VideoFile
 from kseg.io.atomic import write_bytes
+from kseg.io.video_file import VideoFile
 
 TITLE = "kseg webcam"
 RATED = 16  # frames whose times give a recording's frames a second

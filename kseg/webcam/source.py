@@ -14,7 +14,7 @@ import numpy as np
 
 from kseg.data.reading.files import SUFFIXES
 from kseg.errors import DataError, SettingsError
-from kseg.inference.video_file import quiet
+from kseg.io.video import quiet
 
 STREAM = re.compile(r"^(rtsp|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
 SYNTHETIC_SIZE = (480, 640)

@@ -1,10 +1,12 @@
+from fractions import Fraction
+
 import cv2
 import numpy as np
 import pytest
 
 from kseg.errors import DataError, KsegWarning, SettingsError
 from kseg.inference import predict_video
-from kseg.inference import video as module
+from kseg.io import video as module
 
 PALETTE = ((0, 0, 0), (255, 0, 0))
 
@@ -174,3 +176,38 @@ def test_a_video_without_a_good_frame(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="none of its frames"):
         predict_video(Bright(), "in.avi", tmp_path / "out.avi")
     assert not list(tmp_path.iterdir())
+
+
+def test_uneven_times_sar_and_masks(tmp_path):
+    """4.4 seconds stay 4.4 seconds, and every stored frame has its mask and its time."""
+    av = pytest.importorskip("av")
+    times = [0, *range(20, 400, 20), *range(580, 4400, 200)]
+    with av.open(str(tmp_path / "in.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=50)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        stream.codec_context.sample_aspect_ratio = Fraction(3, 2)
+        for number, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 6 * number, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.warns(KsegWarning, match="64x48 is shown as 96x48"):
+        summary = predict_video(
+            Bright(), tmp_path / "in.mkv", tmp_path / "out.mp4", masks=tmp_path / "masks", alpha=0.0
+        )
+    assert (summary.predicted, summary.uneven, summary.size) == (40, True, (48, 96))
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        shown = [(frame.time, frame.to_ndarray(format="gray").mean()) for frame in container.decode(video=0)]
+    assert len(shown) / summary.fps == pytest.approx(4.4, abs=0.2)
+    with av.open(str(tmp_path / "in.mkv")) as container:
+        for frame in container.decode(video=0):
+            level = frame.to_ndarray(format="gray").mean()
+            then = [other for time, other in shown if abs(time - frame.time) < 0.011]
+            np.testing.assert_allclose(then[0], level, atol=5)
+    masks = sorted((tmp_path / "masks").glob("*.png"))
+    assert len(masks) == 40
+    assert cv2.imread(str(masks[0]), cv2.IMREAD_UNCHANGED).shape[:2] == (48, 64)
+    rows = (tmp_path / "masks" / "times.csv").read_text().splitlines()
+    assert rows[0] == "mask,seconds"
+    assert rows[21] == "000020.png,0.580"

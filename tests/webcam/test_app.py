@@ -133,7 +133,7 @@ def test_a_recording_that_fails_on_the_way_is_kept_and_said(tmp_path, camera, br
     notices, usage = [], iter([10**9] * 1 + [0] * 9)
     app._say = notices.append
     monkeypatch.setattr(
-        "kseg.inference.video_file.shutil.disk_usage", lambda path: type("Usage", (), {"free": next(usage)})
+        "kseg.io.video_file.shutil.disk_usage", lambda path: type("Usage", (), {"free": next(usage)})
     )
     app.run()
     (path,) = tmp_path.iterdir()

@@ -1,35 +1,22 @@
-"""Reading and writing video files through OpenCV, without its chatter, and never half a file under its name."""
+"""Writing a video file through OpenCV: it gets its name when it is whole."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from kseg.errors import DataError, KsegWarning, SettingsError
+from kseg.io.atomic import put_in_place, temporary_path
+from kseg.io.video import for_opencv, quiet
 
-SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
 CODES = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 LEAST_FREE = 2**20  # bytes of the disk, below which nothing more is written
 CHECKED = 25  # frames from one look at the disk to the next
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the lines of OpenCV and FFmpeg, which tell of what kseg says itself, off the screen."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    logging = cv2.utils.logging
-    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(before)
 
 
 class VideoFile:
@@ -55,7 +42,7 @@ class VideoFile:
             raise SettingsError(f"{path}: a video's name ends in {', '.join(CODES)}")
         if self.path.is_dir():
             raise SettingsError(f"{path}: this is a folder; expected the name of a video")
-        self._part = self.path.with_name(f".{self.path.stem}.{os.getpid()}{self.path.suffix}")
+        self._stack = contextlib.ExitStack()  # holds the temporary path
         self._writer: cv2.VideoWriter | None = None
         self.frames, self.size = 0, None
 
@@ -72,7 +59,7 @@ class VideoFile:
         self.frames += 1
 
     def _open(self, frame: np.ndarray) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._part = self._stack.enter_context(temporary_path(self.path))
         self._shape = height, width = frame.shape[:2]
         odd, avi = height % 2 or width % 2, self.path.suffix.lower() == ".avi"
         self.size = (height, width) if avi or not odd else (height // 2 * 2, width // 2 * 2)
@@ -86,9 +73,9 @@ class VideoFile:
         code = cv2.VideoWriter_fourcc(*CODES[self.path.suffix.lower()])
         # OpenCV's FFmpeg cuts odd sizes in every format, its own Motion JPEG does not.
         backend = cv2.CAP_OPENCV_MJPEG if avi and odd else cv2.CAP_ANY
-        self.fps = self.fps if avi else _sayable(self.fps)
-        with quiet():
-            writer = cv2.VideoWriter(str(self._part), backend, code, self.fps, (width, height))
+        self.fps = self.fps if avi else sayable(self.fps)
+        with quiet(), for_opencv(self._part) as name:
+            writer = cv2.VideoWriter(name, backend, code, self.fps, (width, height))
         if not writer.isOpened():
             self.discard()
             raise DataError(
@@ -106,7 +93,7 @@ class VideoFile:
             self._writer = None
             if not _holds(self._part, self.frames):
                 raise DataError(f"{self.path}: the video could not be written wholly; is the disk full?")
-            os.replace(self._part, self.path)
+            put_in_place(self._part, self.path)
         finally:
             self.discard()
 
@@ -116,11 +103,10 @@ class VideoFile:
             with quiet():
                 self._writer.release()
             self._writer = None
-        with contextlib.suppress(OSError):
-            self._part.unlink(missing_ok=True)
+        self._stack.close()
 
 
-def _sayable(fps: float) -> float:
+def sayable(fps: float) -> float:
     """The rate as MPEG-4 can say it: OpenCV makes a decimal fraction of it, whose parts may be 65535 at most."""
     digits = 3
     while digits and round(fps * 10**digits) > 65535:
@@ -130,8 +116,8 @@ def _sayable(fps: float) -> float:
 
 def _holds(path: Path, frames: int) -> bool:
     """Whether a video can be opened, speaks of so many frames, and has its last ones; give or take a few."""
-    with quiet():
-        capture = cv2.VideoCapture(str(path))
+    with quiet(), for_opencv(path) as name:
+        capture = cv2.VideoCapture(name)
         found = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else -1
         capture.set(cv2.CAP_PROP_POS_FRAMES, max(frames - 3, 0))
         last = capture.grab()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kseg.errors import DataError, KsegWarning, SettingsError
-from kseg.inference import video_file
-from kseg.inference.video_file import VideoFile
+from kseg.io import video_file
+from kseg.io.video_file import VideoFile
 
 
 def frame(size=(48, 64), level=90):
