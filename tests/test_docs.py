@@ -1,9 +1,9 @@
 """Every code block of README and docs runs on small data; links lead somewhere.
 
-A page's blocks run one after another in one folder that holds what its reader would have: `my_data` (a labelled folder),
-`photo.jpg`, `photos/`, `clip.mp4`, and a trained `runs/mine/best.keras`. Python blocks of a page share their names.
-Before a block, `<!-- only parsed: reason -->` has its `kseg` commands parsed and not run, `<!-- not run: reason -->` leaves
-it out. Settings that make trainings short are added to `kseg train`, never taken away.
+A page's blocks run one after another in one folder that holds what its reader would have: `my_data` (a labelled
+folder), `photo.jpg`, `photos/`, `clip.mp4`, and a trained `runs/mine/best.keras`. Python blocks of a page share their
+names. Before a block, `<!-- only parsed: reason -->` has its `kseg` commands parsed and not run, and
+`<!-- not run: reason -->` leaves it out. Settings that make trainings short are added to `kseg train`.
 """
 
 import re
