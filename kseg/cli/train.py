@@ -9,6 +9,7 @@ Without --recipe, the recipe made for this model and data set is taken; options 
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ _SETTINGS = {
     "deterministic": "deterministic",
     "learning_rate": "learning_rate",
     "freeze_backbone": "freeze_backbone",
+    "freeze_normalization": "freeze_normalization",
     "mixed_precision": "mixed_precision",
     "class_weights": "class_weights",
     "ohem": "ohem_fraction",
@@ -78,6 +80,11 @@ def _add_settings(group: Any) -> None:
     group.add_argument("--learning-rate", type=above_zero, metavar="R", help="the highest")
     group.add_argument("--freeze-backbone", action="store_true", default=None, help="train the head only")
     group.add_argument(
+        "--freeze-normalization",
+        choices=("single_value", "all"),
+        help="batch normalisation that keeps its statistics: where a batch of one image leaves it one value, or all",
+    )
+    group.add_argument(
         "--mixed-precision",
         nargs="?",
         const="mixed_float16",
@@ -85,7 +92,10 @@ def _add_settings(group: Any) -> None:
         help="default without a value: mixed_float16",
     )
     group.add_argument(
-        "--class-weights", nargs="+", metavar="W", help="median_frequency, or a number a class"
+        "--class-weights",
+        nargs="+",
+        metavar="W",
+        help="median_frequency; a number a class; or CLASS=NUMBER (id or name; 1 for the others)",
     )
     group.add_argument(
         "--ohem", type=fraction, metavar="F", help="train on this part of the pixels, the hardest"
@@ -264,23 +274,32 @@ def changed(recipe: Any, args: argparse.Namespace) -> Any:
     return recipe.replace(**given) if given else recipe
 
 
-def _class_weights(words: list[str]) -> str | list[float]:
+def _class_weights(words: list[str]) -> str | list[float] | dict[str, float]:
     from kseg.errors import SettingsError
 
-    if len(words) == 1 and not words[0][:1].isdigit():
+    if words == ["median_frequency"]:
         return words[0]
     try:
+        if all("=" in word for word in words):
+            pairs = [word.rpartition("=") for word in words]
+            return {name: float(number) for name, _, number in pairs}
         return [float(word) for word in words]
     except ValueError:
         raise SettingsError(
-            f"--class-weights {' '.join(words)}: give median_frequency, or a number for each class"
+            f"--class-weights {' '.join(words)}: give median_frequency, a number for each class, or CLASS=NUMBER "
+            "for some of them."
         ) from None
 
 
 def outcome(rows: list[dict[str, float]], out: Path) -> str:
     """The last lines of a training: its best score, and where the model lies."""
     validated = [row for row in rows if "val_mean_iou" in row]
+    scored = [row for row in validated if math.isfinite(row["val_mean_iou"])]
+    best, last = out / "best.keras", out / "last.keras"
     if not validated:
-        return f"trained without validation; the model is {out / 'last.keras'}"
-    best = max(validated, key=lambda row: row["val_mean_iou"])
-    return f"best val mean IoU {best['val_mean_iou']:.4f} at epoch {best['epoch']}: {out / 'best.keras'}"
+        return f"trained without validation; the model is {last}"
+    if not scored:
+        return f"no validation gave a score, so there is no {best}; the model is {last}"
+    top = max(scored, key=lambda row: row["val_mean_iou"])
+    found = f"best val mean IoU {top['val_mean_iou']:.4f} at epoch {top['epoch']}"
+    return f"{found}: {best}" if best.exists() else f"{found}, but {best} is gone; the model is {last}"

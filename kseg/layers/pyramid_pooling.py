@@ -6,6 +6,7 @@ import keras
 from keras import layers, ops
 
 from kseg.errors import SettingsError
+from kseg.layers.batch_normalization import BatchNormalization
 from kseg.ops.pooling import MODES, grid_pool
 from kseg.ops.resize import resize, spatial_shape
 
@@ -32,8 +33,8 @@ class PyramidPooling(keras.layers.Layer):
         kernel_regularizer: Keras regularizer of the convolutions, or None.
 
     Input: `(batch, height, width, channels)`. Output: `(batch, height, width,
-    channels + len(bins) * filters)`: the input first, then the levels. With one picture a batch, the 1 x 1
-    level has a single value a channel to normalise over in training and vanishes: train on two or more.
+    channels + len(bins) * filters)`: the input first, then the levels. With one image a batch, the 1 x 1
+    level has a single value a channel to normalise over in training, which is refused: train on two or more.
 
     Raises:
         SettingsError: no bins, a bin or filters that are no whole number from 1 on, or an unknown mode.
@@ -77,7 +78,7 @@ class PyramidPooling(keras.layers.Layer):
         )
 
     def _normalization(self, bins):
-        return layers.BatchNormalization(
+        return BatchNormalization(
             momentum=self.momentum,
             epsilon=self.epsilon,
             synchronized=self.synchronized,

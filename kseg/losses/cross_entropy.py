@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from kseg.errors import SettingsError
+from kseg.losses.class_weights import checked_class_weights, weights_of_classes
 from kseg.ops.replicas import sum_over_replicas
 from kseg.ops.strips import enlarged_cross_entropy
 
@@ -20,7 +22,9 @@ class CrossEntropy(keras.losses.Loss):
     Args:
         ignore_label: pixels with this label count nowhere: not in the sum, not in the mean, no gradient. None
             ignores nothing.
-        class_weights: one weight a class, or None. A mean is then `sum(w * ce) / sum(w)`, as PyTorch has it.
+        class_weights: one weight a class, or a dict from class id to weight as Keras's `fit(class_weight=)` takes
+            it (classes that it does not name have 1), or None. A mean is then `sum(w * ce) / sum(w)`, as PyTorch
+            has it.
         ohem_fraction: keep this fraction (0 to 1] of the batch's valid pixels, the ones with the largest
         loss.
         ohem_threshold: instead, keep pixels whose true class has a probability below this.
@@ -73,7 +77,7 @@ class CrossEntropy(keras.losses.Loss):
         # float32 and not Keras's floatx: the sum over a million pixels needs it.
         super().__init__(name=name, reduction=reduction, dtype="float32")
         self.ignore_label = ignore_label
-        self.class_weights = None if class_weights is None else tuple(float(w) for w in class_weights)
+        self.class_weights = checked_class_weights(class_weights)
         self.ohem_fraction = ohem_fraction
         self.ohem_threshold = ohem_threshold
         self.ohem_min_kept = int(ohem_min_kept)
@@ -162,9 +166,7 @@ class CrossEntropy(keras.losses.Loss):
         known = ops.logical_and(labels >= 0, labels < classes)
         if self.class_weights is None:
             return ops.where(known, 1.0, float("nan"))
-        if len(self.class_weights) != classes:
-            raise ValueError(f"{len(self.class_weights)} class weights for {classes} classes")
-        weights = ops.convert_to_tensor(self.class_weights, "float32")
+        weights = ops.convert_to_tensor(weights_of_classes(self.class_weights, classes), "float32")
         return ops.where(known, ops.take(weights, ops.clip(labels, 0, classes - 1)), float("nan"))
 
     def _reduce(self, losses, weights):
@@ -176,7 +178,7 @@ class CrossEntropy(keras.losses.Loss):
     def get_config(self):
         return {
             "ignore_label": self.ignore_label,
-            "class_weights": self.class_weights,
+            "class_weights": _in_json(self.class_weights),
             "ohem_fraction": self.ohem_fraction,
             "ohem_threshold": self.ohem_threshold,
             "ohem_min_kept": self.ohem_min_kept,
@@ -187,8 +189,18 @@ class CrossEntropy(keras.losses.Loss):
         }
 
 
+def _in_json(weights):
+    return {str(key): value for key, value in weights.items()} if isinstance(weights, dict) else weights
+
+
 def _per_pixel(weights):
     """`(batch,)` or `(batch, h, w[, 1])` as something that multiplies `(batch, h, w)`."""
-    if len(weights.shape) == 4:
+    shape = weights.shape
+    if len(shape) == 4:
         return ops.squeeze(weights, -1)
-    return weights if len(weights.shape) == 3 else ops.reshape(weights, (-1, 1, 1))
+    if len(shape) == 2 and shape[-1] != 1:
+        raise SettingsError(
+            f"`sample_weight` is one number an image or a pixel; got the shape {tuple(shape)}. For weights by class "
+            "give CrossEntropy(class_weights=...), not `class_weight` of `fit`, which is made for one label an image."
+        )
+    return weights if len(shape) == 3 else ops.reshape(weights, (-1, 1, 1))

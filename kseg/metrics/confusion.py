@@ -91,6 +91,7 @@ class MeanIoU(ConfusionMatrix):
 
     def __init__(self, num_classes, ignore_label=255, name="mean_iou", dtype=None):
         super().__init__(num_classes, ignore_label, name=name, dtype=dtype)
+        self._direction = "up"  # where Keras's callbacks look, with mode="auto"
 
     def result(self):
         counts = ops.cast(self.counts, "float32")

@@ -1,9 +1,13 @@
 """`Segmenter`: what every segmentation model of kseg is."""
 
+import warnings
+
 import keras
 import numpy as np
 
 from kseg.backbones.backbone import precision
+from kseg.errors import KsegWarning, SettingsError
+from kseg.models.compiling import takes_probabilities
 
 
 class Segmenter(keras.Model):
@@ -65,6 +69,33 @@ class Segmenter(keras.Model):
         if values is not None and len(values) != self.num_classes:
             raise ValueError(f"`{what}` needs {self.num_classes} entries, one a class; got {len(values)}")
         return None if values is None else list(values)
+
+    def compile(self, optimizer="rmsprop", loss=None, *, metrics=None, weighted_metrics=None, **kwargs):
+        """Keras's `compile`; warns of losses and metrics that would take the logits for probabilities."""
+        wrong = takes_probabilities([loss, metrics or [], weighted_metrics or []])
+        if wrong:
+            warnings.warn(
+                f"The model gives logits, and {', '.join(wrong)} takes them for probabilities: give "
+                "kseg.losses.CrossEntropy(), or a loss with from_logits=True, and kseg.metrics.MeanIoU(num_classes).",
+                KsegWarning,
+                stacklevel=2,
+            )
+        super().compile(optimizer, loss, metrics=metrics, weighted_metrics=weighted_metrics, **kwargs)
+
+    def compile_from_config(self, config):
+        """Keras's, which leaves a model with a `compile` of its own uncompiled."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def fit(self, *args, **kwargs):
+        """Keras's `fit`, for maps of labels: weights of classes belong to the loss."""
+        if kwargs.get("class_weight") is not None:
+            raise SettingsError(
+                "Keras's `class_weight` is made for one label an image; compile with "
+                "kseg.losses.CrossEntropy(class_weights=...), which takes the same dict."
+            )
+        return super().fit(*args, **kwargs)
 
     def get_config(self):
         # Not the functional graph: the subclass adds its arguments, and its constructor draws the graph again.

@@ -8,6 +8,7 @@ import keras
 from kseg.data import Dataset, class_histogram, median_frequency_weights
 from kseg.errors import SettingsError
 from kseg.losses import CrossEntropy
+from kseg.losses.class_weights import checked_class_weights, weights_of_classes
 from kseg.metrics import MeanIoU
 from kseg.training.optimization.optimizers import SGD, AdamW
 from kseg.training.optimization.schedules import Poly, Step
@@ -32,10 +33,6 @@ def compiled(
     weights: tuple[float, ...] | None = None,
 ) -> Compiled:
     """Make a model ready to be trained by a recipe, with these class weights; call it in the strategy's scope."""
-    if recipe.freeze_backbone:
-        backbone_of(model).trainable = False
-    if recipe.frozen_stages:
-        _freeze_up_to(backbone_of(model), recipe.frozen_stages)
     twin = training_twin(model, recipe)
     loss, metric = _loss(recipe, train, weights), MeanIoU(train.num_classes, train.ignore_label)
     layers = [*model.layers, *twin.own_layers]
@@ -43,6 +40,18 @@ def compiled(
     # Not by XLA, which compiles anew for every size of whole pictures and knows no kernel for some operations.
     twin.model.compile(rate, loss, metrics=[metric], jit_compile=False)
     return Compiled(twin, loss, metric)
+
+
+def freeze(model: keras.Model, recipe: Recipe) -> None:
+    """Freeze the parts of a model that a recipe leaves as they are."""
+    if recipe.freeze_backbone:
+        backbone_of(model).trainable = False
+    if recipe.frozen_stages:
+        _freeze_up_to(backbone_of(model), recipe.frozen_stages)
+    if recipe.freeze_normalization == "all":
+        for layer in model._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
 
 
 def backbone_of(model: keras.Model) -> keras.Model:
@@ -66,10 +75,14 @@ def _freeze_up_to(backbone: keras.Model, stage: str) -> None:
 
 
 def class_weights(recipe: Recipe, train: Dataset) -> tuple[float, ...] | None:
-    """The recipe's class weights as numbers."""
-    if recipe.class_weights == "median_frequency":
+    """The recipe's class weights as one number a class; SettingsError if they do not fit the data's classes."""
+    weights = recipe.class_weights
+    if weights == "median_frequency":
         return tuple(median_frequency_weights(class_histogram(train)))
-    return recipe.class_weights
+    if isinstance(weights, dict):
+        ids = {name: str(number) for number, name in enumerate(train.classes)}
+        weights = checked_class_weights({ids.get(key, key): value for key, value in weights.items()})
+    return None if weights is None else weights_of_classes(weights, train.num_classes)
 
 
 def _loss(recipe: Recipe, train: Dataset, weights: tuple[float, ...] | None) -> CrossEntropy:

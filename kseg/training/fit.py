@@ -11,15 +11,16 @@ import keras
 
 from kseg.data import Augment, Dataset, pipeline, user_errors
 from kseg.training import callbacks, loop
-from kseg.training.compilation import class_weights, compiled
+from kseg.training.compilation import class_weights, compiled, freeze
 from kseg.training.distribution import workers
 from kseg.training.distribution.strategy import distributed, place
 from kseg.training.memory import keep_freed_memory
+from kseg.training.normalization import single_value_errors
 from kseg.training.optimization.averages import Averages
 from kseg.training.recipes.recipe import Recipe
 from kseg.training.run import checkpoint, run_folder
 from kseg.training.run.bad_data import SkippingDataset, files_of_step
-from kseg.training.run.compatibility import batch_size, check
+from kseg.training.run.compatibility import batch_size, check, check_labels, check_normalization
 from kseg.training.run.run_state import RunState
 from kseg.training.steps import Steps
 from kseg.training.tensorboard import TensorBoard
@@ -105,6 +106,9 @@ def fit(
     _prepare(recipe)
     if skip_bad:
         train, val = SkippingDataset(train), None if val is None else SkippingDataset(val, blank=True)
+    check_labels(train, val, model.output_shape[-1])
+    freeze(model, recipe)
+    check_normalization(model, recipe, train)
     length, weights = _length(recipe, train), class_weights(recipe, train)
     described = run_folder.describe(
         model, model_name or model.name, recipe, train, val, length, class_weights=weights, start=start
@@ -130,7 +134,7 @@ def _train(
         state.restore(checkpoint.newest(run.out), found)
         run.say(f"{run.out}: going on after {_where(state)} of {recipe.epochs} ({_best(found)}).")
     first = (state.epoch * run.length + state.step) * recipe.accumulate
-    with user_errors():
+    with single_value_errors(), user_errors():
         loop.train(
             steps,
             iter(_batches(recipe, run.train, first)),

@@ -1,10 +1,13 @@
 """`Validation`: loss and mean IoU over the whole pictures of a data set, between two epochs."""
 
+import warnings
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from kseg.data import Dataset, pipeline
+from kseg.errors import KsegWarning
 from kseg.losses import CrossEntropy
 from kseg.metrics import confusion_matrix, mean_iou
 from kseg.ops.labels import class_ids
@@ -35,7 +38,7 @@ class Validation:
             logits = model(images, training=False)
             return whole(labels, logits), class_ids(logits)
 
-        self._score = score
+        self._score, self._said = score, False
 
     def __call__(self) -> dict[str, float]:
         """`val_loss`, the mean over the pictures with a label, and `val_mean_iou` of all their pixels."""
@@ -49,4 +52,17 @@ class Validation:
             )
             losses += (float(loss), (labels.numpy() != self.dataset.ignore_label).any())
         counts, (total, pictures) = sum_over_workers(counts), sum_over_workers(losses)
+        self._check(counts.sum(1))
         return {"val_loss": float(total / max(pictures, 1)), "val_mean_iou": float(mean_iou(counts))}
+
+    def _check(self, pixels: np.ndarray) -> None:
+        """Say once, of the true pixels of each class, where a score tells nothing."""
+        present = [name for name, count in zip(self.dataset.classes, pixels, strict=True) if count]
+        if len(present) == 1 and not self._said:
+            self._said = True
+            warnings.warn(
+                f"{self.dataset.name}: every mask of the split {self.dataset.split} holds the class {present[0]!r} "
+                "only, so its scores tell nothing about the others; run `kseg check-data`.",
+                KsegWarning,
+                stacklevel=2,
+            )

@@ -121,8 +121,20 @@ def test_losses_of_the_papers_become_settings():
 def test_class_weights_are_a_name_or_numbers():
     assert verb._class_weights(["median_frequency"]) == "median_frequency"
     assert verb._class_weights(["0.5"]) == [0.5]
+    assert verb._class_weights(["road=2", "3=.5", "a=b=1"]) == {"road": 2.0, "3": 0.5, "a=b": 1.0}
     with pytest.raises(SettingsError, match="1 two"):
         verb._class_weights(["1", "two"])
+
+
+def test_the_outcome_names_files_that_are_there(tmp_path):
+    nan, some = {"epoch": 1, "val_mean_iou": float("nan")}, {"epoch": 2, "val_mean_iou": 0.25}
+    assert verb.outcome([{"epoch": 1}], tmp_path).startswith("trained without validation; the model is")
+    assert verb.outcome([nan], tmp_path).startswith("no validation gave a score")
+    assert "best.keras is gone; the model is" in verb.outcome([nan, some], tmp_path)
+    (tmp_path / "best.keras").touch()
+    assert (
+        verb.outcome([nan, some], tmp_path) == f"best val mean IoU 0.2500 at epoch 2: {tmp_path}/best.keras"
+    )
 
 
 def failure(capsys, argv) -> str:

@@ -1,8 +1,13 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
 
 from kseg.backbones import VGG16
+from kseg.errors import KsegWarning, SettingsError
+from kseg.losses import CrossEntropy
+from kseg.metrics import MeanIoU
 from kseg.models import FCN
 
 
@@ -43,3 +48,31 @@ def test_cloning_shares_nothing(model):
     twin = keras.models.clone_model(model)
     assert not {id(v) for v in twin.variables} & {id(v) for v in model.variables}
     assert twin.count_params() == model.count_params()
+
+
+def test_losses_of_probabilities_are_warned_of(model):
+    with pytest.warns(KsegWarning, match="gives logits, and sparse_categorical_crossentropy"):
+        model.compile("sgd", "sparse_categorical_crossentropy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.compile("sgd", CrossEntropy(), metrics=["accuracy", MeanIoU(2)])
+
+
+def test_class_weight_belongs_to_the_loss(model):
+    model.compile("sgd", CrossEntropy())
+    image, label = np.ones((2, 32, 32, 3), "float32"), np.ones((2, 32, 32), "uint8")
+    with pytest.raises(SettingsError, match=r"CrossEntropy\(class_weights"):
+        model.fit(image, label, class_weight={0: 1.0, 1: 2.0}, verbose=0)
+
+
+def test_callbacks_of_keras_know_which_score_is_better(model, tmp_path):
+    callbacks = [
+        keras.callbacks.ModelCheckpoint(tmp_path / "m.keras", monitor="val_mean_iou", save_best_only=True),
+        keras.callbacks.EarlyStopping(monitor="val_mean_iou"),
+        keras.callbacks.ReduceLROnPlateau(monitor="val_mean_iou"),
+    ]
+    model.compile("sgd", CrossEntropy(), metrics=[MeanIoU(2)])
+    image, label = np.ones((2, 32, 32, 3), "float32"), np.ones((2, 32, 32), "uint8")
+    model.fit(image, label, validation_data=(image, label), callbacks=callbacks, verbose=0)
+    assert all(bool(callback.monitor_op(2.0, 1.0)) for callback in callbacks)
+    assert keras.saving.load_model(tmp_path / "m.keras").loss.ignore_label == 255

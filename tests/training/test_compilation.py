@@ -31,6 +31,7 @@ def test_loss_metric_and_optimizer(network, train):
 def test_class_weights_are_counted_where_asked_for(train):
     assert class_weights(Recipe(), train) is None
     assert class_weights(Recipe(class_weights=(1, 2, 3)), train) == (1.0, 2.0, 3.0)
+    assert class_weights(Recipe(class_weights={"red": 2, "2": 0.5}), train) == (1.0, 2.0, 0.5)
     counts = np.bincount(
         np.concatenate([train.load(k)[1].ravel() for k in range(len(train))]), minlength=256
     )[:3]

@@ -29,7 +29,8 @@ class Recipe:
         batch_size: pictures a step.
         size: (height, width) of the crops; None trains on whole pictures.
         scale, mirror, rotate, jitter, blur, brightness, contrast, saturation, hue: `kseg.data.Augment`.
-        class_weights: None, "median_frequency", or a number a class.
+        class_weights: None, "median_frequency", a number a class, or a dict from class id or name to number;
+            classes that the dict does not name have 1.
         reduction, ohem_fraction, ohem_threshold, ohem_min_kept, sampling: `kseg.losses.CrossEntropy`. With
             `sampling`, a batch has 1 / sampling times as many pictures, as in the FCN paper.
         label_stride: losses on every so many-th label in both directions, as `training_twin` says (8 in the released
@@ -41,6 +42,10 @@ class Recipe:
         freeze_backbone: train the head only; BatchNorm statistics of the backbone stay too.
         frozen_stages: the backbone's layers up to this stage ("stage2") stay as they are, BatchNorm statistics too:
             half the time of a step where a pre-trained network's first maps serve. None trains all.
+        freeze_normalization: batch normalisation that keeps its stored statistics, scale and offset: None; "all", for
+            small batches on a trained network; or "single_value", the layers to which a batch of one image leaves a
+            single value a channel, such as the image level of PSPNet and DeepLabV3+. Without it, a training that has
+            such layers is refused.
         crops: None (whole pictures, or random windows of `size`), "objects" or "proposals": `kseg train` makes
             `kseg.data.object_crops` or `kseg.data.proposal_crops` of the pictures, 250/224 of `size` large. `fit`
             trains on what it is given.
@@ -83,7 +88,7 @@ class Recipe:
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
-    class_weights: str | tuple[float, ...] | None = None
+    class_weights: str | tuple[float, ...] | dict[str, float] | None = None
     reduction: str = "mean"
     ohem_fraction: float | None = None
     ohem_threshold: float | None = None
@@ -96,6 +101,7 @@ class Recipe:
     bias_multiplier: float = 1.0
     freeze_backbone: bool = False
     frozen_stages: str | None = None
+    freeze_normalization: str | None = None
     crops: str | None = None
     accumulate: int = 1
     ema: float | None = None
@@ -120,8 +126,9 @@ class Recipe:
                 raise _wrong(name, value, f"between {low:g} and {high:g}")
         if isinstance(self.class_weights, str) and self.class_weights != "median_frequency":
             raise _wrong("class_weights", self.class_weights, 'null, "median_frequency" or a list of numbers')
-        if isinstance(self.class_weights, tuple) and not (
-            min(self.class_weights, default=0) >= 0 and sum(self.class_weights)
+        weights = self.class_weights.values() if isinstance(self.class_weights, dict) else self.class_weights
+        if isinstance(self.class_weights, tuple | dict) and not (
+            min(weights, default=0) >= 0 and sum(weights)
         ):
             raise _wrong("class_weights", self.class_weights, "numbers from 0 on, at least one above 0")
         if self.size is not None and min(self.size) < 1:
@@ -181,6 +188,7 @@ _CHOICES = {
     "schedule": ("poly", "step", "constant"),
     "reduction": ("mean", "sum"),
     "crops": (None, "objects", "proposals"),
+    "freeze_normalization": (None, "single_value", "all"),
     "mixed_precision": (None, "mixed_float16", "mixed_bfloat16"),
 }
 _TINY, _HUGE = 1e-30, 1e9
@@ -218,6 +226,8 @@ def _typed(field: dataclasses.Field, value: Any) -> Any:
     kinds = str(field.type)
     if value is None and "None" in kinds:
         return None
+    if "dict" in kinds and isinstance(value, dict):
+        return {str(key): _number(field.name, item, False) for key, item in value.items()}
     if "tuple" in kinds and isinstance(value, list | tuple):
         whole, pair = "int" in kinds, "..." not in kinds
         if pair and len(value) != 2:

@@ -3,10 +3,11 @@
 import keras
 
 from kseg.data import Dataset
-from kseg.errors import SettingsError
+from kseg.errors import DataError, SettingsError
 from kseg.training.callbacks import Every
-from kseg.training.compilation import backbone_of
+from kseg.training.compilation import backbone_of, class_weights
 from kseg.training.distribution.strategy import check_batch_size, place
+from kseg.training.normalization import single_value_layers
 from kseg.training.recipes.recipe import Recipe
 
 
@@ -41,19 +42,72 @@ def _check_data(classes: int, recipe: Recipe, train: Dataset, val: Dataset | Non
         raise SettingsError(
             "The training and validation data have different classes or another ignored label."
         )
+    if isinstance(recipe.class_weights, dict):
+        class_weights(recipe, train)
     if isinstance(recipe.class_weights, tuple) and len(recipe.class_weights) != classes:
         raise SettingsError(
             f"The recipe gives {len(recipe.class_weights)} class weights and {train.name} has {classes} classes "
             f"({', '.join(train.classes[:12])}{', ...' if classes > 12 else ''})."
         )
-    if not len(train):
-        raise SettingsError(f"{train.name}: the {train.split} split is empty.")
+    for dataset in (train, val):
+        if dataset is not None and not len(dataset):
+            raise SettingsError(f"{dataset.name}: the {dataset.split} split is empty.")
     if recipe.size is None and batch_size(recipe) > 1:
         raise SettingsError(
             f"Whole pictures (size null) differ in size, so a batch holds one; the recipe says {batch_size(recipe)}."
         )
     if recipe.ema is not None and val is None:
         raise SettingsError("The averaged weights (ema) go into best.keras, which needs validation data.")
+
+
+def check_labels(train: Dataset, val: Dataset | None, classes: int) -> None:
+    """DataError where training could only seem to succeed: no pixel has a label; SettingsError for a single class."""
+    if classes == 1:
+        raise SettingsError(
+            "A single class has nothing to be told from: its probability is 1 everywhere. Declare the background as a "
+            "class of its own, so that there are two."
+        )
+    for dataset in (train, val):
+        if dataset is not None and not _has_label(dataset):
+            raise DataError(
+                f"{dataset.name}: in the split {dataset.split} every pixel of every mask has the ignored label "
+                f"{dataset.ignore_label}, so nothing can be learned or scored; run `kseg check-data`."
+            )
+
+
+def _has_label(dataset: Dataset) -> bool:
+    for index in range(len(dataset)):
+        try:
+            labels = dataset.load(index)[1]
+        except DataError:  # the training says so, or skips it
+            return True
+        if dataset.ignore_label is None or (labels != dataset.ignore_label).any():
+            return True
+    return False
+
+
+def check_normalization(model: keras.Model, recipe: Recipe, train: Dataset) -> None:
+    """SettingsError where batch normalisation would see a single value a channel, or freeze it if the recipe says so.
+
+    All devices together normalise a batch, and accumulated batches one after the other: so this concerns batches of
+    one image.
+    """
+    if batch_size(recipe) > 1:
+        return
+    size = recipe.size or train.load(0)[0].shape[:2]
+    scales = recipe.input_scales or (1.0,)
+    sizes = {tuple(max(round(side * scale), 1) for side in size) for scale in scales}
+    layers = list(dict.fromkeys(layer for size in sizes for layer in single_value_layers(model, size)))
+    if layers and recipe.freeze_normalization is None:
+        names = ", ".join(layer.path or layer.name for layer in layers[:4]) + (", ..." if layers[4:] else "")
+        raise SettingsError(
+            f"With one image a batch, the batch normalisation of {names} has a single value a channel, from which "
+            "nothing can be learned: training scores rise and validation falls. Give a batch size of 2 or more "
+            '(accumulated batches do not help), or the setting freeze_normalization: "single_value" keeps the stored '
+            'statistics of these layers, "all" those of every layer.'
+        )
+    for layer in layers:
+        layer.trainable = False
 
 
 def _check_distribution(pictures: int, every: Every | None) -> None:

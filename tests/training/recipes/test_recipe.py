@@ -36,6 +36,7 @@ def unusual():
         saturation=0.3,
         hue=0.04,
         class_weights=(1, 2.5),
+        freeze_normalization="all",
         reduction="sum",
         ohem_fraction=0.5,
         ohem_min_kept=100,

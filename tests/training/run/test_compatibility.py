@@ -4,10 +4,10 @@ import keras
 import pytest
 
 from kseg.data import Dataset
-from kseg.errors import SettingsError
+from kseg.errors import DataError, SettingsError
 from kseg.training import Recipe
 from kseg.training.callbacks import Every
-from kseg.training.run.compatibility import batch_size, check
+from kseg.training.run.compatibility import batch_size, check, check_labels
 
 
 def test_sampling_takes_more_pictures():
@@ -53,3 +53,42 @@ def test_keras_on_another_backend(network, train, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(SettingsError, match="Keras's backend is jax"):
         check(model, Recipe(), train, None, None)
+
+
+def test_labels_that_teach_nothing(network, train, val):
+    ignored = Dataset("none", "val", val.classes, val.palette, Ignored(val.samples))
+    assert check_labels(train, val, 3) is None
+    assert check_labels(train, None, 3) is None
+    for pair in ((train, ignored), (ignored, None)):
+        with pytest.raises(
+            DataError, match="in the split val every pixel of every mask has the ignored label"
+        ):
+            check_labels(*pair, 3)
+    with pytest.raises(SettingsError, match="background"):
+        check_labels(train, None, 1)
+    empty = Dataset(val.name, "val", val.classes, val.palette, ())
+    with pytest.raises(SettingsError, match="the val split is empty"):
+        check(network(), Recipe(), train, empty, None)
+
+
+class Ignored:
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def name_of(self, index):
+        return self.samples.name_of(index)
+
+    def read(self, index):
+        image, labels = self.samples.read(index)
+        return image, labels * 0 + 255
+
+
+def test_class_weights_by_name_and_id(network, train):
+    assert check(network(), Recipe(class_weights={"red": 2.0, 0: 0.5}), train, None, None) is None
+    with pytest.raises(SettingsError, match="blue"):
+        check(network(), Recipe(class_weights={"blue": 2.0}), train, None, None)
+    with pytest.raises(SettingsError, match="the classes 3, but"):
+        check(network(), Recipe(class_weights={3: 2.0}), train, None, None)

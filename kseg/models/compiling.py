@@ -1,0 +1,67 @@
+"""What `compile` is given that would take logits for probabilities."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import keras
+
+# Functions of Keras that take probabilities, unless `from_logits` says otherwise.
+_OF_PROBABILITIES = {
+    "sparse_categorical_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "kl_divergence",
+    "poisson",
+    "dice",
+    "tversky",
+}
+
+
+def takes_probabilities(loss: Any) -> list[str]:
+    """The names of those losses or metrics that read a model's output as probabilities.
+
+    Args:
+        loss: what Keras's `compile` takes as `loss` or `metrics`: a name, a function, an object, or lists and dicts
+            of these.
+
+    Returns:
+        Names such as "sparse_categorical_crossentropy"; none where logits are expected or it cannot be told.
+
+    Example:
+
+    >>> import keras
+    >>> takes_probabilities("sparse_categorical_crossentropy")
+    ['sparse_categorical_crossentropy']
+    >>> takes_probabilities(keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    []
+    """
+    return [name for one in _each(loss) if (name := _name(one)) is not None]
+
+
+def _each(loss: Any) -> Iterator[Any]:
+    if isinstance(loss, Mapping):
+        loss = loss.values()
+    elif isinstance(loss, str) or not isinstance(loss, Iterable):
+        yield loss
+        return
+    for part in loss:
+        yield from _each(part)
+
+
+def _name(loss: Any) -> str | None:
+    """The name of a loss or metric that does not take logits; None for another."""
+    if isinstance(loss, str):
+        try:
+            loss = keras.losses.get(loss)
+        except ValueError:  # a metric's name, or one that Keras will refuse
+            return None
+    if getattr(loss, "sparse_y_pred", False):  # Keras's IoU and MeanIoU
+        return f"{type(loss).__name__}(sparse_y_pred=True)"
+    if getattr(loss, "_fn_kwargs", {}).get("from_logits") or getattr(loss, "from_logits", False):
+        return None
+    function = getattr(loss, "fn", None) or getattr(loss, "_fn", None) or loss
+    name = getattr(function, "__name__", None) or type(loss).__name__.lower()
+    own = str(getattr(function, "__module__", "")).startswith("keras.")
+    return name if own and name in _OF_PROBABILITIES else None
