@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.options.arguments import above_zero, add_data, add_max_pixels, fraction, natural, positive
+from kseg.cli.options.arguments import add_data
 from kseg.cli.options.crops import cut
+from kseg.cli.options.training import add_losses, add_safety, add_settings
 
 # Option of the command -> setting of the recipe.
 _SETTINGS = {
@@ -63,101 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="W",
         help="the backbone's: packaged (default), imagenet, none, or a file",
     )
-    _add_settings(parser.add_argument_group("settings of the recipe"))
-    _add_losses(parser.add_argument_group("losses of the papers"))
-    _add_safety(parser.add_argument_group("faults and devices"))
-
-
-def _add_settings(group: Any) -> None:
-    group.add_argument("--epochs", type=positive)
-    group.add_argument("--steps-per-epoch", type=positive, metavar="N", help="default: once through the data")
-    group.add_argument("--batch-size", type=positive, metavar="N")
-    group.add_argument("--size", type=positive, nargs=2, metavar=("H", "W"), help="of the crops, in pixels")
-    group.add_argument("--seed", type=natural)
-    group.add_argument(
-        "--deterministic", action="store_true", default=None, help="bit-equal repetition; slower"
-    )
-    group.add_argument("--learning-rate", type=above_zero, metavar="R", help="the highest")
-    group.add_argument("--freeze-backbone", action="store_true", default=None, help="train the head only")
-    group.add_argument(
-        "--freeze-normalization",
-        choices=("single_value", "all"),
-        help="batch normalisation that keeps its statistics: where a batch of one image leaves it one value, or all",
-    )
-    group.add_argument(
-        "--mixed-precision",
-        nargs="?",
-        const="mixed_float16",
-        choices=("mixed_float16", "mixed_bfloat16"),
-        help="default without a value: mixed_float16",
-    )
-    group.add_argument(
-        "--class-weights",
-        nargs="+",
-        metavar="W",
-        help="median_frequency; a number a class; or CLASS=NUMBER (id or name; 1 for the others)",
-    )
-    group.add_argument(
-        "--ohem", type=fraction, metavar="F", help="train on this part of the pixels, the hardest"
-    )
-    group.add_argument(
-        "--sampling",
-        type=fraction,
-        metavar="F",
-        help="compute the loss on this part of the pixels, drawn anew each step, with 1/F as many pictures",
-    )
-    group.add_argument("--validate-every", type=positive, metavar="N", help="epochs between validations")
-    group.add_argument(
-        "--accumulate",
-        type=positive,
-        metavar="N",
-        help="batches that make one step, as one batch of them would",
-    )
-    group.add_argument(
-        "--ema",
-        type=fraction,
-        metavar="D",
-        help="validate and keep moving averages of the weights, such as 0.999",
-    )
-
-
-def _add_losses(group: Any) -> None:
-    group.add_argument(
-        "--label-stride",
-        type=positive,
-        metavar="N",
-        help="on every Nth label in both directions (DeepLab: 8)",
-    )
-    group.add_argument(
-        "--input-scales",
-        type=above_zero,
-        nargs="+",
-        metavar="S",
-        help="on the picture at each of these scales and on their maximum (DeepLab v2: 0.5 0.75 1)",
-    )
-    group.add_argument(
-        "--auxiliary-weight", type=above_zero, metavar="W", help="on a second head of PSPNet, times W (0.4)"
-    )
-
-
-def _add_safety(group: Any) -> None:
-    add_max_pixels(group)
-    group.add_argument(
-        "--checkpoint-every", metavar="N|Nm", help="write last.keras also every N steps, or N minutes (10m)"
-    )
-    group.add_argument(
-        "--keep", type=positive, default=1, metavar="K", help="last checkpoints to keep (default: 1)"
-    )
-    group.add_argument(
-        "--skip-bad", action="store_true", help="skip pictures that cannot be used, up to 1 %% of them"
-    )
-    group.add_argument(
-        "--strategy",
-        choices=("none", "mirrored", "multiworker"),
-        default="none",
-        help="one device; all GPUs of this machine; the machines in TF_CONFIG",
-    )
-    group.add_argument("--devices", type=positive, metavar="N", help="how many devices mirrored takes")
+    add_settings(parser.add_argument_group("settings of the recipe"))
+    add_losses(parser.add_argument_group("losses of the papers"))
+    add_safety(parser.add_argument_group("faults and devices"))
 
 
 def run(args: argparse.Namespace) -> int:
