@@ -7,6 +7,7 @@ names. Before a block, `<!-- only parsed: reason -->` has its `kseg` commands pa
 """
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 from typing import NamedTuple
@@ -120,8 +121,20 @@ def test_python(page, reader, monkeypatch):
     monkeypatch.chdir(reader)
     names = {"__name__": "__main__"}
     for block in blocks(page):
-        if block.language == "python" and not block.left_out:
+        if block.language == "python" and not block.left_out and "--8<--" not in block.text:
             exec(compile(block.text, page.name, "exec"), names)
+
+
+@pytest.mark.docs
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("script", sorted((ROOT / "docs" / "examples").glob("*.py")), ids=lambda path: path.stem)
+def test_examples(script, reader, monkeypatch, capsys):
+    monkeypatch.chdir(reader)
+    runpy.run_path(str(script), run_name="__main__")
+    assert capsys.readouterr().out
+    text = script.read_text("utf-8")
+    assert len([line for line in text.splitlines() if line.strip()]) <= 25
+    assert f"docs/examples/{script.name}" in (ROOT / "docs" / "examples.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
