@@ -1,8 +1,12 @@
-"""Shared fixtures: the real pictures' folder, and a seed for every test."""
+"""Shared fixtures: the real images' folder, a seed for every test, and writers of images without kseg."""
 
 import os
+import struct
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -54,3 +58,64 @@ def real_data() -> Path:
             f"no real pictures at {root}: set KSEG_DATA to a folder that holds camvid/ and voc_people/"
         )
     return root
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def _png(height, width, bits, colour, rows: bytes, extra: bytes = b"") -> bytes:
+    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    body = _chunk(b"IHDR", head) + extra + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def _rows(values: np.ndarray, bits: int) -> bytes:
+    """Packed scan lines, each with filter type 0 before it (PNG specification, section 7.2)."""
+    lines = []
+    for row in values:
+        digits = "".join(f"{value:0{bits}b}" for value in row)
+        digits += "0" * (-len(digits) % 8)
+        lines.append(b"\0" + bytes(int(digits[at : at + 8], 2) for at in range(0, len(digits), 8)))
+    return b"".join(lines)
+
+
+def indexed_png(values: np.ndarray, palette, bits: int = 8) -> bytes:
+    """A palette PNG with the given indices."""
+    colours = _chunk(b"PLTE", bytes(int(part) for colour in palette for part in colour))
+    return _png(*values.shape, bits, 3, _rows(values, bits), colours)
+
+
+def grey_png(values: np.ndarray, bits: int = 8) -> bytes:
+    return _png(*values.shape, bits, 0, _rows(values, bits))
+
+
+def huge_png(height: int, width: int) -> bytes:
+    """A PNG that only claims its size."""
+    return _png(height, width, 8, 2, b"")
+
+
+def folder_pair(root, count=3, size=(20, 24), classes=3, split=None, seed=0):
+    """images/*.png and masks/*.png of random values; returns the arrays."""
+    rng = np.random.default_rng(seed)
+    parts = [root / "images", root / "masks"]
+    parts = [part / split if split else part for part in parts]
+    arrays = []
+    for part in parts:
+        part.mkdir(parents=True)
+    for index in range(count):
+        image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        mask = rng.integers(0, classes, size, dtype=np.uint8)
+        mask[0, 0] = classes - 1
+        cv2.imwrite(str(parts[0] / f"p{index}.png"), image[..., ::-1])
+        cv2.imwrite(str(parts[1] / f"p{index}.png"), mask)
+        arrays.append((image, mask))
+    return arrays
+
+
+@pytest.fixture(scope="session")
+def write():
+    """The writers above, by name."""
+    return SimpleNamespace(
+        indexed_png=indexed_png, grey_png=grey_png, huge_png=huge_png, folder_pair=folder_pair
+    )

@@ -15,8 +15,8 @@ import numpy as np
 from kseg.data.dataset import Dataset, size_mismatch
 from kseg.data.reading.files import read_mask
 from kseg.data.reading.links import stay_inside
-from kseg.data.reading.regular import read_regular
 from kseg.errors import DataError
+from kseg.io.regular import read_regular
 
 Box = tuple[int, int, int, int]
 BACKGROUND = 0

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kseg.data.reading.regular import regular_size, told
 from kseg.errors import DataError
+from kseg.io.regular import regular_size, told
 
 _POLYNOMIAL = 0x82F63B78  # reflected
 _BLOCK = 256

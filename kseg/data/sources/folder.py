@@ -21,8 +21,8 @@ import numpy as np
 from kseg.data.dataset import Dataset, Sample, colour_map
 from kseg.data.reading.files import MAX_PIXELS, SUFFIXES, read_mask
 from kseg.data.reading.links import stay_inside
-from kseg.data.reading.regular import read_regular
 from kseg.errors import DataError
+from kseg.io.regular import read_regular
 
 IGNORE_LABEL = 255
 

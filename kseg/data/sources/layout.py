@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from kseg.archive import leads_out
 from kseg.data.dataset import Sample
 from kseg.data.reading.links import stay_inside
-from kseg.data.reading.regular import read_regular
 from kseg.data.sources.folder import existing_folder
 from kseg.errors import DataError
+from kseg.io.regular import read_regular
 
 
 def locate(root: str | Path | None, below: Sequence[str], signs: Sequence[str], expected: str) -> Path:

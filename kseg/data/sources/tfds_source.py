@@ -15,11 +15,11 @@ import tensorflow as tf
 
 from kseg.archive import leads_out
 from kseg.data.dataset import Dataset, colour_map
-from kseg.data.reading.files import MAX_PIXELS, check_pixels, to_8_bits
-from kseg.data.reading.headers import read_header
 from kseg.data.reading.links import stay_inside
 from kseg.data.reading.tfrecord import read_record, record_offsets
 from kseg.errors import DataError
+from kseg.io.image_file import MAX_PIXELS, image_kind, open_image
+from kseg.io.images import to_8_bits
 
 # How features.json names classes: now, in protobuf's other spelling, and before tfds 4.6.
 _CLASS_KEYS = {"pythonClassName", "python_class_name", "type"}
@@ -62,9 +62,8 @@ class TfdsSource:
         fields = tf.train.Example.FromString(record).features.feature
         for name in (self.image, self.mask):
             for data in fields[name].bytes_list.value:
-                header = read_header(data)
-                if header is not None:
-                    check_pixels(self.name_of(index), header, self.max_pixels)
+                if image_kind(data) is not None:
+                    open_image(data, self.max_pixels, name=self.name_of(index))
 
     def _rgb(self, image: np.ndarray, index: int) -> np.ndarray:
         """uint8 (H, W, 3) of what the image feature holds: grey repeated, alpha left out, 16 bits as 8."""

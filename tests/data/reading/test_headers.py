@@ -3,7 +3,6 @@ import struct
 import cv2
 import numpy as np
 import pytest
-
 from kseg.data.reading.headers import png_chunks, read_header
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (13, 21, 3), dtype=np.uint8)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kseg.data.reading.regular import read_regular
 from kseg.errors import DataError
+from kseg.io.regular import read_regular
 
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _MATRIX, _COMPRESSED = 14, 15

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from kseg.data.reading.mat_mask import read_mat_mask
-from kseg.data.reading.regular import SPARE_BYTES, read_regular
 from kseg.errors import DataError
+from kseg.io.mat_mask import read_mat_mask
+from kseg.io.regular import SPARE_BYTES, read_regular
 
 
 def test_a_file_is_read_whole(tmp_path):
