@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import errno
 import importlib
+import io
 import logging
 import os
 import sys
@@ -125,8 +126,16 @@ def _forget_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _survive_every_name() -> None:
+    """Write file names that the terminal cannot show with backslashes, in place of ending with an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``kseg`` with ``argv`` (default: the command line) and return its exit code."""
+    _survive_every_name()
     try:
         return _run(argv)
     except KsegError as error:

@@ -13,6 +13,8 @@ frames a second.
 
 import argparse
 import contextlib
+import hashlib
+import json
 import sys
 import warnings
 from collections.abc import Sequence
@@ -79,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
             alpha=args.alpha,
             skip_existing=args.skip_existing,
             keep_going=True,
+            made_by=made_by(args),
             max_pixels=args.max_pixels,
             progress=bar,
         )
@@ -90,6 +93,20 @@ def run(args: argparse.Namespace) -> int:
     skipped = f", {len(summary.skipped)} were there already" if summary.skipped else ""
     print(f"{len(summary.masks)} predicted{skipped}, {len(summary.failures)} failed: {out}")
     return 2 if summary.failures else 0
+
+
+def made_by(args: argparse.Namespace) -> str:
+    """A checksum of the models and of every setting that changes a mask, for --skip-existing."""
+    from kseg.models import preset_file, presets
+
+    elsewhere = {"inputs", "out", "model", "ensemble", "crf", "skip_existing", "no_overlay", "alpha", "masks"}
+    elsewhere |= {"steps", "max_pixels", "run", "verb"}
+    settings = {name: value for name, value in vars(args).items() if name not in elsewhere}
+    found = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for name in (args.model, *(args.ensemble or ()), *([args.crf] if args.crf is not None else [])):
+        path = preset_file(name) if name in presets() else Path(name)
+        found.update(name.encode() if not path.is_file() else path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def is_video(inputs: Sequence[str]) -> bool:
@@ -144,7 +161,7 @@ def draw_steps(
     from kseg.data import read_image
     from kseg.errors import KsegWarning
     from kseg.inference import Ensemble, proposal_steps
-    from kseg.inference.images import plan
+    from kseg.inference.plan import plan
 
     by_proposals = predictor.predictors[0] if isinstance(predictor, Ensemble) else predictor
     jobs = [job for job in plan(pictures, out) if job.mask in set(masks)]

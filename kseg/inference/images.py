@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import glob
-from collections import Counter
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from kseg.data.reading.files import MAX_PIXELS, SUFFIXES, read_image
-from kseg.errors import DataError, KsegError, SettingsError
+from kseg.errors import DataError, FileError, KsegError, KsegWarning, SettingsError
 from kseg.inference.draw import overlay as draw_overlay
 from kseg.inference.draw import with_legend
-from kseg.inference.palette_png import Palette, default_palette, write_palette_png
+from kseg.inference.palette_png import Palette, default_palette, palette_png
+from kseg.inference.plan import Job, plan
 from kseg.inference.predictor import Predictor
 from kseg.inference.progress import Progress, within
-from kseg.io.atomic import write_bytes
+from kseg.io.atomic import clear_leftovers, write_bytes
+from kseg.io.origin import Origin, with_origin
 
 JPEG_LONGEST = 65_000  # the format ends at 65,535
 
@@ -32,19 +35,6 @@ class Summary:
     failures: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Job:
-    """One picture and the files it becomes; ``overlay`` is None where none is wanted."""
-
-    image: Path
-    mask: Path
-    overlay: Path | None
-
-    @property
-    def done(self) -> bool:
-        return self.mask.is_file() and (self.overlay is None or self.overlay.is_file())
-
-
 def predict_files(
     predictor: Predictor,
     inputs: str | Path | Sequence[str | Path],
@@ -56,6 +46,7 @@ def predict_files(
     alpha: float = 0.5,
     skip_existing: bool = False,
     keep_going: bool = False,
+    made_by: str = "",
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Summary:
@@ -63,8 +54,9 @@ def predict_files(
 
     A mask is a palette PNG of the picture's own size whose pixels are the class ids (a 16-bit grey PNG for
     more than 255 classes). Pictures of the same stem get their ending into the name (``a_jpg.png``), and
-    their folder where that is not enough. Files appear whole or not at all, and pictures are never
-    overwritten.
+    their folder where that is not enough; so does a picture whose mask's name is taken by the mask of another picture,
+    from an earlier run. Files appear whole or not at all, and pictures are never overwritten. A mask holds a record
+    of the picture it was made of (``kseg.io.origin``).
 
     Args:
         predictor: the ``Predictor``.
@@ -74,9 +66,12 @@ def predict_files(
         classes: class names for the legend; None: the model's own, else "class 0", ...
         overlay: also write the overlay with its legend.
         alpha: how opaque the overlay's paint is, 0 to 1.
-        skip_existing: leave pictures alone whose files are all there (to resume).
+        skip_existing: leave pictures alone whose files are all there, whole, and made of these pictures as they
+            are now (to resume).
         keep_going: go on after a picture that cannot be read or predicted; ``Summary.failures`` then says
             why.
+        made_by: a text that names the model and its settings; with ``skip_existing``, files that were made by others
+            are made anew.
         max_pixels: larger pictures are refused before they are decoded.
         progress: called with (pictures done, pictures in all), where a picture is predicted in several parts
             (windows, boxes) also with fractions.
@@ -84,26 +79,43 @@ def predict_files(
     Raises:
         DataError: no picture found, or one that cannot be read (unless ``keep_going``); names the file.
         SettingsError: an output would overwrite an input; classes or palette do not fit the model.
+        FileError: nothing can be written any more (a full disk, ``out`` was removed), also with ``keep_going``.
     """
     classes, palette = _labelling(predictor, classes, palette)
     jobs = plan(find_pictures(inputs, out), out, overlay)
     Path(out).mkdir(parents=True, exist_ok=True)
+    clear_leftovers(Path(out))
     masks, skipped, failures = [], [], []
     for count, job in enumerate(jobs, 1):
-        if skip_existing and job.done:
-            skipped.append(job.mask)
-        else:
-            try:
+        try:
+            if skip_existing and job.done(made_by):
+                skipped.append(job.mask)
+            else:
+                if job.note:
+                    warnings.warn(job.note, KsegWarning, stacklevel=2)
                 part = within(progress, count - 1, len(jobs))
-                _predict_one(predictor, job, classes, palette, alpha, max_pixels, part)
+                _predict_one(predictor, job, classes, palette, alpha, made_by, max_pixels, part)
                 masks.append(job.mask)
-            except KsegError as error:  # SettingsError too: a CRF refuses what is too large for the memory
-                if not keep_going:
-                    raise
-                failures.append(str(error))
+        # SettingsError too: a CRF refuses what is too large for the memory.
+        except (KsegError, OSError) as error:
+            _raise_if_final(
+                error, Path(out), f"{len(jobs) - count + 1} of {len(jobs)} images are not predicted"
+            )
+            if not keep_going:
+                raise
+            named = isinstance(error, KsegError)
+            failures.append(str(error) if named else f"{job.image}: {error.strerror or error}")
         if progress is not None:
             progress(count, len(jobs))
     return Summary(tuple(masks), tuple(skipped), tuple(failures))
+
+
+def _raise_if_final(error: Exception, out: Path, left: str) -> None:
+    """FileError where the images behind this one would fail like it."""
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    if full or not out.is_dir():
+        message = str(error) if isinstance(error, KsegError) else f"{out}: {error.strerror or error}"
+        raise FileError(f"{message}; {left}", error) from error
 
 
 def find_pictures(inputs: str | Path | Sequence[str | Path], out: str | Path) -> list[Path]:
@@ -145,80 +157,39 @@ def _pictures(place: Path, out: Path) -> list[Path]:
     return pictures
 
 
-def plan(pictures: Sequence[Path], out: str | Path, overlay: bool = True) -> list[Job]:
-    """Which files each picture becomes; names depend on all pictures together, not on their order.
-
-    Raises:
-        SettingsError: an output would overwrite an input.
-    """
-    out, names = Path(out), _distinct_names(pictures)
-    jobs = [
-        Job(picture, out / f"{name}.png", out / f"{name}_overlay.jpg" if overlay else None)
-        for picture, name in zip(pictures, names, strict=True)
-    ]
-    sources = {picture.resolve() for picture in pictures}
-    for job in jobs:
-        for target in (job.mask, job.overlay):
-            if target is not None and target.resolve() in sources:
-                raise SettingsError(
-                    f"{target}: the result would overwrite this input picture: choose another folder"
-                )
-    return jobs
-
-
-def _distinct_names(pictures: Sequence[Path]) -> list[str]:
-    """The stem where it is the only one; else with the ending, the folder, or at last a number."""
-    paths = [picture.resolve() for picture in pictures]
-    candidates = [
-        lambda path: path.stem,
-        lambda path: f"{path.stem}_{path.suffix[1:].lower()}",
-        lambda path: f"{path.parent.name}_{path.stem}",
-        lambda path: f"{path.parent.name}_{path.stem}_{path.suffix[1:].lower()}",
-    ]
-    names: dict[Path, str] = {}
-    for candidate in candidates:
-        left = [path for path in paths if path not in names]
-        taken = Counter(name.casefold() for name in names.values())  # file systems that ignore case
-        taken.update(candidate(path).casefold() for path in left)
-        names.update({path: candidate(path) for path in left if taken[candidate(path).casefold()] == 1})
-    for path in sorted(path for path in paths if path not in names):
-        used, number = {name.casefold() for name in names.values()}, 2
-        while f"{path.stem}_{number}".casefold() in used:
-            number += 1
-        names[path] = f"{path.stem}_{number}"
-    return [names[path] for path in paths]
-
-
 def _predict_one(
     predictor: Predictor,
     job: Job,
     classes: Sequence[str],
     palette: Palette,
     alpha: float,
+    made_by: str,
     max_pixels: int,
     progress: Progress | None,
 ) -> None:
+    origin = Origin.of(job.image, made_by)  # before reading: what is changed later is seen later
     image = read_image(job.image, max_pixels)
+    origin = replace(origin, size=image.shape[:2])
     try:
         labels = predictor(image, progress)
     except KsegError as error:
         raise type(error)(f"{job.image}: {error}") from error
     if job.overlay is not None:
         picture = draw_overlay(image, labels, palette, alpha, ignore_label=None)
-        write_jpeg(job.overlay, with_legend(picture, labels, classes, palette, ignore_label=None))
-    if labels.dtype == np.uint8:
-        write_palette_png(job.mask, labels, palette)
-    else:
-        write_bytes(job.mask, cv2.imencode(".png", labels)[1].tobytes())
+        picture = with_legend(picture, labels, classes, palette, ignore_label=None)
+        write_jpeg(job.overlay, picture, origin)
+    small = labels.dtype == np.uint8
+    data = palette_png(labels, palette) if small else cv2.imencode(".png", labels)[1].tobytes()
+    write_bytes(job.mask, with_origin(data, origin))
 
 
-def write_jpeg(path: str | Path, picture: np.ndarray) -> None:
+def write_jpeg(path: str | Path, picture: np.ndarray, origin: Origin | None = None) -> None:
     """Write a uint8 RGB picture, whole or not at all; made smaller where it is too large for the format."""
     scale = JPEG_LONGEST / max(picture.shape)
     if scale < 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92])
-    write_bytes(path, data.tobytes())
+    write_bytes(path, data.tobytes() if origin is None else with_origin(data.tobytes(), origin))
 
 
 def _labelling(

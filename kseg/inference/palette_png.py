@@ -41,6 +41,11 @@ def write_palette_png(path: str | Path, labels: np.ndarray, palette: Palette | N
 
     OpenCV writes no indexed PNG. Format: PNG specification (W3C), third edition, sections 5, 11.2.
     """
+    write_bytes(path, palette_png(labels, palette))
+
+
+def palette_png(labels: np.ndarray, palette: Palette | None = None) -> bytes:
+    """The content of the file that `write_palette_png` writes."""
     labels = np.asarray(labels)
     if labels.dtype != np.uint8 or labels.ndim != 2 or 0 in labels.shape:
         raise DataError(
@@ -55,7 +60,7 @@ def write_palette_png(path: str | Path, labels: np.ndarray, palette: Palette | N
         _chunk(b"IDAT", _compressed(labels)),
         _chunk(b"IEND", b""),
     ]
-    write_bytes(path, b"".join(chunks))
+    return b"".join(chunks)
 
 
 def palette_table(palette: Palette | None) -> np.ndarray:

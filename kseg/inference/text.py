@@ -16,7 +16,7 @@ _STROKE_PIXELS = 32  # height of a line of the stroke font at scale 1
 def text_width(text: str, size: int) -> int:
     """Pixels that ``text`` takes on a line of font ``size`` (height of a line in pixels)."""
     if hasattr(cv2, "FontFace"):
-        x, _, width, _ = cv2.getTextSize(None, text, (0, 0), cv2.FontFace("sans"), size, 400)
+        x, _, width, _ = cv2.getTextSize(None, _shown(text), (0, 0), cv2.FontFace("sans"), size, 400)
         return int(x + width)
     return int(cv2.getTextSize(_plain(text), _STROKE, size / _STROKE_PIXELS, 1)[0][0])
 
@@ -26,7 +26,7 @@ def put_text(
 ) -> None:
     """Write ``text`` into ``picture``, uint8 RGB, in place."""
     if hasattr(cv2, "FontFace"):
-        cv2.putText(picture, text, (left, baseline), colour, cv2.FontFace("sans"), size, 400)
+        cv2.putText(picture, _shown(text), (left, baseline), colour, cv2.FontFace("sans"), size, 400)
     else:
         scale = size / _STROKE_PIXELS
         cv2.putText(picture, _plain(text), (left, baseline), _STROKE, scale, colour, 1, cv2.LINE_AA)
@@ -39,6 +39,10 @@ def fitted(text: str, size: int, width: int) -> str:
     while text and text_width(text + "...", size) > width:
         text = text[:-1]
     return text + "..." if text else ""
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()  # file names that are not UTF-8
 
 
 def _plain(text: str) -> str:

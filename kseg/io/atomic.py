@@ -69,7 +69,7 @@ def put_in_place(part: Path, target: str | Path) -> None:
     target = Path(target)
     with told(target):
         _sync_all(part)
-        if target.is_dir():
+        if target.is_dir() and part.is_dir():  # a file never takes the place of a folder
             _swap_folder(part, target)
         else:
             os.replace(part, target)

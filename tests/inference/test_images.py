@@ -1,15 +1,20 @@
 """Predicting files: names, resuming, and what happens with what cannot be read."""
 
+import errno
+import os
+
 import cv2
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from PIL import Image
 
 from kseg.data.reading.files import read_image, read_mask
-from kseg.errors import DataError, SettingsError
+from kseg.errors import DataError, FileError, KsegWarning, SettingsError
 from kseg.inference import DenseCRF, Predictor, predict_files
-from kseg.inference.images import find_pictures, plan, write_jpeg
+from kseg.inference.images import find_pictures, write_jpeg
+from kseg.io.origin import Origin
 
 CLASSES = ("red", "green", "blue")
 PALETTE = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -110,22 +115,6 @@ def test_a_picture_too_large_for_the_crf_is_named_and_the_others_go_on(predictor
         run(predictor, tmp_path / "in", tmp_path / "out")
 
 
-def test_duplicate_stems_get_distinct_names(tmp_path):
-    files = ("in/a.png", "in/a.jpg", "in/b.png", "x/c.png", "y/c.png", "x/d.png", "y/D.jpg")
-    expected = ("a_png.png", "a_jpg.png", "b.png", "x_c.png", "y_c.png", "d_png.png", "D_jpg.png")
-    paths = [save(tmp_path / name) for name in files]
-    for order in (paths, paths[::-1]):
-        jobs = {job.image: job.mask.name for job in plan(order, tmp_path / "out")}
-        assert tuple(jobs[path] for path in paths) == expected
-
-
-def test_names_that_collide_with_made_up_names(tmp_path):
-    files = ("a.png", "a.jpg", "a_png.bmp", "1/x/e.png", "2/x/e.png", "3/x/e.png")
-    paths = [save(tmp_path / name) for name in files]
-    masks = [job.mask.name.casefold() for job in plan(paths, tmp_path / "out")]
-    assert len(set(masks)) == len(paths)
-
-
 @pytest.mark.parametrize("what", ["a.png", "."])
 def test_an_input_is_never_overwritten(predictor, tmp_path, what):
     path = save(tmp_path / "a.png")
@@ -176,3 +165,136 @@ def test_more_than_255_classes_become_16_bits(tmp_path):
 def test_a_jpeg_too_long_for_the_format_is_made_smaller(tmp_path):
     write_jpeg(tmp_path / "a.jpg", np.zeros((2, 70_000, 3), np.uint8))
     assert read_image(tmp_path / "a.jpg").shape[1] <= 65_000
+
+
+def other_mask(path, size=(9, 14)):
+    """A palette PNG of another program."""
+    image = Image.fromarray(np.zeros(size, np.uint8), "P")
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    image.save(path)
+
+
+def half(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+SPOILT = {
+    "empty": lambda mask, image: mask.write_bytes(b""),
+    "half": lambda mask, image: half(mask),
+    "one bit": lambda mask, image: mask.write_bytes(
+        mask.read_bytes()[:-30] + bytes([mask.read_bytes()[-30] ^ 1]) + mask.read_bytes()[-29:]
+    ),
+    "text": lambda mask, image: mask.write_text("no picture"),
+    "of another program": lambda mask, image: other_mask(mask),
+    "of another size": lambda mask, image: other_mask(mask, (20, 30)),
+    "newer image": lambda mask, image: save(image, seed=5),
+    "another image, older": lambda mask, image: os.utime(save(image, seed=6), (1, 1)),
+    "image of another size": lambda mask, image: os.utime(save(image, 50, 60), (1, 1)),
+    "overlay missing": lambda mask, image: mask.with_name("a_overlay.jpg").unlink(),
+    "overlay empty": lambda mask, image: mask.with_name("a_overlay.jpg").write_bytes(b""),
+    "overlay half": lambda mask, image: half(mask.with_name("a_overlay.jpg")),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_skip_existing_believes_no_file_by_its_name(predictor, tmp_path, how):
+    image, mask = save(tmp_path / "in" / "a.png"), tmp_path / "out" / "a.png"
+    run(predictor, image, tmp_path / "out")
+    assert run(predictor, image, tmp_path / "out", skip_existing=True).skipped == (mask,)
+    SPOILT[how](mask, image)
+    assert run(predictor, image, tmp_path / "out", skip_existing=True).masks == (mask,)
+    np.testing.assert_array_equal(read_mask(mask), read_image(image).argmax(-1))
+    assert run(predictor, image, tmp_path / "out", skip_existing=True).skipped == (mask,)
+
+
+def test_skip_existing_knows_moved_and_touched_images_and_other_models(predictor, tmp_path):
+    image, mask = save(tmp_path / "in" / "a.png"), tmp_path / "out" / "a.png"
+    run(predictor, image, tmp_path / "out", made_by="first")
+    os.utime(image, (2_000_000_000, 2_000_000_000))
+    (tmp_path / "in").rename(tmp_path / "moved")
+    image, settings = tmp_path / "moved" / "a.png", {"skip_existing": True}
+    assert run(predictor, image, tmp_path / "out", made_by="first", **settings).skipped == (mask,)
+    assert run(predictor, image, tmp_path / "out", made_by="second", **settings).masks == (mask,)
+
+
+def test_one_stem_in_two_runs(predictor, tmp_path):
+    """The mask of another image is not overwritten, and each run finds its own again."""
+    one, two = save(tmp_path / "x" / "a.png", seed=1), save(tmp_path / "y" / "a.jpg", seed=2)
+    for _ in range(2):
+        run(predictor, one, tmp_path / "out")
+        with pytest.warns(
+            KsegWarning, match=r"a\.png .* belongs to another image; this one becomes a_jpg\.png"
+        ):
+            run(predictor, two, tmp_path / "out")
+    assert names(tmp_path / "out") == ["a.png", "a_jpg.png", "a_jpg_overlay.jpg", "a_overlay.jpg"]
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "a.png"), read_image(one).argmax(-1))
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "a_jpg.png"), read_image(two).argmax(-1))
+    assert len(run(predictor, two, tmp_path / "out", skip_existing=True).skipped) == 1
+
+
+def test_photos_and_labels_beside_an_image_are_not_overwritten(predictor, tmp_path):
+    image, photo = save(tmp_path / "a.jpg"), save(tmp_path / "a.png", seed=3)
+    other_mask(tmp_path / "b.png")
+    before = [photo.read_bytes(), (tmp_path / "b.png").read_bytes()]
+    with pytest.warns(KsegWarning, match="another image"):
+        run(predictor, [image, save(tmp_path / "b.jpg")], tmp_path, overlay=False)
+    assert [photo.read_bytes(), (tmp_path / "b.png").read_bytes()] == before
+    assert names(tmp_path) == ["a.jpg", "a.png", "a_jpg.png", "b.jpg", "b.png", "b_jpg.png"]
+
+
+@pytest.mark.parametrize(
+    "stem", ["b" * 246, "界" * 82, "b" * 251, os.fsdecode(b"caf\xe9"), "-v", "a\nb", " "]
+)
+def test_every_name_is_predicted(predictor, tmp_path, stem):
+    for name in ("a", stem, "z"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / f"{name}.png").write_bytes(save(tmp_path / "pattern.png").read_bytes())
+    summary = run(predictor, tmp_path / "in", tmp_path / "out", keep_going=True)
+    assert summary.failures == ()
+    assert {path.name for path in summary.masks} == {"a.png", f"{stem}.png", "z.png"}
+    assert len(names(tmp_path / "out")) == 6
+    assert len(run(predictor, tmp_path / "in", tmp_path / "out", skip_existing=True).skipped) == 3
+
+
+def test_what_the_system_refuses_of_one_file_is_that_files_failure(predictor, tmp_path, monkeypatch):
+    for name in ("a.png", "b.png", "c.png", "d.png"):
+        save(tmp_path / "in" / name)
+    (tmp_path / "out" / "a.png").mkdir(parents=True)  # a folder in the mask's place
+    (tmp_path / "out" / "a.png" / "kept").write_text("x")
+    real = Origin.of
+
+    def of(path, *args):
+        if path.name == "b.png":
+            (tmp_path / "in" / "c.png").unlink()  # meanwhile
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, *args)
+
+    monkeypatch.setattr(Origin, "of", of)
+    found = find_pictures(tmp_path / "in", tmp_path / "out")
+    summary = run(predictor, found, tmp_path / "out", keep_going=True)
+    assert [path.name for path in summary.masks] == ["d.png"]
+    reasons = ("Is a directory", "Input/output error", "No such file")
+    for failure, name, reason in zip(summary.failures, ("a.png", "b.png", "c.png"), reasons, strict=True):
+        assert name in failure
+        assert reason in failure
+    assert (tmp_path / "out" / "a.png" / "kept").read_text() == "x"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_full_disk_ends_the_batch_with_one_sentence(predictor, tmp_path, monkeypatch, number):
+    for name in ("a.png", "b.png", "c.png"):
+        save(tmp_path / "in" / name)
+    real, left = os.replace, [1]
+
+    def fail(*paths):
+        if left[0] < 0:
+            raise OSError(number, os.strerror(number))
+        left[0] -= 1
+        real(*paths)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(
+        FileError, match=r"b_overlay\.jpg: could not be written .*2 of 3 images are not predicted"
+    ):
+        run(predictor, tmp_path / "in", tmp_path / "out", keep_going=True)
+    assert names(tmp_path / "out") == ["a.png", "a_overlay.jpg"]

@@ -122,6 +122,14 @@ def test_other_errors_within_are_not_taken_for_ours(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path):
+    folder(tmp_path / "a.png", "kept")
+    with pytest.raises(FileError, match="Is a directory"):
+        write_bytes(tmp_path / "a.png", b"")
+    assert (tmp_path / "a.png" / "saved_model.pb").read_text() == "kept"
+    assert names(tmp_path) == ["a.png"]
+
+
 def test_a_pipe_is_written_to_and_stays(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     read = []
