@@ -6,6 +6,7 @@
   kseg export --model runs/x/best.keras --out x.tflite --size 360 480 --auto --data camvid --root camvid
   kseg export --model runs/x/best.keras --out x.onnx
   kseg export --model runs/x/best.keras --format saved_model --out served/x --size 360 480
+  kseg export --model people --format web --out site
 
 The file is loaded again in its own runtime and compared before it gets its name. With --max-drop, a file that
 loses more mean IoU is thrown away and the exit code is 1.
@@ -14,11 +15,12 @@ loses more mean IoU is thrown away and the exit code is 1.
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kseg.cli.options.arguments import above_zero, add_max_pixels, positive
-from kseg.cli.terminal import Bar
+from kseg.cli.terminal import Bar, warnings_told
 from kseg.errors import SettingsError
 
 ENDINGS = {".tflite": "tflite", ".onnx": "onnx"}
@@ -27,10 +29,13 @@ ENDINGS = {".tflite": "tflite", ".onnx": "onnx"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="M", help="a .keras file, or a preset (people)")
     parser.add_argument(
-        "--out", required=True, metavar="PATH", help="x.tflite, x.onnx, or a SavedModel's base folder"
+        "--out",
+        required=True,
+        metavar="PATH",
+        help="x.tflite, x.onnx, a SavedModel's base folder, or a web page's",
     )
     parser.add_argument(
-        "--format", choices=("saved_model", "tflite", "onnx"), help="default: by the ending of --out"
+        "--format", choices=("saved_model", "tflite", "onnx", "web"), help="default: by the ending of --out"
     )
     parser.add_argument(
         "--size", type=positive, nargs=2, metavar=("H", "W"), help="fixed height and width of the input"
@@ -44,6 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     _add_tflite(parser.add_argument_group("TFLite"))
     _add_saved_model(parser.add_argument_group("SavedModel"))
+    web = parser.add_argument_group("web page")
+    web.add_argument(
+        "--runtime", metavar="DIR", help="the npm packages of LiteRT.js; default: cache, then npm"
+    )
     _add_check(parser.add_argument_group("check"))
 
 
@@ -65,7 +74,9 @@ def _add_tflite(group: Any) -> None:
 
 def _add_saved_model(group: Any) -> None:
     group.add_argument("--version", type=positive, metavar="N", help="default: 1")
-    group.add_argument("--overwrite", action="store_true", help="replace the version if it exists")
+    group.add_argument(
+        "--overwrite", action="store_true", help="replace the version if it exists; of web, the folder"
+    )
     group.add_argument("--confidence", action="store_true", help="also give the winning class's probability")
 
 
@@ -85,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
     from kseg.export.graph import chosen_size
     from kseg.models import load_trained
 
+    if args.format == "web":
+        return _web(args)
     kind = _format(args)
     if args.data is None and (args.max_drop is not None or args.auto or args.precision == "int8"):
         raise SettingsError(
@@ -106,6 +119,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _format(args: argparse.Namespace) -> str:
     """The kind of file; SettingsError for options that it does not have."""
+    if args.runtime:
+        raise SettingsError("kseg export --runtime is for --format web")
     ending = Path(args.out).suffix
     kind = args.format or ENDINGS.get(ending, "saved_model")
     if kind != "saved_model" and ENDINGS.get(ending) != kind:
@@ -131,6 +146,34 @@ def _format(args: argparse.Namespace) -> str:
     if args.precision != "float32" and kind != "tflite":
         raise SettingsError(f"kseg export --precision {args.precision} is for TFLite files, not for {kind}")
     return kind
+
+
+def _web(args: argparse.Namespace) -> int:
+    from kseg.data import load as load_data
+    from kseg.webcam.web.publish import publish
+
+    others = ("dynamic", "class_ids", "auto", "confidence", "version", "max_drop", "limit")
+    if extra := [name for name in others if getattr(args, name)] + ["precision"] * (
+        args.precision != "float32"
+    ):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in extra)
+        raise SettingsError(
+            f"kseg export --format web writes its own precisions at a fixed size: without {flags}"
+        )
+    load = partial(load_data, args.data, args.root, args.calibration_split, max_pixels=args.max_pixels)
+    with Bar("images") as bar, warnings_told(bar):
+        found = publish(
+            args.model,
+            args.out,
+            size=_size(args),
+            calibration=None if args.data is None else load(),
+            count=args.calibration_count,
+            runtime=args.runtime,
+            overwrite=args.overwrite,
+        )
+    print(json.dumps(found.to_json(), indent=2) if args.json else found.table())
+    print(f"written to {args.out}; README.txt there says how to host it", file=sys.stderr)
+    return 0
 
 
 def _version(args: argparse.Namespace) -> int:

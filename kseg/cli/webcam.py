@@ -5,6 +5,7 @@ r record, s screenshot.
 
   kseg webcam
   kseg webcam --source clip.mp4 --model runs/camvid/best.keras
+  kseg webcam --browser
   kseg webcam --source synthetic --headless --output out.mp4 --max-frames 100 --report report.json
 """
 
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_screen(parser.add_argument_group("screen"))
     _add_headless(parser.add_argument_group("output"))
+    _add_browser(parser.add_argument_group("browser"))
 
 
 def _add_screen(group: Any) -> None:
@@ -73,7 +75,30 @@ def _add_headless(group: Any) -> None:
     group.add_argument("--folder", default=".", metavar="DIR", help="for screenshots and recordings (.)")
 
 
+def _add_browser(group: Any) -> None:
+    group.add_argument(
+        "--browser", action="store_true", help="as a page in the browser, for this machine alone"
+    )
+    group.add_argument("--port", type=port, metavar="N", help="of the page; default: 8420, or a free one")
+    group.add_argument(
+        "--runtime", metavar="DIR", help="the npm packages of LiteRT.js; default: cache, then npm"
+    )
+
+
+def port(text: str) -> int:
+    """A number of a TCP port that a program may take."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, got {text!r}")
+    return int(text)
+
+
 def run(args: argparse.Namespace) -> int:
+    if args.browser:
+        return _browser(args)
+    if args.port or args.runtime:
+        from kseg.errors import SettingsError
+
+        raise SettingsError("kseg webcam --port and --runtime are for --browser")
     from kseg import webcam
     from kseg.webcam.output import check_display
 
@@ -106,6 +131,29 @@ def run(args: argparse.Namespace) -> int:
         progress = None if total is None else lambda done: bar(min(done, total), total)
         report = webcam.App(again, model, settings, progress=progress).run()
     return _told(report, settings)
+
+
+def _browser(args: argparse.Namespace) -> int:
+    """Serve the model's page until Ctrl-C; SettingsError for what the page's own controls set."""
+    from kseg.errors import SettingsError
+    from kseg.webcam.web.serve import cached_site, serve
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    taken = {"browser", "port", "runtime", "model", "size"}
+    other = [
+        name
+        for name, value in vars(parser.parse_args([])).items()
+        if name not in taken and getattr(args, name) != value
+    ]
+    if other:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in other)
+        raise SettingsError(
+            f"kseg webcam --browser: the page has its own controls for {flags}: leave them out"
+        )
+    with terminated_as_interrupted(), Bar("page") as bar, warnings_told(bar):
+        serve(cached_site(args.model, size=_size(args.size), runtime=args.runtime), args.port)
+    return 0
 
 
 def _told(report: dict[str, Any], settings: Any) -> int:

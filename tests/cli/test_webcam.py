@@ -125,3 +125,18 @@ def test_colour_maps():
     assert Model.palette == ((0, 0, 0), (128, 0, 0), (0, 128, 0))
     coloured(Model, "bright")
     assert len(set(Model.palette)) == 3
+
+
+def test_browser_refuses_what_the_page_sets(capsys):
+    assert main(["webcam", "--browser", "--alpha", "0.3", "--source", "1"]) == 2
+    assert "--source, --alpha" in capsys.readouterr().err
+    assert main(["webcam", "--port", "8000"]) == 2
+    assert "for --browser" in capsys.readouterr().err
+    assert main(["webcam", "--browser", "--port", "99999"]) == 2
+    assert "1 to 65535" in capsys.readouterr().err
+
+
+def test_browser_without_the_runtime_says_what_to_type(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KSEG_CACHE", str(tmp_path))
+    assert main(["webcam", "--browser", "--runtime", str(tmp_path / "none")]) == 2
+    assert "npm pack" in capsys.readouterr().err

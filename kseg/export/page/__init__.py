@@ -1,0 +1,1 @@
+"""A model as a web page: a static folder that any host serves and any current browser runs."""
