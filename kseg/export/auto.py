@@ -61,6 +61,8 @@ def auto(
     calibration: Any = None,
     class_ids: bool = False,
     limit: int | None = 100,
+    min_agreement: float | None = None,
+    output: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Choice:
     """Write the fastest .tflite file that loses at most ``max_drop`` mean IoU.
@@ -75,6 +77,7 @@ def auto(
         max_drop: mean IoU that may be lost.
         calibration: pictures for int8; without them int8 is calibrated on ``dataset``.
         limit: at most that many pictures for each check.
+        min_agreement, output: see `kseg.export.tflite`; a file that agrees less is not chosen.
         progress: called with (files tried, files in all).
 
     Returns:
@@ -91,9 +94,15 @@ def auto(
         folder.mkdir()
         for number, (size, precision) in enumerate(pairs):
             file = folder / f"{number}.tflite"
-            more = {"precision": precision, "calibration": calibration, "class_ids": class_ids}
-            tflite(model, file, size=size, **more)
-            checks.append(check(model, file, dataset, limit=limit))
+            more = {
+                "precision": precision,
+                "calibration": calibration,
+                "class_ids": class_ids,
+                "output": output,
+            }
+            tflite(model, file, size=size, min_agreement=0.0, **more)
+            found = check(model, file, dataset, limit=limit, min_agreement=min_agreement, output=output)
+            checks.append(found)
             if progress is not None:
                 progress(number + 1, len(pairs))
         choice = _chosen([precision for _, precision in pairs], checks, max_drop)

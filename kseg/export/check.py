@@ -14,11 +14,12 @@ import keras
 import numpy as np
 
 from kseg.errors import ModelError, SettingsError
-from kseg.export.graph import Size, image_shape, in_float32
-from kseg.export.images import as_batches, made_up, resized
-from kseg.export.parity import Comparison, Parity, compiled, holds_indices
+from kseg.export.graph import Size, in_float32, inspected
+from kseg.export.images import as_batches, checked, made_up, resized
+from kseg.export.parity import Comparison, Parity, as_scores, compiled, holds_indices, least_agreement
 from kseg.export.runtime import load
 from kseg.export.tflite import outside_builtins
+from kseg.inference.inspect_model import ModelInfo
 from kseg.metrics import confusion_matrix, mean_iou
 
 
@@ -34,6 +35,7 @@ class Check:
         before, after: mean IoU, 0-1, of the Keras model and of the file at the same size; None without
             labels.
         max_drop: what may be lost of it; None: anything.
+        min_agreement: fraction of pixels that must get the class that Keras gives them.
     """
 
     path: str
@@ -48,6 +50,7 @@ class Check:
     before: float | None
     after: float | None
     max_drop: float | None
+    min_agreement: float = 0.0
 
     @property
     def drop(self) -> float | None:
@@ -56,9 +59,23 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Builtins only, and no more mean IoU lost than allowed."""
-        lost = self.max_drop is not None and self.drop is not None and self.drop > self.max_drop
-        return not self.outside and not lost
+        """Builtins only, enough pixels of the same class, and no more mean IoU lost than allowed."""
+        return not self.reasons
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the file may not be used; empty where it may."""
+        found = []
+        if self.outside:
+            found.append(f"operations outside of TFLite's builtins: {', '.join(self.outside)}")
+        if self.parity.agreement < self.min_agreement:
+            found.append(
+                f"only {self.parity.agreement:.1%} of the pixels get the class that Keras gives them, at least "
+                f"{self.min_agreement:.1%} are expected"
+            )
+        if self.max_drop is not None and self.drop is not None and self.drop > self.max_drop:
+            found.append(f"mean IoU lost {self.drop:.4f}, allowed {self.max_drop:.4f}")
+        return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -75,6 +92,8 @@ class Check:
             "mean_iou_after": self.after,
             "drop": self.drop,
             "max_drop": self.max_drop,
+            "min_agreement": self.min_agreement,
+            "reasons": list(self.reasons),
             "passed": self.passed,
         }
 
@@ -83,7 +102,10 @@ class Check:
         size = "any" if self.size is None else f"{self.size[0]}x{self.size[1]}"
         rows = [
             ("file", f"{self.path} ({self.format}, {self.bytes / 1e6:.2f} MB, input {size})"),
-            ("same class as Keras", f"{self.parity.agreement:.3%} of {self.parity.pixels:,} pixels"),
+            (
+                "same class as Keras",
+                f"{self.parity.agreement:.3%} of {self.parity.pixels:,} pixels, expected {self.min_agreement:.1%}",
+            ),
             (
                 "largest difference",
                 f"{self.parity.largest_difference:.3g} (largest logit {self.parity.largest_logit:.3g})",
@@ -102,7 +124,7 @@ class Check:
             allowed = "" if self.max_drop is None else f", allowed {self.max_drop:.4f}"
             iou = f"{self.before:.4f} -> {self.after:.4f}, lost {self.drop:+.4f}{allowed}"
             rows.insert(3, ("mean IoU", iou))
-        rows.append(("verdict", "passed" if self.passed else "FAILED"))
+        rows.append(("verdict", "passed" if self.passed else f"FAILED: {'; '.join(self.reasons)}"))
         return "\n".join(f"{name:<20} {value}" for name, value in rows)
 
 
@@ -112,6 +134,8 @@ def check(
     data: Any = None,
     *,
     max_drop: float | None = None,
+    min_agreement: float | None = None,
+    output: str | None = None,
     limit: int | None = None,
     repeats: int = 5,
     progress: Callable[[int, int], None] | None = None,
@@ -124,6 +148,9 @@ def check(
             (H, W, channels) 0-255, or None: made-up pictures. Resized to the file's size; predictions are
             brought to the labels' size (nearest) before they are counted.
         max_drop: mean IoU that may be lost (0.02 is two points); needs labels.
+        min_agreement: fraction of pixels that must get the class that Keras gives them; None: by the precision of
+            the file, as `kseg.export.tflite` has it.
+        output: what the Keras model's output is, see `kseg.export.tflite`.
         limit: at most that many pictures, evenly spaced. repeats: timed runs.
         progress: called with (pictures compared, pictures in all).
 
@@ -133,12 +160,13 @@ def check(
         ModelError: a file that its runtime cannot run, or outputs of another shape. SettingsError: ``max_drop``
             without labels.
     """
-    labelled = _labelled(model, data, max_drop)
-    exported, reference = load(path), compiled(in_float32(model))
+    info = inspected(model, output)
+    labelled = _labelled(info, data, max_drop)
+    exported, reference = load(path), compiled(in_float32(model), info)
     comparison, scores = Comparison(holds_indices(model)), _Scores(data if labelled else None)
-    pictures = _pictures(data, labelled, exported.size, image_shape(model)[2], limit)
+    pictures = _pictures(data, labelled, exported.size, info.channels, limit)
     for number, (batch, truth) in enumerate(pictures, 1):
-        outputs = reference(batch), exported(batch)
+        outputs = reference(batch), as_scores(info, exported(batch))
         comparison.add(*outputs)
         scores.add(outputs, truth)
         if progress is not None and hasattr(data, "__len__"):
@@ -155,18 +183,19 @@ def check(
         *times,
         *scores.mean_iou(),
         max_drop,
+        least_agreement(exported.metadata.get("precision", "float32"), min_agreement, comparison.indices),
     )
 
 
-def _labelled(model: keras.Model, data: Any, max_drop: float | None) -> bool:
+def _labelled(info: ModelInfo, data: Any, max_drop: float | None) -> bool:
     """Whether `data` has labels; they must be those that the model knows."""
     labelled = hasattr(data, "load") and hasattr(data, "classes")
     if max_drop is not None and not labelled:
         raise SettingsError("`max_drop` compares mean IoU and needs a labelled data set (--data)")
-    image_shape(model)  # what is no segmentation model is refused first
-    classes = int(model.outputs[0].shape[-1])
-    if labelled and len(data.classes) != classes:
-        raise ModelError(f"The model has {classes} classes, the data set {data.name} {len(data.classes)}")
+    if labelled and len(data.classes) != info.num_classes:
+        raise ModelError(
+            f"The model has {info.num_classes} classes, the data set {data.name} {len(data.classes)}"
+        )
     return labelled
 
 
@@ -188,6 +217,7 @@ def _pictures(
         np.linspace(0, len(data) - 1, min(limit or len(data), len(data))).round().astype(int)
     ):
         image, truth = data.load(int(index))
+        image = checked(image, channels)
         yield (image if size is None else resized(image, size)).astype(np.float32)[None], truth
 
 

@@ -13,30 +13,23 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kseg.errors import ModelError, SettingsError
+from kseg.errors import FileError, ModelError, SettingsError
+from kseg.inference.inspect_model import ModelInfo, inspect_model
+from kseg.io.atomic import told
 
 Size = tuple[int, int]
 HALF = {"float16", "bfloat16", "mixed_float16", "mixed_bfloat16"}
 
 
-def image_shape(model: keras.Model) -> tuple[int | None, int | None, int]:
-    """(height, width, channels) of the model's one image-shaped input; None where any size will do.
+def inspected(model: keras.Model, output: str | None = None) -> ModelInfo:
+    """What `kseg.inference.inspect_model` reads from a model, which must have a graph to be exported.
 
     Raises:
-        ModelError: not one input (batch, height, width, channels) and one output of rank 4.
+        ModelError: not a functional model with one image in and one map of classes out.
     """
-    if not isinstance(model, keras.Model):
-        raise ModelError(f"A Keras model is expected to export, got {type(model).__name__}")
-    if not (model.built and getattr(model, "inputs", None)):
+    if isinstance(model, keras.Model) and not (model.built and getattr(model, "inputs", None)):
         raise ModelError(f"The model {model.name!r} has no known input and output: export a functional model")
-    inputs, outputs = [tuple(t.shape) for t in model.inputs], [tuple(t.shape) for t in model.outputs]
-    one = len(inputs) == len(outputs) == 1 and len(inputs[0]) == len(outputs[0]) == 4
-    if not one or inputs[0][-1] is None or outputs[0][-1] is None:
-        raise ModelError(
-            f"The model {model.name!r} takes {inputs} and gives {outputs}; an export needs one input (batch, "
-            "height, width, channels) and one output (batch, height, width, classes)"
-        )
-    return inputs[0][1:]
+    return inspect_model(model, output)
 
 
 def chosen_size(model: keras.Model, size: Size | None) -> Size | None:
@@ -45,7 +38,7 @@ def chosen_size(model: keras.Model, size: Size | None) -> Size | None:
     Raises:
         SettingsError: a size that is not two positive integers, or not the one that the model is fixed to.
     """
-    height, width, _ = image_shape(model)
+    height, width = inspected(model).sides
     if size is None and None not in (height, width):
         return height, width
     size = getattr(model, "working_size", None) if size is None else size
@@ -105,36 +98,34 @@ def _widened(config: Any) -> Any:
     return {key: "float32" if key == "dtype" and half in HALF else _widened(v) for key, v in config.items()}
 
 
-def logits_of(model: keras.Model, call: Callable[..., Any] | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function from images of any number type to the model's float32 logits, by ``call`` in place of the model's."""
+def output_of(model: keras.Model, call: Callable[..., Any] | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from images of any number type to the model's float32 output, by ``call`` in place of the model's."""
     dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
     given = getattr(model, "input", None)
 
-    def logits(image: tf.Tensor) -> tf.Tensor:
+    def output(image: tf.Tensor) -> tf.Tensor:
         image = tf.cast(image, dtype)
         image = dict.fromkeys(given, image) if isinstance(given, dict) else image
         outputs = (call or model)(image, training=False)
-        (output,) = keras.tree.flatten(outputs)  # perhaps a dict or a list of one
-        return tf.cast(output, tf.float32)
+        (result,) = keras.tree.flatten(outputs)  # perhaps a dict or a list of one
+        return tf.cast(result, tf.float32)
 
-    return logits
-
-
-def class_ids_of(logits: tf.Tensor) -> tf.Tensor:
-    """uint8 (batch, height, width): the class of the highest logit, the first of equals."""
-    return tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.uint8)
+    return output
 
 
-def check_class_ids(model: keras.Model) -> None:
-    """Raise ModelError where class ids would not fit 8 bits, or would be 0 everywhere."""
-    if (classes := model.outputs[0].shape[-1]) > 256:
+def class_ids_of(info: ModelInfo, output: tf.Tensor) -> tf.Tensor:
+    """uint8 (batch, height, width): the class of the highest score, the first of equals; labels as they are."""
+    if info.output == "labels":
+        return tf.cast(output if output.shape.rank == 3 else output[..., 0], tf.uint8)
+    return tf.cast(tf.argmax(info.scores(output), axis=-1, output_type=tf.int32), tf.uint8)
+
+
+def check_class_ids(info: ModelInfo) -> None:
+    """Raise ModelError where class ids would not fit 8 bits."""
+    if info.num_classes > 256:
         raise ModelError(
-            f"The model {model.name!r} has {classes} classes; class ids of 8 bits hold 256: export logits"
-        )
-    if classes < 2:
-        raise ModelError(
-            f"The model {model.name!r} gives one channel, and its highest is class 0 everywhere; a mask needs one "
-            "channel a class (background and object): export logits to TFLite or ONNX, and compare them yourself"
+            f"The model {info.name!r} has {info.num_classes} classes; class ids of 8 bits hold 256: export "
+            f"{info.output}"
         )
 
 
@@ -171,11 +162,25 @@ class Module(tf.Module):
 
 
 @contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn what the system and TensorFlow raise where `target` cannot be written, as on a full disk, into FileError."""
+    with told(target):
+        try:
+            yield
+        except tf.errors.OpError as error:
+            raise FileError(
+                f"{target}: could not be written ({plainly(error)}); nothing was changed there"
+            ) from error
+
+
+@contextmanager
 def temporary_saved_model(model: keras.Model, function: Callable, spec: tf.TensorSpec) -> Iterator[Path]:
     """A SavedModel of one signature, `serving_default`, which both converters read; gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="kseg-export-"))
     try:
-        Module(model, serving_default=(function, spec)).save(folder)
+        module = Module(model, serving_default=(function, spec))
+        with writing(folder):
+            module.save(folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

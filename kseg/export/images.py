@@ -10,6 +10,7 @@ import numpy as np
 
 from kseg.errors import DataError, SettingsError
 from kseg.export.graph import Size
+from kseg.inference.checks import check_range
 
 
 def calibration_images(dataset: Any, size: Size, *, count: int = 100, seed: int = 0) -> list[np.ndarray]:
@@ -61,7 +62,7 @@ def as_batches(source: Any, size: Size | None, channels: int, count: int | None 
             else []
         )
         source = [source.load(int(index))[0] for index in chosen]
-    pictures = [_checked(np.asarray(image), channels) for image in _first(source, count)]
+    pictures = [checked(np.asarray(image), channels) for image in _first(source, count)]
     if not pictures:
         raise DataError("At least one picture is needed, and none came")
     return [(image if size is None else resized(image, size)).astype(np.float32)[None] for image in pictures]
@@ -74,12 +75,14 @@ def _first(source: Iterable[Any], count: int | None) -> Iterable[Any]:
         yield image
 
 
-def _checked(image: np.ndarray, channels: int) -> np.ndarray:
+def checked(image: np.ndarray, channels: int) -> np.ndarray:
+    """An image (height, width, channels) of 0-255 in a type that OpenCV resizes; DataError for anything else."""
     image = image[0] if image.ndim == 4 and len(image) == 1 else image
     if image.ndim != 3 or image.shape[-1] != channels or image.dtype.kind not in "uif" or 0 in image.shape:
         raise DataError(
             f"Expected a picture (height, width, {channels}), 0-255, got {image.dtype} {image.shape}"
         )
+    check_range(image)
     known = image.dtype in (np.uint8, np.uint16, np.float32)  # of those OpenCV resizes
     return image if known else image.astype(np.float32)
 

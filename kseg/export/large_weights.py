@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg.export.graph import logits_of
+from kseg.export.graph import output_of
 
 LARGE = 2**25  # bytes of one weight
 
@@ -43,7 +43,7 @@ class LargeWeights:
         def call(inputs: Any, training: bool) -> Any:
             return self._model.stateless_call(*groups, inputs, training=training)[0]
 
-        return logits_of(self._model, call)(image)
+        return output_of(self._model, call)(image)
 
     def put_back(self, graph: Any) -> None:
         """Turn the graph's inputs that stand for weights into constants, the order of their axes with them."""

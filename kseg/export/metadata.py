@@ -12,6 +12,7 @@ import keras
 
 from kseg.errors import ModelError
 from kseg.export.graph import Size
+from kseg.inference.inspect_model import ModelInfo, inspect_model
 from kseg.inference.palette_png import default_palette
 from kseg.version import __version__
 
@@ -19,20 +20,28 @@ LABELS, SIDE_FILE = "labels.txt", "kseg.json"
 
 
 def describe(
-    model: keras.Model, *, file_format: str, size: Size | None, precision: str, output: str
+    model: keras.Model,
+    *,
+    info: ModelInfo | None = None,
+    file_format: str,
+    size: Size | None,
+    precision: str,
+    output: str,
 ) -> dict[str, Any]:
     """The side file's content, as JSON has it.
 
     Args:
+        info: what the model's output is; None: `inspect_model(model)`.
         file_format: "tflite", "onnx" or "saved_model".
         size: fixed (height, width), or None where any goes in.
         precision: of the weights: "float32", "float16", "dynamic", "int8".
-        output: "logits", "class_ids" or "mask".
+        output: "logits", "probabilities", "class_ids" or "mask". Whoever runs the file takes a softmax of logits only.
     """
-    count = int(model.outputs[0].shape[-1])
-    classes = getattr(model, "classes", None) or [f"class {number}" for number in range(count)]
+    info = inspect_model(model) if info is None else info
+    count = info.num_classes
+    unnamed = ["background", "object"] if info.output_channels == 1 and info.output != "labels" else None
+    classes = getattr(model, "classes", None) or unnamed or [f"class {number}" for number in range(count)]
     palette = getattr(model, "palette", None) or default_palette(count)
-    channels = int(model.inputs[0].shape[-1])
     return {
         "name": model.name,
         "format": file_format,
@@ -43,7 +52,7 @@ def describe(
         "input": {
             "size": None if size is None else list(size),
             "range": [0, 255],
-            "channels": "RGB" if channels == 3 else channels,
+            "channels": "RGB" if info.channels == 3 else info.channels,
             "layout": "NHWC",
         },
         "output": output,

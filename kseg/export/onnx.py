@@ -20,9 +20,9 @@ from kseg.export.graph import (
     Size,
     check_class_ids,
     class_ids_of,
-    image_shape,
     in_float32,
-    logits_of,
+    inspected,
+    output_of,
     plainly,
     served_size,
     traced,
@@ -30,9 +30,10 @@ from kseg.export.graph import (
 from kseg.export.images import as_batches, made_up
 from kseg.export.large_weights import LargeWeights
 from kseg.export.metadata import describe
-from kseg.export.parity import Parity, compare
+from kseg.export.parity import Parity, compare, least_agreement
 from kseg.export.runtime import ONNX
 from kseg.export.tflite import refuse_different
+from kseg.inference.inspect_model import ModelInfo
 from kseg.io.atomic import put_in_place, temporary_path, told
 
 OPSET = 17
@@ -49,6 +50,8 @@ def onnx(
     opset: int = OPSET,
     images: Any = None,
     verify: bool = True,
+    min_agreement: float | None = None,
+    output: str | None = None,
 ) -> Parity | None:
     """Write a Keras model as an ONNX file: input `image`, output `logits` (or `class_ids`), NHWC as in Keras.
 
@@ -68,6 +71,7 @@ def onnx(
         images: pictures for the comparison: a data set or an iterable of (H, W, channels), 0-255; made up
             where there are none.
         verify: False writes the file without running it, where onnxruntime is not installed.
+        min_agreement, output: see `kseg.export.tflite`.
 
     Returns:
         `Parity`, or None with ``verify=False``.
@@ -77,19 +81,19 @@ def onnx(
             scale.
         SettingsError: a name without .onnx, an opset out of range, or onnxruntime is not installed.
     """
-    path, size = Path(path), served_size(model, size, dynamic)
+    path, size, info = Path(path), served_size(model, size, dynamic), inspected(model, output)
     _check(path, opset)
+    class_ids = class_ids or info.output == "labels"
     if class_ids:
-        check_class_ids(model)
-    model, channels = in_float32(model), image_shape(model)[2]
-    output = "class_ids" if class_ids else "logits"
-    converted = _converted(model, size, output, opset)
-    description = describe(model, file_format="onnx", size=size, precision="float32", output=output)
+        check_class_ids(info)
+    model, name = in_float32(model), "class_ids" if class_ids else info.output
+    converted = _converted(model, info, size, name, opset)
+    description = describe(model, info=info, file_format="onnx", size=size, precision="float32", output=name)
     converted.metadata_props.add(key="kseg", value=json.dumps(description))
     with temporary_path(path) as part:
         with told(path):
             _save(converted, part)
-        parity = _verified(model, part, path, size, images, channels) if verify else None
+        parity = _verified(model, info, part, path, size, images, min_agreement) if verify else None
         put_in_place(part, path)
     return parity
 
@@ -103,18 +107,18 @@ def _check(path: Path, opset: int) -> None:
         raise SettingsError(f"`opset` is 13 to 18 (what tf2onnx writes), got {opset}")
 
 
-def _converted(model: keras.Model, size: Size | None, output: str, opset: int) -> Any:
+def _converted(model: keras.Model, info: ModelInfo, size: Size | None, output: str, opset: int) -> Any:
     """The ONNX model with named input and output."""
     import tf2onnx
 
     model = for_converters(model)
-    logits, large = logits_of(model), LargeWeights(model)
+    plain, large = output_of(model), LargeWeights(model)
 
     def function(image: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
-        y = large.logits(image, weights) if weights else logits(image)
-        return class_ids_of(y) if output == "class_ids" else y
+        y = large.logits(image, weights) if weights else plain(image)
+        return class_ids_of(info, y) if output == "class_ids" else y
 
-    spec = tf.TensorSpec((None, *(size or (None, None)), image_shape(model)[2]), tf.float32, name=INPUT)
+    spec = tf.TensorSpec((None, *(size or (None, None)), info.channels), tf.float32, name=INPUT)
     specs = [spec, *large.specs]
     graph = traced(model, function, *specs)
     try:
@@ -204,12 +208,20 @@ def _save(converted: Any, path: Path) -> None:
 
 
 def _verified(
-    model: keras.Model, part: Path, path: Path, size: Size | None, images: Any, channels: int
+    model: keras.Model,
+    info: ModelInfo,
+    part: Path,
+    path: Path,
+    size: Size | None,
+    images: Any,
+    min_agreement: float | None,
 ) -> Parity:
+    channels = info.channels
     if images is not None:
         batches = as_batches(images, size, channels, 16)
     else:
         batches = made_up([size] if size else [(96, 128), (81, 114)], channels)
-    parity = compare(model, ONNX(part), batches)
-    refuse_different(parity, path, exact=True, min_agreement=None)
+    parity = compare(model, ONNX(part), batches, info)
+    least = least_agreement("float32", min_agreement, parity.indices)
+    refuse_different(parity, path, exact=True, min_agreement=least)
     return parity

@@ -11,10 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from kseg.errors import ModelError
-from kseg.export.graph import logits_of
+from kseg.export.graph import output_of
+from kseg.inference.inspect_model import ModelInfo, inspect_model
 
 TOLERANCE = 1e-3  # of the largest logit, at least of 1
 MOVED = 0.01  # fraction of pixels that a network with indices of maxima may place differently
+# Fraction of pixels that must get the class that Keras gives them, by the precision of the file.
+AGREEMENT = {"float32": 0.99, "float16": 0.98, "dynamic": 0.95, "int8": 0.9}
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Comparison:
         self.worst = self.scale = 0.0
 
     def add(self, expected: np.ndarray, found: np.ndarray) -> None:
-        """Count logits (B, H, W, classes) beside logits or class ids (B, H, W).
+        """Count scores (B, H, W, classes) of `compiled` beside scores or class ids (B, H, W) of `as_scores`.
 
         Raises:
             ModelError: another shape, or values that are no numbers.
@@ -87,14 +90,25 @@ class Comparison:
         )
 
 
-def compiled(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """The Keras model as a compiled graph from images of any size to NumPy logits, to compare and to time."""
-    function = tf.function(logits_of(model), autograph=False, reduce_retracing=True)
+def compiled(model: keras.Model, info: ModelInfo) -> Callable[[np.ndarray], np.ndarray]:
+    """The Keras model as a compiled graph from images of any size to its scores in NumPy, to compare and to time."""
+    output = output_of(model)
+    function = tf.function(lambda images: info.scores(output(images)), autograph=False, reduce_retracing=True)
     return lambda images: function(tf.constant(images)).numpy()
 
 
+def as_scores(info: ModelInfo, output: np.ndarray) -> np.ndarray:
+    """What an exported model gave as scores (B, H, W, classes) of the Keras model, or class ids (B, H, W)."""
+    if output.ndim == 4 and output.shape[-1] == info.output_channels:
+        return np.asarray(info.scores(output))
+    return output
+
+
 def compare(
-    model: keras.Model, exported: Callable[[np.ndarray], np.ndarray], batches: Iterable[np.ndarray]
+    model: keras.Model,
+    exported: Callable[[np.ndarray], np.ndarray],
+    batches: Iterable[np.ndarray],
+    info: ModelInfo | None = None,
 ) -> Parity:
     """Run both on every batch (B, H, W, C) of 0-255 and compare.
 
@@ -104,16 +118,24 @@ def compare(
     Raises:
         ModelError: the exported model gives another shape, or values that are no numbers.
     """
-    reference, indices = compiled(model), holds_indices(model)
+    info = inspect_model(model) if info is None else info
+    reference, indices = compiled(model, info), holds_indices(model)
     comparison = Comparison(indices)
     for batch in batches:
         for tried in (batch, batch[:, ::-1].copy(), batch[:, :, ::-1].copy()) if indices else (batch,):
-            outputs, one = (reference(tried), exported(tried)), Comparison(indices)
+            outputs, one = (reference(tried), as_scores(info, exported(tried))), Comparison(indices)
             one.add(*outputs)
             if one.parity().equal:
                 break
         comparison.add(*outputs)
     return comparison.parity()
+
+
+def least_agreement(precision: str, asked: float | None, indices: bool = False) -> float:
+    """The fraction of pixels that must agree: what was asked for, else what suits the precision."""
+    if asked is not None:
+        return asked
+    return AGREEMENT.get(precision, AGREEMENT["float32"]) - (MOVED if indices else 0.0)
 
 
 def holds_indices(model: keras.Model) -> bool:

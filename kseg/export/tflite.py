@@ -20,16 +20,17 @@ from kseg.export.graph import (
     check_class_ids,
     chosen_size,
     class_ids_of,
-    image_shape,
     in_float32,
-    logits_of,
+    inspected,
+    output_of,
     plainly,
     temporary_saved_model,
 )
 from kseg.export.images import as_batches, made_up
 from kseg.export.metadata import describe, pack
-from kseg.export.parity import Parity, compare
+from kseg.export.parity import Parity, compare, least_agreement
 from kseg.export.runtime import TFLite, tflite_operations
+from kseg.inference.inspect_model import ModelInfo
 from kseg.io.atomic import put_in_place, temporary_path, told
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
@@ -46,6 +47,7 @@ def tflite(
     class_ids: bool = False,
     images: Any = None,
     min_agreement: float | None = None,
+    output: str | None = None,
 ) -> Parity:
     """Write a Keras model as a .tflite file that every LiteRT interpreter runs.
 
@@ -61,8 +63,12 @@ def tflite(
         calibration: about 100 pictures (H, W, channels) 0-255, or a data set; see `calibration_images`.
         dynamic: leave height and width free; the app sets them with ``resize_tensor_input``.
         class_ids: the output is uint8 class ids (1, height, width) instead of float32 logits.
-        images: pictures for the comparison, like ``calibration``; made up where there are none.
-        min_agreement: refuse the file when a smaller fraction of pixels agrees with Keras.
+        images: images for the comparison, like ``calibration``; where there are none, some of ``calibration``, else
+            random ones.
+        min_agreement: refuse the file when a smaller fraction of pixels gets the class that Keras gives them. None:
+            0.99 for float32, 0.98 for float16, 0.95 for dynamic, 0.9 for int8; 0 accepts any.
+        output: what the model's output is, "logits", "probabilities" or "labels"; None: what its graph says. It is
+            written into the file's metadata.
 
     Returns:
         `Parity`: agreement and largest difference.
@@ -72,25 +78,27 @@ def tflite(
             by more than 1e-3 of the logits' scale, or too little agreement.
         SettingsError: a missing size, an unknown precision, or int8 without calibration.
     """
-    path, size = Path(path), chosen_size(model, size)
+    path, size, info = Path(path), chosen_size(model, size), inspected(model, output)
     _check(path, precision, calibration, sized=dynamic or size is not None)
+    class_ids = class_ids or info.output == "labels"
     if class_ids:
-        check_class_ids(model)
+        check_class_ids(info)
     model, size = in_float32(model), size or (128, 160)
-    asked = _Asked(None if dynamic else size, precision, "class_ids" if class_ids else "logits")
-    samples = as_batches(calibration, size, image_shape(model)[2], 500) if precision == "int8" else None
-    data = _converted(model, asked, samples)
+    asked = _Asked(None if dynamic else size, precision, "class_ids" if class_ids else info.output)
+    samples = as_batches(calibration, size, info.channels, 500) if precision == "int8" else None
+    data = _converted(model, info, asked, samples)
+    probes = _probes(info, size, samples if images is None else images, dynamic)
     with temporary_path(path) as part:
         with told(path):
             part.write_bytes(data)
-        parity = _verified(model, part, path, asked, _probes(model, size, images, dynamic), min_agreement)
+        parity = _verified(model, info, part, path, asked, probes, min_agreement)
         put_in_place(part, path)
     return parity
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What kind of file: its fixed (height, width) or None, its precision, "logits" or "class_ids"."""
+    """What kind of file: its fixed (height, width) or None, its precision, and what it gives."""
 
     size: Size | None
     precision: str
@@ -115,16 +123,16 @@ def _check(path: Path, precision: str, calibration: Any, *, sized: bool) -> None
         )
 
 
-def _converted(model: keras.Model, asked: _Asked, samples: list[np.ndarray] | None) -> bytes:
+def _converted(model: keras.Model, info: ModelInfo, asked: _Asked, samples: list[np.ndarray] | None) -> bytes:
     """The flatbuffer; ModelError where the network has operations that TFLite lacks."""
     model = for_converters(model)
-    logits = logits_of(model)
+    output = output_of(model)
 
     def function(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        y = logits(image)
-        return {asked.output: class_ids_of(y) if asked.output == "class_ids" else y}
+        y = output(image)
+        return {asked.output: class_ids_of(info, y) if asked.output == "class_ids" else y}
 
-    shape = (1, *(asked.size or (None, None)), image_shape(model)[2])
+    shape = (1, *(asked.size or (None, None)), info.channels)
     spec = tf.TensorSpec(shape, tf.float32, name="image")
     with temporary_saved_model(model, function, spec) as folder:
         converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
@@ -135,15 +143,16 @@ def _converted(model: keras.Model, asked: _Asked, samples: list[np.ndarray] | No
             raise ModelError(_reason(model.name, error)) from error
 
 
-def _probes(model: keras.Model, size: Size, images: Any, dynamic: bool) -> list[np.ndarray]:
-    """The pictures to compare on; with free sizes also one of another, odd size."""
-    channels = image_shape(model)[2]
+def _probes(info: ModelInfo, size: Size, images: Any, dynamic: bool) -> list[np.ndarray]:
+    """The images to compare on; with free sizes also one of another, odd size."""
+    channels = info.channels
     batches = made_up([size], channels) if images is None else as_batches(images, size, channels, 16)
     return batches + (made_up([(size[0] + 17, size[1] + 6)], channels, seed=1) if dynamic else [])
 
 
 def _verified(
     model: keras.Model,
+    info: ModelInfo,
     part: Path,
     path: Path,
     asked: _Asked,
@@ -156,14 +165,16 @@ def _verified(
         part,
         describe(
             model,
+            info=info,
             file_format="tflite",
             size=asked.size,
             precision=asked.precision,
             output=asked.output,
         ),
     )
-    parity = compare(model, TFLite(part), batches)
-    refuse_different(parity, path, exact=asked.precision == "float32", min_agreement=min_agreement)
+    parity = compare(model, TFLite(part), batches, info)
+    least = least_agreement(asked.precision, min_agreement, parity.indices)
+    refuse_different(parity, path, exact=asked.precision == "float32", min_agreement=least)
     return parity
 
 
@@ -223,6 +234,8 @@ def refuse_different(parity: Parity, path: Path, *, exact: bool, min_agreement: 
         )
     if min_agreement is not None and parity.agreement < min_agreement:
         raise ModelError(
-            f"{path} was not written: only {parity.agreement:.2%} of the pixels agree with Keras, "
-            f"{min_agreement:.2%} were asked for"
+            f"{path} was not written: only {parity.agreement:.2%} of the pixels get the class that Keras gives them, "
+            f"at least {min_agreement:.2%} were expected: the scores of its classes lie closer together than this "
+            "precision can tell apart. Take another precision, more calibration images, or another min_agreement "
+            "(--min-agreement)"
         )

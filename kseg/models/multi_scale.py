@@ -51,6 +51,7 @@ class MultiScale(Segmenter):
         super().__init__(image, logits, backbone=model.backbone, num_classes=model.num_classes, **kwargs)
         self.base, self.scales = model, scales
         self.classes, self.palette = model.classes, model.palette
+        self.working_size = getattr(model, "working_size", None)
 
     def get_config(self):
         config = super().get_config()
@@ -64,6 +65,7 @@ class MultiScale(Segmenter):
         with precision(config["dtype"]):
             model = cls(base, config["scales"], name=config["name"], trainable=config.get("trainable", True))
         model.classes, model.palette = config["classes"], config["palette"]
+        model.working_size = config.get("working_size", model.working_size)
         return model
 
 

@@ -2,11 +2,13 @@ import json
 import shutil
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kseg
-from kseg.errors import ModelError, SettingsError
+from kseg.errors import DataError, ModelError, SettingsError
 from kseg.export.check import _confusion
 from kseg.metrics import mean_iou
 
@@ -79,3 +81,71 @@ def test_predictions_are_brought_to_the_labels_size():
     matrix = _confusion(np.array([[[0, 2]]], np.uint8), truth, 3, 255)
     np.testing.assert_array_equal(matrix, [[4, 0, 0], [0, 0, 3], [0, 0, 0]])
     np.testing.assert_allclose(mean_iou(matrix), 1 / 3)
+
+
+def close_logits(net):
+    """The tiny net with its three classes all but equal beside a large value that they share."""
+    kernel, bias = net.get_layer("score").get_weights()
+    net.get_layer("score").set_weights([kernel * 1e-3, bias * 1e-3 + 50])
+    return net
+
+
+@pytest.mark.parametrize("class_ids", [False, True])
+def test_int8_that_cannot_tell_the_classes_apart_fails(net, dataset, tmp_path, class_ids):
+    """The report's case: a few percent of the pixels agreed, and the verdict was passed."""
+    path, net = tmp_path / "n.tflite", close_logits(net)
+    settings = {"size": (24, 36), "precision": "int8", "calibration": dataset, "class_ids": class_ids}
+    with pytest.raises(ModelError, match=r"agreement.*--min-agreement"):
+        kseg.export.tflite(net, path, **settings)
+    assert not path.exists()
+    told = kseg.export.tflite(net, path, min_agreement=0, **settings)
+    found = kseg.export.check(net, path, dataset, repeats=1)
+    for parity in (told, found.parity):
+        assert parity.agreement < 0.9
+    assert not found.passed
+    assert "90.0%" in found.reasons[0]
+    assert "FAILED: only" in found.table()
+    assert kseg.export.check(net, path, dataset, repeats=1, min_agreement=0).passed
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "dynamic", "int8"])
+def test_every_precision_is_judged(net, dataset, tmp_path, precision):
+    path = tmp_path / "n.tflite"
+    kseg.export.tflite(net, path, size=(24, 36), precision=precision, calibration=dataset)
+    kernel, bias = net.get_layer("score").get_weights()
+    net.get_layer("score").set_weights([kernel[..., ::-1], bias[::-1]])  # another network by now
+    found = kseg.export.check(net, path, dataset, repeats=1)
+    assert not found.passed
+    assert 0 < found.min_agreement < 1
+
+
+@pytest.mark.parametrize("end", ["softmax", "sigmoid", "argmax"])
+def test_what_the_file_gives_is_in_its_metadata(net, dataset, tmp_path, end):
+    argmax = keras.layers.Lambda(lambda x: tf.argmax(x, -1))  # Keras's own is not in TFLite's builtins
+    ended = (argmax if end == "argmax" else keras.layers.Activation(end))(net.output)
+    model, path = keras.Model(net.input, ended), tmp_path / "n.tflite"
+    kseg.export.tflite(model, path, size=(24, 36))
+    expected = "class_ids" if end == "argmax" else "probabilities"
+    assert kseg.export.read_metadata(path)["output"] == expected
+    found = kseg.export.check(model, path, dataset, repeats=1)
+    assert found.passed
+    assert found.before == kseg.export.check(net, path, dataset, repeats=1, min_agreement=0).before
+
+
+def test_one_channel_is_background_and_object(net, tmp_path):
+    image = keras.layers.Conv2D(1, 1, activation="sigmoid")(net.output)
+    model, path = keras.Model(net.input, image), tmp_path / "n.tflite"
+    assert kseg.export.tflite(model, path, size=(24, 36), class_ids=True).agreement > 0.999
+    assert kseg.export.read_metadata(path)["classes"] == ["background", "object"]
+    x = np.random.default_rng(0).uniform(0, 255, (1, 24, 36, 3)).astype("float32")
+    np.testing.assert_array_equal(kseg.export.load(path)(x), np.asarray(model(x))[..., 0] > 0.5)
+
+
+def test_images_of_0_to_1_are_refused(net, pictures, tmp_path):
+    path = tmp_path / "n.tflite"
+    kseg.export.tflite(net, path, size=(24, 36))
+    small = [image / 255 for image in pictures]
+    with pytest.raises(DataError, match="multiply"):
+        kseg.export.check(net, path, small)
+    with pytest.raises(DataError, match="multiply"):
+        kseg.export.tflite(net, path, size=(24, 36), precision="int8", calibration=small)

@@ -1,16 +1,17 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kseg
-from kseg.errors import ModelError, SettingsError
+from kseg.errors import FileError, ModelError, SettingsError
 from kseg.export.graph import (
     check_class_ids,
     chosen_size,
     class_ids_of,
-    image_shape,
     in_float32,
-    logits_of,
+    inspected,
+    output_of,
     served_size,
 )
 
@@ -47,8 +48,10 @@ def test_a_precision_in_a_models_own_config_is_widened():
 
 
 def test_first_of_equal_logits_wins():
+    image = keras.Input((8, 8, 3))
+    scores = keras.Model(image, keras.layers.Conv2D(3, 1)(image))
     logits = np.array([[[[1, 3, 3], [2, 0, 2]]]], "float32")
-    found = class_ids_of(logits)
+    found = class_ids_of(inspected(scores), logits)
     assert found.dtype == "uint8"
     np.testing.assert_array_equal(found, [[[1, 0]]])
 
@@ -56,7 +59,7 @@ def test_first_of_equal_logits_wins():
 def test_sizes():
     image = keras.Input((32, 48, 3))
     fixed = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
-    assert image_shape(fixed) == (32, 48, 3)
+    assert inspected(fixed).size == (32, 48)
     assert chosen_size(fixed, None) == (32, 48)
     with pytest.raises(SettingsError, match="32x48"):
         chosen_size(fixed, (48, 32))
@@ -86,24 +89,36 @@ def test_inputs_and_outputs_with_names():
     image = keras.Input((None, None, 3), name="image")
     named = keras.Model({"image": image}, {"logits": keras.layers.Conv2D(2, 1)(image)})
     x = np.random.default_rng(0).uniform(0, 255, (1, 4, 5, 3)).astype("float32")
-    np.testing.assert_array_equal(logits_of(named)(x), named({"image": x})["logits"])
+    np.testing.assert_array_equal(output_of(named)(x), named({"image": x})["logits"])
 
 
 def test_models_that_cannot_be_exported():
     two = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
-    with pytest.raises(ModelError, match="one input"):
-        image_shape(keras.Model(two, keras.layers.Add()(two)))
-    with pytest.raises(ModelError, match="one input"):
-        image_shape(keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)]))
+    with pytest.raises(ModelError, match="2 inputs"):
+        inspected(keras.Model(two, keras.layers.Add()(two)))
+    with pytest.raises(ModelError, match="expected images"):
+        inspected(keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)]))
     with pytest.raises(ModelError, match="no known input"):
-        image_shape(keras.Sequential([keras.layers.Dense(2)]))
+        inspected(keras.Sequential([keras.layers.Dense(2)]))
     with pytest.raises(ModelError, match="str"):
-        image_shape("model.keras")
+        inspected("model.keras")
     image = keras.Input((8, 8, 3))
-    for classes, said in ((300, "300 classes"), (1, "one channel a class")):
-        with pytest.raises(ModelError, match=said):
-            check_class_ids(keras.Model(image, keras.layers.Conv2D(classes, 1)(image)))
+    with pytest.raises(ModelError, match="300 classes"):
+        check_class_ids(inspected(keras.Model(image, keras.layers.Conv2D(300, 1)(image))))
 
 
 def test_public_names():
     assert {"tflite", "onnx", "saved_model", "check", "auto"} <= set(kseg.export.__all__)
+
+
+@pytest.mark.parametrize("kind", [tf.errors.ResourceExhaustedError, tf.errors.UnknownError, OSError])
+def test_what_tensorflow_cannot_write_is_one_sentence(net, tmp_path, monkeypatch, kind):
+    """A full disk while a SavedModel is written: TensorFlow has errors of its own for it."""
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device") if kind is OSError else kind(None, None, "No space left")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    with pytest.raises(FileError, match="No space left"):
+        kseg.export.saved_model(net, tmp_path / "served", size=(24, 36))
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []

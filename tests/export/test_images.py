@@ -46,7 +46,7 @@ def test_batches_of_a_data_set_are_evenly_spaced():
 
 
 def test_batches_of_pictures():
-    pictures = [np.zeros((4, 5, 3), np.uint8), np.ones((1, 6, 6, 3))]
+    pictures = [np.zeros((4, 5, 3), np.uint8), np.full((1, 6, 6, 3), 9.0)]
     assert [batch.shape for batch in as_batches(pictures, (8, 9), 3)] == [(1, 8, 9, 3)] * 2
     assert len(as_batches(iter(pictures), None, 3, 1)) == 1
     for dtype in ("int64", "float16", "float64"):  # OpenCV resizes none of the first two

@@ -96,6 +96,19 @@ def test_logits_are_fused_of_a_model_without_an_enlargement():
     assert (fused > plain + 1e-3).any()
 
 
+def test_the_working_size_stays_and_survives_saving(tmp_path):
+    """What a preset works at: `MultiScale(from_preset("people"))` works at it too."""
+    model = FCN(Tiny(5), 4, stride=32)
+    model.working_size = (24, 40)
+    wrapped = MultiScale(model, (0.5, 1.0))
+    assert wrapped.working_size == (24, 40)
+    wrapped.save(tmp_path / "m.keras")
+    assert load(tmp_path / "m.keras").working_size == (24, 40)
+    wrapped.working_size = (16, 16)
+    wrapped.save(tmp_path / "m.keras")
+    assert load(tmp_path / "m.keras").working_size == (16, 16)
+
+
 def test_refusals():
     image = keras.Input((None, None, 3))
     with pytest.raises(ModelError, match="Segmenter"):

@@ -59,6 +59,15 @@ def add_max_pixels(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_output_kind(parser: Any) -> None:
+    """``--output-kind``."""
+    parser.add_argument(
+        "--output-kind",
+        choices=("logits", "probabilities", "labels"),
+        help="what the model's output is; default: what the end of its graph says (a softmax gives probabilities)",
+    )
+
+
 def add_prediction(parser: argparse.ArgumentParser) -> None:
     """How a picture is predicted: ``--scales``, ``--flip``, ``--window`` and so on, and ``add_combined``'s."""
     from kseg.cli.options.combined import add_combined
@@ -105,6 +114,7 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="fill pictures smaller than the window up to it with the model's mean colour, as PSPNet's test does",
     )
+    add_output_kind(group)
     add_combined(parser)
 
 
@@ -130,14 +140,12 @@ def predictor_of(model: Any, args: argparse.Namespace, crf: Any = None) -> Any:
         raise SettingsError("--pad fills pictures up to the window: give --window too")
 
     def whole(model: Any, crf: Any) -> Any:
-        scales, size = tuple(args.scales), args.size
+        scales, size, kind = tuple(args.scales), args.size, args.output_kind
         if args.fuse == "max":
             from kseg.models import MultiScale
 
-            if size is None and window is None and args.long_side is None:
-                size = getattr(model, "working_size", None)
             model, scales = MultiScale(model, scales), (1.0,)
-        brought = {"size": size, "long_side": args.long_side, "pad": args.pad}
+        brought = {"size": size, "long_side": args.long_side, "pad": args.pad, "output": kind}
         return Predictor(model, scales=scales, flip=args.flip, window=window, crf=crf, **brought)
 
     return combined(model, args, whole, crf)

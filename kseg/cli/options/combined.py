@@ -74,6 +74,7 @@ def _by_proposals(model: Any, args: argparse.Namespace, crf: Any) -> Any:
         mode=args.join,
         propose=ProposalCache(default_cache_folder()),
         crf=crf,
+        output=args.output_kind,
     )
 
 

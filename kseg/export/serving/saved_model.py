@@ -15,17 +15,19 @@ from kseg.export.graph import (
     Size,
     check_class_ids,
     chosen_size,
-    image_shape,
     in_float32,
+    inspected,
     served_size,
+    writing,
 )
 from kseg.export.images import as_batches, made_up
 from kseg.export.metadata import describe
-from kseg.export.parity import Parity, compare
+from kseg.export.parity import Parity, compare, least_agreement
 from kseg.export.runtime import SavedModel
 from kseg.export.serving.files import warm_up_requests, write_extra, write_settings
 from kseg.export.serving.signatures import signatures
 from kseg.export.tflite import refuse_different
+from kseg.inference.inspect_model import ModelInfo
 from kseg.io.atomic import put_in_place, temporary_path
 
 ENCODED_SIZE = (512, 512)
@@ -43,6 +45,8 @@ def saved_model(
     confidence: bool = False,
     images: Any = None,
     accept: Callable[[Path], bool] | None = None,
+    min_agreement: float | None = None,
+    output: str | None = None,
 ) -> Parity:
     """Write a Keras model as `<path>/<version>/` for TensorFlow Serving, with the signatures of `signatures`.
 
@@ -59,10 +63,11 @@ def saved_model(
         dynamic: `serving_default` takes any size also where the model has a `working_size`; `encoded` keeps that.
         version: the version's number, from 1 on; servers take the highest. overwrite: replace it if it exists.
         dtype: of `serving_default`'s images, "uint8" or "float32".
-        confidence: both signatures also give `confidence`, the softmax of the winning class.
+        confidence: both signatures also give `confidence`, the winning class's probability.
         images: pictures to compare on: a data set or an iterable of (H, W, 3), 0-255; None makes some up.
         accept: asked about the finished version's folder before it gets its number (`kseg.export.check`, say);
             False throws it away.
+        min_agreement, output: see `kseg.export.tflite`.
 
     Returns:
         `Parity` of `serving_default`.
@@ -72,12 +77,13 @@ def saved_model(
         ModelError: masks that differ from Keras's by more than rounding explains.
     """
     base, size, target = Path(path), served_size(model, size, dynamic), Path(path) / str(version)
+    info = inspected(model, output)
     _check(target, version, overwrite, dtype)
-    check_class_ids(model)
+    check_class_ids(info)
     model = in_float32(model)
     with temporary_path(target) as part:
-        _write(model, part, served_name(base), size, dtype, confidence)
-        parity = _verified(model, part, target, size, images)
+        _write(model, info, part, served_name(base), size, dtype, confidence)
+        parity = _verified(model, info, part, target, size, images, min_agreement)
         accepted = accept is None or accept(part)
         if accepted:
             _check(target, version, overwrite, dtype)  # another export may have been faster
@@ -88,27 +94,47 @@ def saved_model(
 
 
 def _write(
-    model: keras.Model, folder: Path, name: str, size: Size | None, dtype: str, confidence: bool
+    model: keras.Model,
+    info: ModelInfo,
+    folder: Path,
+    name: str,
+    size: Size | None,
+    dtype: str,
+    confidence: bool,
 ) -> None:
     """The version's folder: the SavedModel and its `assets.extra`."""
     fixed = size or chosen_size(model, None) or ENCODED_SIZE
-    found = signatures(model, size=size, encoded_size=fixed, dtype=dtype, confidence=confidence)
-    folder.mkdir()
-    Module(model, **found).save(folder)
-    description = describe(model, file_format="saved_model", size=size, precision="float32", output="mask")
+    found = signatures(model, info, size=size, encoded_size=fixed, dtype=dtype, confidence=confidence)
+    module = Module(model, **found)
+    with writing(folder):
+        folder.mkdir()
+        module.save(folder)
+    description = describe(
+        model, info=info, file_format="saved_model", size=size, precision="float32", output="mask"
+    )
     description["input"]["encoded_size"] = list(fixed)
-    requests = warm_up_requests(name, fixed, dtype, image_shape(model)[2], list(found))
-    write_extra(folder, description, list(requests))
+    requests = warm_up_requests(name, fixed, dtype, info.channels, list(found))
+    with writing(folder):
+        write_extra(folder, description, list(requests))
 
 
-def _verified(model: keras.Model, part: Path, target: Path, size: Size | None, images: Any) -> Parity:
-    channels = image_shape(model)[2]
+def _verified(
+    model: keras.Model,
+    info: ModelInfo,
+    part: Path,
+    target: Path,
+    size: Size | None,
+    images: Any,
+    min_agreement: float | None,
+) -> Parity:
+    channels = info.channels
     if images is None:
         batches = made_up([size] if size else [(96, 128), (81, 114)], channels)
     else:
         batches = as_batches(images, size, channels, 16)
-    parity = compare(model, SavedModel(part), [batch.round() for batch in batches])
-    refuse_different(parity, target, exact=True, min_agreement=None)
+    parity = compare(model, SavedModel(part), [batch.round() for batch in batches], info)
+    least = least_agreement("float32", min_agreement, parity.indices)
+    refuse_different(parity, target, exact=True, min_agreement=least)
     return parity
 
 

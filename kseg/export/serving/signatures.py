@@ -7,36 +7,49 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kseg.export.graph import Size, class_ids_of, logits_of
+from kseg.export.graph import Size, class_ids_of, output_of
+from kseg.export.serving.orientation import orientation_of, upright
+from kseg.inference.inspect_model import ModelInfo
 
 MAX_BYTES = 32_000_000  # of one encoded picture
 MAX_PIXELS = 50_000_000
+PIXELS_PER_BYTE = 512  # of a JPEG file, at most: every block of 8x8 pixels takes at least one bit
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 
 
 def signatures(
-    model: keras.Model, *, size: Size | None, encoded_size: Size, dtype: str, confidence: bool
+    model: keras.Model,
+    info: ModelInfo,
+    *,
+    size: Size | None,
+    encoded_size: Size,
+    dtype: str,
+    confidence: bool,
 ) -> dict[str, tuple[Any, tf.TensorSpec]]:
     """`serving_default` and `encoded`, each a function and its input.
 
     `serving_default`: `images` (batch, height, width, 3), 0-255, gives `mask` uint8 (batch, height, width).
-    `encoded`: `image_bytes` (batch,), JPEG or PNG files, resized to one size so that the server can batch them,
-    gives `mask` and `mask_bytes`, the mask as an 8-bit PNG of class ids. Requests that are no pictures, empty
-    batches and pictures of more than 50 megapixels or 32 MB are answered with INVALID_ARGUMENT.
+    `encoded`: `image_bytes` (batch,), JPEG or PNG files, turned upright by their EXIF orientation and resized to one
+    size so that the server can batch them, gives `mask` and `mask_bytes`, the mask as an 8-bit PNG of class ids.
+    Requests that are no images, empty batches, images of more than 50 megapixels or 32 MB, files that end too early
+    and JPEG files of fewer bytes than their pixels need are answered with INVALID_ARGUMENT. Damage inside a JPEG
+    file's data (bytes overwritten, cut and ended again) is not seen by TensorFlow's decoder: what sends files from
+    a doubtful source checks them first, as `kseg check-data` does.
 
     Args:
+        model, info: the model, and what its output is.
         size: (height, width) of `serving_default`; None takes any.
         encoded_size: (height, width) that `encoded` resizes pictures to.
         dtype: of the images of `serving_default`, "uint8" or "float32".
-        confidence: also give the softmax of the winning class, float32 (batch, height, width).
+        confidence: also give the winning class's probability, float32 (batch, height, width).
     """
-    logits = logits_of(model)
+    output = output_of(model)
 
     def masks(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        y = logits(images)
-        outputs = {"mask": class_ids_of(y)}
+        y = output(images)
+        outputs = {"mask": class_ids_of(info, y)}
         if confidence:
-            outputs["confidence"] = tf.reduce_max(tf.nn.softmax(y), axis=-1)
+            outputs["confidence"] = tf.reduce_max(info.probabilities(info.scores(y)), axis=-1)
         return outputs
 
     given = (None, *(size or (None, None)), model.inputs[0].shape[-1])
@@ -72,7 +85,7 @@ def _checked(batch: tf.Tensor, shape: tuple[int | None, ...], name: str) -> tf.T
 
 
 def decoded(data: tf.Tensor, size: Size) -> tf.Tensor:
-    """A JPEG or PNG file's bytes as float32 (height, width, 3), 0-255, antialiased where it shrinks.
+    """A JPEG or PNG file's bytes as float32 (height, width, 3), 0-255, upright, antialiased where it shrinks.
 
     Sizes are read from the header first: a small file can claim a picture that fills the memory. Anything
     else than a JPEG or PNG picture of at most 50 megapixels and 32 MB raises InvalidArgumentError.
@@ -90,13 +103,18 @@ def decoded(data: tf.Tensor, size: Size) -> tf.Tensor:
         (pixels > 0) & (pixels <= MAX_PIXELS),
         [f"image_bytes: a picture of no or of more than {MAX_PIXELS} pixels:", pixels],
     )
-    with tf.control_dependencies([fits]):
+    enough = tf.debugging.Assert(
+        is_png | (tf.cast(tf.strings.length(data), tf.int64) * PIXELS_PER_BYTE >= pixels),
+        ["image_bytes: a damaged JPEG file, it has too few bytes for its pixels:", pixels],
+    )
+    with tf.control_dependencies([fits, enough]):
         data = tf.identity(data)
     image = tf.cond(
         is_png,
         lambda: tf.io.decode_png(data, channels=3),
         lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),
     )
+    image = upright(image, orientation_of(data, is_png))
     return tf.ensure_shape(tf.image.resize(image, size, antialias=True), (*size, 3))
 
 
