@@ -36,8 +36,35 @@ def test_a_file_that_loses_too_much_is_thrown_away(labelled, model_file, tmp_pat
     assert main([*command, "--precision", "int8", "--class-ids"]) == 1
     said = capsys.readouterr()
     assert "FAILED" in said.out
-    assert "failed" in said.err
+    assert "was not written: mean IoU lost" in said.err
     assert out.read_bytes() == b"an earlier, good file"
+
+
+def test_int8_of_close_logits_is_no_success(labelled, model_file, tmp_path, capsys):
+    """Three classes within a thousandth of each other beside a value of 50: int8 has one step for all of them."""
+    model = keras.saving.load_model(model_file)
+    scores = [layer for layer in model.layers if layer.get_weights()][-1]
+    scores.set_weights([weight * 1e-4 for weight in scores.get_weights()])
+    close = tmp_path / "close.keras"
+    keras.Model(model.input, model.output + 50.0).save(close)
+    command = ["export", "--model", str(close), "--out", str(tmp_path / "x.tflite"), "--size", "24", "32"]
+    command += [
+        "--data",
+        "folder",
+        "--root",
+        str(labelled),
+        "--calibration-split",
+        "val",
+        "--precision",
+        "int8",
+    ]
+    assert main(command) == 1
+    said = capsys.readouterr()
+    assert "FAILED: only" in said.out
+    assert "at least 90.0% are expected" in said.err
+    assert not (tmp_path / "x.tflite").exists()
+    assert main([*command, "--min-agreement", "0"]) == 0
+    assert (tmp_path / "x.tflite").exists()
 
 
 def test_saved_model(model_file, tmp_path, capsys):

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from kseg.errors import FileError, ModelError, SettingsError
-from kseg.export.graph import Size, chosen_size, image_shape
+from kseg.export.graph import Size, chosen_size, inspected
 from kseg.export.metadata import read_metadata
 from kseg.export.page import litert_js
 from kseg.export.page.hosting import HEADERS, readme
@@ -166,10 +166,10 @@ def check_free(path: Path, overwrite: bool) -> None:
 
 
 def _checked_size(model: keras.Model, size: Size | None) -> Size:
-    channels, classes = image_shape(model)[2], int(model.outputs[0].shape[-1])
-    if channels != 3:
-        raise ModelError(f"The model {model.name!r} takes {channels} channels; a camera's images have three")
-    _check_classes(model.name, classes)
+    info = inspected(model)
+    if info.channels != 3:
+        raise ModelError(f"The model {model.name!r} takes {info.channels} channels; a camera's images have three")
+    _check_classes(model.name, info.num_classes)
     size = chosen_size(model, size)
     if size is None:
         raise SettingsError(
