@@ -39,6 +39,15 @@ def test_the_demo_trains_scores_and_draws(labelled, small_net, tmp_path, monkeyp
     assert len(list((out / "predictions").glob("*_overlay.jpg"))) == 2
 
 
+def test_a_trained_model_is_shown_first(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path / "shown"), "--no-training"]) == 0
+    assert "people found in 2 photographs" in capsys.readouterr().out
+    for name in ("astronaut", "officer"):
+        mask = cv2.imread(str(tmp_path / "shown" / "people" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        assert (tmp_path / "shown" / "people" / f"{name}_overlay.jpg").is_file()
+        assert 0.25 < (mask > 0).mean() < 0.75  # portraits that fill about half of the image
+
+
 def test_own_names_of_files_are_quoted(tmp_path):
     shown = demo.next_steps(tmp_path / "it's a run")
     for line in shown.splitlines():
