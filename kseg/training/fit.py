@@ -2,7 +2,7 @@
 
 import math
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from kseg.data import Augment, Dataset, pipeline, user_errors
+from kseg.errors import ModelError
 from kseg.training import callbacks, loop
 from kseg.training.compilation import class_weights, compiled, freeze
 from kseg.training.distribution import workers
@@ -131,7 +132,7 @@ def _train(
     recipe = run.recipe
     steps, state = _start(model, run)
     if found:
-        state.restore(checkpoint.newest(run.out), found)
+        found = _restore(state, run.out, found)
         run.say(f"{run.out}: going on after {_where(state)} of {recipe.epochs} ({_best(found)}).")
     first = (state.epoch * run.length + state.step) * recipe.accumulate
     with single_value_errors(), user_errors():
@@ -147,6 +148,25 @@ def _train(
     for data in (run.train, run.val):
         if isinstance(data, SkippingDataset) and data.bad:
             print(f"skipped {len(data.bad)} of {len(data)} pictures: {data.listed()}", file=sys.stderr)
+
+
+def _restore(state: RunState, folder: Path, found: dict[str, Any]) -> dict[str, Any]:
+    """Put everything back from the last checkpoint, or from the newest before it that can be; gives its own state."""
+    last, *older = checkpoint.present(folder)
+    try:
+        state.restore(last, found)
+        return found
+    except ModelError:
+        if place()[1] > 1:  # the workers agreed on the last
+            raise
+        for path in older:
+            with suppress(ModelError):
+                checkpoint.verify(path)
+                found = checkpoint.load_state(path)
+                state.restore(path, found)
+                checkpoint.take_the_place(path)
+                return found
+        raise
 
 
 def _length(recipe: Recipe, train: Any) -> int:

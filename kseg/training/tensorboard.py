@@ -1,12 +1,14 @@
 """`TensorBoard`: scalars, and pictures of image, truth and prediction, for TensorBoard."""
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from kseg.data import Dataset
-from kseg.errors import SettingsError
+from kseg.errors import FileError, SettingsError
 from kseg.training.optimization.schedules import rate_of_last_step
 
 
@@ -21,8 +23,12 @@ class TensorBoard(keras.callbacks.Callback):
         dataset: where the sample pictures come from; None writes scalars only.
         samples: how many of them, spread over the data set.
 
+    A folder that cannot be written at the beginning ends the training. Later (a disk that is full) that is said once
+    and the training goes on without these files: they are for looking at.
+
     Raises:
-        SettingsError: when TensorBoard is not installed.
+        SettingsError: when TensorBoard is not installed, or the folder is a file.
+        FileError: from `on_train_begin`, when the folder cannot be written.
     """
 
     def __init__(self, folder: str | Path, dataset: Dataset | None = None, samples: int = 4):
@@ -33,24 +39,57 @@ class TensorBoard(keras.callbacks.Callback):
             raise SettingsError(
                 "TensorBoard is not installed: run `pip install tensorboard`, or train without its files."
             ) from None
+        if Path(folder).exists() and not Path(folder).is_dir():
+            raise SettingsError(f"{folder} is a file; TensorBoard's files need a folder of that name.")
         self.folder, self.dataset = str(folder), dataset
         count = 0 if dataset is None else min(samples, len(dataset))
         self.samples = [int(index) for index in np.linspace(0, len(dataset) - 1, count)] if count else []
-        self._writer = None
+        self._writer, self._given_up = None, False
+
+    def on_train_begin(self, logs=None):
+        import tensorflow as tf
+
+        try:
+            self._open()
+            self._writer.flush()
+        except (tf.errors.OpError, OSError) as error:
+            reason = _first_line(error)
+            raise FileError(f"{self.folder}: TensorBoard's files could not be written ({reason}).") from error
 
     def on_epoch_end(self, epoch, logs=None):
         import tensorflow as tf
 
+        if self._given_up:
+            return
+        try:
+            self._open()
+            with self._writer.as_default(step=epoch + 1):
+                self._write(logs or {})
+                self._writer.flush()
+        except (tf.errors.OpError, OSError) as error:
+            self._given_up = True
+            print(
+                f"kseg: {self.folder}: TensorBoard's files could not be written ({_first_line(error)}); the training "
+                "goes on without them.",
+                file=sys.stderr,
+            )
+
+    def _open(self) -> None:
+        import tensorflow as tf
+
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(self.folder)
-        with self._writer.as_default(step=epoch + 1):
-            for name, value in (logs or {}).items():
-                tf.summary.scalar(name, float(value))
-            tf.summary.scalar("learning_rate", rate_of_last_step(self.model.optimizer))
-            if any(name.startswith("val_") for name in logs or {}):
-                for index in self.samples:
-                    tf.summary.image(self.dataset.name_of(index), self._picture(index)[None])
-            self._writer.flush()
+            self._writer.init()
+
+    def _write(self, logs: dict[str, Any]) -> None:
+        import tensorflow as tf
+
+        for name, value in logs.items():
+            tf.summary.scalar(name, float(value))
+        tf.summary.scalar("learning_rate", rate_of_last_step(self.model.optimizer))
+        if any(name.startswith("val_") for name in logs):
+            for index in self.samples:
+                tf.summary.image(self.dataset.name_of(index), self._picture(index)[None])
 
     def _picture(self, index: int) -> np.ndarray:
         image, labels = self.dataset.load(index)
@@ -61,3 +100,7 @@ class TensorBoard(keras.callbacks.Callback):
         colours = np.full((256, 3), 255, "uint8")
         colours[: self.dataset.num_classes] = self.dataset.palette
         return colours[labels]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,5 +1,6 @@
 """Going on with a run that was broken off."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.errors import SettingsError
+from kseg.errors import KsegError, SettingsError
 from kseg.training import fit, read_metrics
 
 
@@ -125,6 +126,40 @@ def test_a_finished_run_says_so(network, train, val, tmp_path, capfd, small_reci
         fit(network(), small_recipe, train, val, tmp_path)
     with pytest.raises(SettingsError, match="a number of steps"):
         fit(network(), small_recipe, train, val, tmp_path, checkpoint_every="")
+
+
+def test_a_checkpoint_that_cannot_be_restored_gives_way_to_the_one_before(
+    network, train, tmp_path, small_recipe, capfd
+):
+    recipe = small_recipe.replace(epochs=3, steps_per_epoch=2)
+    whole = network()
+    fit(whole, recipe, train, None, tmp_path / "a", tensorboard=False, keep=2)
+    fit(network(), recipe.replace(epochs=2), train, None, tmp_path / "b", tensorboard=False, keep=2)
+    other = network(classes=5)
+    other.compile("sgd")
+    kseg.training.run.checkpoint.save(
+        other, tmp_path / "b" / "last.keras", {"epochs_done": 2, "seeds": []}, keep=2
+    )
+    capfd.readouterr()
+    # The schedule of 2 epochs is another than that of 3, so only where the run stands is compared.
+    rows = fit(network(), recipe, train, None, tmp_path / "b", tensorboard=False, keep=2)
+    said = capfd.readouterr().err
+    assert "last.1.keras, takes its place" in said
+    assert "going on after epoch 2 of 3" in said
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+
+
+def test_a_run_folder_that_is_deleted_meanwhile(network, train, tmp_path, small_recipe, monkeypatch):
+    begin = kseg.training.Progress.on_train_batch_end
+
+    def delete(self, batch, logs=None):
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        begin(self, batch, logs)
+
+    monkeypatch.setattr(kseg.training.Progress, "on_train_batch_end", delete)
+    with pytest.raises(KsegError, match=r"run"):
+        fit(network(), small_recipe, train, None, tmp_path / "run")
+    assert not (tmp_path / "run" / "last.keras").exists()
 
 
 SCRIPT = """

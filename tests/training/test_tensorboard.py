@@ -4,8 +4,9 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from kseg.errors import SettingsError
+from kseg.errors import FileError, SettingsError
 from kseg.training import SGD, TensorBoard
 
 
@@ -41,3 +42,28 @@ def test_missing_tensorboard_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(SettingsError, match="pip install tensorboard"):
         TensorBoard(tmp_path)
+
+
+def test_files_that_cannot_be_written(network, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("tensorboard")
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="is a file"):
+        TensorBoard(tmp_path / "file")
+    with pytest.raises(FileError, match="could not be written"):
+        TensorBoard(tmp_path / "file" / "inside").on_train_begin()
+
+    model, written = network(), []
+    model.compile(SGD(0.25), "mse")
+    callback = TensorBoard(tmp_path / "events")
+    callback.set_model(model)
+    callback.on_train_begin()
+
+    def full(logs):
+        written.append(logs)
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(callback, "_write", full)
+    callback.on_epoch_end(0, {"loss": 1.5})
+    callback.on_epoch_end(1, {"loss": 1.5})
+    assert len(written) == 1
+    assert "No space left on device); the training goes on" in capsys.readouterr().err

@@ -1,10 +1,13 @@
 """Checkpoints that a crash or a full disk cannot destroy, and that carry all that a run needs to go on."""
 
+import errno
 import io
 import json
 import os
 import shutil
+import stat
 import sys
+import warnings
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +15,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 
 from kseg.archive import check_archive, open_hdf5
-from kseg.errors import KsegError, ModelError
-from kseg.io.atomic import put_in_place, sync, temporary_path, told
+from kseg.errors import FileError, ModelError
+from kseg.io.atomic import put_in_place, remove, sync, temporary_path, told
 
 # Beside Keras's own members of the .keras archive, which Keras's loader passes over.
 _STATE, _ARRAYS = "kseg_training.json", "kseg_training.npz"
@@ -46,7 +50,7 @@ def save(
         keep: how many checkpoints to keep in all: the ones before stay as `last.1.keras`, `last.2.keras`, ...
 
     Raises:
-        KsegError: no space, or the file written cannot be read back; the old file is untouched then.
+        FileError: no space, no folder, or the file written cannot be read back; the old file is untouched then.
     """
     write(path, _serialised(model, state, arrays, optimizer), keep)
 
@@ -55,18 +59,18 @@ def write(path: str | Path, content: bytes | memoryview, keep: int = 1) -> None:
     """`save` for a checkpoint that is already put together."""
     path = Path(path)
     with told(path):
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "the folder of the run is gone")
         _check_space(path, len(content))
-        with temporary_path(path) as partial:
-            partial.write_bytes(content)
-            sync(partial)
+        with temporary_path(path) as part:
+            part.write_bytes(content)
+            sync(part)
             try:
-                verify(partial)
-            except zipfile.BadZipFile as error:
-                raise KsegError(
-                    f"{path}: the checkpoint could not be written ({error}); the previous one, if any, is untouched."
-                ) from error
+                verify(part)
+            except ModelError as error:
+                raise OSError(errno.EIO, f"read back, {error}") from error
             _rotate(path, keep)
-            put_in_place(partial, path)
+            put_in_place(part, path)
 
 
 def newest(folder: str | Path, name: str = "last") -> Path | None:
@@ -76,12 +80,12 @@ def newest(folder: str | Path, name: str = "last") -> Path | None:
         ModelError: there are checkpoints and all of them are damaged.
     """
     reasons = []
-    for path in _present(Path(folder), name):
+    for path in present(folder, name):
         try:
             verify(path)
             return path
-        except (OSError, zipfile.BadZipFile) as error:
-            reasons.append(f"{path}: {error}")
+        except ModelError as error:
+            reasons.append(str(error).rstrip("."))
     if reasons:
         raise ModelError(
             f"No checkpoint here is whole ({'; '.join(reasons)}); --no-resume starts the run again."
@@ -91,74 +95,105 @@ def newest(folder: str | Path, name: str = "last") -> Path | None:
 
 def exists(folder: str | Path) -> bool:
     """Whether a folder has a checkpoint to go on from, whole or not."""
-    return bool(_present(Path(folder), "last"))
+    return bool(present(folder))
 
 
 def recovered(folder: str | Path) -> Path | None:
-    """`newest`, which takes the place of a `last.keras` that is damaged or gone.
+    """`newest`, which takes the place of a `last.keras` that is damaged or gone."""
+    found = newest(folder)
+    return found if found is None or found.name == "last.keras" else take_the_place(found)
 
-    The next checkpoint would else keep the damaged file in the place of one that is whole.
+
+def take_the_place(older: Path) -> Path:
+    """Make an older checkpoint the last one, lest the next keep a damaged one instead of it.
+
+    What was called `last.keras` stays as `last.damaged`.
     """
-    found, last = newest(folder), Path(folder) / "last.keras"
-    if found is None or found == last:
-        return found
-    print(f"kseg: {last} is damaged or gone; the one before, {found.name}, takes its place.", file=sys.stderr)
-    os.replace(found, last)
-    sync(last.parent)
+    last = older.with_name("last.keras")
+    print(
+        f"kseg: {last} is damaged or gone; the checkpoint before it, {older.name}, takes its place.",
+        file=sys.stderr,
+    )
+    with told(last):
+        if os.path.lexists(last):
+            aside = last.with_name("last.damaged")
+            remove(aside)
+            os.rename(last, aside)
+        os.replace(older, last)
+        sync(last.parent)
     return last
 
 
 def verify(path: Path) -> None:
-    """Read a checkpoint from end to end; BadZipFile if a byte of it is not what was written."""
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-        missing = _MEMBERS - {_ARRAYS} - set(archive.namelist())
-    if damaged or missing:
-        raise zipfile.BadZipFile(f"read back, {damaged or ', '.join(sorted(missing))} is damaged or missing")
+    """Read a checkpoint from end to end: ModelError if a byte or a part of it is not what was written."""
+    with damage_told(path):
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ValueError("it is no file")
+        check_archive(path)
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+            missing = _MEMBERS - {_ARRAYS} - set(archive.namelist())
+            if damaged or missing:
+                raise ValueError(f"{damaged or ', '.join(sorted(missing))} is damaged or missing")
+            json.loads(archive.read("config.json"))
+            weights = io.BytesIO(archive.read("model.weights.h5"))
+        load_state(path)
+        load_arrays(path)
+        with open_hdf5(weights, path) as file:
+            file.visititems(lambda _, item: np.asarray(item) if isinstance(item, h5py.Dataset) else None)
+
+
+@contextmanager
+def damage_told(path: str | Path) -> Iterator[None]:
+    """Whatever a damaged file makes zipfile, json, NumPy or HDF5 raise, as a ModelError of one sentence."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:  # the list of what they raise has no end
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ModelError(
+            f"{path}: not a checkpoint of a kseg training, or damaged ({reason[:200]})."
+        ) from error
 
 
 def load_state(path: str | Path) -> dict[str, Any]:
     """What `save` was given as `state`; ModelError if the file is not such a checkpoint, or made to deceive."""
     check_archive(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            state = json.loads(archive.read(_STATE))
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: not a checkpoint of a kseg training ({error}).") from None
-    numbers = [state.get(name, 0) for name in ("epochs_done", "step")] if isinstance(state, dict) else [None]
-    if not all(type(number) is int and number >= 0 for number in numbers):
-        raise ModelError(
-            f"{path}: not a checkpoint of a kseg training (it does not say where the run stands)."
-        )
+    with damage_told(path), zipfile.ZipFile(path) as archive:
+        state = json.loads(archive.read(_STATE))
+        if not isinstance(state, dict):
+            raise ValueError("its state is no JSON object")
+        numbers = [state.get(name, 0) for name in ("epochs_done", "step")]
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise ValueError("it does not say where the run stands")
     return state
 
 
 def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """What `save` was given as `arrays`; none for a checkpoint of kseg before it kept any."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if _ARRAYS not in archive.namelist():
-                return {}
-            with np.load(io.BytesIO(archive.read(_ARRAYS)), allow_pickle=False) as arrays:
-                return dict(arrays)
-    except (OSError, zipfile.BadZipFile, ValueError) as error:
-        raise ModelError(f"{path}: not a checkpoint of a kseg training ({error}).") from None
+    with damage_told(path), zipfile.ZipFile(path) as archive:
+        if _ARRAYS not in archive.namelist():
+            return {}
+        with np.load(io.BytesIO(archive.read(_ARRAYS)), allow_pickle=False) as arrays:
+            return dict(arrays)
 
 
 def load_into(model: keras.Model, path: str | Path, *, optimizer: bool = True) -> None:
     """Fill a model, with its optimizer if it is compiled (and `optimizer`), from a checkpoint of the same two."""
     if optimizer and model.compiled and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
+    with damage_told(path), zipfile.ZipFile(path) as archive:
+        weights = io.BytesIO(archive.read("model.weights.h5"))
+    with open_hdf5(weights, path):
+        pass  # looked at, and refused where it draws on other files
     try:
-        with zipfile.ZipFile(path) as archive:
-            weights = io.BytesIO(archive.read("model.weights.h5"))
-        with open_hdf5(weights, path):
-            pass  # looked at, and refused where it draws on other files
-        with _trained(model, optimizer):
+        with _trained(model, optimizer), warnings.catch_warnings():
+            warnings.filterwarnings("error", "Skipping")  # what Keras cannot load it leaves as it was
             model.load_weights(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(f"{path}: this checkpoint does not fit the model ({first})") from error
+    except Exception as error:  # Keras raises many kinds
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{path}: this checkpoint does not fit the model ({first}).") from error
 
 
 def seed_states(model: keras.Model, *others: Any) -> list[list[int]]:
@@ -222,14 +257,17 @@ def _trained(model: keras.Model, optimizer: bool) -> Iterator[None]:
 def _check_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < needed + needed // 16:
-        raise KsegError(
+        raise FileError(
             f"{path}: a checkpoint needs {needed / 2**20:.1f} MiB and the disk has {free / 2**20:.1f} MiB free; "
-            "the previous checkpoint is untouched. Make space, then start the same command again."
+            "the previous checkpoint is untouched. Make space, then start the same command again.",
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
         )
 
 
-def _present(folder: Path, name: str) -> list[Path]:
-    return [path for path in (folder / f"{name}.keras", *_older(folder, name)) if path.exists()]
+def present(folder: str | Path, name: str = "last") -> list[Path]:
+    """Everything in a folder that is called a checkpoint, newest first."""
+    last = Path(folder) / f"{name}.keras"
+    return [path for path in (last, *_older(Path(folder), name)) if path.exists()]
 
 
 def _older(folder: Path, name: str) -> list[Path]:
@@ -246,7 +284,7 @@ def _rotate(path: Path, keep: int) -> None:
     older = _older(path.parent, path.stem)
     for number, old in reversed(list(enumerate(older, 1))):
         if number >= keep - 1:
-            old.unlink()
+            remove(old)
         else:
             os.replace(old, path.with_name(f"{path.stem}.{number + 1}.keras"))
     if keep > 1 and path.exists():

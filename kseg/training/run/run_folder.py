@@ -38,7 +38,7 @@ _FREE = {
 }
 _FREE_START = {"root"}
 _PARTS = ("recipe", "model", "data", "start")
-_RUN = ("recipe.json", "metrics.csv", "last.keras", "best.keras", "tensorboard")
+_RUN = ("recipe.json", "metrics.csv", "last.keras", "best.keras", "last.damaged", "tensorboard")
 
 
 def describe(

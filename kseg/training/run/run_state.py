@@ -89,7 +89,11 @@ class RunState:
         return state, arrays
 
     def restore(self, path: Path, state: dict[str, Any]) -> None:
-        """Put model, optimizer and everything else back as `collect` found them."""
+        """Put model, optimizer and everything else back as `collect` found them; ModelError where that cannot be."""
+        with checkpoint.damage_told(path):
+            self._restore(path, state)
+
+    def _restore(self, path: Path, state: dict[str, Any]) -> None:
         arrays = checkpoint.load_arrays(path)
         checkpoint.load_into(
             self.model, path, optimizer=not any(name.startswith("optimizer/") for name in arrays)

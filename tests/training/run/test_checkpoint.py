@@ -104,6 +104,14 @@ def test_other_files_are_no_checkpoints(trained, network, tmp_path):
         checkpoint.load_into(trained[0], plain)
 
 
+def test_an_optimizer_of_another_kind_is_not_passed_over(trained, network, tmp_path):
+    checkpoint.save(trained[0], tmp_path / "a.keras")
+    other = network()
+    other.compile("adam", "mse")
+    with pytest.raises(ModelError, match="does not fit the model.*adam"):
+        checkpoint.load_into(other, tmp_path / "a.keras")
+
+
 def test_arrays_come_back(trained, tmp_path):
     path = tmp_path / "a.keras"
     checkpoint.save(trained[0], path, arrays={"a/0": np.arange(3), "b": np.float32(2)})

@@ -1,5 +1,6 @@
 """Faults around checkpoints: files made to deceive, Ctrl-C, a full disk, and kills while writing."""
 
+import contextlib
 import ctypes
 import io
 import os
@@ -15,7 +16,7 @@ import h5py
 import numpy as np
 import pytest
 
-from kseg.errors import KsegError, ModelError
+from kseg.errors import FileError, KsegError, ModelError
 from kseg.io.atomic import write_text
 from kseg.training.run import checkpoint
 
@@ -28,6 +29,86 @@ def rewritten(path, name, content):
         for each, old in members.items():
             archive.writestr(each, content if each == name else old)
     return members[name]
+
+
+def mutated(content, members, random):
+    """A checkpoint damaged in one of many ways, as on a disk (its checksums fail) and within (they fit)."""
+    damaged, at = bytearray(content), int(random.integers(len(content)))
+    kind = random.choice(["bytes", "tail", "cut", "zeros", "noise", "within", "without"])
+    if kind in ("bytes", "tail"):
+        first = 0 if kind == "bytes" else len(content) - 400
+        for place in random.integers(first, len(content), random.integers(1, 20)):
+            damaged[place] ^= int(random.integers(1, 256))
+    elif kind == "cut":
+        del damaged[at:]
+    elif kind == "zeros":
+        damaged[at : at + 2000] = bytes(len(damaged[at : at + 2000]))
+    elif kind == "noise":
+        damaged = bytearray(random.bytes(at % 3000))
+    else:
+        members = dict(members)
+        name = random.choice(list(members))
+        member = bytearray(members.pop(name))
+        for place in random.integers(0, len(member), random.integers(1, 8)):
+            member[place] ^= int(random.integers(1, 256))
+        if kind == "within":
+            members[name] = bytes(member)
+        memory = io.BytesIO()
+        with zipfile.ZipFile(memory, "w") as archive:
+            for each, part in members.items():
+                archive.writestr(each, part)
+        damaged = memory.getvalue()
+    return bytes(damaged)
+
+
+def test_no_damage_raises_anything_but_a_sentence(trained, network, tmp_path):
+    """150 damaged files; the large run of this, 1,500 through `fit`, was made by hand."""
+    random, path = np.random.default_rng(2), tmp_path / "last.keras"
+    checkpoint.save(trained[0], path, {"epochs_done": 1, "seeds": []}, arrays={"a": np.arange(9)})
+    content = path.read_bytes()
+    shutil.copy(path, tmp_path / "last.1.keras")
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    model, found = network(), set()
+    for _ in range(150):
+        path.write_bytes(mutated(content, members, random))
+        newest = checkpoint.newest(tmp_path)
+        found.add(newest.name)
+        if newest == path:  # only what its checksums cannot tell
+            with contextlib.suppress(ModelError):
+                checkpoint.load_into(model, path, optimizer=False)
+    assert found == {"last.keras", "last.1.keras"}
+
+
+def as_folder(path):
+    path.mkdir()
+    (path / "inside").touch()
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        as_folder,
+        os.mkfifo,
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: path.symlink_to(path),
+        lambda path: path.touch(),
+    ],
+    ids=["folder", "pipe", "dangling link", "link to itself", "empty"],
+)
+def test_what_is_no_file_gives_way_to_the_checkpoint_before(trained, tmp_path, put):
+    checkpoint.save(trained[0], tmp_path / "last.1.keras", {"epochs_done": 1})
+    path = tmp_path / "last.keras"
+    put(path)
+    assert checkpoint.recovered(tmp_path) == path
+    assert checkpoint.load_state(path) == {"epochs_done": 1}
+    assert sorted(os.listdir(tmp_path)) == ["last.damaged", "last.keras"]
+
+
+def test_a_folder_that_is_gone_is_said(trained, tmp_path):
+    with pytest.raises(FileError, match="the folder of the run is gone"):
+        checkpoint.save(trained[0], tmp_path / "gone" / "last.keras")
+    assert not (tmp_path / "gone").exists()
 
 
 @pytest.mark.parametrize(
