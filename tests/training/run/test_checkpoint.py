@@ -108,7 +108,7 @@ def test_an_optimizer_of_another_kind_is_not_passed_over(trained, network, tmp_p
     checkpoint.save(trained[0], tmp_path / "a.keras")
     other = network()
     other.compile("adam", "mse")
-    with pytest.raises(ModelError, match="does not fit the model.*adam"):
+    with pytest.raises(ModelError, match=r"does not fit the model.*adam"):
         checkpoint.load_into(other, tmp_path / "a.keras")
 
 
