@@ -144,14 +144,13 @@ def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
     if summary.missing:
         print(
             f"kseg: {video}: speaks of {summary.predicted + summary.missing} frames and holds "
-            f"{summary.predicted}; is it whole?",
+            f"{summary.predicted}: {out} is incomplete",
             file=sys.stderr,
         )
     height, width = summary.size
     held = f", {summary.predicted} of {video.name} held for their uneven times" if summary.uneven else ""
     print(f"{summary.frames} frames of {width}x{height} at {summary.fps:g} fps{held}: {out}")
-    # Of other formats than AVI the end may be cut off on purpose, by an edit list.
-    return 2 if summary.damaged or (summary.missing and video.suffix.lower() == ".avi") else 0
+    return 2 if summary.damaged or summary.missing else 0
 
 
 def draw_steps(

@@ -10,6 +10,7 @@ r record, s screenshot.
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def _browser(args: argparse.Namespace) -> int:
 
 
 def _told(report: dict[str, Any], settings: Any) -> int:
-    """Print the outcome; 2 where no frame came."""
+    """Print the outcome; 2 where no frame came, or not all that should have."""
     if not report["frames"]:
         from kseg.errors import DataError
 
@@ -167,12 +168,18 @@ def _told(report: dict[str, Any], settings: Any) -> int:
         f"{report['frames']} frames, {report['fps']:.1f} fps; from grab to screen "
         f"{latency['p50_ms']:.0f} ms (p95 {latency['p95_ms']:.0f} ms)"
     )
+    if report["reopened"]:
+        print(f"the source was opened again {report['reopened']} times; what it gave meanwhile is missing")
     if report["damaged"]:
         print(f"{report['damaged']} damaged frames of the source passed over")
+    incomplete = "" if report["complete"] else " (incomplete)"
     for path in (settings.output, settings.report):
         if path is not None:
-            print(f"written: {path}")
-    return 0
+            print(f"written: {path}{incomplete}")
+    if not report["complete"]:
+        why = report["message"] or f"{report['damaged']} damaged frames"
+        print(f"kseg: the source was not worked through: {' '.join(why.split())}", file=sys.stderr)
+    return 0 if report["complete"] else 2
 
 
 def settings_of(args: argparse.Namespace, live: bool) -> Any:

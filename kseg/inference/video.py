@@ -17,7 +17,7 @@ from kseg.inference.palette_png import Palette, write_palette_png
 from kseg.inference.predictor import Predictor
 from kseg.inference.progress import Progress
 from kseg.io.atomic import write_text
-from kseg.io.video import COUNTED, VideoFrame, VideoReader
+from kseg.io.video import VideoFrame, VideoReader
 from kseg.io.video_file import VideoFile, sayable
 
 
@@ -89,12 +89,8 @@ def predict_video(
     finally:
         reader.close()
         file.discard()
-    missing = 0
-    if reader.count is not None and video.suffix.lower() in COUNTED:
-        missing = reader.count - job.predicted
-        missing = missing if missing > max(2, reader.count // 50) else 0
     return VideoSummary(
-        file.frames, tuple(job.damaged), file.fps, file.size, missing, job.predicted, reader.uneven
+        file.frames, tuple(job.damaged), file.fps, file.size, reader.missing, job.predicted, reader.uneven
     )
 
 

@@ -16,6 +16,7 @@ from kseg.errors import DataError
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
 COUNTED = (".mp4", ".m4v", ".mov", ".avi")  # formats that say exactly how many frames they hold
+ISO = (".mp4", ".m4v", ".mov")
 COMMON_RATES = (15, 23.976, 24, 25, 29.97, 30, 48, 50, 59.94, 60, 100, 119.88, 120)
 HIGHEST_RATE = 120.0  # frames a second of a video whose frames have uneven times
 LONGEST_GAP = 600.0  # seconds between two frames, above which the time stamps count as damaged
@@ -116,6 +117,7 @@ class VideoReader:
         self.timed = len(times) > 1 and float(np.diff(times).max()) <= LONGEST_GAP
         self.fps, self.uneven = _constant_rate(times, nominal) if self.timed else (nominal, False)
         self.duration = self._places(times, nominal) if self.timed else self.count or 0
+        self._nominal, self._times, self._read = nominal, times, 0
         self.pixel_aspect = _pixel_aspect(capture)
 
     def _places(self, times: np.ndarray, nominal: float) -> int:
@@ -151,6 +153,25 @@ class VideoReader:
             )
             yield VideoFrame(_squared(image, self.pixel_aspect), number, place, image.shape[:2])
             number += 1
+            self._read = number
+
+    @property
+    def missing(self) -> int:
+        """After the last frame: how many frames the file speaks of and does not hold; 0 for a whole file.
+
+        An end that an MP4's edit list cuts off on purpose is not missing.
+        """
+        suffix = self.path.suffix.lower()
+        if self.count is None or (suffix in ISO and not _is_cut(self.path)):
+            return 0
+        if suffix in COUNTED:
+            found, longest = self.count - self._read, 0.0
+        elif suffix in (".mkv", ".webm") and self.timed:  # their count is a duration
+            longest = float(np.diff(self._times).max())
+            found = round((self.count / self._nominal - self._times[-1]) * self.fps)
+        else:
+            return 0
+        return found if found > max(2, self.count // 50, 2 * longest * self.fps) else 0
 
     def close(self) -> None:
         """Let the file go."""
@@ -188,6 +209,21 @@ def _common(rate: float, tolerance: float, *more: float) -> float:
     """The rate that cameras and films have, where one is as near as that."""
     nearest = min((*more, *COMMON_RATES), key=lambda common: abs(common - rate))
     return nearest if abs(nearest - rate) < tolerance * rate else round(rate, 3)
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether a box of an MP4 file reaches beyond the file's end."""
+    size, place = path.stat().st_size, 0
+    with open(path, "rb") as file:
+        while place + 8 <= size:
+            file.seek(place)
+            head = file.read(16)
+            length = int.from_bytes(head[:4], "big")
+            length = int.from_bytes(head[8:16], "big") if length == 1 else length or size - place
+            if length < 8 or place + length > size:
+                return True
+            place += length
+    return place != size
 
 
 def _pixel_aspect(capture: cv2.VideoCapture) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kseg.errors import KsegError
+from kseg.errors import KsegError, KsegWarning
 from kseg.io.atomic import write_json
 from kseg.io.video_file import VideoFile
 from kseg.webcam import screen
@@ -22,7 +24,7 @@ from kseg.webcam.screen import Painter
 from kseg.webcam.segmentation import Segmentation
 from kseg.webcam.smoothing import Smoothing, labels_of
 from kseg.webcam.source import Source
-from kseg.webcam.timing import Timings
+from kseg.webcam.timing import Timings, outcome
 from kseg.webcam.view import View
 
 IDLE = 0.15  # seconds without a frame after which the last is drawn again, with what there is to say
@@ -30,6 +32,7 @@ IDLE = 0.15  # seconds without a frame after which the last is drawn again, with
 HANDOVER = 0.0003
 READING = 0.2  # seconds for which the times on the screen stand
 WAITING_SIZE = (480, 640)  # of the screen before the first frame
+SLOW = 15  # times `give_up`: the patience with a file, which has no more to give if it is left
 
 
 @dataclass
@@ -46,7 +49,8 @@ class Settings:
         view: the screen's state at the start.
         background: RGB colour or BGR picture for "replace".
         smoothing: weight of the moving average of probabilities.
-        give_up: headless, seconds without a frame from a live source after which to end.
+        give_up: headless, seconds without a frame from a live source after which to end; 15 times as long with
+            others.
     """
 
     live: bool = True
@@ -94,12 +98,14 @@ class App:
         self._said: tuple[float, list[str]] = (float("-inf"), [])
         self._last_show = 0.0
         self._held: tuple[np.ndarray, np.ndarray] | None = None
+        self._ended = ""
 
     def run(self) -> dict:
         """Run until the source ends, ``max_frames`` are done or the user quits; gives the report.
 
-        Ctrl-C ends a live source like the key q. Where every frame of a file was asked for, KeyboardInterrupt is
-        raised, and there is no ``output``.
+        Its ``complete`` is False where the source ended early, was given up, or could not be read in parts, and
+        ``message`` says why. Ctrl-C ends a live source like the key q. Where every frame of a file was asked for,
+        KeyboardInterrupt is raised, and there is no ``output``. After any other error the report says it, too.
         """
         if self.window is None and not self.settings.headless:
             self.window = Window()
@@ -116,6 +122,10 @@ class App:
         except KeyboardInterrupt:
             if not self.timings.frames or not kept:
                 raise
+            self._ended = "interrupted"
+        except Exception as error:
+            self._failed(error)
+            raise
         finally:
             sys.setswitchinterval(before)
             cv2.setNumThreads(threads)
@@ -128,14 +138,29 @@ class App:
                 self.recording.close()
         return self._report()
 
+    def _failed(self, error: Exception) -> None:
+        """The report of a run that an error ends; that it cannot be written must not hide the error."""
+        self._ended = f"failed: {' '.join(str(error).split()) or type(error).__name__}"
+        if self.output is not None and self.settings.live:
+            what = f"{self.settings.output} is incomplete: it holds {self.timings.frames} frames from before a failure"
+            warnings.warn(what, KsegWarning, stacklevel=3)
+        with contextlib.suppress(OSError):
+            self._report()
+
     def _done(self) -> bool:
-        enough = self.settings.max_frames is not None and self.timings.frames >= self.settings.max_frames
-        closed = self.window is not None and self.window.closed
-        return enough or closed or self.view.quit or self.pipeline.finished or self._given_up()
+        if self.settings.max_frames is not None and self.timings.frames >= self.settings.max_frames:
+            self._ended = "max frames"
+        elif (self.window is not None and self.window.closed) or self.view.quit:
+            self._ended = "quit"
+        elif self.pipeline.finished:
+            self._ended = "end of the source"
+        elif self._given_up():
+            self._ended = f"given up: no frame for {self.capture.age:.0f} s"
+        return bool(self._ended)
 
     def _given_up(self) -> bool:
         waits = self.settings.headless and not self.capture.ended  # at the end the model may need its time
-        return waits and self.capture.age > self.settings.give_up
+        return waits and self.capture.age > self.settings.give_up * (1 if self.capture.live else SLOW)
 
     def _turn(self) -> None:
         """One result drawn and shown; without a new one, the last again with what there is to say."""
@@ -266,14 +291,7 @@ class App:
         self.notice, self._notice_until = notice, time.monotonic() + 2
 
     def _report(self) -> dict:
-        report = {
-            **self.timings.report(),
-            "model_size": list(self.model.size),
-            "classes": list(self.model.classes),
-            "reopened": self.capture.reopened,
-            "damaged": self.capture.damaged,
-            "message": self.capture.fault,
-        }
+        report = outcome(self.timings, self.model, self.capture, self._ended)
         if self.settings.report is not None:
             write_json(self.settings.report, report)
         return report

@@ -37,7 +37,8 @@ class Capture:
     at most 0.8 s apart; ``message`` says so meanwhile. A read that does not return within five seconds is left
     behind in its thread and a new one begun. A source that is not live ends; with ``newest`` it keeps to its frames
     a second, else it waits until each frame was taken, so that none is lost. While ``held`` it waits in any case.
-    ``reopened`` counts openings after the first, ``damaged`` the frames that sources passed over.
+    ``reopened`` counts openings after the first, ``damaged`` the frames that sources passed over, for the reasons in
+    ``faults``. ``early`` says, after the end of a source that is not live, why it ended before its end.
 
     Args:
         opener: opens the source; see ``kseg.webcam.source.opener``.
@@ -61,6 +62,7 @@ class Capture:
         self._frame: Frame | None = None
         self._generation, self._number, self.reopened, self.damaged = 0, 0, 0, 0
         self._fault, self.ended, self._stopped = "", False, False
+        self.early, self.faults = "", []
         self._last = self._reading_since = clock()
         self.fps: float = 30.0
 
@@ -94,6 +96,11 @@ class Capture:
             if hangs and self._live and not self.ended and not self._stopped:
                 self.reopened += 1
                 self._begin()
+
+    @property
+    def live(self) -> bool:
+        """Whether the source goes on by itself; so it is taken to be before it is open."""
+        return self._live
 
     @property
     def waits(self) -> bool:
@@ -177,11 +184,15 @@ class Capture:
                 image = source.read()
             except Exception as error:
                 self._say(generation, f"reading failed: {_first_line(error)}")
+                self.early = "" if source.live else self._fault
                 return count
             self.damaged = damaged + getattr(source, "damaged", 0)
+            self.faults = getattr(source, "faults", [])
             if not _usable(image):
                 if source.live:
-                    self._say(generation, "the camera gives no picture; opening it again")
+                    self._say(generation, "the camera gives no image; opening it again")
+                else:
+                    self.early = getattr(source, "early", "") if image is None else "a frame that is no image"
                 return count
             now = self._clock()
             self._put(image, now, now - start, generation)

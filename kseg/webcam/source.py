@@ -1,4 +1,4 @@
-"""Where frames come from: a camera, a video file, a folder of pictures, a stream, or a made-up scene."""
+"""Where frames come from: a camera, a video file, a folder of images, a stream, or a synthetic scene."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from kseg.data.reading.files import SUFFIXES
 from kseg.errors import DataError, SettingsError
-from kseg.io.video import quiet
+from kseg.io.images import SUFFIXES, read_image
+from kseg.io.video import VideoFrame, VideoReader, quiet
 
 STREAM = re.compile(r"^(rtsp|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
 SYNTHETIC_SIZE = (480, 640)
@@ -22,10 +22,12 @@ FOLDER_FPS = 2.0
 
 
 class Source(Protocol):
-    """An opened source. ``live`` ones go on by themselves and come back after a fault; the others end, and may
-    count in ``damaged`` what they passed over.
+    """An opened source. `live` ones go on by themselves and come back after a fault; the others end.
 
-    ``read`` gives the next frame, uint8 BGR (H, W, 3), or None: at the end, or where a live source has a fault.
+    Those that end may tell in `damaged` how many frames could not be read, in `faults` why, and in `early`, after
+    the last frame, what is missing of what they should have held.
+
+    `read` gives the next frame, uint8 BGR (H, W, 3), or None: at the end, or where a live source has a fault.
     """
 
     live: bool
@@ -36,65 +38,101 @@ class Source(Protocol):
     def release(self) -> None: ...
 
 
-class Video:
-    """A camera, a video file or a stream through OpenCV.
-
-    A file's damaged frames are passed over: after one, up to ``PATIENCE`` more are tried before it counts as ended.
-    """
-
-    PATIENCE = 30
+class Live:
+    """A camera or a stream through OpenCV. A stream that says how long it is ends, and is worked through."""
 
     def __init__(self, what: int | str, size: tuple[int, int] | None = None):
-        self.live = isinstance(what, int) or bool(STREAM.match(what))
         with quiet():
             self._capture = cv2.VideoCapture(what)
-        if self.live:
-            self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not a queue of old ones
-        if size is not None and isinstance(what, int):
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not a queue of old ones
+        if size is not None:
             self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[0])
             self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[1])
         self.opened = self._capture.isOpened()
         fps = self._capture.get(cv2.CAP_PROP_FPS) if self.opened else 0
         self.fps = fps if 0 < fps < 1000 else 30.0
-        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if self.opened and not self.live else 0
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if self.opened and isinstance(what, str) else 0
         self.count = int(count) if 0 < count < 1e9 else None
-        self.place = 0
-        self.damaged = 0
+        self.live = self.count is None
+        self._got, self.early = 0, ""
 
     def read(self) -> np.ndarray | None:
-        tries = 1 if self.live else self.PATIENCE
-        if self.count is not None:  # behind the last frame there is nothing to be patient for
-            tries = min(tries, max(self.count - self.place, 1))
-        for missed in range(tries):
-            self.place += 1
-            good, frame = self._capture.read()
-            if good and frame is not None and frame.size:
-                self.damaged += missed
-                return frame
+        good, frame = self._capture.read()
+        if good and frame is not None and frame.size:
+            self._got += 1
+            return frame
+        if self.count is not None and self.count - self._got > max(2, self.count // 50):
+            self.early = f"the stream ended after {self._got} of {self.count} frames"
         return None
 
     def release(self) -> None:
         self._capture.release()
 
 
+class Video:
+    """A video file at a constant rate: frames that have longer times come again, so that it keeps its time.
+
+    Damaged frames count in `damaged`; until the next good one the one before is shown.
+    """
+
+    live = False
+
+    def __init__(self, path: Path):
+        self._reader = VideoReader(path)
+        self.fps, self.count = self._reader.fps, self._reader.duration or self._reader.count
+        self.damaged, self._place = 0, 0
+        self._frames = iter(self._reader)
+        self._shown = self._next = self._following()
+
+    @property
+    def early(self) -> str:
+        missing = self._reader.missing
+        return f"{missing} frames are missing at its end; is the file whole?" if missing else ""
+
+    def read(self) -> np.ndarray | None:
+        while self._next is not None and self._next.place <= self._place:
+            self._shown, self._next = self._next, self._following()
+        last = self._next is None and self._shown is not None and self._place > self._shown.place
+        if self._shown is None or (
+            last and not (self._reader.uneven and self._place < self._reader.duration)
+        ):
+            return None
+        self._place += 1
+        return self._shown.image
+
+    def _following(self) -> VideoFrame | None:
+        for frame in self._frames:
+            if frame.image is not None:
+                return frame
+            self.damaged += 1
+        return None
+
+    def release(self) -> None:
+        self._reader.close()
+
+
 class Folder:
-    """The pictures of a folder by name, each for half a second; what cannot be read is passed over."""
+    """The images of a folder by name, each for half a second; what cannot be read is passed over and told."""
 
     live = False
 
     def __init__(self, folder: Path, fps: float = FOLDER_FPS):
         self.fps = fps
-        self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+        self._paths = sorted(
+            p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+        )
         if not self._paths:
-            raise DataError(f"{folder}: the folder holds no picture ({', '.join(SUFFIXES)})")
-        self.count, self.damaged = len(self._paths), 0
+            raise DataError(f"{folder}: the folder holds no image ({', '.join(SUFFIXES)})")
+        self.count, self.damaged, self.faults = len(self._paths), 0, []
         self._left = iter(self._paths)
 
     def read(self) -> np.ndarray | None:
         for path in self._left:
-            if (frame := cv2.imread(str(path))) is not None:
-                return frame
-            self.damaged += 1
+            try:
+                return np.ascontiguousarray(read_image(path)[..., ::-1])
+            except (DataError, OSError) as error:
+                self.damaged += 1
+                self.faults.append(str(error))
         return None
 
     def release(self) -> None:
@@ -136,7 +174,7 @@ def opener(text: str, size: tuple[int, int] | None = None, paced: bool = True) -
     """A function that opens the source that ``text`` names, as often as it is called.
 
     Args:
-        text: a camera's number, a video file, a folder of pictures, a stream's address, or "synthetic".
+        text: a camera's number, a video file, a folder of images, a stream's address, or "synthetic".
         size: (height, width) asked of a camera.
         paced: "synthetic" keeps to its 30 frames a second.
 
@@ -146,20 +184,20 @@ def opener(text: str, size: tuple[int, int] | None = None, paced: bool = True) -
     if text == "synthetic":
         return lambda: Synthetic(size or SYNTHETIC_SIZE, paced)
     if re.fullmatch(r"\d+", text):
-        return lambda: Video(int(text), size)
+        return lambda: Live(int(text), size)
     if re.fullmatch(r"-\d+", text):
         raise SettingsError(f"--source {text}: cameras are numbered from 0 on")
     if STREAM.match(text):
-        return lambda: Video(text)
+        return lambda: Live(text)
     path = Path(text)
     if path.is_dir():
         return lambda: Folder(path)
     if not path.is_file():
         raise DataError(
-            f"--source {text}: no such file or folder; give a camera number, a video, a folder of pictures, a "
+            f"--source {text}: no such file or folder; give a camera number, a video, a folder of images, a "
             "stream's address (rtsp://, http://), or synthetic"
         )
-    return lambda: Video(str(path))
+    return lambda: Video(path)
 
 
 def check_opens(text: str, source: Source) -> None:
@@ -179,4 +217,3 @@ def check_opens(text: str, source: Source) -> None:
         )
     if STREAM.match(text):
         raise DataError(f"{text}: the stream cannot be opened; is the address right and its server running?")
-    raise DataError(f"{text}: not a video that can be read; expected an mp4, avi, mov, mkv or webm file")

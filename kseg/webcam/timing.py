@@ -8,6 +8,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -63,3 +64,28 @@ class Timings:
         }
         fps = (self.frames - 1) / span if span > 0 else 0.0
         return {"frames": self.frames, "seconds": round(span, 3), "fps": round(fps, 2), "stages": stages}
+
+
+def outcome(timings: Timings, model: Any, capture: Any, ended: str) -> dict[str, Any]:
+    """The report of a run: times, and whether it was complete.
+
+    Args:
+        timings: of the run.
+        model: the `Segmentation`.
+        capture: the `Capture`.
+        ended: why the run ended, as `App` says it.
+    """
+    early = capture.early if ended == "end of the source" else ""
+    if ended.startswith(("given up", "failed")):
+        early = ended + (f" ({capture.fault})" if capture.fault else "")
+    reasons = [reason for reason in (early, *capture.faults) if reason]
+    return {
+        **timings.report(),
+        "model_size": list(model.size),
+        "classes": list(model.classes),
+        "reopened": capture.reopened,
+        "damaged": capture.damaged,
+        "complete": not early and not capture.damaged,
+        "ended": ended,
+        "message": "; ".join(reasons) or capture.fault,
+    }

@@ -1,4 +1,8 @@
 import json
+import os
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
@@ -140,3 +144,60 @@ def test_browser_without_the_runtime_says_what_to_type(tmp_path, monkeypatch, ca
     monkeypatch.setenv("KSEG_CACHE", str(tmp_path))
     assert main(["webcam", "--browser", "--runtime", str(tmp_path / "none")]) == 2
     assert "npm pack" in capsys.readouterr().err
+
+
+class Dying(BaseHTTPRequestHandler):
+    """A camera's stream of JPEGs that breaks off after 30 frames, and is gone after that."""
+
+    def do_GET(self):
+        if self.server.served:
+            self.send_error(503)
+            return
+        self.server.served = True
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        for number in range(30):
+            data = cv2.imencode(".jpg", np.full((48, 64, 3), 8 * number, np.uint8))[1].tobytes()
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            self.wfile.write(head.encode() + data + b"\r\n")
+            time.sleep(0.01)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_stream_that_dies_is_not_finished(tmp_path, model, capsys, monkeypatch):
+    monkeypatch.setattr("kseg.webcam.app.Settings.give_up", 0.5)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Dying)
+    server.served = False
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    arguments = (
+        f"--source http://127.0.0.1:{server.server_port}/x.mjpg --model {model} --size 16 --headless "
+        f"--report {tmp_path}/r.json --output {tmp_path}/o.mp4"
+    )
+    try:
+        assert main(["webcam", *arguments.split()]) == 2
+    finally:
+        server.shutdown()
+        server.server_close()
+    said = capsys.readouterr()
+    assert "given up" in said.err
+    assert f"written: {tmp_path}/o.mp4 (incomplete)" in said.out
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert not report["complete"]
+    assert "given up" in report["message"]
+    assert 0 < report["frames"] <= 30
+
+
+def test_a_folder_with_images_that_cannot_be_read(tmp_path, model, capsys):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "c"):
+        cv2.imwrite(str(tmp_path / "in" / f"{name}.png"), np.zeros((48, 64, 3), np.uint8))
+    os.mkfifo(tmp_path / "in" / "b.png")
+    arguments = f"--source {tmp_path}/in --model {model} --size 16 --headless --report {tmp_path}/r.json"
+    assert main(["webcam", *arguments.split()]) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("2 frames")
+    assert "b.png" in said.err
+    assert not json.loads((tmp_path / "r.json").read_text())["complete"]

@@ -227,3 +227,68 @@ def test_drawing_hides_behind_inference(camera, bright):
     report = app.run()
     alone = 1000 / np.mean(app.timings._all["infer"])
     assert report["fps"] > 0.85 * alone
+
+
+class Ends:
+    """A source that is not live and gives ``count`` frames, each after ``seconds``; then ``early`` or an error."""
+
+    live, fps, early = False, 100.0, ""
+
+    def __init__(self, count, seconds=0.0, early="", error=None):
+        self.count, self.seconds, self._early, self.error = count, seconds, early, error
+
+    def read(self):
+        time.sleep(self.seconds)
+        self.count -= 1
+        if self.count < 0 and self.error is not None:
+            raise self.error
+        self.early = self._early if self.count < 0 else ""
+        return np.full((8, 8, 3), 90, np.uint8) if self.count >= 0 else None
+
+    def release(self):
+        pass
+
+
+def finished(source, bright, tmp_path, **settings):
+    settings = {"live": False, "headless": True, "report": tmp_path / "r.json", **settings}
+    report = App(lambda: source, bright(), Settings(**settings)).run()
+    assert report == json.loads((tmp_path / "r.json").read_text())
+    return report
+
+
+def test_every_early_end_is_told(bright, camera, tmp_path):
+    whole = finished(Ends(5), bright, tmp_path)
+    assert (whole["frames"], whole["complete"], whole["ended"], whole["message"]) == (
+        5,
+        True,
+        "end of the source",
+        "",
+    )
+    cut = finished(Ends(3, early="2 frames are missing"), bright, tmp_path)
+    assert (cut["frames"], cut["complete"], cut["message"]) == (3, False, "2 frames are missing")
+    failed = finished(Ends(3, error=RuntimeError("read error")), bright, tmp_path)
+    assert (failed["frames"], failed["complete"]) == (3, False)
+    assert "read error" in failed["message"]
+    device = camera([np.zeros((8, 8, 3), np.uint8)] * 3 + [5.0])
+    dead = finished(device, bright, tmp_path, live=True, give_up=0.4)
+    assert not dead["complete"]
+    assert "given up: no frame for" in dead["message"]
+    counted = finished(Ends(9), bright, tmp_path, max_frames=4)
+    assert (counted["frames"], counted["complete"], counted["ended"]) == (4, True, "max frames")
+
+
+def test_a_slow_file_is_waited_for(bright, tmp_path):
+    """A network folder may take long for one image; a camera that is silent as long is given up."""
+    report = finished(Ends(3, seconds=0.3), bright, tmp_path, give_up=0.1)
+    assert (report["frames"], report["complete"]) == (3, True)
+
+
+def test_a_model_that_fails_is_in_the_report(camera, bright, tmp_path):
+    model = bright()
+    model.scores = lambda frame: 1 / 0
+    settings = Settings(headless=True, report=tmp_path / "r.json")
+    with pytest.raises(ZeroDivisionError):
+        App(camera(), model, settings).run()
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert not report["complete"]
+    assert report["ended"].startswith("failed: division by zero")
