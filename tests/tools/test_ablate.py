@@ -53,6 +53,7 @@ def tiny(name, num_classes):
     return kseg.models.PSPNet(backbone, num_classes, filters=3, align_corners=False, dropout=0.2)
 
 
+@pytest.mark.slow
 def test_trains_scores_and_goes_on(pictures, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(kseg.models, "build", tiny)
     out = tmp_path / "out"

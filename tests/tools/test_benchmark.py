@@ -35,6 +35,7 @@ def numbers(text: str) -> list[float]:
     return [float(found) for found in re.findall(r"\d+\.\d+", text)]
 
 
+@pytest.mark.slow
 def test_the_ratio_is_that_of_the_two_rates(small, capsys):
     benchmark.input_against_training(steps=4)
     reading, training, ratio = numbers(capsys.readouterr().out)[-3:]
@@ -42,18 +43,21 @@ def test_the_ratio_is_that_of_the_two_rates(small, capsys):
     assert ratio == pytest.approx(reading / training, rel=0.1, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_share_is_that_of_the_two_times(small, capsys):
     benchmark.confusion_share(repeats=3)
     predicting, counting, share = numbers(capsys.readouterr().out)[-3:]
     assert share / 100 == pytest.approx(counting / (predicting + counting), rel=0.2, abs=0.01)
 
 
+@pytest.mark.slow
 def test_help_is_measured(capsys):
     assert benchmark.main(["help"]) == 0
     asked, bare = numbers(capsys.readouterr().out.replace("0.5 s", ""))
     assert asked > bare > 0
 
 
+@pytest.mark.slow
 def test_the_ratio_of_proposals_is_that_of_the_times(small, capsys):
     benchmark.proposals_batched(boxes=12, repeats=2, nets=("deconvnet_small",))
     said = capsys.readouterr().out

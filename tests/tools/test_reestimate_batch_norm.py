@@ -30,6 +30,7 @@ def run_folder(root, recipe):
     return [str(root / "best.keras"), "--data", "folder", "--root", str(root / "data")]
 
 
+@pytest.mark.slow
 def test_the_statistics_are_those_of_what_training_sees(tmp_path, capsys):
     """Pictures of one colour, whatever their crop: mean (10, 20, 30) as RGB, no variance."""
     words = run_folder(tmp_path, Recipe(size=(16, 16), mirror=True, crops="objects"))
