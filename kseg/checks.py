@@ -184,9 +184,9 @@ def arguments(given: Mapping[str, Any], function: Callable, owner: str) -> None:
     for name in given:
         if name not in known:
             close = [f"`{one}`" for one in difflib.get_close_matches(name, known, n=3)]
-            hint = f"did you mean {_listed(close)}? " if close else ""
+            hint = f": did you mean {_listed(close)}?" if close else "."
             raise SettingsError(
-                f"{owner} has no argument `{name}`: {hint}Its arguments are {', '.join(known)}."
+                f"{owner} has no argument `{name}`{hint} Its arguments are {', '.join(known)}."
             )
 
 

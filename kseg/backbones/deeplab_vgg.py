@@ -3,10 +3,12 @@
 import keras
 from keras import layers
 
+from kseg import checks
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
+from kseg.backbones.construction import draws_graph
 from kseg.backbones.decimation import decimate
-from kseg.backbones.vgg import CONVOLUTIONS, VGG16
+from kseg.backbones.vgg import DEPTHS, VGG16, WIDTHS
 from kseg.layers import AtrousConv2D, Normalize
 
 MEAN = (122.675, 116.669, 104.008)
@@ -23,6 +25,8 @@ class DeepLabVGG16(Backbone):
     Args:
         kernel, rate: of fc6.
         filters: width of fc6 and fc7; None leaves both out.
+        widths: channels of the five stages.
+        mean: what is subtracted from the image, (red, green, blue).
         pool_size: 3 (padding 1, sizes rounded up as by Caffe, so that cell i of stage 3 to 5 stands at pixel
             8 i) or 2 (cell i stands at pixel 8 i + 3.5).
         average: an average pooling 3x3 (pool5a) after pool5.
@@ -30,14 +34,14 @@ class DeepLabVGG16(Backbone):
         weights: None (random), "imagenet" (Keras's verified download of VGG16), an .h5 file of a
             keras.applications VGG16, or an .npz or .weights.h5 file of this network. Of the first two, fc6
             and fc7 are made by `decimate`.
-        **kwargs: Keras's `name` and `trainable`.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Stages: "stage1" ... "stage5" (strides 2, 4, 8, 8, 8;
     pool1 to pool5) and, unless `filters=None`, "fc7" (8).
 
     Raises:
         ModelError: weights that cannot be had.
-        ValueError: another pool size.
+        SettingsError: an argument out of its range.
 
     Sources: Chen et al., ICLR 2015, section 3 and table 2 of its arXiv version 3; the released
     DeepLab-LargeFOV `train.prototxt`.
@@ -45,27 +49,37 @@ class DeepLabVGG16(Backbone):
 
     output_stride = 8
 
+    @draws_graph
     def __init__(
         self,
         *,
         kernel=3,
         rate=12,
         filters=1024,
+        widths=WIDTHS,
+        mean=MEAN,
         pool_size=3,
         average=True,
         dropout=0.5,
         weights=None,
-        **kwargs,
+        name=None,
+        trainable=True,
+        dtype=None,
     ):
-        if pool_size not in (2, 3):
-            raise ValueError(f"`pool_size` must be 2 or 3, got {pool_size!r}")
+        kernel, rate = checks.whole(kernel, "kernel"), checks.whole(rate, "rate")
+        filters = None if filters is None else checks.whole(filters, "filters")
+        widths = checks.wholes(widths, "widths", count=len(DEPTHS))
+        mean = checks.numbers(mean, "mean", count=3)
+        checks.one_of(pool_size, "pool_size", (2, 3))
+        average = checks.flag(average, "average")
+        dropout = checks.fraction(dropout, "dropout", one=False)
         image = keras.Input((None, None, 3), name="image")
-        x = Normalize(MEAN, (1, 1, 1), bgr=True, name="normalize")(image)
+        x = Normalize(mean, (1, 1, 1), bgr=True, name="normalize")(image)
         stages = {}
-        for block, (width, count) in enumerate(CONVOLUTIONS, start=1):
+        for block, (width, count) in enumerate(zip(widths, DEPTHS, strict=True), start=1):
             for number in range(1, count + 1):
-                name, holes = f"block{block}_conv{number}", 2 if block == 5 else 1
-                x = AtrousConv2D(width, 3, holes, activation="relu", name=name)(x)
+                rate_here = 2 if block == 5 else 1
+                x = AtrousConv2D(width, 3, rate_here, activation="relu", name=f"block{block}_conv{number}")(x)
             x = _pool(x, block, pool_size)
             stages[f"stage{block}"] = x
         if average:  # Caffe counts the padding into the mean
@@ -78,9 +92,10 @@ class DeepLabVGG16(Backbone):
             stages["fc7"] = layers.Dropout(dropout, name="drop7")(x)
         elif average:
             stages["pool5a"] = x
-        super().__init__(image, stages, **kwargs)
+        super().__init__(image, stages, name=name, trainable=trainable)
         self.kernel, self.rate, self.filters = kernel, rate, filters
-        self.pool_size, self.average, self.dropout = pool_size, bool(average), dropout
+        self.pool_size, self.average, self.dropout = pool_size, average, dropout
+        self.widths, self.mean = widths, mean
         if weights is not None:
             self._load(weights)
 
@@ -89,6 +104,8 @@ class DeepLabVGG16(Backbone):
             "kernel": self.kernel,
             "rate": self.rate,
             "filters": self.filters,
+            "widths": self.widths,
+            "mean": self.mean,
             "pool_size": self.pool_size,
             "average": self.average,
             "dropout": self.dropout,
@@ -100,7 +117,8 @@ class DeepLabVGG16(Backbone):
         path = str(weights)
         own = path.endswith((".npz", ".weights.h5"))
         if path == "imagenet" or not own:
-            copy_vgg16(VGG16(filters=4096 if self.filters else None, weights=weights), self)
+            filters = 4096 if self.filters else None
+            copy_vgg16(VGG16(widths=self.widths, filters=filters, weights=weights), self)
         else:
             weight_files.load(self, weights)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import keras
 from keras import layers, tree
 
+from kseg.backbones.construction import graph_settings
 from kseg.backbones.graph import Copies, free_input, functional, rebuild
 from kseg.errors import ModelError
 from kseg.layers import AtrousConv2D, Normalize
@@ -197,6 +198,7 @@ def check_output_stride(output_stride):
         raise ModelError(f"an output stride is 1, 2, 4, 8, 16 or 32, not {output_stride!r}.")
 
 
+@graph_settings()
 def dilate(model, output_stride):
     """A copy of a classifier whose feature maps stay at `output_stride`: later strides become holes.
 

@@ -7,6 +7,7 @@ from keras import layers
 
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
+from kseg.backbones.construction import draws_graph
 from kseg.backbones.slimming import slim_from
 from kseg.errors import ModelError
 from kseg.layers import BatchNormalization, MaxPoolingWithArgmax2D, Normalize, PadToMultiple, ScaledImage
@@ -85,6 +86,7 @@ class EfficientNetLite(Backbone):
 
     bottleneck = (1, "same")  # kernel and padding of the head, which a mirrored decoder begins with
 
+    @draws_graph
     def __init__(
         self,
         variant="lite0",
@@ -96,7 +98,9 @@ class EfficientNetLite(Backbone):
         image_scale=1.0,
         include_top=False,
         num_classes=1000,
-        **kwargs,
+        name=None,
+        trainable=True,
+        dtype=None,
     ):
         _check(variant, output_stride, last_stage, include_top)
         if padding not in ("same", "image"):
@@ -116,8 +120,7 @@ class EfficientNetLite(Backbone):
         if include_top:
             pooled = layers.GlobalAveragePooling2D(name="avg_pool")(x)
             stages["logits"] = layers.Dense(num_classes, name="predictions")(pooled)
-        kwargs.setdefault("name", f"efficientnet_{variant}")
-        super().__init__(image, stages, **kwargs)
+        super().__init__(image, stages, name=name or f"efficientnet_{variant}", trainable=trainable)
         self.variant, self.output_stride = variant, output_stride
         self.padding, self.image_scale = padding, image_scale
         self.last_stage, self.include_top, self.num_classes = last_stage, include_top, num_classes

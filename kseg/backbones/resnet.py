@@ -5,6 +5,7 @@ from keras import layers
 
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
+from kseg.backbones.construction import draws_graph
 from kseg.errors import ModelError
 from kseg.layers import AtrousConv2D, BatchNormalization, Normalize
 
@@ -37,7 +38,7 @@ class ResNet(Backbone):
         weights: None (random), "imagenet" (Keras's verified download; depth 50, 101 or 152 with the 7x7
             stem), a keras.applications ResNet (from which they are copied), or a local weights file: an .h5 file of
             keras.applications, or an .npz or .weights.h5 file of this network.
-        **kwargs: Keras's `name` and `trainable`.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Stages: "stage1" (stem, stride 2), "stage2" (4) to "stage5"
     (32, or the output stride).
@@ -48,6 +49,7 @@ class ResNet(Backbone):
     Sources: He et al., "Deep residual learning", CVPR 2016; released deploy files of DeepLab v2 and PSPNet.
     """
 
+    @draws_graph
     def __init__(
         self,
         depth=50,
@@ -61,7 +63,9 @@ class ResNet(Backbone):
         synchronized=False,
         frozen_normalization=False,
         weights=None,
-        **kwargs,
+        name=None,
+        trainable=True,
+        dtype=None,
     ):
         _check(depth=depth, stem=stem, output_stride=output_stride, stride_in=stride_in)
         draw = _Drawing(stride_in, momentum, synchronized)
@@ -79,7 +83,7 @@ class ResNet(Backbone):
             stride *= step
             x = draw.stage(x, stage, count, filters * 2 ** (stage - 2), step, rate=wanted // stride)
             stages[f"stage{stage}"] = x
-        super().__init__(image, stages, **kwargs)
+        super().__init__(image, stages, name=name, trainable=trainable)
         self.depth, self.stem, self.output_stride, self.stride_in = depth, stem, output_stride, stride_in
         self.ceil_pooling, self.filters, self.momentum = bool(ceil_pooling), filters, momentum
         self.synchronized, self.frozen_normalization = bool(synchronized), bool(frozen_normalization)

@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from kseg.backbones.backbone import Backbone
+from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.backbones.dilation import Dilation, check_output_stride, dilate
 from kseg.backbones.graph import Copies, free_input, functional, rebuild
 from kseg.errors import ModelError
@@ -30,6 +31,7 @@ _UNCHANGED = (
 _ON_VECTORS = (layers.BatchNormalization, layers.Conv2D)
 
 
+@graph_settings()
 def convolutionalize(model, size=None):
     """A copy of a classifier that gives a map of scores on images larger than those it was trained on.
 
@@ -161,7 +163,16 @@ class ClassifierBackbone(Backbone):
     Input: images (batch, height, width, channels), any size. Output: a dict of stages, shallow first.
     """
 
-    def __init__(self, classifier, *, output_stride=32, normalize=None, **kwargs):
+    @draws_graph
+    def __init__(
+        self,
+        classifier,
+        *,
+        output_stride=32,
+        normalize=None,
+        name=None,
+        trainable=True,
+    ):
         check_output_stride(output_stride)
         body, _ = _split(functional(classifier))
         image, dilation = free_input(body, "image"), Dilation(output_stride)
@@ -169,7 +180,7 @@ class ClassifierBackbone(Backbone):
         dilation.start(x)
         rebuild(body, x, dilation)
         dilation.copy.fill()
-        super().__init__(image, _stages(dilation.steps, body.name), **kwargs)
+        super().__init__(image, _stages(dilation.steps, body.name), name=name, trainable=trainable)
         self.output_stride, self.normalize = output_stride, normalize
         # as text, so that Keras does not track what is inside
         self._parts = json.dumps([keras.saving.serialize_keras_object(part) for part in (body, normalize)])

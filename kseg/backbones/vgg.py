@@ -3,12 +3,15 @@
 import keras
 from keras import layers
 
+from kseg import checks
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
+from kseg.backbones.construction import draws_graph
 from kseg.layers import Normalize
 
-CONVOLUTIONS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
-MEAN = (123.68, 116.779, 103.939)
+WIDTHS = (64, 128, 256, 512, 512)
+DEPTHS = (2, 2, 3, 3, 3)
+MEAN = (123.68, 116.779, 103.939)  # of the classifier; segmentation networks were released with others
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -22,27 +25,47 @@ class VGG16(Backbone):
     Args:
         padding: "same" keeps every convolution's size, so that stage k has 1/2^k of the image (rounded up).
             "original" pads the image by 100 pixels and gives fc6 no padding, as the released FCN does.
+        widths: channels of the five stages.
         filters: width of fc6 and fc7; None leaves both out.
+        mean: what is subtracted from the image, (red, green, blue); the released FCN has
+            (122.67891434, 116.66876762, 104.00698793).
         dropout: rate after fc6 and after fc7.
         weights: None (random), "imagenet" (Keras's verified download) or a local weights file.
-        name, trainable: as in Keras.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Stages: "stage1" ... "stage5" (strides 2 to 32) and, unless `filters=None`, "fc7" (stride 32).
     Raises `ModelError` where weights cannot be had.
     """
 
-    def __init__(self, *, padding="same", filters=4096, dropout=0.5, weights=None, **kwargs):
-        if padding not in ("same", "original"):
-            raise ValueError(f"`padding` must be 'same' or 'original', got {padding!r}")
+    @draws_graph
+    def __init__(
+        self,
+        *,
+        padding="same",
+        widths=WIDTHS,
+        filters=4096,
+        mean=MEAN,
+        dropout=0.5,
+        weights=None,
+        name=None,
+        trainable=True,
+        dtype=None,
+    ):
+        checks.one_of(padding, "padding", ("same", "original"))
+        widths = checks.wholes(widths, "widths", count=len(DEPTHS))
+        filters = None if filters is None else checks.whole(filters, "filters")
+        mean = checks.numbers(mean, "mean", count=3)
+        dropout = checks.fraction(dropout, "dropout", one=False)
         image = keras.Input((None, None, 3), name="image")
-        x = Normalize(MEAN, (1, 1, 1), bgr=True, name="normalize")(image)
+        x = Normalize(mean, (1, 1, 1), bgr=True, name="normalize")(image)
         if padding == "original":
             x = layers.ZeroPadding2D(99, name="pad")(x)  # 99 and conv1_1's own 1 make Caffe's pad of 100
         stages = {}
-        for block, (width, count) in enumerate(CONVOLUTIONS, start=1):
+        for block, (width, count) in enumerate(zip(widths, DEPTHS, strict=True), start=1):
             for number in range(1, count + 1):
-                name = f"block{block}_conv{number}"
-                x = layers.Conv2D(width, 3, padding="same", activation="relu", name=name)(x)
+                x = layers.Conv2D(
+                    width, 3, padding="same", activation="relu", name=f"block{block}_conv{number}"
+                )(x)
             x = layers.MaxPooling2D(2, padding="same", name=f"block{block}_pool")(x)
             stages[f"stage{block}"] = x
         if filters is not None:
@@ -51,13 +74,21 @@ class VGG16(Backbone):
             x = layers.Dropout(dropout, name="drop6")(x)
             x = layers.Conv2D(filters, 1, activation="relu", name="fc7")(x)
             stages["fc7"] = layers.Dropout(dropout, name="drop7")(x)
-        super().__init__(image, stages, **kwargs)
+        super().__init__(image, stages, name=name, trainable=trainable)
         self.padding, self.filters, self.dropout = padding, filters, dropout
+        self.widths, self.mean = widths, mean
         if weights is not None:
             dense = filters is not None
             named = weights == "imagenet"
             weight_files.load(self, weight_files.keras_vgg16_imagenet(dense) if named else weights)
 
     def get_config(self):
-        own = {"padding": self.padding, "filters": self.filters, "dropout": self.dropout, "weights": None}
+        own = {
+            "padding": self.padding,
+            "widths": self.widths,
+            "filters": self.filters,
+            "mean": self.mean,
+            "dropout": self.dropout,
+            "weights": None,
+        }
         return {**super().get_config(), **own}

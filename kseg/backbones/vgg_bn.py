@@ -3,13 +3,13 @@
 import keras
 from keras import layers
 
+from kseg import checks
 from kseg.backbones.backbone import Backbone
-from kseg.backbones.vgg import MEAN, VGG16
+from kseg.backbones.construction import draws_graph
+from kseg.backbones.vgg import DEPTHS, MEAN, VGG16, WIDTHS
 from kseg.errors import ModelError
 from kseg.layers import BatchNormalization, MaxPoolingWithArgmax2D, Normalize, PadToLeast
 
-WIDTHS = (64, 128, 256, 512, 512)
-DEPTHS = (2, 2, 3, 3, 3)
 KERNEL = 7  # of fc6
 EPSILON = 1e-5  # Keras's 1e-3 would outweigh the variance behind kernels of standard deviation 0.01
 
@@ -28,9 +28,11 @@ class VGG16BatchNorm(Backbone):
         filters: width of fc6 and fc7; None leaves both out.
         fc6_padding: "valid" (the published net: a map of 7x7, from 224x224 pixels, becomes one value; maps
             below 7x7, from images below 193 pixels, are filled up with zeros) or "same" (keeps the size).
+        mean: what is subtracted from the image, (red, green, blue); the released DeconvNet has
+            (122.67891434, 116.66876762, 104.00698793).
         weights: None (random), "imagenet" or a local weights file of VGG16 without batch normalisation; only
             with the published widths.
-        name, trainable: as in Keras.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Stages: "stage1" ... "stage5" (strides 2 to 32) and, unless `filters=None`, "fc7".
     Raises `ModelError` where weights cannot be had or are for other widths.
@@ -42,13 +44,25 @@ class VGG16BatchNorm(Backbone):
     output_stride = 32
     stride_of_switches = 1  # pixels from cell to cell of the map that the first pooling sees
 
-    def __init__(self, *, widths=WIDTHS, filters=4096, fc6_padding="valid", weights=None, **kwargs):
-        if fc6_padding not in ("valid", "same"):
-            raise ValueError(f"`fc6_padding` must be 'valid' or 'same', got {fc6_padding!r}")
-        if len(widths) != len(DEPTHS):
-            raise ValueError(f"`widths` needs {len(DEPTHS)} entries, one a stage; got {widths!r}")
+    @draws_graph
+    def __init__(
+        self,
+        *,
+        widths=WIDTHS,
+        filters=4096,
+        fc6_padding="valid",
+        mean=MEAN,
+        weights=None,
+        name=None,
+        trainable=True,
+        dtype=None,
+    ):
+        checks.one_of(fc6_padding, "fc6_padding", ("valid", "same"))
+        widths = checks.wholes(widths, "widths", count=len(DEPTHS))
+        filters = None if filters is None else checks.whole(filters, "filters")
+        mean = checks.numbers(mean, "mean", count=3)
         image = keras.Input((None, None, 3), name="image")
-        x = Normalize(MEAN, (1, 1, 1), bgr=True, name="normalize")(image)
+        x = Normalize(mean, (1, 1, 1), bgr=True, name="normalize")(image)
         stages = {}
         for block, (width, count) in enumerate(zip(widths, DEPTHS, strict=True), start=1):
             for number in range(1, count + 1):
@@ -63,8 +77,8 @@ class VGG16BatchNorm(Backbone):
             x = normalised(x, "bn6")
             x = layers.Conv2D(filters, 1, name="fc7")(x)
             stages["fc7"] = normalised(x, "bn7")
-        super().__init__(image, stages, **kwargs)
-        self.widths, self.filters, self.fc6_padding = tuple(widths), filters, fc6_padding
+        super().__init__(image, stages, name=name, trainable=trainable)
+        self.widths, self.filters, self.fc6_padding, self.mean = widths, filters, fc6_padding, mean
         if weights is not None:
             self._take_convolutions(weights)
 
@@ -93,6 +107,7 @@ class VGG16BatchNorm(Backbone):
             "widths": self.widths,
             "filters": self.filters,
             "fc6_padding": self.fc6_padding,
+            "mean": self.mean,
             "weights": None,
         }
         return {**super().get_config(), **own}

@@ -61,9 +61,9 @@ class AtrousSpatialPyramidPooling(keras.layers.Layer):
         return [
             AtrousConv2D(self.hidden, 3, rate, name=f"fc6_{number}", **full),
             layers.Dropout(self.dropout, name=f"drop6_{number}", dtype=self.dtype_policy),
-            layers.Conv2D(self.hidden, 1, name=f"fc7_{number}", **full),
+            layers.Conv2D(self.hidden, 1, data_format="channels_last", name=f"fc7_{number}", **full),
             layers.Dropout(self.dropout, name=f"drop7_{number}", dtype=self.dtype_policy),
-            layers.Conv2D(self.num_classes, 1, **scores),
+            layers.Conv2D(self.num_classes, 1, data_format="channels_last", **scores),
         ]
 
     def build(self, input_shape):

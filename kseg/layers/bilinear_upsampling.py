@@ -57,7 +57,9 @@ class BilinearUpsampling(keras.layers.Layer):
 
     def call(self, x):
         if self.learned:
-            return ops.conv_transpose(x, self.kernel, strides=self.factor, padding=self.padding)
+            return ops.conv_transpose(
+                x, self.kernel, strides=self.factor, padding=self.padding, data_format="channels_last"
+            )
         return self._interpolate(x)
 
     def _interpolate(self, x):

@@ -70,6 +70,7 @@ class PyramidPooling(keras.layers.Layer):
         return layers.Conv2D(
             self.filters,
             1,
+            data_format="channels_last",
             use_bias=False,
             kernel_initializer="he_normal",
             kernel_regularizer=self.kernel_regularizer,

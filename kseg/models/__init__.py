@@ -1,5 +1,6 @@
 """Segmentation networks, one paper a file, and the catalog of their names."""
 
+from kseg.backbones.saving import check_reloads
 from kseg.models.catalog import build, describe, names
 from kseg.models.deconvnet import DeconvNet
 from kseg.models.deeplab_v1 import DeepLabV1
@@ -26,6 +27,7 @@ __all__ = [
     "ReceptiveField",
     "Segmenter",
     "build",
+    "check_reloads",
     "describe",
     "from_preset",
     "load",

@@ -8,7 +8,7 @@ import difflib
 from functools import partial
 
 from kseg.backbones import VGG16, DeepLabVGG16, EfficientNetLite, ResNet, VGG16BatchNorm
-from kseg.backbones.backbone import precision
+from kseg.backbones.construction import graph_settings
 from kseg.errors import ModelError
 from kseg.models.deconvnet import DeconvNet
 from kseg.models.deeplab_v1 import DeepLabV1
@@ -19,12 +19,13 @@ from kseg.models.lraspp import LRASPP
 from kseg.models.pspnet import PSPNet
 
 AT_ONCE = (0.01, 0.0001)
+FCN_MEAN = (122.67891434, 116.66876762, 104.00698793)  # the released FCN's and DeconvNet's, red, green, blue
 SMALL_WIDTHS = (16, 32, 64, 128, 128)  # a quarter of VGG16's
 
 
 def fcn_vgg16(num_classes, weights=None, *, stride, skip_scales=(1.0, 1.0)):
     """Shelhamer, Long and Darrell's FCN on VGG16: image padded by 100, crop offsets of the release."""
-    backbone = VGG16(padding="original", weights=weights, name="vgg16")
+    backbone = VGG16(padding="original", mean=FCN_MEAN, weights=weights, name="vgg16")
     return FCN(backbone, num_classes, stride=stride, skip_scales=skip_scales)
 
 
@@ -36,7 +37,7 @@ def fcn_efficientnetlite0(num_classes, weights="imagenet", *, stride):
 
 def deconvnet_vgg16(num_classes, weights=None):
     """Noh, Hong and Han's DeconvNet on VGG16 with batch normalisation, made for 224x224 pixels."""
-    return DeconvNet(VGG16BatchNorm(weights=weights, name="vgg16_bn"), num_classes)
+    return DeconvNet(VGG16BatchNorm(mean=FCN_MEAN, weights=weights, name="vgg16_bn"), num_classes)
 
 
 def deconvnet_small(num_classes, weights=None):
@@ -225,7 +226,7 @@ def build(name, num_classes, *, weights="packaged", dtype=None):
     if int(num_classes) < 2:
         raise ModelError(f"a segmentation model needs at least 2 classes, got num_classes={num_classes}")
     function = _entry(name)
-    with precision(dtype):
+    with graph_settings(dtype):
         given = () if weights == "packaged" else (weights,)
         model = function(int(num_classes), *given)
     model.name = name

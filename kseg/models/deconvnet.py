@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from kseg.backbones.construction import draws_graph
 from kseg.backbones.vgg_bn import DEPTHS, normalised
 from kseg.errors import ModelError
 from kseg.layers import CropLike, MaxUnpooling2D, ResizeLike
@@ -29,7 +30,7 @@ class DeconvNet(Segmenter):
             VGG16's 2, 2, 3, 3, 3.
         kernel_std: standard deviation of the Gaussian that the decoder's kernels start from (the release:
             0.01); None takes He's, which suits nets of other widths.
-        **kwargs: Keras's `name` and `trainable`.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width, num_classes)`.
     Unpooling restores odd sizes, so no size needs padding.
@@ -41,7 +42,18 @@ class DeconvNet(Segmenter):
     released `stage_1_train.prototxt`.
     """
 
-    def __init__(self, backbone, num_classes, *, depths=None, kernel_std=0.01, **kwargs):
+    @draws_graph
+    def __init__(
+        self,
+        backbone,
+        num_classes,
+        *,
+        depths=None,
+        kernel_std=0.01,
+        name=None,
+        trainable=True,
+        dtype=None,
+    ):
         if not hasattr(backbone, "switches"):
             raise ModelError(
                 f"DeconvNet unpools by the switches of its backbone; {type(backbone).__name__} has none: give a "
@@ -64,7 +76,9 @@ class DeconvNet(Segmenter):
                 last = number == depths[stage - 1]
                 x = _deconvolution(x, shallower if last else width, 3, f"{stage}_{number}", kernel_std)
         logits = _scores(x, image, num_classes, _initializer(kernel_std), backbone.stride_of_switches)
-        super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
+        super().__init__(
+            image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
+        )
         self.depths, self.kernel_std = depths, kernel_std
 
     def get_config(self):

@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from kseg.backbones.construction import draws_graph
 from kseg.layers import ResizeLike, ZoomLike
 from kseg.models.segmenter import Segmenter
 
@@ -22,7 +23,7 @@ class DeepLabV1(Segmenter):
         dropout: rate in those branches.
         align_corners: cell i stands at pixel `output_stride * i` (backbones with symmetric padding, on which
             the release relies); False spreads the cells evenly over the image (EfficientNet-Lite).
-        **kwargs: Keras's `name` and `trainable`.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
     num_classes)`. With aligned corners `logits[:, ::8, ::8]` are the scores before interpolation; the release
@@ -32,8 +33,18 @@ class DeepLabV1(Segmenter):
     ICLR 2015, section 3; the released `train.prototxt`.
     """
 
+    @draws_graph
     def __init__(
-        self, backbone, num_classes, *, multi_scale=False, dropout=0.5, align_corners=True, **kwargs
+        self,
+        backbone,
+        num_classes,
+        *,
+        multi_scale=False,
+        dropout=0.5,
+        align_corners=True,
+        name=None,
+        trainable=True,
+        dtype=None,
     ):
         image, x = backbone.input, backbone.deepest
         if multi_scale:
@@ -41,7 +52,9 @@ class DeepLabV1(Segmenter):
             x = layers.Concatenate(name="multi_scale")([x, *branches])
         x = score(num_classes, "fc8")(x)
         logits = enlarge(x, image, backbone.output_stride, align_corners)
-        super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
+        super().__init__(
+            image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
+        )
         self.multi_scale, self.dropout = bool(multi_scale), dropout
         self.align_corners = bool(align_corners)
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from kseg.backbones.construction import draws_graph
 from kseg.backbones.decimation import decimate
 from kseg.layers import AtrousSpatialPyramidPooling
 from kseg.models.deeplab_v1 import enlarge
@@ -24,7 +25,7 @@ class DeepLabV2(Segmenter):
             convolution (ResNet-101).
         dropout: rate after fc6 and after fc7.
         align_corners: as in `DeepLabV1`.
-        **kwargs: Keras's `name` and `trainable`.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
     num_classes)`.
@@ -33,6 +34,7 @@ class DeepLabV2(Segmenter):
     convolution, and fully connected CRFs", TPAMI 2017, section 3.
     """
 
+    @draws_graph
     def __init__(
         self,
         backbone,
@@ -42,12 +44,16 @@ class DeepLabV2(Segmenter):
         hidden=None,
         dropout=0.5,
         align_corners=True,
-        **kwargs,
+        name=None,
+        trainable=True,
+        dtype=None,
     ):
         image = backbone.input
         aspp = AtrousSpatialPyramidPooling(num_classes, rates, hidden, dropout, name="aspp")
         logits = enlarge(aspp(backbone.deepest), image, backbone.output_stride, align_corners)
-        super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
+        super().__init__(
+            image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
+        )
         self.rates, self.hidden, self.dropout = aspp.rates, hidden, dropout
         self.align_corners = bool(align_corners)
 

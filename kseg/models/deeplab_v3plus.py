@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from kseg.backbones.construction import draws_graph
 from kseg.layers import BatchNormalization, ResizeLike
 from kseg.models.segmenter import Segmenter
 
@@ -30,7 +31,7 @@ class DeepLabV3Plus(Segmenter):
         momentum: of the head's BatchNormalization (the share of the old average that is kept; the release has
             0.9997 for very long schedules).
         synchronized: the head's BatchNormalization averages over all replicas of a distribution strategy.
-        **kwargs: Keras's `name` and `trainable`.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
     num_classes)`. Cells are spread evenly over the image (pixel centres, no aligned corners). In training the
@@ -41,6 +42,7 @@ class DeepLabV3Plus(Segmenter):
     is depthwise, normalisation, ReLU, pointwise, normalisation, ReLU).
     """
 
+    @draws_graph
     def __init__(
         self,
         backbone,
@@ -53,7 +55,9 @@ class DeepLabV3Plus(Segmenter):
         dropout=0.1,
         momentum=0.95,
         synchronized=False,
-        **kwargs,
+        name=None,
+        trainable=True,
+        dtype=None,
     ):
         image, low = backbone.input, backbone.stages[low_level]
         normalization = {"momentum": momentum, "synchronized": synchronized}
@@ -61,12 +65,14 @@ class DeepLabV3Plus(Segmenter):
         x = layers.Dropout(dropout, name="dropout")(x)
         low = convolution(low, low_level_filters, "low_level", normalization)
         x = layers.Concatenate(name="decoder")([ResizeLike(name="enlarge")([x, low]), low])
-        for name in ("decoder1", "decoder2"):
-            x = separable(x, filters, 1, name, normalization)
+        for mix in ("decoder1", "decoder2"):
+            x = separable(x, filters, 1, mix, normalization)
         x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name="score")(x)
         stride = backbone.stride_of(low_level)
         logits = ResizeLike(factor=stride, name="logits", dtype="float32")([x, image])
-        super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
+        super().__init__(
+            image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
+        )
         self.rates, self.filters, self.dropout = tuple(rates), filters, dropout
         self.low_level, self.low_level_filters = low_level, low_level_filters
         self.momentum, self.synchronized = momentum, bool(synchronized)

@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from kseg.backbones.construction import draws_graph
 from kseg.layers import BilinearUpsampling, CropLike
 from kseg.models.segmenter import Segmenter
 
@@ -31,7 +32,7 @@ class FCN(Segmenter):
             "all".
         skip_scales: fixed factors on stage 4 and stage 3 before they are scored; (0.01, 0.0001) makes the
             "at once" net, which trains in one stage.
-        **kwargs: Keras's `name` and `trainable`.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width, num_classes)`.
 
@@ -39,8 +40,18 @@ class FCN(Segmenter):
     released `voc-fcn*/net.py`.
     """
 
+    @draws_graph
     def __init__(
-        self, backbone, num_classes, *, stride=8, learned_upsampling="none", skip_scales=(1.0, 1.0), **kwargs
+        self,
+        backbone,
+        num_classes,
+        *,
+        stride=8,
+        learned_upsampling="none",
+        skip_scales=(1.0, 1.0),
+        name=None,
+        trainable=True,
+        dtype=None,
     ):
         if stride not in SKIPS:
             raise ValueError(f"`stride` must be 32, 16 or 8, got {stride}")
@@ -69,7 +80,9 @@ class FCN(Segmenter):
         x = BilinearUpsampling(stride, last, edges, name=f"upsampling_{stride}s", dtype="float32")(x)
         logits = CropLike(crops[-1], name="logits", dtype="float32")([x, image])
 
-        super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
+        super().__init__(
+            image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
+        )
         self.stride, self.learned_upsampling = stride, learned_upsampling
         self.skip_scales = tuple(skip_scales)
 

@@ -2,6 +2,7 @@
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -9,11 +10,13 @@ from kseg.archive import check_archive
 from kseg.errors import ModelError
 
 
-def load(path):
+def load(path: str | Path, custom_objects: dict[str, Any] | None = None) -> keras.Model:
     """Load a `.keras` file in Keras's safe mode, without its optimizer.
 
     Args:
         path: the file.
+        custom_objects: dict from name to class or function, for layers of one's own that are not registered with
+            Keras in this program.
 
     Returns:
         The Keras model: a `Segmenter` where kseg wrote it, else any model with one image in and one map out.
@@ -31,11 +34,12 @@ def load(path):
         )
     check_archive(path)
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = keras.saving.load_model(path, custom_objects, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds here; the user needs one sentence
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"{path}: Keras cannot load this model ({reason}); was it written by another program?"
+            f"{path}: Keras cannot load this model ({reason}). Where it has layers of your own, import the module that "
+            "registers them or give custom_objects={name: class}; else it was written by another program."
         ) from error
     _check_shapes(model, path)
     return model

@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from kseg.backbones.construction import draws_graph
 from kseg.layers import BatchNormalization, ResizeLike
 from kseg.models.segmenter import Segmenter
 
@@ -22,7 +23,7 @@ class LRASPP(Segmenter):
         low_level: the stage that gives fine scores, at half the deepest stage's stride in the paper (8).
         momentum: of the BatchNormalization (the share of the old average that is kept).
         synchronized: the BatchNormalization averages over all replicas of a distribution strategy.
-        **kwargs: Keras's `name` and `trainable`.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
     num_classes)`. The paper averages over windows of 49x49 cells at strides (16, 20) of a 64x128 map, nearly
@@ -31,6 +32,7 @@ class LRASPP(Segmenter):
     Source: Howard et al., "Searching for MobileNetV3", ICCV 2019, section 6.4 and figure 10.
     """
 
+    @draws_graph
     def __init__(
         self,
         backbone,
@@ -40,7 +42,9 @@ class LRASPP(Segmenter):
         low_level="stage3",
         momentum=0.95,
         synchronized=False,
-        **kwargs,
+        name=None,
+        trainable=True,
+        dtype=None,
     ):
         image, x, low = backbone.input, backbone.deepest, backbone.stages[low_level]
         average = layers.GlobalAveragePooling2D(keepdims=True, name="average")(x)
@@ -55,7 +59,9 @@ class LRASPP(Segmenter):
         x = layers.Add(name="scores")([x, _convolution(low, num_classes, "low_score")])
         stride = backbone.stride_of(low_level)
         logits = ResizeLike(factor=stride, name="logits", dtype="float32")([x, image])
-        super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
+        super().__init__(
+            image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
+        )
         self.filters, self.low_level = filters, low_level
         self.momentum, self.synchronized = momentum, bool(synchronized)
 

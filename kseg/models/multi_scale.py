@@ -5,7 +5,7 @@ import math
 import keras
 from keras import layers
 
-from kseg.backbones.backbone import precision
+from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.errors import ModelError, SettingsError
 from kseg.layers import ResizeLike, ScaledImage, ZoomLike
 from kseg.models.segmenter import Segmenter
@@ -29,7 +29,7 @@ class MultiScale(Segmenter):
         model: a `Segmenter`. Where it ends in a bilinear enlargement named "logits" (DeepLab, PSPNet), the scores
             before that are fused, as released; of others, the logits.
         scales: factors on the picture's size; 1 is one of them.
-        **kwargs: Keras's `name` and `trainable`.
+        name, trainable: as in Keras.
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width, num_classes)`.
 
@@ -41,17 +41,35 @@ class MultiScale(Segmenter):
     `train.prototxt`.
     """
 
-    def __init__(self, model, scales=SCALES, **kwargs):
+    @draws_graph
+    def __init__(
+        self,
+        model,
+        scales=SCALES,
+        name=None,
+        trainable=True,
+    ):
         if not isinstance(model, Segmenter):
             raise ModelError(f"multi-scale inputs need a Segmenter of kseg, got {type(model).__name__}")
         scales = checked_scales(scales)
         image = keras.Input((None, None, 3), name="image")
         _, _, fused, enlargement = scale_maps(model, scales, image)
         logits = enlarged(fused, image, enlargement, "logits")
-        super().__init__(image, logits, backbone=model.backbone, num_classes=model.num_classes, **kwargs)
+        super().__init__(
+            image,
+            logits,
+            backbone=model.backbone,
+            num_classes=model.num_classes,
+            name=name,
+            trainable=trainable,
+        )
         self.base, self.scales = model, scales
+<<<<<<< HEAD
         self.classes, self.palette = model.classes, model.palette
         self.working_size = getattr(model, "working_size", None)
+=======
+        self.classes, self.palette, self.working_size = model.classes, model.palette, model.working_size
+>>>>>>> 0472839 (Unknown arguments are refused with the known ones; hand-drawn backbones and models reload; unregistered layers are refused before saving; channels_first in keras.json changes nothing; the released means of FCN and DeconvNet)
 
     def get_config(self):
         config = super().get_config()
@@ -62,13 +80,22 @@ class MultiScale(Segmenter):
     def from_config(cls, config, custom_objects=None):
         # `Segmenter.from_config` restores an argument called `backbone`.
         base = keras.saving.deserialize_keras_object(config["model"], custom_objects)
+<<<<<<< HEAD
         with precision(config["dtype"]):
             model = cls(base, config["scales"], name=config["name"], trainable=config.get("trainable", True))
         model.classes, model.palette = config["classes"], config["palette"]
         model.working_size = config.get("working_size", model.working_size)
+=======
+        given = {key: config[key] for key in ("scales", "name", "trainable") if key in config}
+        with graph_settings(config["dtype"]):
+            model = cls(base, **given)
+        for key in ("classes", "palette", "working_size"):
+            setattr(model, key, config.get(key))
+>>>>>>> 0472839 (Unknown arguments are refused with the known ones; hand-drawn backbones and models reload; unregistered layers are refused before saving; channels_first in keras.json changes nothing; the released means of FCN and DeconvNet)
         return model
 
 
+@graph_settings()
 def scale_maps(model, scales, image):
     """The score maps of a model on an image at several scales.
 

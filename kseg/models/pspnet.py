@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.layers import BatchNormalization, PyramidPooling
 from kseg.models.deeplab_v1 import enlarge
 from kseg.models.segmenter import Segmenter
@@ -25,7 +26,7 @@ class PSPNet(Segmenter):
         momentum: of the head's BatchNormalization (the share of the old average that is kept).
         synchronized: the head's BatchNormalization averages over all replicas of a distribution strategy.
         align_corners: as in `DeepLabV1`, also for enlarging the levels.
-        **kwargs: Keras's `name` and `trainable`.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
     num_classes)`. The paper's second loss on stage 4 belongs to training: `with_auxiliary_head`.
@@ -33,6 +34,7 @@ class PSPNet(Segmenter):
     Source: Zhao et al., "Pyramid scene parsing network", CVPR 2017, section 3; the released deploy files.
     """
 
+    @draws_graph
     def __init__(
         self,
         backbone,
@@ -46,7 +48,9 @@ class PSPNet(Segmenter):
         momentum=0.95,
         synchronized=False,
         align_corners=True,
-        **kwargs,
+        name=None,
+        trainable=True,
+        dtype=None,
     ):
         image = backbone.input
         normalization = {"momentum": momentum, "synchronized": synchronized}
@@ -55,7 +59,9 @@ class PSPNet(Segmenter):
             x = PyramidPooling(filters, bins, mode, reduce, align_corners, name="pyramid", **normalization)(x)
         x = _scores(x, filters, num_classes, dropout, normalization, "")
         logits = enlarge(x, image, backbone.output_stride, align_corners)
-        super().__init__(image, logits, backbone=backbone, num_classes=num_classes, **kwargs)
+        super().__init__(
+            image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
+        )
         self.bins, self.filters, self.mode, self.reduce = tuple(bins), filters, mode, bool(reduce)
         self.dropout, self.momentum, self.synchronized = dropout, momentum, bool(synchronized)
         self.align_corners = bool(align_corners)
@@ -74,6 +80,7 @@ class PSPNet(Segmenter):
         return {**super().get_config(), **own}
 
 
+@graph_settings()
 def with_auxiliary_head(model, filters=None):
     """A twin of a `PSPNet` for training, with the paper's second head, on the last stage but one (stage 4).
 

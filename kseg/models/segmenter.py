@@ -1,38 +1,88 @@
 """`Segmenter`: what every segmentation model of kseg is."""
 
+<<<<<<< HEAD
 import warnings
+=======
+from typing import Any
+>>>>>>> 0472839 (Unknown arguments are refused with the known ones; hand-drawn backbones and models reload; unregistered layers are refused before saving; channels_first in keras.json changes nothing; the released means of FCN and DeconvNet)
 
 import keras
-import numpy as np
 
+<<<<<<< HEAD
 from kseg.backbones.backbone import precision
 from kseg.errors import KsegWarning, SettingsError
 from kseg.models.compiling import takes_probabilities
+=======
+from kseg import checks
+from kseg.backbones import Backbone
+from kseg.backbones.construction import draws_graph, graph_settings
+from kseg.backbones.saving import check_reloads
+from kseg.errors import SettingsError
+from kseg.models.head_graph import HeadGraph, logits_from_config
+>>>>>>> 0472839 (Unknown arguments are refused with the known ones; hand-drawn backbones and models reload; unregistered layers are refused before saving; channels_first in keras.json changes nothing; the released means of FCN and DeconvNet)
 
 
+@keras.saving.register_keras_serializable(package="kseg")
 class Segmenter(keras.Model):
     """A functional Keras model from an image to class logits of the image's size.
+
+    Layers of one's own between a backbone and the logits make a model that trains, saves, predicts and exports like
+    the published networks, which are subclasses that draw theirs from a few arguments.
 
     Args:
         image: the input tensor (the backbone's), `(batch, height, width, 3)`, RGB 0-255, any size.
         logits: float32 tensor `(batch, height, width, num_classes)`.
         backbone: the `kseg.backbones.Backbone` the graph was built on. The model's other variables are its head.
         num_classes: number of classes.
-        **kwargs: Keras's `name` and `trainable`.
+        name: name of the model.
+        trainable: False freezes all layers.
 
     Attributes:
         backbone, num_classes: as above.
         classes: class names, or None; set them (training does) and they are saved with the model.
         palette: an (r, g, b) of 0-255 per class, or None; likewise.
-        working_size: (height, width) that `kseg.inference.Predictor` brings pictures to, for a model that was trained
-            on pictures of this size alone, or None: pictures as they are. Saved with the model.
+        working_size: (height, width) that `kseg.inference.Predictor` brings images to, for a model that was trained
+            on images of this size alone, or None: images as they are. Saved with the model.
+
+    Raises:
+        SettingsError: no `Backbone`, no number of classes, or an unknown argument.
+        ModelError: logits that depend on more than the backbone; when saved, a layer that is not registered with
+            Keras.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, filters=4)
+    >>> x = keras.layers.Conv2D(3, 1)(backbone.deepest)
+    >>> logits = kseg.layers.ResizeLike(dtype="float32")([x, backbone.input])
+    >>> model = kseg.models.Segmenter(backbone.input, logits, backbone=backbone, num_classes=3)
+    >>> model.output_shape
+    (None, None, None, 3)
     """
 
-    def __init__(self, image, logits, *, backbone, num_classes, **kwargs):
-        super().__init__(inputs=image, outputs=logits, **kwargs)
+    @draws_graph
+    def __init__(
+        self,
+        image: keras.KerasTensor,
+        logits: keras.KerasTensor,
+        *,
+        backbone: Backbone,
+        num_classes: int,
+        name: str | None = None,
+        trainable: bool = True,
+    ):
+        if not isinstance(backbone, Backbone):
+            raise SettingsError(
+                f"`backbone` must be a kseg.backbones.Backbone; got {type(backbone).__name__}: "
+                "kseg.backbones.from_classifier makes one of a Keras classifier, Backbone(image, stages) of a graph."
+            )
+        super().__init__(inputs=image, outputs=logits, name=name)
         self.backbone = backbone
-        self.num_classes = int(num_classes)
+        self.num_classes = checks.whole(num_classes, "num_classes")
         self._labelling = {"classes": None, "palette": None, "working_size": None}
+        if type(self) is Segmenter:  # a subclass draws its graph itself
+            self._head = HeadGraph(backbone, logits)
+        if not checks.flag(trainable, "trainable"):
+            self.trainable = False
 
     @property
     def classes(self):
@@ -58,18 +108,14 @@ class Segmenter(keras.Model):
 
     @working_size.setter
     def working_size(self, size):
-        if size is not None:
-            sides = tuple(size) if isinstance(size, (list, tuple)) else ()
-            if len(sides) != 2 or not all(isinstance(s, (int, np.integer)) and s > 0 for s in sides):
-                raise ValueError(f"`working_size` is (height, width) in pixels or None; got {size!r}")
-            size = int(sides[0]), int(sides[1])
-        self._labelling["working_size"] = size
+        self._labelling["working_size"] = None if size is None else checks.pair(size, "working_size")
 
     def _one_per_class(self, values, what):
         if values is not None and len(values) != self.num_classes:
-            raise ValueError(f"`{what}` needs {self.num_classes} entries, one a class; got {len(values)}")
+            raise SettingsError(f"`{what}` needs {self.num_classes} entries, one a class; got {len(values)}")
         return None if values is None else list(values)
 
+<<<<<<< HEAD
     def compile(self, optimizer="rmsprop", loss=None, *, metrics=None, weighted_metrics=None, **kwargs):
         """Keras's `compile`; warns of losses and metrics that would take the logits for probabilities."""
         wrong = takes_probabilities([loss, metrics or [], weighted_metrics or []])
@@ -98,10 +144,20 @@ class Segmenter(keras.Model):
         return super().fit(*args, **kwargs)
 
     def get_config(self):
+=======
+    def save(self, filepath, overwrite: bool = True, zipped: bool | None = None) -> None:
+        """Save as a `.keras` file, as `keras.Model.save` does; refuse what could not be loaded again."""
+        check_reloads(self)
+        super().save(filepath, overwrite=overwrite, zipped=zipped)
+
+    def get_config(self) -> dict[str, Any]:
+>>>>>>> 0472839 (Unknown arguments are refused with the known ones; hand-drawn backbones and models reload; unregistered layers are refused before saving; channels_first in keras.json changes nothing; the released means of FCN and DeconvNet)
         # Not the functional graph: the subclass adds its arguments, and its constructor draws the graph again.
+        head = {"head": self._head.get_config()} if type(self) is Segmenter else {}
         frozen = {} if self.trainable else {"trainable": False}
         return {
             **frozen,
+            **head,
             "name": self.name,
             "dtype": self.dtype_policy.name,
             "backbone": keras.saving.serialize_keras_object(self.backbone),
@@ -112,16 +168,19 @@ class Segmenter(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "Segmenter":
         config = dict(config)
-        classes, palette = config.pop("classes", None), config.pop("palette", None)
-        size, trainable = config.pop("working_size", None), config.pop("trainable", True)
+        labelling = {key: config.pop(key, None) for key in ("classes", "palette", "working_size")}
+        trainable, dtype = config.pop("trainable", True), config.pop("dtype", None)
         if isinstance(config["backbone"], dict):
             config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
-        with precision(config.pop("dtype", None)):
+        if "head" in config:
+            config["image"] = config["backbone"].input
+            config["logits"] = logits_from_config(config.pop("head"), config["backbone"], custom_objects)
+        with graph_settings(dtype):
             model = cls(**config)
-        model.classes, model.palette = classes, palette
-        model.working_size = size
-        if not trainable:
+        for key, value in labelling.items():
+            setattr(model, key, value)
+        if not trainable:  # Keras sets it before the layers are there
             model.trainable = False
         return model

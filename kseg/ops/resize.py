@@ -54,7 +54,10 @@ def resize(x, size, method="bilinear", align_corners=False):
 
 def _resize_generic(x, size, method, align_corners):
     if not align_corners:
-        return ops.cast(ops.image.resize(x, tuple(size), interpolation=method, antialias=False), x.dtype)
+        y = ops.image.resize(
+            x, tuple(size), interpolation=method, antialias=False, data_format="channels_last"
+        )
+        return ops.cast(y, x.dtype)
     y = _interpolate_axis(x, size[0], axis=1)
     return _interpolate_axis(y, size[1], axis=2)
 

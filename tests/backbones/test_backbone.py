@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kseg.backbones import VGG16
-from kseg.backbones.backbone import precision
+from kseg.backbones.construction import graph_settings
 
 
 def test_stages_keep_their_order():
@@ -22,7 +22,7 @@ def test_saves_and_loads_bit_equal(tmp_path):
 
 def test_precision_restores_after_an_error():
     def fail():
-        with precision("mixed_bfloat16"):
+        with graph_settings("mixed_bfloat16"):
             assert keras.config.dtype_policy().name == "mixed_bfloat16"
             raise RuntimeError
 

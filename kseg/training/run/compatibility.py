@@ -4,6 +4,7 @@ import keras
 
 from kseg.data import Dataset
 from kseg.errors import DataError, SettingsError
+from kseg.models import check_reloads
 from kseg.training.callbacks import Every
 from kseg.training.compilation import backbone_of, class_weights
 from kseg.training.distribution.strategy import check_batch_size, place
@@ -14,7 +15,11 @@ from kseg.training.recipes.recipe import Recipe
 def check(
     model: keras.Model, recipe: Recipe, train: Dataset, val: Dataset | None, every: Every | None
 ) -> None:
-    """SettingsError where recipe, model, data and devices do not go together."""
+    """SettingsError where recipe, model, data and devices do not go together.
+
+    ModelError where the trained model could not be loaded again.
+    """
+    check_reloads(model)
     if keras.backend.backend() != "tensorflow":
         raise SettingsError(
             f"kseg.training.fit trains on TensorFlow, and Keras's backend is {keras.backend.backend()}; there, compile "
