@@ -67,8 +67,11 @@ def test_the_walk_finds_the_public_names():
 def test_free_names_are_refused(name):
     if name in FREE:
         return
+    given = CALLS.get(name, ())
+    if name.startswith("kseg.models.Segmenter."):
+        given = (kseg.models.LRASPP(kseg.backbones.ResNet(50, filters=2), 3),)
     with pytest.raises((TypeError, ValueError), match="no_such_name"):
-        CALLABLES[name](*CALLS.get(name, ()), no_such_name=1)
+        CALLABLES[name](*given, no_such_name=1)
 
 
 GRAPHS = [v for v in CALLABLES.values() if inspect.isclass(v) and issubclass(v, keras.Model)]

@@ -64,12 +64,7 @@ class MultiScale(Segmenter):
             trainable=trainable,
         )
         self.base, self.scales = model, scales
-<<<<<<< HEAD
-        self.classes, self.palette = model.classes, model.palette
-        self.working_size = getattr(model, "working_size", None)
-=======
         self.classes, self.palette, self.working_size = model.classes, model.palette, model.working_size
->>>>>>> 0472839 (Unknown arguments are refused with the known ones; hand-drawn backbones and models reload; unregistered layers are refused before saving; channels_first in keras.json changes nothing; the released means of FCN and DeconvNet)
 
     def get_config(self):
         config = super().get_config()
@@ -80,18 +75,11 @@ class MultiScale(Segmenter):
     def from_config(cls, config, custom_objects=None):
         # `Segmenter.from_config` restores an argument called `backbone`.
         base = keras.saving.deserialize_keras_object(config["model"], custom_objects)
-<<<<<<< HEAD
-        with precision(config["dtype"]):
-            model = cls(base, config["scales"], name=config["name"], trainable=config.get("trainable", True))
-        model.classes, model.palette = config["classes"], config["palette"]
-        model.working_size = config.get("working_size", model.working_size)
-=======
         given = {key: config[key] for key in ("scales", "name", "trainable") if key in config}
         with graph_settings(config["dtype"]):
             model = cls(base, **given)
-        for key in ("classes", "palette", "working_size"):
-            setattr(model, key, config.get(key))
->>>>>>> 0472839 (Unknown arguments are refused with the known ones; hand-drawn backbones and models reload; unregistered layers are refused before saving; channels_first in keras.json changes nothing; the released means of FCN and DeconvNet)
+        model.classes, model.palette = config["classes"], config["palette"]
+        model.working_size = config.get("working_size", model.working_size)
         return model
 
 

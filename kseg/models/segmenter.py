@@ -1,25 +1,17 @@
 """`Segmenter`: what every segmentation model of kseg is."""
 
-<<<<<<< HEAD
 import warnings
-=======
 from typing import Any
->>>>>>> 0472839 (Unknown arguments are refused with the known ones; hand-drawn backbones and models reload; unregistered layers are refused before saving; channels_first in keras.json changes nothing; the released means of FCN and DeconvNet)
 
 import keras
 
-<<<<<<< HEAD
-from kseg.backbones.backbone import precision
-from kseg.errors import KsegWarning, SettingsError
-from kseg.models.compiling import takes_probabilities
-=======
 from kseg import checks
 from kseg.backbones import Backbone
 from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.backbones.saving import check_reloads
-from kseg.errors import SettingsError
+from kseg.errors import KsegWarning, SettingsError
+from kseg.models.compiling import takes_probabilities
 from kseg.models.head_graph import HeadGraph, logits_from_config
->>>>>>> 0472839 (Unknown arguments are refused with the known ones; hand-drawn backbones and models reload; unregistered layers are refused before saving; channels_first in keras.json changes nothing; the released means of FCN and DeconvNet)
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -108,14 +100,15 @@ class Segmenter(keras.Model):
 
     @working_size.setter
     def working_size(self, size):
-        self._labelling["working_size"] = None if size is None else checks.pair(size, "working_size")
+        self._labelling["working_size"] = (
+            None if size is None else checks.wholes(size, "working_size (height, width)", count=2)
+        )
 
     def _one_per_class(self, values, what):
         if values is not None and len(values) != self.num_classes:
             raise SettingsError(f"`{what}` needs {self.num_classes} entries, one a class; got {len(values)}")
         return None if values is None else list(values)
 
-<<<<<<< HEAD
     def compile(self, optimizer="rmsprop", loss=None, *, metrics=None, weighted_metrics=None, **kwargs):
         """Keras's `compile`; warns of losses and metrics that would take the logits for probabilities."""
         wrong = takes_probabilities([loss, metrics or [], weighted_metrics or []])
@@ -143,15 +136,12 @@ class Segmenter(keras.Model):
             )
         return super().fit(*args, **kwargs)
 
-    def get_config(self):
-=======
     def save(self, filepath, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Save as a `.keras` file, as `keras.Model.save` does; refuse what could not be loaded again."""
         check_reloads(self)
         super().save(filepath, overwrite=overwrite, zipped=zipped)
 
     def get_config(self) -> dict[str, Any]:
->>>>>>> 0472839 (Unknown arguments are refused with the known ones; hand-drawn backbones and models reload; unregistered layers are refused before saving; channels_first in keras.json changes nothing; the released means of FCN and DeconvNet)
         # Not the functional graph: the subclass adds its arguments, and its constructor draws the graph again.
         head = {"head": self._head.get_config()} if type(self) is Segmenter else {}
         frozen = {} if self.trainable else {"trainable": False}

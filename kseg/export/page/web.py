@@ -168,7 +168,9 @@ def check_free(path: Path, overwrite: bool) -> None:
 def _checked_size(model: keras.Model, size: Size | None) -> Size:
     info = inspected(model)
     if info.channels != 3:
-        raise ModelError(f"The model {model.name!r} takes {info.channels} channels; a camera's images have three")
+        raise ModelError(
+            f"The model {model.name!r} takes {info.channels} channels; a camera's images have three"
+        )
     _check_classes(model.name, info.num_classes)
     size = chosen_size(model, size)
     if size is None:
