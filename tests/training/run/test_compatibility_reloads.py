@@ -18,5 +18,5 @@ def test_a_model_that_cannot_be_loaded_again_is_not_trained():
     model = kseg.models.LRASPP(
         kseg.backbones.Backbone(image, {"stage2": x}), 3, filters=2, low_level="stage2"
     )
-    with pytest.raises(ModelError, match="'mine'.*not registered"):
+    with pytest.raises(ModelError, match=r"'mine'.*not registered"):
         check(model, kseg.training.Recipe(), None, None, None)
