@@ -2,9 +2,10 @@
 
 from kseg.data.augment import Augment
 from kseg.data.catalog import Description, datasets, load
+from kseg.data.checks import check
 from kseg.data.crops import object_crops, proposal_crops
 from kseg.data.dataset import Dataset, Sample
-from kseg.data.doctor import Finding, Findings, check
+from kseg.data.findings import Finding, Findings
 from kseg.data.pipeline import find_user_error, pipeline, user_errors
 from kseg.data.reading.files import read_image, read_mask
 from kseg.data.statistics import Histogram, class_histogram, median_frequency_weights

@@ -15,10 +15,11 @@ from kseg.errors import DataError
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture and its mask, as files."""
+    """One image and its mask, as files; `name` for reports, else the image's own without its ending."""
 
     image: Path
     mask: Path | None = None
+    name: str | None = None
 
 
 class ArraySource(Protocol):
@@ -78,7 +79,8 @@ class Dataset:
     def name_of(self, index: int) -> str:
         """File name without its ending, for reports and for naming predicted masks."""
         if isinstance(self.samples, Sequence):
-            return self.samples[index].image.stem
+            sample = self.samples[index]
+            return sample.name or sample.image.stem
         return self.samples.name_of(index)
 
     def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +107,9 @@ class Dataset:
             if sample.mask is None:
                 raise DataError(f"{sample.image}: this picture has no mask")
             image = read_image(sample.image, self.max_pixels)
-            mask = read_mask(sample.mask, self.max_pixels, self.mask_colours)
+            mask = read_mask(
+                sample.mask, self.max_pixels, self.mask_colours, num_classes=self.num_classes
+            )
             image_file, mask_file = str(sample.image), str(sample.mask)
         if image.shape[:2] != mask.shape:
             raise DataError(size_mismatch(image_file, image.shape[:2], mask_file, mask.shape))

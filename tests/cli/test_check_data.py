@@ -9,7 +9,7 @@ from kseg.cli.main import main
 def test_a_sound_folder(labelled, capsys):
     assert main(["check-data", str(labelled)]) == 0
     shown = capsys.readouterr().out
-    assert "6 pictures with masks, 0 problem(s)" in shown
+    assert "6 images with masks, 0 problem(s)" in shown
     # 6 masks of 24 rows; columns: 10 left, 11 right (32 // 3 from the end, rounded up) less one ignored.
     assert f"{6 * 24 * 10:,}" in shown
 
@@ -36,14 +36,14 @@ def test_a_split_that_cannot_be_listed_is_a_finding(labelled, capsys):
     (labelled / "masks" / "val" / "v1.png").unlink()
     assert main(["check-data", "--data", "camvid", "--root", str(labelled)]) == 1
     shown = capsys.readouterr().out
-    assert "camvid train: 4 pictures with masks, 0 problem(s)" in shown
+    assert "camvid train: 4 images with masks, 0 problem(s)" in shown
     assert "v1.png" in shown
 
 
 def test_one_split_of_a_folder(labelled, capsys):
     (labelled / "masks" / "train" / "t0.png").write_bytes(b"")
     assert main(["check-data", "--data", "folder", "--root", str(labelled), "--split", "val"]) == 0
-    assert "folder val: 2 pictures with masks" in capsys.readouterr().out
+    assert "folder val: 2 images with masks" in capsys.readouterr().out
 
 
 def test_mistakes(tmp_path, labelled, mistake):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kseg.data.dataset import Dataset
-from kseg.data.sources.folder import pair
+from kseg.data.pairs import pair
 from kseg.data.sources.layout import check_split, locate
 
 LAYOUT = "ADEChallengeData2016 with images/training, images/validation, annotations/training and annotations/validation"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from kseg.data.dataset import Dataset
-from kseg.data.sources.folder import existing_folder, pair, split_folders
+from kseg.data.pairs import pair, split_folders
+from kseg.data.sources.folder import existing_folder
 from kseg.data.sources.layout import inside
 from kseg.errors import DataError
 

@@ -1,4 +1,4 @@
-"""A folder of pictures and a folder of masks: the plainest labelled data set.
+"""A folder of images and a folder of masks: the plainest labelled data set.
 
 ::
 
@@ -6,23 +6,27 @@
     ROOT/images/train/a.jpg  ROOT/masks/train/a.png  and the same below val/, test/, ...
     ROOT/classes.txt                               optional: one class a line, "name" or "name R G B"
 
-A picture and its mask have the same name but for the ending (any of png, jpg, jpeg, bmp, webp). With colours
-in ``classes.txt`` masks may be RGB pictures in these colours; a line named ``ignore`` gives the colour of
-ignored pixels. Without ``classes.txt`` the classes are numbered up to the highest id found in the masks.
+An image and its mask have the same name but for the ending; folders below a split are searched too. With colours in
+the class list masks may be drawn in them; a line named ``ignore`` gives the colour of ignored pixels. Without a class
+list the classes are numbered up to the highest id found in the masks.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from kseg.data.dataset import Dataset, Sample, colour_map
-from kseg.data.reading.files import MAX_PIXELS, SUFFIXES, read_mask
+from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
+from kseg.data.dataset import Dataset, colour_map
+from kseg.data.pairs import beside_splits, list_images, pair, split_folders, splits_of
 from kseg.data.reading.links import stay_inside
-from kseg.errors import DataError
-from kseg.io.regular import read_regular
+from kseg.errors import DataError, KsegWarning
+from kseg.io.image_file import MAX_PIXELS
+from kseg.io.masks import read_mask
 
 IGNORE_LABEL = 255
 
@@ -30,19 +34,41 @@ IGNORE_LABEL = 255
 def load_folder(
     root: str | Path, split: str = "train", complete: bool = True, max_pixels: int = MAX_PIXELS
 ) -> Dataset:
-    """The split ``split`` of a folder pair; DataError says what was expected and is missing (`pair`)."""
+    """The split ``split`` of a folder pair; DataError says what was expected and is missing.
+
+    A `KsegWarning` tells which files are left out, and why.
+    """
     root = existing_folder(root, "images/ and masks/")
-    stay_inside(root, [root / "classes.txt"])
-    if (root / "classes.txt").is_file():
-        names, colours = read_classes(root / "classes.txt")
+    class_list = find_class_list(root)
+    if class_list is not None:
+        names, colours = read_classes(class_list)
     else:
         names, colours = _count_classes(root, max_pixels), {}
-    samples = pair(*split_folders(root, split), complete)
+    mask_colours = mask_colours_of(names, colours)
+    images, masks = split_folders(root, split)
+    samples = pair(images, masks, complete)
+    stored_ids = () if class_list is None else ids_of_two_values(root, len(names), mask_colours, max_pixels)
     palette = tuple(
         colours.get(name, drawn) for name, drawn in zip(names, colour_map(len(names)), strict=True)
     )
+    left_out = [*list_images(images).left_out, *list_images(masks).left_out, *beside_splits(root)]
+    if left_out:
+        reasons = "; ".join(map(str, left_out[:3])) + (
+            f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+        )
+        warnings.warn(
+            f"{root}: {len(samples)} images of {split!r} are used, and {len(left_out)} file(s) left out: {reasons}",
+            KsegWarning,
+            stacklevel=3,
+        )
     return Dataset(
-        root.resolve().name, split, names, palette, samples, mask_colours=mask_colours_of(names, colours)
+        root.resolve().name,
+        split,
+        names,
+        palette,
+        samples,
+        stored_ids=stored_ids,
+        mask_colours=mask_colours,
     )
 
 
@@ -57,117 +83,50 @@ def existing_folder(root: str | Path | None, holds: str) -> Path:
     return root
 
 
-def split_folders(root: Path, split: str) -> tuple[Path, Path]:
-    """The folders of the pictures and of the masks of one split."""
-    splits = splits_of(root)
-    if split not in splits:
-        raise DataError(f"{root / 'images'}: no split {split!r}; found {', '.join(splits)}")
-    if (root / "images" / split).is_dir():
-        return root / "images" / split, root / "masks" / split
-    return root / "images", root / "masks"
+def ids_of_two_values(
+    root: Path, num_classes: int, mask_colours: tuple, max_pixels: int = MAX_PIXELS
+) -> tuple[tuple[int, int], ...]:
+    """``stored_ids`` for declared classes: 255 is class 1 where all masks hold 0 and 255 alone and there are two.
 
+    Masks are read until one holds another value, which in most data sets is the first.
 
-def splits_of(root: Path) -> list[str]:
-    """The splits below ``images/``; a folder without subfolders is one split, "train"."""
-    for part in ("images", "masks"):
-        if not (root / part).is_dir():
-            found = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
-            raise DataError(f"{root}: expected the folders images/ and masks/, and found {found}")
-    entries = [entry for entry in (root / "images").iterdir() if entry.is_dir()]
-    return sorted(entry.name for entry in entries if not entry.name.startswith(".")) or ["train"]
-
-
-def pictures(folder: Path) -> dict[str, list[Path]]:
-    """The picture files of a folder by name without ending, sorted."""
-    found: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-            found.setdefault(path.stem, []).append(path)
-    return found
-
-
-def pair(images: Path, masks: Path, complete: bool = True) -> tuple[Sample, ...]:
-    """Every picture with its mask; DataError where there is no picture, or a picture has no mask, or two.
-
-    Without ``complete`` a missing mask is left for the reader to find (``kseg.data.check`` wants all of them).
+    Raises:
+        DataError: all masks hold 0 and 255 alone, and there are not two classes.
     """
-    if not masks.is_dir():
-        raise DataError(f"{masks}: the folder does not exist; expected the masks of the pictures in {images}")
-    found, labelled = pictures(images), pictures(masks)
-    if not found:
-        raise DataError(f"{images}: no pictures found; expected files ending in {', '.join(SUFFIXES)}")
-    for stem, paths in found.items():
-        if len(paths) > 1 or len(labelled.get(stem, ())) > 1:
-            twins = paths if len(paths) > 1 else labelled[stem]
-            raise DataError(
-                f"{twins[0]} and {twins[1].name}: two files of the same name: remove or rename one"
-            )
-    missing = [paths[0] for stem, paths in found.items() if stem not in labelled]
-    if missing and complete:
-        more = f" (and {len(missing) - 1} more pictures without a mask)" if len(missing) > 1 else ""
-        raise DataError(f"{missing[0]}: no mask found; expected {masks / missing[0].stem}.png{more}")
-    expected = {stem: [masks / f"{stem}.png"] for stem in found}
-    return tuple(Sample(paths[0], (expected | labelled)[stem][0]) for stem, paths in found.items())
-
-
-def read_classes(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, int, int]]]:
-    """Class names in order, and the colours given for them (with ``ignore``, which is no class)."""
-    names, colours = [], {}
-    try:
-        # Editors on Windows begin a file with a mark.
-        text = read_regular(path, max_pixels=0).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not a text in UTF-8: save it again in that encoding") from None
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.replace(",", " ").split()
-        if not words:
+    if any(colour == (255, 255, 255) for colour, _ in mask_colours):
+        return ()
+    white = False
+    for mask in _all_masks(root):
+        try:
+            values = np.unique(read_mask(mask, max_pixels, mask_colours, num_classes=num_classes))
+        except DataError:  # told where it is used
             continue
-        name, colour = " ".join(words), None
-        if len(words) > 3 and all(word.isdecimal() for word in words[-3:]):
-            name, colour = (
-                " ".join(words[:-3]),
-                tuple(int(word) if len(word) < 9 else 256 for word in words[-3:]),
-            )
-        if name == "ignore" and colour is None:
-            raise DataError(
-                f"{path}, line {number}: ignore is no class and has no id; give the colour of ignored pixels "
-                f"(ignore R G B), or leave the line out: in masks of ids they are {IGNORE_LABEL}"
-            )
-        if name in names or name in colours or (colour and (colour in colours.values() or max(colour) > 255)):
-            raise DataError(
-                f"{path}, line {number}: {line.strip()!r} repeats a name or colour, or is no colour 0-255"
-            )
-        if name != "ignore":
-            names.append(name)
-        if colour:
-            colours[name] = colour
-    if len(names) > IGNORE_LABEL:
-        raise DataError(f"{path}: {len(names)} classes; ids are 0 to 254, so at most 255 can be told apart")
-    if not names:
-        raise DataError(f'{path}: no class names; expected one class a line, "name" or "name R G B"')
-    return tuple(names), colours
+        if not np.isin(values, (0, 255)).all():
+            return ()
+        white = white or bool(values[-1] == 255)
+    if white and num_classes != 2:
+        raise DataError(
+            f"{root / 'masks'}: the masks hold only 0 and 255, and 255 means ignored, but {num_classes} class(es) are "
+            "declared: store the classes as 0, 1, 2, ..., or give their colours in classes.txt"
+        )
+    return ((255, 1),) if white else ()
 
 
-def mask_colours_of(names: tuple[str, ...], colours: dict) -> tuple[tuple[tuple[int, int, int], int], ...]:
-    """(colour, class id) pairs, as ``Dataset.mask_colours``; the name ``ignore`` stands for 255."""
-    ids = {name: index for index, name in enumerate(names)} | {"ignore": IGNORE_LABEL}
-    return tuple((colour, ids[name]) for name, colour in colours.items())
+def _all_masks(root: Path) -> Iterator[Path]:
+    """The masks of all splits; a split without masks (images to predict) has none and is no mistake here."""
+    for folder in (split_folders(root, split)[1] for split in splits_of(root)):
+        for paths in list_images(folder).files.values() if folder.is_dir() else ():
+            stay_inside(root, paths)
+            yield from paths
 
 
 def _count_classes(root: Path, max_pixels: int) -> tuple[str, ...]:
-    """Names for the ids found in all masks of all splits, so that every split has the same classes.
-
-    A split without masks (pictures to predict) tells nothing and is no mistake here.
-    """
+    """Names for the ids found in all masks of all splits, so that every split has the same classes."""
     highest, ignored = 0, False
-    for folder in (split_folders(root, split)[1] for split in splits_of(root)):
-        for mask in (
-            (path for twins in pictures(folder).values() for path in twins) if folder.is_dir() else ()
-        ):
-            stay_inside(root, [mask])
-            ids = np.flatnonzero(np.bincount(read_mask(mask, max_pixels).ravel(), minlength=256))
-            ignored |= bool(ids[-1] == IGNORE_LABEL)
-            highest = max(highest, int(ids[ids != IGNORE_LABEL].max(initial=0)))
+    for mask in _all_masks(root):
+        ids = np.flatnonzero(np.bincount(read_mask(mask, max_pixels).ravel(), minlength=256))
+        ignored |= bool(ids[-1] == IGNORE_LABEL)
+        highest = max(highest, int(ids[ids != IGNORE_LABEL].max(initial=0)))
     if highest == 0 and ignored:
         raise DataError(
             f"{root / 'masks'}: the masks hold only 0 and 255, and 255 means ignored: store the classes as 0 "

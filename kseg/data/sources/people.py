@@ -9,9 +9,10 @@ import numpy as np
 
 from kseg.data import framing
 from kseg.data.dataset import Dataset, Sample
+from kseg.data.pairs import pair
 from kseg.data.reading.files import MAX_PIXELS, read_image, read_mask
 from kseg.data.reading.links import stay_inside
-from kseg.data.sources.folder import existing_folder, pair
+from kseg.data.sources.folder import existing_folder
 from kseg.data.sources.layout import check_split
 from kseg.data.sources.voc import load_voc
 from kseg.errors import DataError

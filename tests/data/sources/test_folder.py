@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kseg.data import load
-from kseg.data.sources.folder import read_classes
+from kseg.data.class_list import read_classes
 from kseg.errors import DataError
 
 
@@ -90,7 +90,7 @@ def test_missing_and_empty_folders(tmp_path, write):
         load("folder", tmp_path)
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
-    with pytest.raises(DataError, match=r"images: no pictures found; expected files ending in \.png"):
+    with pytest.raises(DataError, match=r"images: no images found; expected files ending in \.png"):
         load("folder", tmp_path)
 
 

@@ -38,15 +38,15 @@ def test_everything_wrong_at_once(tmp_path, write):
     (images / "p4.png").write_bytes(data[: len(data) // 2])
     (images / "p5.png").write_bytes(write.huge_png(40000, 40000))
     cv2.imwrite(str(masks / "p6.png"), np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8))
-    (masks / "p7.png").write_text("no picture")
+    (masks / "p7.png").write_text("no image")
     (tmp_path / "classes.txt").write_text("a\nb\nc\nnever\n")
     findings = check(tmp_path)
     assert not findings.ok
     assert kinds(findings) == [
-        "huge", "no mask", "palette", "size", "unknown class", "unreadable", "unreadable",
+        "empty class", "huge", "no image", "no mask", "palette", "size", "unknown class", "unreadable", "unreadable",
     ]  # fmt: skip
-    assert kinds(findings, fatal=False) == ["empty class", "no picture"]
-    for finding in findings.findings[:7]:
+    assert (findings.samples, findings.found) == (1, 8)
+    for finding in findings.findings[:8]:
         assert finding.file in finding.message
     by_kind = {finding.kind: finding for finding in findings.findings}
     assert "class id 7 (480 pixels), but the classes are 0 to 2"[:30] in by_kind["unknown class"].message
@@ -57,12 +57,12 @@ def test_everything_wrong_at_once(tmp_path, write):
 def test_number_of_classes_given(tmp_path, write):
     write.folder_pair(tmp_path, classes=3)
     assert kinds(check(tmp_path, num_classes=2)) == ["unknown class"] * 3
-    assert kinds(check(tmp_path, num_classes=4), fatal=False) == ["empty class"]
+    assert kinds(check(tmp_path, num_classes=4)) == ["empty class"]
 
 
 def test_more_classes_than_ids(tmp_path, write):
     write.folder_pair(tmp_path)
-    with pytest.raises(SettingsError, match="1 to 255 classes, got 300"):
+    with pytest.raises(SettingsError, match="whole number from 1 to 255; got 300"):
         check(tmp_path, num_classes=300)
 
 
@@ -84,7 +84,7 @@ def test_every_missing_file_of_a_listed_data_set_is_named(tmp_path, write):
     (tmp_path / "images" / "p3.png").unlink()
     found = check(dataset)
     named = {(finding.kind, Path(finding.file).name) for finding in found.findings if finding.fatal}
-    assert named == {("no mask", "p1.png"), ("no mask", "p2.png"), ("no picture", "p3.png")}
+    assert named == {("no mask", "p1.png"), ("no mask", "p2.png"), ("no image", "p3.png")}
 
 
 def test_masks_that_are_no_class_ids(tmp_path, write):
@@ -99,8 +99,9 @@ def test_masks_that_are_no_class_ids(tmp_path, write):
 def test_palettes_that_differ(tmp_path, write):
     write.folder_pair(tmp_path, count=2)
     mask = np.zeros((20, 24), np.uint8)
-    for name, colour in (("p0.png", 0), ("p1.png", 1)):
-        (tmp_path / "masks" / name).write_bytes(write.indexed_png(mask, [(colour, 0, 0)]))
+    mask[3:] = 1
+    for name, colour in (("p0.png", 0), ("p1.png", 200)):
+        (tmp_path / "masks" / name).write_bytes(write.indexed_png(mask, [(colour, 0, 0), (90, 90, 90)]))
     findings = check(tmp_path)
     assert findings.ok
     assert kinds(findings, fatal=False) == ["palette"]
@@ -134,11 +135,11 @@ def test_table_and_json(tmp_path, write):
     (tmp_path / "classes.txt").write_text("wall\ndoor\n")
     findings = check(tmp_path)
     read = json.loads(json.dumps(findings.to_json()))
-    assert read["ok"] is True
+    assert [found["kind"] for found in read["findings"]] == ["all ignored"]
     assert read["ignored"] == 100
     assert read["pixels"] == list(findings.pixels)
     table = findings.table()
-    assert "2 pictures with masks, 0 problem(s)" in table
+    assert "1 of 2 images can be used, 1 problem(s)" in table
     assert "door" in table
     assert "50.00%" in table
 

@@ -1,0 +1,117 @@
+"""What a look at a data set found, as objects, JSON and text."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+IGNORE_LABEL = 255
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found: its `kind` ("no mask"), the file, what it means; `fatal` if it makes training wrong."""
+
+    kind: str
+    file: str
+    message: str
+    fatal: bool = True
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that `kseg.data.check` found in a data set.
+
+    Args:
+        name: data set or folder.
+        samples: number of images that can be used, with their masks.
+        classes: class names.
+        pixels: labelled pixels of each class, and `pictures`: images where it occurs.
+        ignored: pixels with the ignore label.
+        findings: problems and notes, problems first.
+        ignore_label: the id of those pixels.
+        found: number of images there are, used or not.
+    """
+
+    name: str
+    samples: int
+    classes: tuple[str, ...]
+    pixels: tuple[int, ...]
+    pictures: tuple[int, ...]
+    ignored: int
+    findings: tuple[Finding, ...]
+    ignore_label: int = IGNORE_LABEL
+    found: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """True where nothing was found that makes training fail or go wrong."""
+        return not any(finding.fatal for finding in self.findings)
+
+    def to_json(self) -> dict:
+        """Everything as plain lists and numbers, for `json.dumps`."""
+        return {**asdict(self), "ok": self.ok}
+
+    def table(self) -> str:
+        """Problems, notes and the label histogram as text."""
+        problems = [finding for finding in self.findings if finding.fatal]
+        notes = [finding for finding in self.findings if not finding.fatal]
+        used = f"{self.samples} images with masks"
+        if self.found > self.samples:
+            used = f"{self.samples} of {self.found} images can be used"
+        lines = [f"{self.name}: {used}, {len(problems)} problem(s)"]
+        lines += [f"  problem, {finding.kind}: {finding.message}" for finding in problems]
+        lines += [f"  note, {finding.kind}: {finding.message}" for finding in notes]
+        return "\n".join([*lines, *self._histogram()])
+
+    def _histogram(self) -> list[str]:
+        total = max(sum(self.pixels) + self.ignored, 1)
+        width = max(len(name) for name in (*self.classes, "(ignored)"))
+        largest = max(*self.pixels, self.ignored, 1)
+        rows = [(str(i), name, self.pixels[i], str(self.pictures[i])) for i, name in enumerate(self.classes)]
+        rows.append((str(self.ignore_label), "(ignored)", self.ignored, ""))
+        lines = [f"{'id':>4}  {'class':{width}}  {'pixels':>13}  {'share':>7}  {'images':>8}"]
+        for label, name, pixels, count in rows:
+            bar = "#" * round(20 * pixels / largest)
+            lines.append(
+                f"{label:>4}  {name:{width}}  {pixels:>13,}  {pixels / total:>7.2%}  {count:>8}  {bar}"
+            )
+        return [line.rstrip() for line in lines]
+
+
+def about_all_masks(
+    name: str, counts: np.ndarray, masks: int, classes: tuple[str, ...] | None, own: bool
+) -> list[Finding]:
+    """What the pixels of all masks together tell.
+
+    Args:
+        name: of the data set.
+        counts: (256,) pixels of each id.
+        masks: how many masks were read.
+        classes: their names; None where no one said.
+        own: whether the data set is the user's own: then one value and a class that never occurs are problems.
+    """
+    found = []
+    used = np.flatnonzero(counts[:IGNORE_LABEL])
+    highest = int(used.max(initial=0))
+    if classes is None and highest == 0 and counts[IGNORE_LABEL]:
+        message = (
+            f"{name}: the masks hold only 0 and 255, and 255 means ignored: store the classes as 0 and 1"
+        )
+        found.append(Finding("palette", name, message))
+    elif classes is None and highest > 20 and len(used) <= highest // 2:
+        ids = ", ".join(map(str, used))
+        message = (
+            f"{name}: the ids {ids} leave most of 0 to {highest} unused: grey levels rather than class ids?"
+        )
+        found.append(Finding("palette", name, message))
+    if np.count_nonzero(counts) == 1:
+        value = int(np.flatnonzero(counts)[0])
+        message = f"{name}: all pixels of all {masks} mask(s) are {value}: nothing can be learned from them"
+        found.append(Finding("one value", name, message, fatal=own))
+    for index, label in enumerate(classes or (f"class {index}" for index in range(highest + 1))):
+        if not counts[index]:
+            message = f"{name}: class {index} ({label}) occurs in no mask"
+            found.append(Finding("empty class", name, message, fatal=classes is not None and own))
+    return found
