@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kseg.cli.options.arguments import add_max_pixels, positive
+from kseg.cli.options.given import refuse
 from kseg.cli.terminal import Bar
 from kseg.errors import DataError, SettingsError
 
@@ -33,6 +34,10 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError("kseg check-data takes either a folder or --data NAME")
     if args.split and args.data is None:
         raise SettingsError("kseg check-data DIR looks at all splits; --split needs --data")
+    if args.data is None:
+        refuse(args, "it is of --data", "root")
+    else:
+        refuse(args, "the data set has its own classes; it is of a folder given as DIR", "classes")
     if args.data is None or (args.data == "folder" and not args.split):
         found = [_check(args.folder or _existing(args.root), "the folder", args.max_pixels, args.classes)]
     else:

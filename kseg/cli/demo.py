@@ -14,6 +14,7 @@ from typing import Any
 
 from kseg.cli.evaluate import write_picture
 from kseg.cli.options.arguments import natural, positive
+from kseg.cli.options.given import refuse
 from kseg.cli.terminal import Bar, invocation, minutes
 from kseg.errors import SettingsError
 
@@ -33,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.no_training:
+        refuse(args, "nothing is trained with --no-training", "seed", "epochs", "no_resume")
     show_preset(Path(args.out))
     return 0 if args.no_training else train(args)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from kseg.cli.options.export import add_arguments
+from kseg.cli.options.given import refuse
 from kseg.cli.terminal import Bar, warnings_told
 from kseg.errors import SettingsError
 
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(
             "kseg export --max-drop, --auto and --precision int8 need pictures: --data NAME --root DIR"
         )
+    _refuse_unused(args, kind)
     version = _version(args) if kind == "saved_model" else 0
     model = load_trained(args.model)
     if kind == "tflite" or not args.dynamic:
@@ -82,6 +84,14 @@ def _format(args: argparse.Namespace) -> str:
     if args.precision != "float32" and kind != "tflite":
         raise SettingsError(f"kseg export --precision {args.precision} is for TFLite files, not for {kind}")
     return kind
+
+
+def _refuse_unused(args: argparse.Namespace, kind: str) -> None:
+    """SettingsError for options of the check and of the calibration that nothing would use."""
+    if args.data is None:
+        refuse(args, "it is of --data", "root", "split", "limit", "max_pixels")
+    if not (args.auto or args.precision == "int8"):
+        refuse(args, "it is of --precision int8 and --auto", "calibration_split", "calibration_count")
 
 
 def _web(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from kseg.cli.evaluate import write_picture
 from kseg.cli.options.arguments import add_max_pixels, positive
+from kseg.cli.options.given import refuse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from kseg.models import build, load_trained, names, presets
 
+    if not args.activations:
+        refuse(args, "it is of --activations", "out", "max_pixels")
+    if args.model not in names():
+        refuse(args, "a model file has its own classes", "classes")
+    if args.json:
+        refuse(args, "--json has them anyway", "layers")
     if args.model in names():
         model = build(args.model, args.classes, weights=None)
     elif args.model.endswith(".keras") or args.model in presets() or Path(args.model).exists():

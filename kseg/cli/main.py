@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
+from kseg.cli.options.given import given
 from kseg.errors import KsegError
 from kseg.version import __version__
 
@@ -110,7 +111,9 @@ def _fail(message: str, code: int) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     """The exit code of the verb, its output written out."""
     try:
-        args = build_parser().parse_args(argv)
+        parser = build_parser()
+        args = parser.parse_args(argv)
+        args.given = given(parser, argv)
     except SystemExit as exit_:  # argparse's way of saying --help, --version, or a mistake
         sys.stdout.flush()
         return exit_.code if isinstance(exit_.code, int) else 2

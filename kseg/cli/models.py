@@ -4,6 +4,7 @@ import argparse
 import json
 
 from kseg.cli.options.arguments import positive
+from kseg.cli.options.given import refuse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if not args.parameters:
+        refuse(args, "it is of --parameters", "classes")
     from kseg.models import describe, names
 
     rows = [{"name": name, "description": describe(name)} for name in names()]

@@ -25,6 +25,7 @@ from kseg.cli.evaluate import write_picture
 from kseg.cli.options.arguments import add_max_pixels, add_prediction, fraction, predictor_of
 from kseg.cli.options.crf import add_crf, crf_of
 from kseg.cli.options.folders import removed_if_empty
+from kseg.cli.options.given import refuse
 from kseg.cli.terminal import Bar, terminated_as_interrupted, warnings_told
 
 
@@ -61,8 +62,9 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     if is_video(args.inputs):
         return predict_clip(args, Path(args.inputs[0]), out)
-    if args.masks:
-        raise SettingsError("--masks is for a video; of pictures the masks are in --out")
+    refuse(args, "of images the masks are in --out", "masks")
+    if args.no_overlay:
+        refuse(args, "there is no overlay with --no-overlay", "alpha")
     pictures = find_pictures(args.inputs, out)  # a wrong path is said before the model is read
     if args.steps and not args.proposals:
         raise SettingsError("--steps draws how proposals add up: give --proposals too")
@@ -100,7 +102,7 @@ def made_by(args: argparse.Namespace) -> str:
     from kseg.models import preset_file, presets
 
     elsewhere = {"inputs", "out", "model", "ensemble", "crf", "skip_existing", "no_overlay", "alpha", "masks"}
-    elsewhere |= {"steps", "max_pixels", "run", "verb"}
+    elsewhere |= {"steps", "max_pixels", "run", "verb", "given"}
     settings = {name: value for name, value in vars(args).items() if name not in elsewhere}
     found = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for name in (args.model, *(args.ensemble or ()), *([args.crf] if args.crf is not None else [])):
@@ -124,13 +126,13 @@ def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
     """Predict a video into a video; 2 where frames of it were damaged."""
     from kseg.errors import SettingsError
     from kseg.inference import predict_video
-    from kseg.io.video import opened
+    from kseg.io.video import check_pixels
     from kseg.io.video_file import VideoFile
     from kseg.models import load_trained
 
     if args.steps or args.skip_existing or args.no_overlay:
         raise SettingsError("--steps, --skip-existing and --no-overlay are for pictures, not for a video")
-    opened(video).release()  # a wrong path is said before the model is read
+    check_pixels(video, args.max_pixels)  # a wrong path is said before the model is read
     VideoFile(out, 25.0)
     predictor = predictor_of(load_trained(args.model), args, crf_of(args))
     with Bar("predicting") as bar, warnings_told(bar), terminated_as_interrupted():

@@ -16,6 +16,7 @@ from typing import Any
 
 from kseg.cli.options.arguments import add_data
 from kseg.cli.options.crops import cut
+from kseg.cli.options.given import refuse
 from kseg.cli.options.training import add_losses, add_safety, add_settings
 
 # Option of the command -> setting of the recipe.
@@ -71,6 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from kseg import training
+
+    if args.val_split == "none":
+        refuse(args, "it is of a validation, and --val-split none has none", "validate_every")
 
     with training.strategy(args.strategy, args.devices):
         return _train(args)

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from kseg.cli.options.arguments import fraction, positive
+from kseg.cli.options.given import refuse
 from kseg.cli.terminal import Bar, terminated_as_interrupted, warnings_told
 
+MOST_SMOOTHING = 0.98
 COLOUR_MAPS = ("model", "voc", "bright")
 
 
@@ -35,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=positive, metavar="N", help="of the model; default: one a core")
     parser.add_argument(
-        "--input-range", metavar="R", help="of another program's float model: -1..1 (default), 0..1 or 0..255"
+        "--input-range",
+        metavar="R",
+        help="of another program's float model: 0..255, 0..1 or -1..1; default: 0..255 (.keras), -1..1 (others)",
     )
     parser.add_argument(
         "--camera-size", type=positive, nargs=2, metavar=("H", "W"), help="asked of a camera (480 640)"
@@ -100,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
         from kseg.errors import SettingsError
 
         raise SettingsError("kseg webcam --port and --runtime are for --browser")
+    _refuse_unused(args)
     from kseg import webcam
     from kseg.webcam.output import check_display
 
@@ -121,6 +126,8 @@ def run(args: argparse.Namespace) -> int:
     except BaseException:
         source.release()
         raise
+    if model.gives_ids:
+        refuse(args, f"{args.model} gives class ids, of which no average can be taken", "smoothing")
     coloured(model, args.colours)
     opened = [source]  # taken up by the first opening: cameras need a second for each
 
@@ -132,6 +139,24 @@ def run(args: argparse.Namespace) -> int:
         progress = None if total is None else lambda done: bar(min(done, total), total)
         report = webcam.App(again, model, settings, progress=progress).run()
     return _told(report, settings)
+
+
+def _refuse_unused(args: argparse.Namespace) -> None:
+    """SettingsError for options that nothing would use."""
+    from kseg.errors import SettingsError
+
+    if Path(args.model).suffix.lower() in (".keras", ".tflite", ".onnx"):
+        refuse(args, "it is of a preset, and a file has its own", "precision")
+    else:
+        refuse(args, "it is of another program's model, and a preset takes 0..255", "input_range")
+    if not (args.source.isdigit() or args.source == "synthetic"):
+        refuse(args, "it is asked of a camera", "camera_size")
+    if args.headless:
+        refuse(args, "screenshots and recordings are made by keys, and --headless takes none", "folder")
+    if args.smoothing > MOST_SMOOTHING:
+        raise SettingsError(
+            f"--smoothing {args.smoothing:g} would keep the first frame's classes: give {MOST_SMOOTHING} at most"
+        )
 
 
 def _browser(args: argparse.Namespace) -> int:
@@ -217,7 +242,7 @@ def settings_of(args: argparse.Namespace, live: bool) -> Any:
         folder=Path(args.folder),
         view=view,
         background=behind,
-        smoothing=min(args.smoothing, 0.98),
+        smoothing=args.smoothing,
     )
 
 

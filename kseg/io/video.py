@@ -68,6 +68,20 @@ def opened(path: Path) -> cv2.VideoCapture:
     return capture
 
 
+def check_pixels(path: Path, max_pixels: int) -> None:
+    """DataError where a video cannot be read, or its frames have more than `max_pixels` pixels."""
+    capture = opened(path)
+    width, height = (
+        int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+    )
+    capture.release()
+    if width * height > max_pixels:
+        raise DataError(
+            f"{path}: frames of {width}x{height} are more than the limit of {max_pixels:,} pixels: make the video "
+            "smaller, or raise --max-pixels"
+        )
+
+
 @dataclass(frozen=True)
 class VideoFrame:
     """One frame of a video.

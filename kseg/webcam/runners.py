@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kseg.errors import ModelError
+from kseg.errors import ModelError, SettingsError
 
 RANGES = {"0..255": (0.0, 255.0), "0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0)}
 ONNX_TYPES = {
@@ -36,7 +36,7 @@ class KerasRunner:
 
     kind = "keras"
 
-    def __init__(self, path: Path, threads: int | None):
+    def __init__(self, path: Path, threads: int | None, values: str | None = None):
         from kseg.inference.forward import Forward, limit_threads
         from kseg.models import load as load_keras
 
@@ -47,10 +47,10 @@ class KerasRunner:
         fixed = model.inputs[0].shape[1:3]
         self.size = None if None in fixed else tuple(fixed)
         self.working_size = self.size or getattr(model, "working_size", None)
-        self._forward = Forward(model)
+        self._forward, self._range = Forward(model), RANGES[values or "0..255"]
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        return self._forward.run(image[None].astype(np.float32))[0]
+        return self._forward.run(_scaled(image[None], self._range))[0]
 
 
 class TFLiteRunner:
@@ -73,7 +73,10 @@ class TFLiteRunner:
             self._interpreter.resize_tensor_input(self._entry["index"], (1, *sides, 3))
             self._interpreter.allocate_tensors()
         values = values or ("0..255" if metadata else None)
-        self._pixels = _pixels(np.dtype(self._entry["dtype"]), self._entry["quantization"], values)
+        dtype, quantization = np.dtype(self._entry["dtype"]), self._entry["quantization"]
+        if values not in (None, "0..255") and dtype.kind != "f" and not quantization[0]:
+            raise SettingsError(f"--input-range {values}: {path} takes {dtype} without a scale, that is 0..255")
+        self._pixels = _pixels(dtype, quantization, values)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         pixels = image if self._pixels is None else self._pixels.take(image)
@@ -128,6 +131,8 @@ class ONNXRunner:
         if entries[0].type not in ONNX_TYPES:
             raise ModelError(f"{path}: takes {entries[0].type}; expected one of {', '.join(ONNX_TYPES)}")
         self._name, self._dtype = entries[0].name, np.dtype(ONNX_TYPES[entries[0].type])
+        if self._dtype == np.uint8 and values not in (None, "0..255"):
+            raise SettingsError(f"--input-range {values}: {path} takes uint8, that is 0..255")
         self._range = RANGES[values or ("0..255" if runtime.metadata else "-1..1")]
 
     def __call__(self, image: np.ndarray) -> np.ndarray:

@@ -40,6 +40,7 @@ class Segmentation:
             )
         self.runner, self.size = runner, size or runner.size or DEFAULT_SIZE
         first = self.probabilities(runner(np.full((*self.size, 3), 127, np.uint8)))
+        self.gives_ids = first.ndim == 2
         names = list(runner.names or ())
         count = first.shape[-1] if first.ndim == 3 else len(names) or IDS
         if count > IDS:
@@ -143,7 +144,7 @@ def load(
     kind = path.suffix.lower()
     try:
         if kind == ".keras":
-            runner = KerasRunner(path, threads)
+            runner = KerasRunner(path, threads, values)
             return Segmentation(runner, size or runner.working_size)
         runner = (
             TFLiteRunner(path, threads, values, size)

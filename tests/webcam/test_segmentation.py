@@ -196,3 +196,21 @@ def test_presets_by_precision(monkeypatch, exported):
     )
     assert load("people", threads=1).runner.kind == "tflite"
     assert load("people", precision="float32").runner.kind == "keras"
+
+
+def test_the_range_of_a_keras_model_is_honoured(tmp_path):
+    """Class 1 where red is more than 0.2 above blue, of pixels from 0 to 1: a quarter of this frame."""
+    import keras
+
+    image = keras.Input((64, 64, 3))
+    layer = keras.layers.Conv2D(2, 1)
+    model = keras.Model(image, layer(image))
+    layer.set_weights([np.array([[[[0, 20.0], [0, 0], [0, -20.0]]]]), np.array([0, -4.0])])
+    model.save(tmp_path / "m.keras")
+    frame = np.full((64, 64, 3), 120, np.uint8)
+    frame[16:48, 16:48, 2] = 180  # BGR
+    frame[:8, :8, 2] = 150
+    # 0..255: every red above blue; -1..1: 60 / 127.5 and 30 / 127.5 are both above 0.2.
+    for values, share in ((None, 0.265625), ("0..1", 0.25), ("0..255", 0.265625), ("-1..1", 0.265625)):
+        found = load(str(tmp_path / "m.keras"), values=values)(frame)
+        assert (found.argmax(-1) == 1).mean() == share, values

@@ -4,6 +4,8 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
+from kseg.cli.options.given import refuse
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -136,6 +138,8 @@ def predictor_of(model: Any, args: argparse.Namespace, crf: Any = None) -> Any:
     from kseg.inference import Predictor
 
     window = window_of(args.window, args.verb)
+    if len(args.scales) == 1:
+        refuse(args, "it joins several --scales", "fuse")
     if args.pad and window is None:
         raise SettingsError("--pad fills pictures up to the window: give --window too")
 

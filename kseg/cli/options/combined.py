@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kseg.cli.options.arguments import positive
+from kseg.cli.options.given import refuse
 
 PUBLISHED = (224, 224)
 
@@ -44,7 +45,10 @@ def combined(model: Any, args: argparse.Namespace, whole: Any, crf: Any = None) 
 
     ``whole(model, crf)`` makes a predictor of whole pictures. The CRF, if there is one, comes last.
     """
+    if not args.proposals:
+        refuse(args, "it is of --proposals", "proposal_size", "smallest", "join")
     if not args.ensemble:
+        refuse(args, "it is of --ensemble", "ensemble_mode")
         return _by_proposals(model, args, crf) if args.proposals else whole(model, crf)
     from kseg.inference import Ensemble
     from kseg.models import load_trained
