@@ -57,7 +57,9 @@ def check_archive(path: str | Path) -> None:
             members = archive.infolist()
         size = Path(path).stat().st_size
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path}: not a zip archive, as a Keras model file is one ({error})") from None
+        raise ModelError(
+            f"{path}: not a zip archive, as a Keras model file is one ({str(error)[:200]})"
+        ) from None
     names = [member.filename for member in members]
     problems = [f"its member {m.filename!r} {fault}" for m in members if (fault := _fault(m))]
     if len(members) > MEMBERS or len(set(names)) < len(names):
@@ -102,7 +104,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
                     name = member.filename.removesuffix(".npy")
                     arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
     except UNREADABLE as error:
-        raise ModelError(f"{path}: not a readable .npz file ({error})") from error
+        raise ModelError(f"{path}: not a readable .npz file ({str(error)[:200]})") from error
     return arrays
 
 
@@ -137,7 +139,7 @@ def open_hdf5(source: str | Path | BinaryIO, path: str | Path) -> Iterator[h5py.
     except FileNotFoundError:
         raise ModelError(f"{path}: there is no such file") from None
     except UNREADABLE as error:
-        raise ModelError(f"{path}: not a readable HDF5 file of weights ({error})") from error
+        raise ModelError(f"{path}: not a readable HDF5 file of weights ({str(error)[:200]})") from error
 
 
 def check_hdf5(file: h5py.File, path: str | Path) -> None:

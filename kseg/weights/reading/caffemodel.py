@@ -37,8 +37,8 @@ def read_caffemodel(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         types: dict[str, str] = {}
         # Where a file has both formats, the present one counts.
         for wanted in (100, 2):
-            for field, _, layer in _fields(content, 0, len(content), path, (wanted,)):
-                if field == wanted:
+            for _, wire, layer in _fields(content, 0, len(content), path, (wanted,)):
+                if wire == _CHUNK:
                     _read_layer(content, layer, wanted, arrays, types, path)
             if arrays:
                 break
@@ -54,7 +54,7 @@ def _read_layer(content, place, version, arrays, types, path) -> None:
     for field, wire, value in _fields(content, *place, path, (name_field, type_field, blob_field)):
         if field == name_field and wire == _CHUNK:
             name = _text(content, value, path)
-        elif field == type_field:
+        elif field == type_field and wire in (_VARINT, _CHUNK):
             kind = _FIRST_TYPES.get(value, str(value)) if wire == _VARINT else _text(content, value, path)
         elif field == blob_field and wire == _CHUNK:
             blobs.append(value)

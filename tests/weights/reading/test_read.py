@@ -107,6 +107,18 @@ def mutated(content, rng):
     return bytes(data)
 
 
+def attempt(path):
+    """What reading says, how many numbers it gives, and how much memory it takes at most."""
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    said, size = str(path), 0
+    try:
+        size = sum(array.size for array in read(path)[0].values())
+    except KsegError as error:
+        said = str(error)
+    return said, size, tracemalloc.get_traced_memory()[1] - before
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_damaged_files_are_read_or_refused_in_a_sentence(name, tmp_path, arrays):
     rng, content, path = np.random.default_rng(0), FORMATS[name](arrays), tmp_path / name
@@ -115,16 +127,12 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(name, tmp_path, arrays)
     for _ in range(COUNT):
         damaged = mutated(content, rng)
         path.write_bytes(damaged)
-        tracemalloc.reset_peak()
-        before = tracemalloc.get_traced_memory()[0]
-        said = str(path)
-        try:
-            found, _ = read(path)
-            read_once += sum(array.size for array in found.values()) > 0
-        except KsegError as error:
-            said = str(error)
+        said, arrays_read, peak = attempt(path)
+        if peak > 10 * len(damaged) + SPARE:  # a module that was imported on the way counts once
+            peak = attempt(path)[2]
         assert str(path) in said
         assert len(said) < 2000
-        assert tracemalloc.get_traced_memory()[1] - before < 10 * len(damaged) + SPARE
+        assert peak < 10 * len(damaged) + SPARE
+        read_once += arrays_read > 0
     tracemalloc.stop()
     assert read_once  # the loop meets whole files too: damage in the numbers is no damage to the format

@@ -1,0 +1,157 @@
+"""`import_weights`: a published weights file becomes a kseg model; `identify`: which source it is of."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kseg.errors import KsegError, ModelError, SettingsError
+from kseg.weights.layouts import caffe_deeplab, caffe_fcn, caffe_pspnet, semseg
+from kseg.weights.reading.read import read
+from kseg.weights.source import Arrays, Source
+from kseg.weights.transfer import plan
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for layout in (semseg, caffe_fcn, caffe_deeplab, caffe_pspnet)
+    for source in layout.SOURCES
+}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What `import_weights` made.
+
+    Attributes:
+        model: the network, with the file's weights, its class names and its palette.
+        source: the name of the source, such as "mmseg/pspnet".
+        copied: keys of the file whose numbers the model has.
+        unused: keys that have no place in it, such as those of an auxiliary head.
+        note: what was assumed, in a sentence.
+        meta: what the file says besides its arrays.
+    """
+
+    model: keras.Model
+    source: str
+    copied: tuple[str, ...]
+    unused: tuple[str, ...]
+    note: str
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+def identify(arrays: Arrays) -> str:
+    """The source of arrays, by their keys.
+
+    Args:
+        arrays: as `kseg.weights.read` gives them.
+
+    Returns:
+        The name of a source, such as "torchvision/fcn".
+
+    Raises:
+        ModelError: no source has such keys, or several do.
+
+    Example:
+        >>> arrays, _ = kseg.weights.read("deeplabv3_resnet50.pth")
+        >>> kseg.weights.identify(arrays)
+        'torchvision/deeplabv3'
+    """
+    found = [name for name, source in SOURCES.items() if source.recognises(arrays)]
+    if len(found) == 1:
+        return found[0]
+    keys = ", ".join(list(arrays)[:4])
+    if not found:
+        raise ModelError(
+            f"weights of no source that kseg knows (keys {keys}, ...); known are {', '.join(SOURCES)}"
+        )
+    raise ModelError(f"weights that fit {' and '.join(found)} alike: say which with `source` (--source)")
+
+
+def import_weights(
+    path: str | os.PathLike,
+    source: str = "auto",
+    *,
+    classes: Sequence[str] | None = None,
+    palette: Sequence[Sequence[int]] | None = None,
+    output_stride: int | None = None,
+) -> Imported:
+    """Build the network that a published weights file belongs to, and give it the file's weights.
+
+    Its logits are those of the program that wrote the file. Nothing in the file is executed; nothing is written into
+    the network before every array has its place and every variable its array.
+
+    Args:
+        path: a file that `kseg.weights.read` takes.
+        source: a name of `kseg.weights.SOURCES`, or "auto": `identify` says which.
+        classes: names, one a class; None takes those of the file where it has them.
+        palette: a colour (red, green, blue) a class; None takes the file's.
+        output_stride: of the backbone, where the source has nets of several; None takes its usual one.
+
+    Returns:
+        The model with what was copied and what was left out.
+
+    Raises:
+        ModelError: a file that cannot be read, of an unknown or ambiguous source, or that does not fit it in full; with
+            the file's name.
+        SettingsError: an unknown source, or names and colours that are not one a class.
+
+    Example:
+        >>> found = kseg.weights.import_weights("fcn_resnet50_coco-1167a1af.pth")
+        >>> found.source, found.model.num_classes
+        ('torchvision/fcn', 21)
+        >>> found.model.save("fcn_resnet50.keras")
+    """
+    if source != "auto" and source not in SOURCES:
+        close = difflib.get_close_matches(str(source), SOURCES, n=2) or SOURCES
+        raise SettingsError(f"there is no source {source!r}: expected auto, or one of {', '.join(close)}")
+    arrays, meta = read(path)
+    try:
+        chosen = SOURCES[identify(arrays) if source == "auto" else source]
+        model = _build(chosen, arrays, output_stride)
+        settled = plan(model, arrays, chosen.moves(model, arrays), chosen.left_out, chosen.name)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    del arrays
+    settled.apply()
+    _label(model, path, classes or meta.get("classes"), palette or meta.get("palette"), classes, palette)
+    return Imported(model, chosen.name, settled.copied, settled.unused, _said(chosen, model), meta)
+
+
+def _build(source: Source, arrays: Arrays, output_stride: int | None) -> keras.Model:
+    stride = source.output_strides[0] if output_stride is None else output_stride
+    if stride not in source.output_strides:
+        strides = " or ".join(map(str, source.output_strides))
+        raise SettingsError(f"{source.name} has nets of output stride {strides}, not {stride}")
+    try:
+        return source.build(arrays, stride)
+    except KsegError:
+        raise
+    except (KeyError, IndexError, ValueError, StopIteration, TypeError) as error:
+        raise ModelError(f"{source.name}: its keys are not those of this source ({error})") from error
+
+
+def _label(model, path: str | os.PathLike, names, colours, given_names, given_colours) -> None:
+    """Class names and palette; those of the file only where they are one a class."""
+    if not hasattr(model, "num_classes"):
+        return
+    for what, values, given in (("classes", names, given_names), ("palette", colours, given_colours)):
+        if values is None or (given is None and len(values) != model.num_classes):
+            continue
+        if len(values) != model.num_classes:
+            raise SettingsError(
+                f"{Path(path)}: {what} needs {model.num_classes} entries, one a class; got {len(values)}"
+            )
+        setattr(model, what, [tuple(v) if what == "palette" else v for v in values])
+
+
+def _said(source: Source, model: keras.Model) -> str:
+    classes = f", {model.num_classes} classes" if hasattr(model, "num_classes") else ""
+    backbone = getattr(model, "backbone", model)
+    stride = getattr(backbone, "output_stride", None)
+    return f"{source.name}: {backbone.name}, output stride {stride}{classes}; {source.note}"

@@ -1,0 +1,79 @@
+"""`Source`: one program's files of one kind of network, and how kseg builds that network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+
+from kseg.errors import ModelError
+from kseg.weights.transfer import Move
+
+Arrays = dict[str, np.ndarray]
+# ImageNet's statistics as PyTorch's programs use them, for images of 0-255.
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+# A ResNet as PyTorch's programs have it: their stride, pooling, normalisation and input.
+TORCH = {
+    "stride_in": "3x3",
+    "ceil_pooling": False,
+    "momentum": 0.9,
+    "epsilon": 1e-5,
+    "mean": MEAN,
+    "std": STD,
+    "bgr": False,
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What kseg knows about the files of one source.
+
+    Args:
+        name: such as "mmseg/pspnet".
+        recognises: whether arrays are of this source, by their keys.
+        build: the network for arrays, with random weights; takes the arrays and `output_stride`.
+        moves: where each array goes, for a network that `build` made.
+        output_strides: those that the source has trained nets for, the usual one first.
+        left_out: whether a key is known to have no place in the network.
+        note: what no file says and kseg assumes.
+        licence: as the source states it.
+        page: where a person finds the files.
+    """
+
+    name: str
+    recognises: Callable[[Arrays], bool]
+    build: Callable[[Arrays, int], keras.Model]
+    moves: Callable[[keras.Model, Arrays], Iterable[Move]]
+    output_strides: tuple[int, ...]
+    note: str
+    licence: str
+    page: str
+    left_out: Callable[[str], bool] = field(default=lambda key: False)
+
+
+def is_counter(key: str) -> bool:
+    """Whether a key is PyTorch's count of batches, which inference has no use for."""
+    return key.endswith("num_batches_tracked")
+
+
+def classes_of(arrays: Arrays, key: str) -> int:
+    """The number of classes, by the score layer's first axis."""
+    return int(arrays[key].shape[0]) if arrays[key].ndim else 0
+
+
+def count_of(arrays: Arrays, pattern: str, first: int = 0) -> int:
+    """How many numbers from `first` on have a key: "layer3.{}.conv1.weight" gives the blocks of a stage."""
+    count = 0
+    while pattern.format(first + count) in arrays:
+        count += 1
+    return count
+
+
+def shape_of(arrays: Arrays, key: str, what: str) -> tuple[int, ...]:
+    """The shape of a convolution's kernel; ModelError where it is no convolution's."""
+    shape = arrays[key].shape if key in arrays else ()
+    if len(shape) != 4:
+        raise ModelError(f"{what}: {key} is no kernel of a convolution (its shape is {shape})")
+    return shape

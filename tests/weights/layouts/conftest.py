@@ -1,0 +1,180 @@
+"""The programs that own the formats, as references: images, random statistics, Caffe nets for OpenCV."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.weights.conftest import caffemodel
+
+# Folders of packages that only these tests need, such as `pip install --no-deps --target` makes.
+EXTRA = [path for path in os.environ.get("KSEG_PARITY_PACKAGES", "").split(os.pathsep) if path]
+MEAN, STD = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
+
+
+def image_of(height, width, seed=0):
+    """An image of waves and noise, uint8."""
+    y, x = np.mgrid[:height, :width]
+    waves = np.stack([np.sin(x / 7 + c) * np.cos(y / 5 - c) for c in range(3)], -1) * 90 + 127
+    return np.clip(waves + np.random.default_rng(seed).normal(0, 25, waves.shape), 0, 255).astype(np.uint8)
+
+
+def assert_same_logits(model, image, expected, tolerance=1e-4):
+    """At most `tolerance` of the largest logit, and labels equal on 99.99 %, but where two classes tie within it."""
+    found = np.asarray(model(image[None].astype("float32"), training=False))[0]
+    assert found.shape == expected.shape
+    largest = np.abs(expected).max()
+    worst = np.abs(found - expected).max() / largest
+    print(f"{model.name}: {worst:.1e} of the largest logit {largest:.3g}, deviation {expected.std():.3g}")
+    assert worst <= tolerance
+    # Labels of the logits, and of what is left without each class's mean: random nets favour one class everywhere.
+    for level in (0, expected.mean((0, 1))):
+        labels = (expected - level).argmax(-1)
+        assert ((found - level).argmax(-1) == labels).mean() >= 0.9999
+    assert len(np.unique(labels)) > 1
+
+
+class CaffeNet:
+    """A Caffe network layer by layer: its prototxt, its random blobs, and what OpenCV says of an image."""
+
+    def __init__(self, height, width, seed=0):
+        self.rng, self.layers, self.top = np.random.default_rng(seed), {}, "data"
+        self.text = [
+            'name: "net"\nlayer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 '
+            f"dim: {height} dim: {width} }} }} }}"
+        ]
+
+    def layer(self, name, kind, body="", bottoms=None, top=None, blobs=()):
+        bottoms = [self.top] if bottoms is None else bottoms
+        self.top = top or name
+        lines = " ".join(f'bottom: "{bottom}"' for bottom in bottoms)
+        self.text.append(f'layer {{ name: "{name}" type: "{kind}" {lines} top: "{self.top}" {body} }}')
+        if blobs:
+            self.layers[name] = (kind, [np.asarray(blob, "f4") for blob in blobs])
+        return self.top
+
+    def conv(
+        self,
+        name,
+        inputs,
+        outputs,
+        side,
+        *,
+        stride=1,
+        pad=0,
+        rate=1,
+        bias=True,
+        relu=True,
+        bottom=None,
+        gain=1.7,
+    ):
+        kernel = self.rng.normal(0, (gain / (inputs * side * side)) ** 0.5, (outputs, inputs, side, side))
+        blobs = [kernel, self.rng.normal(0, 0.2, outputs)][: 1 + bias]
+        body = (
+            f"convolution_param {{ num_output: {outputs} kernel_size: {side} stride: {stride} pad: {pad} "
+            f"dilation: {rate} bias_term: {str(bias).lower()} }}"
+        )
+        self.layer(name, "Convolution", body, bottom and [bottom], blobs=blobs)
+        return self.relu() if relu else self.top
+
+    def relu(self):
+        return self.layer(f"relu_{len(self.text)}", "ReLU", top=self.top)
+
+    def pool(self, name, side=2, stride=2, pad=0, method="MAX"):
+        return self.layer(
+            name,
+            "Pooling",
+            f"pooling_param {{ pool: {method} kernel_size: {side} stride: {stride} pad: {pad} }}",
+        )
+
+    def deconv(self, name, kernel, stride, bias=None):
+        """A transposed convolution with a kernel (in, out, rows, columns)."""
+        body = (
+            f"convolution_param {{ num_output: {kernel.shape[1]} kernel_size: {kernel.shape[2]} stride: {stride} "
+            f"bias_term: {str(bias is not None).lower()} }}"
+        )
+        return self.layer(name, "Deconvolution", body, blobs=[kernel, *([] if bias is None else [bias])])
+
+    def crop(self, name, like, offset):
+        return self.layer(name, "Crop", f"crop_param {{ axis: 2 offset: {offset} }}", [self.top, like])
+
+    def total(self, name, bottoms):
+        return self.layer(name, "Eltwise", "eltwise_param { operation: SUM }", bottoms)
+
+    def concat(self, name, bottoms):
+        return self.layer(name, "Concat", "", bottoms)
+
+    def logits(self, data, folder, first_format=False):
+        """OpenCV's result for data (channels, height, width), as (height, width, classes); and the file of blobs.
+
+        OpenCV reads a file in the present format; `first_format` says what kseg is given.
+        """
+        (folder / "net.prototxt").write_text("\n".join(self.text))
+        (folder / "opencv.caffemodel").write_bytes(caffemodel(self.layers))
+        np.save(folder / "data.npy", np.ascontiguousarray(data[None], "f4"))
+        done = subprocess.run(
+            [sys.executable, "-c", _OPENCV, str(folder)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(EXTRA)},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode == 3:
+            pytest.skip(
+                "needs an OpenCV below 5, which has an importer of Caffe's files (KSEG_PARITY_PACKAGES)"
+            )
+        assert done.returncode == 0, done.stderr[-2000:]
+        file = folder / "net.caffemodel"
+        file.write_bytes(caffemodel(self.layers, first_format))
+        return np.load(folder / "logits.npy")[0].transpose(1, 2, 0), file
+
+
+_OPENCV = """
+import pathlib, sys
+import cv2, numpy as np
+if not hasattr(cv2.dnn, "readNetFromCaffe"): raise SystemExit(3)
+folder = pathlib.Path(sys.argv[1])
+cv2.setNumThreads(2)
+net = cv2.dnn.readNetFromCaffe(str(folder / "net.prototxt"), str(folder / "opencv.caffemodel"))
+net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
+net.enableWinograd(False)
+net.setInput(np.load(folder / "data.npy"))
+np.save(folder / "logits.npy", net.forward())
+"""
+
+
+def bgr(image, mean):
+    """What Caffe's programs feed: blue, green, red without the mean, channels first."""
+    return (image.astype("f8") - np.array(mean))[..., ::-1].transpose(2, 0, 1)
+
+
+def bilinear(classes, side):
+    """Caffe's bilinear kernel of a deconvolution, one a class."""
+    factor = (side + 1) // 2
+    line = 1 - np.abs(np.arange(side) - (factor - 0.5)) / factor
+    kernel = np.zeros((classes, classes, side, side), "f4")
+    kernel[range(classes), range(classes)] = np.outer(line, line)
+    return kernel
+
+
+@pytest.fixture
+def needs():
+    """`needs("torchvision")`: the package, from `KSEG_PARITY_PACKAGES` too; skips where it is nowhere."""
+
+    def needs(name):
+        sys.path.extend(path for path in EXTRA if path not in sys.path)
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(
+                f"needs {name}: pip install --no-deps --target FOLDER, and KSEG_PARITY_PACKAGES=FOLDER"
+            )
+        return importlib.import_module(name)
+
+    return needs
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return tmp_path
