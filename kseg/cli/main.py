@@ -2,12 +2,12 @@
 
 Parsing imports neither TensorFlow nor Keras nor NumPy, so that ``kseg --help`` answers at once. Results go to
 stdout and progress to stderr. Exit codes: 0 done, 1 the answer is no (a check found something), 2 a mistake
-in what was asked, 130 interrupted, 141 the reader of the output went away.
+in what was asked or something a person can mend, 3 an unexpected failure (``KSEG_DEBUG=1`` shows its traceback), 130
+interrupted, 141 the reader of the output went away.
 """
 
 import argparse
 import contextlib
-import errno
 import importlib
 import io
 import logging
@@ -16,8 +16,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
+from kseg.cli.failures import outcome
 from kseg.cli.options.given import given
-from kseg.errors import KsegError
 from kseg.version import __version__
 
 VERBS = {
@@ -35,19 +35,6 @@ VERBS = {
 }
 
 DESCRIPTION = "Semantic segmentation for Keras 3 and TensorFlow. Start with: kseg demo"
-
-# The system's refusals that a person can mend; any other OSError is a fault and keeps its traceback.
-_MENDABLE = {
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EEXIST,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -98,16 +85,6 @@ def _import_quietly(name: str) -> None:
             os.close(stderr)
 
 
-def one_sentence(error: BaseException) -> str:
-    """The message as one line, so that a script reading stderr gets one line for one mistake."""
-    return " ".join(str(error).split())
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"kseg: {message}", file=sys.stderr)
-    return code
-
-
 def _run(argv: Sequence[str] | None) -> int:
     """The exit code of the verb, its output written out."""
     try:
@@ -129,6 +106,14 @@ def _forget_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _forget_a_broken_stdout() -> None:
+    """Where stdout cannot be written to (a full disk), do not let Python say so again at exit."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _forget_stdout()
+
+
 def _survive_every_name() -> None:
     """Write file names that the terminal cannot show with backslashes, in place of ending with an error."""
     for stream in (sys.stdout, sys.stderr):
@@ -141,18 +126,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     _survive_every_name()
     try:
         return _run(argv)
-    except KsegError as error:
-        return _fail(one_sentence(error), 2)
     except BrokenPipeError:
         _forget_stdout()
         return 141
-    except KeyboardInterrupt:
-        return _fail("stopped; what was finished before stays where it is.", 130)
-    except OSError as error:
-        if error.errno not in _MENDABLE:
+    except BaseException as error:
+        if isinstance(error, SystemExit | GeneratorExit):
             raise
-        where = f" ({error.filename})" if error.filename else ""
-        return _fail(f"the system refused: {error.strerror}{where}.", 2)
+        message, code = outcome(error)
+        print(f"kseg: {message}", file=sys.stderr)
+        _forget_a_broken_stdout()
+        return code
 
 
 if __name__ == "__main__":

@@ -92,11 +92,24 @@ def test_errors_become_one_sentence_and_a_code(error, code, sentence, monkeypatc
     assert (said.out, said.err) == ("", sentence)
 
 
-@pytest.mark.parametrize("error", [ValueError("a fault"), OSError(errno.EIO, "I/O error")])
-def test_faults_keep_their_traceback(error, monkeypatch):
-    verb_that(monkeypatch, error)
-    with pytest.raises(type(error)):
-        main(["models"])
+def test_an_unexpected_failure_is_one_sentence_with_a_code_of_its_own(monkeypatch, capsys):
+    verb_that(monkeypatch, ValueError("a\nfault"))
+    assert main(["models"]) == 3
+    said = capsys.readouterr().err
+    assert said.startswith("kseg: unexpected failure, ValueError: a fault (")
+    assert said.count("\n") == 1
+    monkeypatch.setenv("KSEG_DEBUG", "1")
+    assert main(["models"]) == 3
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_a_full_disk_behind_stdout_is_told_once():
+    """As in `kseg models > file` on a full disk."""
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "kseg", "datasets"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (ran.returncode, ran.stderr) == (2, "kseg: the system refused: No space left on device.\n")
 
 
 def test_a_reader_that_goes_away_is_no_error():
