@@ -12,6 +12,7 @@ import keras
 
 from kseg.errors import ModelError
 from kseg.export.graph import Size
+from kseg.export.task_metadata import with_task_metadata
 from kseg.inference.inspect_model import ModelInfo, inspect_model
 from kseg.inference.palette_png import default_palette
 from kseg.version import __version__
@@ -66,12 +67,16 @@ def labels_text(description: dict[str, Any]) -> str:
 
 
 def pack(path: Path, description: dict[str, Any]) -> None:
-    """Append ``labels.txt`` and ``kseg.json`` to a TFLite file as a zip archive.
+    """Put TFLite Metadata into a TFLite file, and append ``labels.txt`` and ``kseg.json`` as a zip archive.
 
     The model lies at the front of the file and the archive at its end, so that interpreters and unzip both
-    read it; the convention of TFLite Metadata (tensorflow.org/lite/models/convert/metadata).
+    read it; uncompressed, because MediaPipe reads nothing else. The convention of TFLite Metadata
+    (tensorflow.org/lite/models/convert/metadata).
     """
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+    data = path.read_bytes()
+    if data[4:8] == b"TFL3":
+        path.write_bytes(with_task_metadata(data, description, LABELS))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
         archive.writestr(LABELS, labels_text(description))
         archive.writestr(SIDE_FILE, json.dumps(description, indent=2) + "\n")
 

@@ -43,7 +43,8 @@ async function modelBytes(entry, base, progress) {
       if (done) break;
       if (filled + value.length > bytes.length) throw new Failure("changed", entry.file);
       bytes.set(value, filled);
-      progress?.((filled += value.length) / bytes.length);
+      filled += value.length;
+      progress?.(filled / bytes.length);
     }
   } catch (error) {
     throw error instanceof Failure ? error : new Failure("unreachable", entry.file);

@@ -11,7 +11,9 @@ from kseg.webcam.web import publish
 
 def test_a_preset_brings_its_own_int8_file(runtime, tmp_path, monkeypatch):
     asked = {}
-    monkeypatch.setattr(sys.modules["kseg.webcam.web.publish"], "web", lambda *_, **given: asked.update(given))
+    monkeypatch.setattr(
+        sys.modules["kseg.webcam.web.publish"], "web", lambda *_, **given: asked.update(given)
+    )
     publish("people", tmp_path / "site", runtime=runtime)
     assert asked["int8"] == preset_file("people", "int8")
     assert (asked["name"], asked["calibration"]) == ("people", None)

@@ -1,0 +1,125 @@
+"""What the page computes is what Python computes."""
+
+import base64
+
+import cv2
+import numpy as np
+import pytest
+
+import kseg
+from kseg.export import load as load_exported
+from kseg.models import load_trained, preset_file
+from kseg.webcam import load
+from kseg.webcam.smoothing import labels_of
+
+SCORES = """async ([pixels, options]) => {
+    const base = document.baseURI;
+    const { Engine, readModel } = await import(new URL("engine.mjs", base));
+    const engine = await Engine.open(await readModel(), options);
+    const rgb = Uint8Array.from(atob(pixels), (c) => c.charCodeAt(0));
+    const { values, classes } = await engine.scores(rgb);
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    let text = "";
+    for (const byte of bytes) text += String.fromCharCode(byte);
+    const { backend, precision, threads } = engine;
+    engine.close();
+    return { data: btoa(text), classes, backend, precision, threads };
+}"""
+MASKS = """async ([file, view]) => {
+    const { Engine, readModel } = await import(new URL("engine.mjs", document.baseURI));
+    const engine = await Engine.open(await readModel(), { backend: "wasm" });
+    const bytes = Uint8Array.from(atob(file), (c) => c.charCodeAt(0));
+    const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+    const result = await engine.frame(bitmap, view);
+    engine.close();
+    const { size, rgba } = result.paint;
+    let text = "";
+    for (let i = 3; i < rgba.length; i += 4) text += String.fromCharCode(rgba[i]);
+    return { size, opacity: btoa(text), shares: Array.from(result.shares) };
+}"""
+
+
+def small(frame):
+    return cv2.cvtColor(cv2.resize(frame, (256, 256), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+
+
+def scores(tab, rgb, **options):
+    found = tab.evaluate(SCORES, [base64.b64encode(rgb.tobytes()).decode(), options])
+    values = np.frombuffer(base64.b64decode(found.pop("data")), np.float32)
+    return values.reshape(*rgb.shape[:2], found["classes"]), found
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_int8_scores_are_python_s_bit_for_bit(tab, url, frames, threads):
+    rgb = small(frames[0])
+    expected = load_exported(preset_file("people", "int8"))(rgb[None])[0]
+    found, how = scores(tab(url), rgb, backend="wasm", threads=threads)
+    assert (how["precision"], how["threads"]) == ("int8", threads)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_int8_without_relaxed_simd(tab, serve, copied, frames):
+    """Browsers without relaxed SIMD get the runtime's third variant."""
+    rgb = small(frames[20])
+    worker = (copied / "worker.js").read_text()
+    (copied / "worker.js").unlink()
+    (copied / "worker.js").write_text(worker.replace("litert.supportsFeature(", "(() => false)("))
+    # The runtime asks for itself, too: answer its question as such a browser would.
+    index = copied / "runtime" / "2.5.3" / "index.mjs"
+    text = index.read_text()
+    index.unlink()
+    changed = text.replace('await supportsFeature("relaxedSimd")', "false")
+    assert changed != text
+    index.write_text(changed)
+    found, how = scores(tab(serve(copied)), rgb, backend="wasm", threads=2)
+    assert how["threads"] == 1
+    np.testing.assert_array_equal(found, load_exported(preset_file("people", "int8"))(rgb[None])[0])
+
+
+def test_float32_scores(tab, serve, runtime, frames, tmp_path):
+    kseg.export.tflite(load_trained("people"), tmp_path / "m.tflite")
+    kseg.export.web(tmp_path / "m.tflite", tmp_path / "site")
+    rgb = small(frames[0])
+    found, how = scores(tab(serve(tmp_path / "site")), rgb, backend="wasm")
+    expected = load_exported(tmp_path / "m.tflite")(rgb[None])[0]
+    assert how["precision"] == "float32"
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
+
+
+def test_float16_on_webgpu(tab, url, site, software_gpu, frames):
+    rgb = small(frames[0])
+    one = tab(f"{url}?backend=wasm", browser=software_gpu)
+    found, how = scores(one, rgb, backend="webgpu")
+    assert (how["backend"], how["precision"]) == ("webgpu", "float16")
+    expected = load_exported(site / "model_float16.tflite")(rgb[None])[0]
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
+
+
+def test_the_label_map_is_the_one_of_kseg_webcam(tab, url, frames, frame_file):
+    model = load("people")
+    expected = labels_of(model(frames[0]), (480, 640))
+    file = base64.b64encode(frame_file.read_bytes()).decode()
+    view = {"only": None, "background": "none", "smoothing": False, "edges": False}
+    one = tab(url)
+    found = one.evaluate(MASKS, [file, view])
+    opacity = np.frombuffer(base64.b64decode(found["opacity"]), np.uint8).reshape(found["size"])
+    assert found["size"] == [480, 640]
+    assert ((opacity > 127) == expected).mean() >= 0.998
+    assert abs(found["shares"][1] - expected.mean()) < 0.01
+    # Fine edges move the outline by a few pixels and leave the rest.
+    fine = one.evaluate(MASKS, [file, {**view, "edges": True}])
+    opacity = np.frombuffer(base64.b64decode(fine["opacity"]), np.uint8).reshape(480, 640)
+    assert ((opacity > 127) == expected).mean() >= 0.97
+
+
+def test_the_share_on_the_clip_is_python_s(tab, url, frames):
+    model = load("people")
+    expected = np.mean([(labels_of(model(frame), (480, 640)) > 0).mean() for frame in frames[::4]])
+    one = tab(url).run()
+    shares = []
+    for _ in range(24):
+        one.page.wait_for_timeout(170)
+        shares.append(one.share(1))
+    assert abs(np.mean(shares) - expected) < 0.02
