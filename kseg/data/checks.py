@@ -85,7 +85,7 @@ class _Checks:
         self.max_pixels = max_pixels
         self.own = own
         self.classes: tuple[str, ...] | None = None
-        self.ignore_label = IGNORE_LABEL
+        self.ignore_label, self.class_list = IGNORE_LABEL, ""
         self.findings: list[Finding] = []
         self.counts = np.zeros(256, np.int64)
         self.images_with = np.zeros(256, np.int64)
@@ -104,6 +104,7 @@ class _Checks:
             path = find_class_list(root)
             if path is not None:
                 names, named = read_classes(path)
+                self.class_list = str(path)
                 colours = mask_colours_of(names, named)
         except DataError as error:
             self.find("class list", root, str(error))
@@ -222,7 +223,9 @@ class _Checks:
             message = f"{files} have different palettes; the indices count, not the colours"
             self.find("palette", name, message, fatal=False)
         if self.masks:
-            self.findings += about_all_masks(name, self.counts, self.masks, self.classes, self.own)
+            self.findings += about_all_masks(
+                name, self.counts, self.masks, self.classes, self.own, self.class_list
+            )
         return Findings(
             name,
             self.samples,

@@ -81,7 +81,12 @@ class Findings:
 
 
 def about_all_masks(
-    name: str, counts: np.ndarray, masks: int, classes: tuple[str, ...] | None, own: bool
+    name: str,
+    counts: np.ndarray,
+    masks: int,
+    classes: tuple[str, ...] | None,
+    own: bool,
+    class_list: str = "",
 ) -> list[Finding]:
     """What the pixels of all masks together tell.
 
@@ -91,6 +96,7 @@ def about_all_masks(
         masks: how many masks were read.
         classes: their names; None where no one said.
         own: whether the data set is the user's own: then one value and a class that never occurs are problems.
+        class_list: the file that declares the classes.
     """
     found = []
     used = np.flatnonzero(counts[:IGNORE_LABEL])
@@ -112,6 +118,7 @@ def about_all_masks(
         found.append(Finding("one value", name, message, fatal=own))
     for index, label in enumerate(classes or (f"class {index}" for index in range(highest + 1))):
         if not counts[index]:
-            message = f"{name}: class {index} ({label}) occurs in no mask"
-            found.append(Finding("empty class", name, message, fatal=classes is not None and own))
+            where = class_list or name
+            message = f"{where}: class {index} ({label}) occurs in no mask"
+            found.append(Finding("empty class", where, message, fatal=classes is not None and own))
     return found

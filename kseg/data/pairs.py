@@ -223,7 +223,10 @@ def without_mask(found: Listing, labelled: Listing) -> tuple[LeftOut, ...]:
 
 def without_image(found: Listing, labelled: Listing) -> tuple[LeftOut, ...]:
     """The masks that have no image."""
-    why = f"a mask without an image in {found.folder}"
+    suffixes = [paths[0].suffix for paths in found.files.values()]
+    usual = max(suffixes, key=suffixes.count, default="")
     return tuple(
-        LeftOut(paths[0], why, "no image") for key, paths in labelled.files.items() if key not in found.files
+        LeftOut(paths[0], f"a mask without an image; expected {found.folder / key}{usual}", "no image")
+        for key, paths in labelled.files.items()
+        if key not in found.files
     )
