@@ -82,8 +82,7 @@ class _Checks:
     """
 
     def __init__(self, max_pixels: int, own: bool):
-        self.max_pixels = max_pixels
-        self.own = own
+        self.max_pixels, self.own = max_pixels, own
         self.classes: tuple[str, ...] | None = None
         self.ignore_label, self.class_list = IGNORE_LABEL, ""
         self.findings: list[Finding] = []

@@ -211,11 +211,10 @@ def _ids_of_palette(name: str, indices: np.ndarray, palette: np.ndarray, colours
             _check_plain_palette(name, used, shown, found)
         return _whole_ids(name, indices)
     greys = [colour[0] for colour in shown]
-    if (
-        all(len(set(colour)) == 1 for colour in shown)
-        and len(set(greys)) == len(greys)
-        and max(greys) < _DARK
-    ):
+    dark = [grey for grey in greys if grey != IGNORE_LABEL]
+    is_grey = all(len(set(colour)) == 1 for colour in shown) and len(set(greys)) == len(greys)
+    # Black and white alone are how two indices are shown; with other ids between them, 255 is the ignored one.
+    if is_grey and dark and max(dark) < _DARK and (dark == greys or max(dark) > 0):
         lookup = np.zeros(256, np.uint8)
         lookup[used] = greys
         return lookup[indices]
