@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+MARKS = "not slow and not realdata and not browser and not docs"
 SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}
 SWAPS |= {
     ast.Mod: ast.Add,
@@ -85,7 +86,7 @@ def noticed(tests: list[str], root: Path, seconds: float) -> bool:
         sys.path.insert(0, str(root))
         import pytest
 
-        os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests])))
+        os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", MARKS, *tests])))
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found, status = os.waitpid(child, os.WNOHANG)

@@ -5,12 +5,13 @@ from kseg.backbones.decimation import decimate
 from kseg.backbones.deeplab_vgg import DeepLabVGG16
 from kseg.backbones.dilation import dilate
 from kseg.backbones.efficientnet_lite import EfficientNetLite
-from kseg.backbones.resnet import ResNet
+from kseg.backbones.resnet import TORCH, ResNet
 from kseg.backbones.surgery import ClassifierBackbone, convolutionalize, from_classifier
 from kseg.backbones.vgg import VGG16
 from kseg.backbones.vgg_bn import VGG16BatchNorm
 
 __all__ = [
+    "TORCH",
     "VGG16",
     "VGG16BatchNorm",
     "Backbone",

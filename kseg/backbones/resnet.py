@@ -1,36 +1,67 @@
-"""ResNet with holes instead of late strides, the encoder of DeepLab v2 and PSPNet."""
+"""ResNet with holes instead of late strides, the encoder of DeepLab v2 and v3 and of PSPNet."""
 
 import keras
 from keras import layers
 
+from kseg import checks
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
-from kseg.errors import ModelError
-from kseg.layers import AtrousConv2D, BatchNormalization, Normalize
+from kseg.backbones.residual import ResidualBlocks
+from kseg.errors import ModelError, SettingsError
+from kseg.layers import BatchNormalization, Normalize
 
-BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 269: (3, 30, 48, 8)}
+BLOCKS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    269: (3, 30, 48, 8),
+}
+BASIC = (18, 34)  # two 3x3 convolutions a block; the others have bottlenecks
 MEAN = (123.68, 116.779, 103.939)
-EPSILON = 1.001e-5  # keras.applications'; Caffe's is 1e-5
+EPSILON = 1.001e-5  # keras.applications'; Caffe's and PyTorch's is 1e-5
+# The arguments with which a ResNet is PyTorch's (torchvision, timm, semseg, smp).
+TORCH = {
+    "stride_in": "3x3",
+    "ceil_pooling": False,
+    "mean": (123.675, 116.28, 103.53),
+    "std": (58.395, 57.12, 57.375),
+    "bgr": False,
+    "epsilon": 1e-5,
+}
 
 
 @keras.saving.register_keras_serializable(package="kseg")
 class ResNet(Backbone):
-    """ResNet-50, 101, 152 and 269 of bottleneck blocks (He et al. 2016), as DeepLab v2 and PSPNet use them.
+    """ResNet (He et al. 2016) as DeepLab v2 and v3 and PSPNet use it, and in the variants of published weights.
 
     Layers are named as in keras.applications (`conv2_block1_1_conv` ...). Convolutions have no biases: those
-    of keras.applications' weights go into the moving means, which gives the same features.
+    of keras.applications' weights go into the moving means, which gives the same features. The defaults are
+    Caffe's network; `**kseg.backbones.TORCH` makes it PyTorch's.
 
     Args:
-        depth: 50, 101, 152 or 269.
-        stem: "7x7" (one convolution, 64 filters) or "deep" (three 3x3 of 64, 64 and 128, as in PSPNet).
-        output_stride: 32, 16 or 8. Stage 5, and for 8 stage 4, then dilate where they would stride: rates 2
-            and 4 in all of a stage's blocks, as released.
-        stride_in: "1x1", the first convolution of a block (original, Caffe, keras.applications), or "3x3"
+        depth: 18 or 34 (basic blocks), 50, 101, 152 or 269 (bottlenecks).
+        stem: "7x7" (one convolution, 64 filters) or "deep" (three 3x3).
+        stem_filters: of the deep stem's three convolutions; None is (filters, filters, 2 filters), PSPNet's 64, 64
+            and 128. mmsegmentation's and timm's V1c and V1d have (32, 32, 64).
+        output_stride: 32, 16 or 8. Stage 5, and for 8 stage 4, then dilate where they would stride, at rates 2
+            and 4.
+        first_rate: rate of the first block of a dilated stage: "stage", that of the whole stage (Caffe, semseg,
+            smp), or "previous", that of the stage before (torchvision, mmsegmentation).
+        rate_in: which of a basic block's two convolutions are dilated: "both" (smp) or "first" (mmsegmentation).
+        multi_grid: factors on the rates of stage 5's blocks, such as (1, 2, 4) in DeepLab v3; None is 1 for all.
+        stride_in: "1x1", the first convolution of a bottleneck (original, Caffe, keras.applications), or "3x3"
             (PyTorch).
+        shortcut: "convolution" (a 1x1 convolution strides), or "average" (V1d: an average pooling strides before
+            it).
         ceil_pooling: the stem's pooling rounds up, as Caffe's does; False rounds down, as keras.applications
             and PyTorch do. They differ by a last row and column where a side of the pooled map is even.
         filters: width of the stem; all others are multiples of it.
+        mean, std: of the images, (red, green, blue) in 0-255: `(image - mean) / std` is what the network sees.
+        bgr: it sees blue, green, red (Caffe, keras.applications) instead of red, green, blue (PyTorch).
+        epsilon: of BatchNormalization.
         momentum: of BatchNormalization (the share of the old average that is kept).
         synchronized: BatchNormalization averages over all replicas of a distribution strategy.
         frozen_normalization: BatchNormalization is not trained and always uses its moving statistics, as in
@@ -44,9 +75,17 @@ class ResNet(Backbone):
     (32, or the output stride).
 
     Raises:
-        ModelError: unknown depth, stem or output stride, or weights that cannot be had.
+        SettingsError: an argument out of its range, or one that the others leave without effect.
+        ModelError: weights that cannot be had.
 
-    Sources: He et al., "Deep residual learning", CVPR 2016; released deploy files of DeepLab v2 and PSPNet.
+    References: He et al., "Deep residual learning", CVPR 2016; He, T. et al., "Bag of tricks", CVPR 2019 (V1c,
+    V1d); released deploy files of DeepLab v2 and PSPNet.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, output_stride=8, filters=4)
+    >>> {name: features.shape[-1] for name, features in backbone.stages.items()}
+    {'stage1': 4, 'stage2': 16, 'stage3': 32, 'stage4': 64, 'stage5': 128}
     """
 
     @draws_graph
@@ -55,10 +94,19 @@ class ResNet(Backbone):
         depth=50,
         *,
         stem="7x7",
+        stem_filters=None,
         output_stride=32,
+        first_rate="stage",
+        rate_in="both",
+        multi_grid=None,
         stride_in="1x1",
+        shortcut="convolution",
         ceil_pooling=True,
         filters=64,
+        mean=MEAN,
+        std=(1.0, 1.0, 1.0),
+        bgr=True,
+        epsilon=EPSILON,
         momentum=0.95,
         synchronized=False,
         frozen_normalization=False,
@@ -67,13 +115,38 @@ class ResNet(Backbone):
         trainable=True,
         dtype=None,
     ):
-        _check(depth=depth, stem=stem, output_stride=output_stride, stride_in=stride_in)
-        draw = _Drawing(stride_in, momentum, synchronized)
+        depth = checks.one_of(depth, "depth", tuple(BLOCKS))
+        stem = checks.one_of(stem, "stem", ("7x7", "deep"))
+        if stem_filters is not None:
+            if stem != "deep":
+                raise SettingsError("`stem_filters` are those of stem='deep'; the 7x7 stem has `filters`.")
+            stem_filters = checks.wholes(stem_filters, "stem_filters", count=3)
+        output_stride = checks.one_of(output_stride, "output_stride", (32, 16, 8))
+        filters = checks.whole(filters, "filters")
+        if multi_grid is not None:
+            multi_grid = checks.wholes(multi_grid, "multi_grid", count=BLOCKS[depth][3])
+        mean = checks.numbers(mean, "mean", count=3)
+        std = checks.numbers(std, "std", count=3, above=0)
+        draw = ResidualBlocks(
+            basic=depth in BASIC,
+            first_rate=checks.one_of(first_rate, "first_rate", ("stage", "previous")),
+            rate_in=checks.one_of(rate_in, "rate_in", ("both", "first")),
+            stride_in=checks.one_of(stride_in, "stride_in", ("1x1", "3x3")),
+            shortcut=checks.one_of(shortcut, "shortcut", ("convolution", "average")),
+            epsilon=checks.number(epsilon, "epsilon", above=0),
+            momentum=checks.fraction(momentum, "momentum"),
+            synchronized=checks.flag(synchronized, "synchronized"),
+        )
         image = keras.Input((None, None, 3), name="image")
-        x = Normalize(MEAN, (1, 1, 1), bgr=True, name="normalize")(image)
-        x = draw.deep_stem(x, filters) if stem == "deep" else draw.plain_stem(x, filters)
+        x = Normalize(mean, std, checks.flag(bgr, "bgr"), name="normalize")(image)
+        if stem == "deep":
+            widths = stem_filters or (filters, filters, 2 * filters)
+            for number, width in enumerate(widths, start=1):
+                x = draw.convolution(x, width, 3, f"conv1_{number}", stride=2 if number == 1 else 1)
+        else:
+            x = draw.convolution(x, filters, 7, "conv1", stride=2)
         stages = {"stage1": x}
-        margin = (1, 2) if ceil_pooling else (1, 1)
+        margin = (1, 2) if checks.flag(ceil_pooling, "ceil_pooling") else (1, 1)
         x = layers.ZeroPadding2D((margin, margin), name="pool1_pad")(x)  # zeros lose against any ReLU
         x = layers.MaxPooling2D(3, 2, name="pool1_pool")(x)
         stride = 4
@@ -81,15 +154,30 @@ class ResNet(Backbone):
             wanted = 2**stage
             step = 2 if stride < wanted <= output_stride else 1
             stride *= step
-            x = draw.stage(x, stage, count, filters * 2 ** (stage - 2), step, rate=wanted // stride)
+            grid = multi_grid if stage == 5 else None
+            x = draw.stage(x, stage, count, filters * 2 ** (stage - 2), step, wanted // stride, grid)
             stages[f"stage{stage}"] = x
         super().__init__(image, stages, name=name, trainable=trainable)
-        self.depth, self.stem, self.output_stride, self.stride_in = depth, stem, output_stride, stride_in
-        self.ceil_pooling, self.filters, self.momentum = bool(ceil_pooling), filters, momentum
-        self.synchronized, self.frozen_normalization = bool(synchronized), bool(frozen_normalization)
+        self.depth, self.stem, self.output_stride, self.filters = depth, stem, output_stride, filters
+        self.stem_filters, self.multi_grid = stem_filters, multi_grid
+        self._settings = {
+            "first_rate": first_rate,
+            "rate_in": rate_in,
+            "stride_in": stride_in,
+            "shortcut": shortcut,
+            "ceil_pooling": bool(ceil_pooling),
+            "mean": mean,
+            "std": std,
+            "bgr": bool(bgr),
+            "epsilon": draw.epsilon,
+            "momentum": draw.momentum,
+            "synchronized": draw.synchronized,
+            "frozen_normalization": checks.flag(frozen_normalization, "frozen_normalization"),
+        }
         if frozen_normalization:
-            for layer in self._normalizations():
-                layer.trainable = False
+            for layer in self.layers:
+                if isinstance(layer, BatchNormalization):
+                    layer.trainable = False
         if weights is not None:
             self._load(weights)
 
@@ -97,19 +185,13 @@ class ResNet(Backbone):
         own = {
             "depth": self.depth,
             "stem": self.stem,
+            "stem_filters": self.stem_filters,
             "output_stride": self.output_stride,
-            "stride_in": self.stride_in,
-            "ceil_pooling": self.ceil_pooling,
+            "multi_grid": self.multi_grid,
             "filters": self.filters,
-            "momentum": self.momentum,
-            "synchronized": self.synchronized,
-            "frozen_normalization": self.frozen_normalization,
             "weights": None,
         }
-        return {**super().get_config(), **own}
-
-    def _normalizations(self):
-        return [layer for layer in self.layers if isinstance(layer, BatchNormalization)]
+        return {**super().get_config(), **own, **self._settings}
 
     def _load(self, weights):
         if isinstance(weights, keras.Model):
@@ -118,65 +200,6 @@ class ResNet(Backbone):
             _copy(_imagenet_classifier(self), self)
         else:
             _absorb(self, weight_files.load(self, weights))
-
-
-class _Drawing:
-    """Draws convolutions, blocks and stages; holds what they share."""
-
-    def __init__(self, stride_in, momentum, synchronized):
-        self.stride_in = stride_in
-        self.normalization = {"epsilon": EPSILON, "momentum": momentum, "synchronized": synchronized}
-
-    def plain_stem(self, x, filters):
-        return self.conv(x, filters, 7, "conv1", stride=2)
-
-    def deep_stem(self, x, filters):
-        x = self.conv(x, filters, 3, "conv1_1", stride=2)
-        x = self.conv(x, filters, 3, "conv1_2")
-        return self.conv(x, 2 * filters, 3, "conv1_3")
-
-    def stage(self, x, stage, count, filters, stride, rate):
-        for block in range(1, count + 1):
-            first = block == 1
-            x = self.block(x, filters, f"conv{stage}_block{block}", stride if first else 1, rate, first)
-        return x
-
-    def block(self, x, filters, name, stride, rate, project):
-        """1x1 to fewer channels, 3x3, 1x1 to four times as many, added to the input or its projection."""
-        shortcut = self.conv(x, 4 * filters, 1, f"{name}_0", stride, activation=False) if project else x
-        early, late = (stride, 1) if self.stride_in == "1x1" else (1, stride)
-        x = self.conv(x, filters, 1, f"{name}_1", early)
-        x = self.conv(x, filters, 3, f"{name}_2", late, rate)
-        x = self.conv(x, 4 * filters, 1, f"{name}_3", activation=False)
-        x = layers.Add(name=f"{name}_add")([shortcut, x])
-        return layers.ReLU(name=f"{name}_out")(x)
-
-    def conv(self, x, filters, size, name, stride=1, rate=1, activation=True):
-        """Convolution `<name>_conv` with symmetric padding, normalisation `<name>_bn`, ReLU `<name>_relu`."""
-        shared = {"use_bias": False, "kernel_initializer": "he_normal", "name": f"{name}_conv"}
-        if rate > 1:
-            x = AtrousConv2D(filters, size, rate, **shared)(x)
-        elif stride > 1 and size > 1:  # "same" would pad even sizes on one side
-            x = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
-            x = layers.Conv2D(filters, size, stride, **shared)(x)
-        else:
-            x = layers.Conv2D(filters, size, stride, padding="same", **shared)(x)
-        x = BatchNormalization(name=f"{name}_bn", **self.normalization)(x)
-        return layers.ReLU(name=f"{name}_relu")(x) if activation else x
-
-
-def _check(**arguments):
-    known = {
-        "depth": tuple(BLOCKS),
-        "stem": ("7x7", "deep"),
-        "output_stride": (32, 16, 8),
-        "stride_in": ("1x1", "3x3"),
-    }
-    for name, value in arguments.items():
-        if value not in known[name]:
-            raise ModelError(
-                f"ResNet({name}=...) is one of {', '.join(map(str, known[name]))}, not {value!r}."
-            )
 
 
 def _imagenet_classifier(backbone):

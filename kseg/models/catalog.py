@@ -19,6 +19,7 @@ from kseg.models.lraspp import LRASPP
 from kseg.models.pspnet import PSPNet
 
 AT_ONCE = (0.01, 0.0001)
+DEEPLAB_MEAN = (122.675, 116.669, 104.008)  # the released DeepLab v1's and v2's
 FCN_MEAN = (122.67891434, 116.66876762, 104.00698793)  # the released FCN's and DeconvNet's, red, green, blue
 SMALL_WIDTHS = (16, 32, 64, 128, 128)  # a quarter of VGG16's
 
@@ -72,7 +73,14 @@ def deeplabv2_vgg16(num_classes, weights=None, *, rates):
 def deeplabv2_resnet101(num_classes, weights=None):
     """DeepLab v2 (ASPP-L) of Chen et al. on ResNet-101, batch normalisation frozen if pretrained."""
     frozen = weights is not None
-    backbone = ResNet(101, output_stride=8, frozen_normalization=frozen, weights=weights, name="resnet101")
+    backbone = ResNet(
+        101,
+        output_stride=8,
+        mean=DEEPLAB_MEAN,
+        frozen_normalization=frozen,
+        weights=weights,
+        name="resnet101",
+    )
     return DeepLabV2(backbone, num_classes)
 
 

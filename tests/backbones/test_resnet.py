@@ -3,8 +3,8 @@ import keras
 import numpy as np
 import pytest
 
-from kseg.backbones import ResNet, weights
-from kseg.errors import ModelError
+from kseg.backbones import TORCH, ResNet, weights
+from kseg.errors import ModelError, SettingsError
 
 IMAGE = np.random.default_rng(0).uniform(0, 255, (1, 65, 97, 3)).astype("float32")
 
@@ -83,7 +83,16 @@ def test_config_round_trip():
     arguments = {
         "depth": 50,
         "stem": "deep",
+        "stem_filters": (3, 5, 4),
         "output_stride": 16,
+        "first_rate": "previous",
+        "rate_in": "first",
+        "multi_grid": (1, 2, 3),
+        "shortcut": "average",
+        "mean": (1.0, 2.0, 3.0),
+        "std": (4.0, 5.0, 6.0),
+        "bgr": False,
+        "epsilon": 0.25,
         "stride_in": "3x3",
         "ceil_pooling": False,
         "filters": 4,
@@ -128,8 +137,73 @@ def test_weights_of_a_deeper_net_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"depth": 34}, {"stem": "5x5"}, {"output_stride": 4}, {"stride_in": "1"}]
+    "arguments", [{"depth": 35}, {"stem": "5x5"}, {"output_stride": 4}, {"stride_in": "1"}]
 )
 def test_nonsense_is_refused(arguments):
-    with pytest.raises(ModelError, match="is one of"):
+    with pytest.raises(SettingsError, match=f"`{next(iter(arguments))}` must be "):
         ResNet(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"multi_grid": (1, 2)},
+        {"mean": (1, 2)},
+        {"std": (1, 2, 0)},
+        {"epsilon": 0},
+        {"first_rate": 2},
+        {"rate_in": "second"},
+        {"shortcut": "max"},
+        {"filters": 0},
+        {"momentum": 2},
+        {"bgr": "no"},
+    ],
+)
+def test_values_out_of_range_are_refused(arguments):
+    with pytest.raises(SettingsError, match=f"`{next(iter(arguments))}` must be "):
+        ResNet(50, **arguments)
+
+
+def test_stem_filters_without_the_deep_stem_are_refused():
+    with pytest.raises(SettingsError, match="stem='deep'"):
+        ResNet(50, stem_filters=(1, 2, 3))
+
+
+def test_defaults_are_caffes():
+    """As released with DeepLab v2 and PSPNet; TORCH is torchvision's."""
+    config = small().get_config()
+    expected = {
+        "stem": "7x7",
+        "stem_filters": None,
+        "output_stride": 32,
+        "first_rate": "stage",
+        "rate_in": "both",
+        "multi_grid": None,
+        "stride_in": "1x1",
+        "shortcut": "convolution",
+        "ceil_pooling": True,
+        "mean": (123.68, 116.779, 103.939),
+        "std": (1, 1, 1),
+        "bgr": True,
+        "epsilon": 1.001e-5,
+        "momentum": 0.95,
+        "synchronized": False,
+        "frozen_normalization": False,
+    }
+    assert {name: config[name] for name in expected} == expected
+    assert TORCH["mean"] == tuple(255 * m for m in (0.485, 0.456, 0.406))
+    np.testing.assert_allclose(TORCH["std"], [255 * s for s in (0.229, 0.224, 0.225)])
+    assert small(stem="deep").get_layer("conv1_3_conv").filters == 8
+
+
+@pytest.mark.parametrize(
+    ("output_stride", "rates"), [(8, {"4": 2, "5": 4}), (16, {"4": 1, "5": 2}), (32, {"4": 1, "5": 1})]
+)
+def test_rates(output_stride, rates):
+    for first, divisor in (("stage", 1), ("previous", 2)):
+        backbone = small(output_stride=output_stride, first_rate=first)
+        for stage, rate in rates.items():
+            found = [
+                backbone.get_layer(f"conv{stage}_block{block}_2_conv").dilation_rate[0] for block in (1, 2, 3)
+            ]
+            assert found == [max(rate // divisor, 1), rate, rate]

@@ -78,3 +78,29 @@ def test_unknown_name_suggests():
 def test_one_class_is_refused():
     with pytest.raises(ModelError, match="at least 2 classes"):
         models.build("fcn8s_vgg16", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "mean"),
+    [
+        ("fcn32s_vgg16", (122.67891434, 116.66876762, 104.00698793)),  # voc_layers.py of the release
+        ("deconvnet_vgg16", (122.67891434, 116.66876762, 104.00698793)),
+        ("deeplabv1_vgg16", (122.675, 116.669, 104.008)),  # train.prototxt
+        ("deeplabv2_resnet101", (122.675, 116.669, 104.008)),
+        ("pspnet_resnet50", (123.68, 116.779, 103.939)),  # pspnet's evaluation code
+    ],
+)
+def test_names_that_promise_a_paper_have_its_mean(name, mean, monkeypatch):
+    """Caught while the network is being built: the first layer is all that is needed."""
+
+    class Found(Exception):
+        pass
+
+    def stop(means, *_, **__):
+        raise Found(means)
+
+    for module in ("vgg", "vgg_bn", "deeplab_vgg", "resnet"):
+        monkeypatch.setattr(f"kseg.backbones.{module}.Normalize", stop)
+    with pytest.raises(Found) as caught:
+        models.build(name, 3)
+    assert caught.value.args[0] == mean
