@@ -1,12 +1,14 @@
+import io
 import struct
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from kseg.data import read_image, read_mask
 from kseg.data.reading.files import image_size
-from kseg.errors import DataError
+from kseg.errors import DataError, KsegWarning
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (15, 22, 3), dtype=np.uint8)  # RGB
@@ -131,7 +133,6 @@ def test_rarer_kinds_against_pillow(tmp_path):
     palette.save(tmp_path / "palette.png", transparency=2)
     pillow.fromarray(values > 5).save(tmp_path / "bit.png")
     for name, expected in {
-        "alpha": values,
         "transparent": values,
         "palette": values,
         "bit": values > 5,
@@ -142,3 +143,106 @@ def test_rarer_kinds_against_pillow(tmp_path):
     print_colours = pillow.new("RGB", (16, 16), (200, 100, 50)).convert("CMYK")
     print_colours.save(tmp_path / "cmyk.jpg", quality=95)
     np.testing.assert_allclose(read_image(tmp_path / "cmyk.jpg")[5, 5], [200, 100, 50], atol=2)
+
+
+def saved(image, form, **settings):
+    file = io.BytesIO()
+    image.save(file, form, **settings)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("order", ["II", "MM"])
+@pytest.mark.parametrize("kind", [3, 4])  # SHORT and LONG
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_in_every_format_as_pillow_applies_it(form, orientation, order, kind):
+    mark = {"II": "<", "MM": ">"}[order]
+    value = struct.pack(
+        mark + ("HH" if kind == 3 else "I"), *((orientation, 0) if kind == 3 else (orientation,))
+    )
+    tiff = order.encode() + struct.pack(mark + "HIHHHI", 42, 8, 1, 0x0112, kind, 1) + value + bytes(4)
+    data = saved(Image.fromarray(COLOUR), form, exif=b"Exif\0\0" + tiff if form == "JPEG" else tiff)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+    np.testing.assert_array_equal(read_image(data), expected)
+    assert image_size(data) == expected.shape[:2]
+
+
+def tiff_of_16_bits(pixels, orientation):
+    """An uncompressed TIFF (TIFF 6.0, section 2): header, pixels, three depths, then the tags."""
+    height, width, channels = pixels.shape
+    body = pixels.tobytes()
+    depths = 8 + len(body)
+    tags = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, channels, depths),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+    ]
+    tags += [(273, 4, 1, 8), (274, 3, 1, orientation), (277, 3, 1, channels), (278, 4, 1, height)]
+    tags += [(279, 4, 1, len(body))]
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    return struct.pack("<2sHI", b"II", 42, depths + 6) + body + struct.pack("<3H", 16, 16, 16) + directory
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("depth", [8, 16])
+def test_orientation_of_tiff(orientation, depth):
+    """Turned as cv2 and Pillow turn it, with 8 and with 16 bits a colour."""
+    if depth == 8:
+        data = saved(Image.fromarray(COLOUR), "TIFF", tiffinfo={0x0112: orientation})
+    else:
+        data = tiff_of_16_bits(COLOUR.astype(np.uint16) * 257, orientation)
+    turns = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}
+    expected = COLOUR.swapaxes(0, 1) if orientation >= 5 else COLOUR
+    expected = np.flip(expected, turns.get(orientation, ()))
+    np.testing.assert_array_equal(read_image(data), expected)
+    assert image_size(data) == expected.shape[:2]
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_fewer_bits_in_a_16_bit_file_are_refused(form, bits):
+    values = RNG.integers(0, 1 << bits, (9, 13), dtype=np.uint16)
+    values[0, 0] = (1 << bits) - 1
+    with pytest.raises(DataError, match=rf"highest value is {values[0, 0]} of 65535: {bits}-bit data"):
+        read_image(saved(Image.fromarray(values), form))
+    scaled = read_image(saved(Image.fromarray(values << (16 - bits)), form))
+    np.testing.assert_array_equal(scaled[..., 0], np.round((values << (16 - bits)) / 257))
+
+
+def test_colours_of_12_bits_are_refused_and_14_bits_are_told():
+    values = RNG.integers(0, 4096, (9, 13, 3), dtype=np.uint16)
+    with pytest.raises(DataError, match="12-bit data"):
+        read_image(cv2.imencode(".png", values)[1].tobytes())
+    with pytest.warns(KsegWarning, match="14-bit data, multiply the values by 4"):
+        read_image(cv2.imencode(".png", values * 4)[1].tobytes())
+    assert read_image(cv2.imencode(".png", values * 0)[1].tobytes()).max() == 0  # black is black
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_values_of_unknown_range_are_refused(dtype):
+    with pytest.raises(DataError, match=f"holds {np.dtype(dtype)} values, whose range"):
+        read_image(saved(Image.fromarray(np.ones((3, 4), dtype)), "TIFF"))
+
+
+def test_several_images_of_a_phone_in_one_jpeg():
+    """MPO: the first is the photograph, the others are depth or the second eye."""
+    data = saved(Image.fromarray(COLOUR), "MPO", save_all=True, append_images=[Image.fromarray(255 - COLOUR)])
+    np.testing.assert_array_equal(read_image(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+@pytest.mark.realdata
+def test_real_images_are_what_opencv_and_tensorflow_read(real_data):
+    """JPEG and PNG, pixel by pixel."""
+    import tensorflow as tf
+
+    files = sorted(real_data.rglob("*.jpg"))[::40] + sorted(real_data.rglob("*.png"))[::200]
+    assert len(files) > 100
+    for path in files:
+        image = read_image(path)
+        np.testing.assert_array_equal(image, cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1], str(path))
+        if path.suffix == ".jpg":
+            data = path.read_bytes()
+            decoded = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE").numpy()
+            np.testing.assert_array_equal(image, decoded, str(path))

@@ -4,7 +4,7 @@ import pytest
 
 from kseg.data import load
 from kseg.data.class_list import read_classes
-from kseg.errors import DataError
+from kseg.errors import DataError, KsegWarning
 
 
 def test_flat_folder(tmp_path, write):
@@ -127,3 +127,61 @@ def test_people(real_data):
     dataset = load("folder", real_data / "ccp_people")
     assert (len(dataset), dataset.num_classes) == (1004, 2)
     assert set(np.unique(dataset.load(0)[1])) == {0, 1}
+
+
+def two_values(root, *masks, classes=None):
+    for index, mask in enumerate(masks):
+        for part, array in (("images", np.zeros((2, 3, 3), np.uint8)), ("masks", np.array(mask, np.uint8))):
+            (root / part).mkdir(exist_ok=True)
+            cv2.imwrite(str(root / part / f"{index}.png"), array)
+    if classes is not None:
+        (root / "classes.txt").write_text(classes)
+    return root
+
+
+OBJECT, EMPTY, WITH_ONE = [[0, 255, 255], [0, 0, 255]], [[0, 0, 0], [0, 0, 0]], [[0, 1, 255], [0, 0, 255]]
+
+
+@pytest.mark.parametrize(
+    "classes",
+    ["background\nperson\n", "background 0 0 0\nperson\n", "background 0 0 0\nperson 255 255 255\n"],
+)
+def test_0_and_255_with_two_declared_classes_are_0_and_1(tmp_path, classes):
+    dataset = load("folder", two_values(tmp_path, EMPTY, OBJECT, classes=classes))
+    np.testing.assert_array_equal(dataset.load(1)[1], [[0, 1, 1], [0, 0, 1]])
+    np.testing.assert_array_equal(dataset.load(0)[1], EMPTY)
+
+
+def test_255_stays_ignored_where_a_mask_has_class_1(tmp_path):
+    dataset = load("folder", two_values(tmp_path, OBJECT, WITH_ONE, classes="background\nperson\n"))
+    np.testing.assert_array_equal(dataset.load(0)[1], OBJECT)
+
+
+def test_255_declared_as_ignored_stays_so(tmp_path):
+    dataset = load(
+        "folder", two_values(tmp_path, OBJECT, classes="background 0 0 0\nperson 9 9 9\nignore 255 255 255\n")
+    )
+    np.testing.assert_array_equal(dataset.load(0)[1], OBJECT)
+
+
+@pytest.mark.parametrize("classes", ["a\nb\nc\n", "person\n"])
+def test_0_and_255_with_other_than_two_classes_are_refused(tmp_path, classes):
+    with pytest.raises(DataError, match="only 0 and 255"):
+        load("folder", two_values(tmp_path, EMPTY, OBJECT, classes=classes))
+
+
+def test_what_is_left_out_is_warned_of(tmp_path, write):
+    write.folder_pair(tmp_path, count=2, split="train")
+    cv2.imwrite(str(tmp_path / "images" / "beside.png"), np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "images/train/new.heic").write_bytes(b"x")
+    with pytest.warns(
+        KsegWarning, match=r"2 images of 'train' are used, and 2 file.s. left out: .*new\.heic: .*beside\.png"
+    ):
+        assert len(load("folder", tmp_path)) == 2
+
+
+def test_samples_in_subfolders_have_names_of_their_own(tmp_path, write):
+    write.folder_pair(tmp_path, count=2, split="train/a")
+    write.folder_pair(tmp_path, count=2, split="train/b", seed=1)
+    dataset = load("folder", tmp_path)
+    assert [dataset.name_of(i) for i in range(4)] == ["a_p0", "a_p1", "b_p0", "b_p1"]
