@@ -96,7 +96,7 @@ def kseg_step(model, recipe, classes: int = CLASSES, metric: bool = True) -> Cal
     kseg.training.memory.keep_freed_memory()
     images, labels = batch()
     labels[(labels >= classes) & (labels != 255)] = 0
-    twin = kseg.training.training_twin(model, recipe).model
+    twin = kseg.training.objective_of(model, recipe).model
     metrics = [kseg.metrics.MeanIoU(classes)] if metric else []
     optimizer = kseg.training.SGD(0.01, 0.9, l2=1e-4)
     twin.compile(optimizer, kseg.losses.CrossEntropy(), metrics=metrics, jit_compile=False)
@@ -148,7 +148,7 @@ def one_convolution(classes: int):
 def _loss(classes: int, strip_bytes: float) -> None:
     import kseg
 
-    kseg.training.twin.STRIP_BYTES = strip_bytes
+    kseg.training.objective.STRIP_BYTES = strip_bytes
     step = kseg_step(one_convolution(classes), kseg.training.Recipe(size=SIZE, batch_size=BATCH), classes)
     for _ in range(2):
         step()

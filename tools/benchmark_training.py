@@ -34,11 +34,11 @@ def _step(name: str, devices: int | None, repeats: int = 5) -> None:
     import kseg
     from kseg.data import pipeline
     from kseg.training.distribution.strategy import distributed
-    from kseg.training.steps import Steps
+    from kseg.training.train_step import TrainStep
 
     dataset, size, _ = training_data()
     with kseg.training.strategy(name, devices):
-        steps = Steps(trainer(dataset.num_classes), kseg.losses.CrossEntropy())
+        steps = TrainStep(trainer(dataset.num_classes), kseg.losses.CrossEntropy())
 
         def few(parts: int, own: range):
             return (

@@ -6,7 +6,7 @@ import keras
 from keras import layers, ops
 
 from kseg.errors import SettingsError
-from kseg.layers.batch_normalization import BatchNormalization
+from kseg.layers.batch_normalization import CheckedBatchNormalization
 from kseg.ops.pooling import MODES, grid_pool
 from kseg.ops.resize import resize, spatial_shape
 
@@ -79,7 +79,7 @@ class PyramidPooling(keras.layers.Layer):
         )
 
     def _normalization(self, bins):
-        return BatchNormalization(
+        return CheckedBatchNormalization(
             momentum=self.momentum,
             epsilon=self.epsilon,
             synchronized=self.synchronized,

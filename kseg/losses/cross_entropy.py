@@ -5,14 +5,13 @@ import math
 import keras
 from keras import ops
 
-from kseg.errors import SettingsError
-from kseg.losses.class_weights import checked_class_weights, weights_of_classes
+from kseg.losses.map_loss import MapLoss, per_pixel
 from kseg.ops.replicas import sum_over_replicas
 from kseg.ops.strips import enlarged_cross_entropy
 
 
 @keras.saving.register_keras_serializable(package="kseg")
-class CrossEntropy(keras.losses.Loss):
+class CrossEntropy(MapLoss):
     """Softmax cross-entropy of every pixel, with ignored labels, class weights, hard examples and sampling.
 
     Labels `(batch, height, width)` or `(batch, height, width, 1)`, class ids of any integer or float
@@ -36,6 +35,7 @@ class CrossEntropy(keras.losses.Loss):
         reduction: "mean" over the kept pixels of the whole batch, on all replicas together, 0 where none is
             left; or "sum", the unnormalised loss of the released FCN.
         seed: for `sampling`; an integer, or None for a random one.
+        from_logits: False for a model whose output is probabilities.
         name: the loss's name.
 
     `sample_weight` (from `model.fit`), if given, multiplies the class weights: `(batch,)` or one a pixel.
@@ -61,6 +61,7 @@ class CrossEntropy(keras.losses.Loss):
         sampling=None,
         reduction="mean",
         seed=None,
+        from_logits=True,
         name="cross_entropy",
     ):
         if reduction not in ("mean", "sum"):
@@ -74,10 +75,7 @@ class CrossEntropy(keras.losses.Loss):
                 raise ValueError(f"`{argument}` must be above 0 and at most 1, got {value}")
         if ohem_fraction is not None and ohem_threshold is not None:
             raise ValueError("Give `ohem_fraction` or `ohem_threshold`, not both")
-        # float32 and not Keras's floatx: the sum over a million pixels needs it.
-        super().__init__(name=name, reduction=reduction, dtype="float32")
-        self.ignore_label = ignore_label
-        self.class_weights = checked_class_weights(class_weights)
+        super().__init__(ignore_label, class_weights, from_logits, reduction, name)
         self.ohem_fraction = ohem_fraction
         self.ohem_threshold = ohem_threshold
         self.ohem_min_kept = int(ohem_min_kept)
@@ -85,16 +83,17 @@ class CrossEntropy(keras.losses.Loss):
         self.seed = seed
         self.seed_generator = None if sampling is None else keras.random.SeedGenerator(seed)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        return self.call(y_true, y_pred, sample_weight)
-
     def call(self, y_true, y_pred, sample_weight=None):
-        logits = ops.cast(y_pred, "float32")
-        labels = self._labels(y_true, logits)
-        valid = self._valid(labels)
+        labels, logits = self.pair(y_true, y_pred)
+        valid = self.valid(labels)
         labels = ops.where(valid, labels, 0)
         losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
         return self._of_pixels(losses, labels, valid, logits.shape[-1], sample_weight)
+
+    def for_validation(self):
+        return CrossEntropy(
+            self.ignore_label, self.class_weights, reduction=self.reduction, from_logits=self.from_logits
+        )
 
     def of_enlarged(self, y_true, scores, rows, columns, sample_weight=None):
         """The loss of a score map enlarged bilinearly to the labels' size, whose logits are never held as a whole.
@@ -106,37 +105,17 @@ class CrossEntropy(keras.losses.Loss):
         if len(labels.shape) == 4:
             labels = ops.squeeze(labels, -1)
         labels = ops.cast(labels, "int32")
-        valid = self._valid(labels)
+        valid = self.valid(labels)
         labels = ops.where(valid, labels, 0)
         losses = enlarged_cross_entropy(labels, ops.cast(scores, "float32"), rows, columns)
         return self._of_pixels(losses, labels, valid, scores.shape[-1], sample_weight)
 
     def _of_pixels(self, losses, labels, valid, classes, sample_weight):
         weights = self._kept(ops.stop_gradient(losses), valid)
-        weights = weights * self._class_weights(labels, classes)
+        weights = weights * self.weights_of_pixels(labels, classes)
         if sample_weight is not None:
-            weights = weights * _per_pixel(ops.cast(sample_weight, "float32"))
+            weights = weights * per_pixel(ops.cast(sample_weight, "float32"))
         return self._reduce(losses, weights)
-
-    def _valid(self, labels):
-        return ops.ones_like(labels, "bool") if self.ignore_label is None else labels != self.ignore_label
-
-    def _labels(self, y_true, logits):
-        labels = ops.convert_to_tensor(y_true)
-        if len(labels.shape) == len(logits.shape) and labels.shape[-1] == 1:
-            labels = ops.squeeze(labels, -1)
-        if len(logits.shape) != 4 or len(labels.shape) != 3:
-            raise ValueError(
-                "Expected labels (batch, height, width) of class ids and logits (batch, height, width, "
-                f"classes); got shapes {tuple(labels.shape)} and {tuple(logits.shape)}"
-            )
-        for size, other in zip(labels.shape, logits.shape[:3], strict=True):
-            if size is not None and other is not None and size != other:
-                raise ValueError(
-                    f"Labels are {tuple(labels.shape)} and logits {tuple(logits.shape)}: the model's output "
-                    "and the label map must have the same height and width"
-                )
-        return ops.cast(labels, "int32")
 
     def _kept(self, losses, valid):
         """1 where a pixel takes part, 0 elsewhere."""
@@ -161,14 +140,6 @@ class CrossEntropy(keras.losses.Loss):
             last = ops.minimum(last, -math.log(self.ohem_threshold))
         return last
 
-    def _class_weights(self, labels, classes):
-        # NaN for labels outside the classes: backends that do not raise would drop them silently.
-        known = ops.logical_and(labels >= 0, labels < classes)
-        if self.class_weights is None:
-            return ops.where(known, 1.0, float("nan"))
-        weights = ops.convert_to_tensor(weights_of_classes(self.class_weights, classes), "float32")
-        return ops.where(known, ops.take(weights, ops.clip(labels, 0, classes - 1)), float("nan"))
-
     def _reduce(self, losses, weights):
         total = ops.sum(losses * weights)
         if self.reduction == "sum":
@@ -177,30 +148,10 @@ class CrossEntropy(keras.losses.Loss):
 
     def get_config(self):
         return {
-            "ignore_label": self.ignore_label,
-            "class_weights": _in_json(self.class_weights),
+            **super().get_config(),
             "ohem_fraction": self.ohem_fraction,
             "ohem_threshold": self.ohem_threshold,
             "ohem_min_kept": self.ohem_min_kept,
             "sampling": self.sampling,
-            "reduction": self.reduction,
             "seed": self.seed,
-            "name": self.name,
         }
-
-
-def _in_json(weights):
-    return {str(key): value for key, value in weights.items()} if isinstance(weights, dict) else weights
-
-
-def _per_pixel(weights):
-    """`(batch,)` or `(batch, h, w[, 1])` as something that multiplies `(batch, h, w)`."""
-    shape = weights.shape
-    if len(shape) == 4:
-        return ops.squeeze(weights, -1)
-    if len(shape) == 2 and shape[-1] != 1:
-        raise SettingsError(
-            f"`sample_weight` is one number an image or a pixel; got the shape {tuple(shape)}. For weights by class "
-            "give CrossEntropy(class_weights=...), not `class_weight` of `fit`, which is made for one label an image."
-        )
-    return weights if len(shape) == 3 else ops.reshape(weights, (-1, 1, 1))

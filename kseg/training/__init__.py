@@ -5,12 +5,13 @@ from kseg.training.callbacks import Checkpoint, MetricsCsv, Progress, StopOnNaN,
 from kseg.training.distribution.strategy import strategy, synchronised_batch_norm
 from kseg.training.fit import fit
 from kseg.training.initialise import Initialised, initialise_from
+from kseg.training.objective import Objective, objective_of
 from kseg.training.optimization.optimizers import SGD, AdamW
 from kseg.training.optimization.schedules import Poly, Step
 from kseg.training.recipes import RECIPES
 from kseg.training.recipes.recipe import Recipe
 from kseg.training.tensorboard import TensorBoard
-from kseg.training.twin import Twin, training_twin
+from kseg.training.trainer import Trainer
 
 __all__ = [
     "RECIPES",
@@ -19,18 +20,22 @@ __all__ = [
     "Checkpoint",
     "Initialised",
     "MetricsCsv",
+    "Objective",
     "Poly",
     "Progress",
     "Recipe",
     "Step",
     "StopOnNaN",
     "TensorBoard",
-    "Twin",
+    "Trainer",
     "fit",
     "initialise_from",
+    "objective_of",
     "read_metrics",
     "reestimate_batch_norm",
     "strategy",
     "synchronised_batch_norm",
-    "training_twin",
 ]
+
+# Their names in the first house.
+Twin, training_twin = Objective, objective_of

@@ -35,7 +35,7 @@ class Checkpoint(keras.callbacks.Callback):
         seeded: further objects with a `seed_generator` to be kept (a loss with sampling).
         every: also write `last.keras` within an epoch, after so many steps or minutes.
         keep: how many `last` checkpoints to keep; the ones before are `last.1.keras` and so on.
-        run: a `RunState`, whose model is saved, with all that its `collect` gives; the model that is trained
+        run: a `Trainer`, whose model is saved, with all that its `state` gives; the model that is trained
             and its seed generators without one.
         writes: False on workers that only take part in collecting.
     """
@@ -88,7 +88,7 @@ class Checkpoint(keras.callbacks.Callback):
             state = {"epochs_done": epochs_done, "seeds": checkpoint.seed_states(saved, *self.seeded)}
         else:
             saved = self.run.model
-            state, arrays = self.run.collect()
+            state, arrays = self.run.state()
         state |= {"best": None if self.best == -math.inf else self.best, "best_epoch": self.best_epoch}
         if self.writes:
             _check_finite(saved)
@@ -189,7 +189,7 @@ class StopOnNaN(keras.callbacks.Callback):
     """Raises KsegError in the step whose loss is no finite number; the last checkpoint is from before it.
 
     Args:
-        files: gives the names of the pictures of a step, from the epoch and the step in it, both from 0.
+        files: gives the names of the images of a step, from the epoch and the step in it, both from 0.
     """
 
     def __init__(self, files: Callable[[int, int], list[str]] | None = None):
@@ -205,7 +205,7 @@ class StopOnNaN(keras.callbacks.Callback):
             files = self.files(self._epoch, batch) if self.files else []
             raise KsegError(
                 f"The loss is no longer a finite number (step {batch + 1} of the epoch"
-                f"{'; its pictures: ' + ', '.join(files) if files else ''}). The last checkpoint is kept. {_DIVERGED}"
+                f"{'; its images: ' + ', '.join(files) if files else ''}). The last checkpoint is kept. {_DIVERGED}"
             )
 
 

@@ -1,45 +1,16 @@
-"""Loss, metric, optimizer and schedule of a recipe."""
+"""What a recipe means for a model and its data: frozen parts, class weights, loss, optimizer and schedule."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from kseg.data import Dataset, class_histogram, median_frequency_weights
 from kseg.errors import SettingsError
-from kseg.losses import CrossEntropy
+from kseg.losses import CrossEntropy, MapLoss
 from kseg.losses.class_weights import checked_class_weights, weights_of_classes
-from kseg.metrics import MeanIoU
 from kseg.training.optimization.optimizers import SGD, AdamW
 from kseg.training.optimization.schedules import Poly, Step
 from kseg.training.recipes.recipe import Recipe
-from kseg.training.twin import Twin, training_twin
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """What `compiled` gives: the twin that is trained, with an optimizer, and its loss and metric."""
-
-    twin: Twin
-    loss: CrossEntropy
-    metric: MeanIoU
-
-
-def compiled(
-    model: keras.Model,
-    recipe: Recipe,
-    train: Dataset,
-    steps_per_epoch: int,
-    weights: tuple[float, ...] | None = None,
-) -> Compiled:
-    """Make a model ready to be trained by a recipe, with these class weights; call it in the strategy's scope."""
-    twin = training_twin(model, recipe)
-    loss, metric = _loss(recipe, train, weights), MeanIoU(train.num_classes, train.ignore_label)
-    layers = [*model.layers, *twin.own_layers]
-    rate = _optimizer(model, layers, recipe, steps_per_epoch)
-    # Not by XLA, which compiles anew for every size of whole pictures and knows no kernel for some operations.
-    twin.model.compile(rate, loss, metrics=[metric], jit_compile=False)
-    return Compiled(twin, loss, metric)
 
 
 def freeze(model: keras.Model, recipe: Recipe) -> None:
@@ -85,7 +56,10 @@ def class_weights(recipe: Recipe, train: Dataset) -> tuple[float, ...] | None:
     return None if weights is None else weights_of_classes(weights, train.num_classes)
 
 
-def _loss(recipe: Recipe, train: Dataset, weights: tuple[float, ...] | None) -> CrossEntropy:
+def loss_of(
+    recipe: Recipe, train: Dataset, weights: tuple[float, ...] | None, from_logits: bool = True
+) -> MapLoss:
+    """The recipe's loss for this data: with its ignored label and its class weights."""
     return CrossEntropy(
         ignore_label=train.ignore_label,
         class_weights=weights,
@@ -95,12 +69,14 @@ def _loss(recipe: Recipe, train: Dataset, weights: tuple[float, ...] | None) -> 
         sampling=recipe.sampling,
         reduction=recipe.reduction,
         seed=recipe.seed,
+        from_logits=from_logits,
     )
 
 
-def _optimizer(
+def optimizer_of(
     model: keras.Model, layers: list[keras.layers.Layer], recipe: Recipe, steps_per_epoch: int
 ) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer for these layers of a model."""
     rates = {
         "layer_multipliers": _head(model, layers, recipe.head_multiplier),
         "bias_multiplier": recipe.bias_multiplier,

@@ -9,25 +9,20 @@ from typing import Any
 
 import keras
 
-from kseg.data import Augment, Dataset, pipeline, user_errors
+from kseg.data import Dataset, user_errors
 from kseg.errors import ModelError
-from kseg.training import callbacks, loop
-from kseg.training.compilation import class_weights, compiled, freeze
+from kseg.training import callbacks
+from kseg.training.compilation import class_weights, freeze, loss_of
 from kseg.training.distribution import workers
-from kseg.training.distribution.strategy import distributed, place
+from kseg.training.distribution.strategy import place
 from kseg.training.memory import keep_freed_memory
 from kseg.training.normalization import single_value_errors
-from kseg.training.optimization.averages import Averages
 from kseg.training.recipes.recipe import Recipe
 from kseg.training.run import checkpoint, run_folder
 from kseg.training.run.bad_data import SkippingDataset, files_of_step
 from kseg.training.run.compatibility import batch_size, check, check_labels, check_normalization
-from kseg.training.run.run_state import RunState
-from kseg.training.steps import Steps
 from kseg.training.tensorboard import TensorBoard
-from kseg.training.validation import Validation
-
-_AUGMENT = ("scale", "mirror", "rotate", "jitter", "blur", "brightness", "contrast", "saturation", "hue")
+from kseg.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -129,32 +124,33 @@ def _train(
     model: keras.Model, run: _Run, found: dict[str, Any], every: callbacks.Every | None, keep: int
 ) -> None:
     """Train from the beginning, or from the checkpoint whose state was `found`, to the last epoch."""
-    recipe = run.recipe
-    steps, state = _start(model, run)
+    recipe, data = run.recipe, run.train
+    if hasattr(model, "palette"):
+        model.classes, model.palette = data.classes, data.palette
+    loss = loss_of(recipe, data, run.weights)
+    trainer = Trainer(model, recipe, data, run.val, loss, run.length)
     if found:
-        found = _restore(state, run.out, found)
-        run.say(f"{run.out}: going on after {_where(state)} of {recipe.epochs} ({_best(found)}).")
-    first = (state.epoch * run.length + state.step) * recipe.accumulate
+        found = _restore(trainer, run.out, found)
+        run.say(f"{run.out}: going on after {_where(trainer)} of {recipe.epochs} ({_best(found)}).")
     with single_value_errors(), user_errors():
-        loop.train(
-            steps,
-            iter(_batches(recipe, run.train, first)),
-            state,
-            epochs=recipe.epochs,
-            length=run.length,
-            validate=_validate(run, state),
-            followers=_followers(run, state, found, every, keep),
+        trainer.run(
+            keras.callbacks.CallbackList(
+                _callbacks(run, trainer, found, every, keep),
+                model=trainer.training_model,
+                epochs=recipe.epochs,
+                steps=run.length,
+            )
         )
-    for data in (run.train, run.val):
-        if isinstance(data, SkippingDataset) and data.bad:
-            print(f"skipped {len(data.bad)} of {len(data)} pictures: {data.listed()}", file=sys.stderr)
+    for dataset in (run.train, run.val):
+        if isinstance(dataset, SkippingDataset) and dataset.bad:
+            print(f"skipped {len(dataset.bad)} of {len(dataset)} images: {dataset.listed()}", file=sys.stderr)
 
 
-def _restore(state: RunState, folder: Path, found: dict[str, Any]) -> dict[str, Any]:
+def _restore(trainer: Trainer, folder: Path, found: dict[str, Any]) -> dict[str, Any]:
     """Put everything back from the last checkpoint, or from the newest before it that can be; gives its own state."""
     last, *older = checkpoint.present(folder)
     try:
-        state.restore(last, found)
+        trainer.restore(last, found)
         return found
     except ModelError:
         if place()[1] > 1:  # the workers agreed on the last
@@ -163,7 +159,7 @@ def _restore(state: RunState, folder: Path, found: dict[str, Any]) -> dict[str, 
             with suppress(ModelError):
                 checkpoint.verify(path)
                 found = checkpoint.load_state(path)
-                state.restore(path, found)
+                trainer.restore(path, found)
                 checkpoint.take_the_place(path)
                 return found
         raise
@@ -182,72 +178,24 @@ def _prepare(recipe: Recipe) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def _start(model: keras.Model, run: _Run) -> tuple[Steps, RunState]:
-    """The steps of a training and its state, at the beginning."""
-    recipe, data = run.recipe, run.train
-    if hasattr(model, "palette"):
-        model.classes, model.palette = data.classes, data.palette
-    parts = compiled(model, recipe, data, run.length, run.weights)
-    averages = None if recipe.ema is None else Averages(model, recipe.ema)
-    steps = Steps(parts.twin.model, parts.loss, recipe.accumulate, averages)
-    skipping = data if isinstance(data, SkippingDataset) else None
-    return steps, RunState(model, parts.twin, parts.loss, parts.metric, averages, skipping)
-
-
-def _batches(recipe: Recipe, train: Any, first: int) -> Any:
-    augment = Augment(**{name: getattr(recipe, name) for name in _AUGMENT})
-
-    def of(parts: int, own: range) -> Any:
-        return pipeline(
-            train,
-            batch_size=batch_size(recipe),
-            size=recipe.size,
-            augment=None if recipe.size is None and augment == Augment() else augment,
-            seed=recipe.seed,
-            shuffle=True,
-            epochs=None,
-            start_step=first,
-            drop_remainder=True,
-            parts=parts,
-            own=own,
-        )
-
-    return distributed(of)
-
-
-def _validate(run: _Run, state: RunState) -> Any:
-    """The scores after an epoch, of the averaged weights where there are any; none in an epoch without."""
-    if run.val is None:
-        return lambda epochs_done: {}
-    validation = Validation(state.model, run.val, state.cross_entropy)
-
-    def validate(epochs_done: int) -> dict[str, float]:
-        if epochs_done % run.recipe.validate_every and epochs_done != run.recipe.epochs:
-            return {}
-        with state.with_averages():
-            return validation()
-
-    return validate
-
-
-def _followers(
-    run: _Run, state: RunState, found: dict[str, Any], every: callbacks.Every | None, keep: int
+def _callbacks(
+    run: _Run, trainer: Trainer, found: dict[str, Any], every: callbacks.Every | None, keep: int
 ) -> list[keras.callbacks.Callback]:
-    """What follows the steps, in this order: an epoch is over when its checkpoint is written."""
+    """The callbacks, in this order: an epoch is over when its checkpoint is written."""
     best = found.get("best")
     best = -math.inf if best is None else best
-    keeper = callbacks.Checkpoint(run.out, best=best, every=every, keep=keep, run=state, writes=run.chief)
+    keeper = callbacks.Checkpoint(run.out, best=best, every=every, keep=keep, run=trainer, writes=run.chief)
     keeper.best_epoch = found.get("best_epoch")
-    followers: list[keras.callbacks.Callback] = [callbacks.StopOnNaN(_files(run))]
+    chosen: list[keras.callbacks.Callback] = [callbacks.StopOnNaN(_files(run))]
     if run.chief:
-        followers.append(callbacks.MetricsCsv(run.out / "metrics.csv", state.epoch))
+        chosen.append(callbacks.MetricsCsv(run.out / "metrics.csv", trainer.epoch))
     if run.chief and run.tensorboard:
         alone = place()[1] == 1  # Keras's predict waits for the other machines
-        followers.append(TensorBoard(run.out / "tensorboard", run.val if alone else None))
-    followers.append(keeper)
+        chosen.append(TensorBoard(run.out / "tensorboard", run.val if alone else None))
+    chosen.append(keeper)
     if run.verbose:
-        followers.append(callbacks.Progress(run.recipe.epochs, run.length, best=lambda: keeper.best))
-    return followers
+        chosen.append(callbacks.Progress(run.recipe.epochs, run.length, best=lambda: keeper.best))
+    return chosen
 
 
 def _files(run: _Run) -> Any:
@@ -261,8 +209,8 @@ def _files(run: _Run) -> Any:
     return files
 
 
-def _where(state: RunState) -> str:
-    return f"epoch {state.epoch}" + (f" and {state.step} steps" if state.step else "")
+def _where(trainer: Trainer) -> str:
+    return f"epoch {trainer.epoch}" + (f" and {trainer.step} steps" if trainer.step else "")
 
 
 def _best(found: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`Validation`: loss and mean IoU over the whole pictures of a data set, between two epochs."""
+"""`Validation`: loss and mean IoU over the whole images of a data set, between two epochs."""
 
 import warnings
 
@@ -8,30 +8,30 @@ import tensorflow as tf
 
 from kseg.data import Dataset, pipeline
 from kseg.errors import KsegWarning
-from kseg.losses import CrossEntropy
+from kseg.losses import MapLoss
 from kseg.metrics import confusion_matrix, mean_iou
 from kseg.ops.labels import class_ids
 from kseg.training.distribution.strategy import place, sum_over_workers
 
 
 class Validation:
-    """Calls of an instance score a model, picture by picture.
+    """Scores a model image by image, at the images' own size; call it after an epoch.
 
-    Several machines take every n-th picture each and add up what they counted; the devices of one machine
+    Several machines take every n-th image each and add up what they counted; the devices of one machine
     leave it to the first.
 
     Args:
-        model: a Keras model from pictures to logits.
+        model: a Keras model from images to logits.
         dataset: what to score it on.
-        loss: the training's. Its hard examples and its sampling are left out: every valid pixel counts.
+        loss: the training's. Its hard examples and its sampling are left out: every labelled pixel counts.
     """
 
-    def __init__(self, model: keras.Model, dataset: Dataset, loss: CrossEntropy):
+    def __init__(self, model: keras.Model, dataset: Dataset, loss: MapLoss):
         number, workers = place()
         own = range(number, number + 1)
         self.dataset = dataset
         self.batches = pipeline(dataset, batch_size=workers, parts=workers, own=own)
-        whole = CrossEntropy(loss.ignore_label, loss.class_weights, reduction=loss.reduction)
+        whole = loss.for_validation()
 
         @tf.function(input_signature=self.batches.element_spec)
         def score(images, labels):
@@ -41,7 +41,7 @@ class Validation:
         self._score, self._said = score, False
 
     def __call__(self) -> dict[str, float]:
-        """`val_loss`, the mean over the pictures with a label, and `val_mean_iou` of all their pixels."""
+        """`val_loss`, the mean over the images with a label, and `val_mean_iou` of all their pixels."""
         classes = self.dataset.num_classes
         counts = np.zeros((classes, classes), np.int64)
         losses = np.zeros(2, np.float64)

@@ -141,7 +141,7 @@ def test_label_outside_the_classes_is_never_dropped():
     else:
         assert np.isnan(CrossEntropy()(labels, logits))
     # What backends that do not raise are left with.
-    assert np.isnan(CrossEntropy()._class_weights(labels, 4)[0, 0, 0])
+    assert np.isnan(CrossEntropy().weights_of_pixels(labels, 4)[0, 0, 0])
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_tiles(tool, monkeypatch, capsys):
 def test_a_step_trains_whole_and_strip_by_strip(tool, monkeypatch):
     losses = []
     for limit in (float("inf"), 0):
-        monkeypatch.setattr(kseg.training.twin, "STRIP_BYTES", limit)
+        monkeypatch.setattr(kseg.training.objective, "STRIP_BYTES", limit)
         keras.utils.set_random_seed(0)
         step = tool.kseg_step(small("", 4), kseg.training.Recipe(size=(17, 17), batch_size=2), 4)
         losses.append([float(np.asarray(step()[0])) for _ in range(2)])

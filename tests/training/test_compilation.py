@@ -5,10 +5,10 @@ import pytest
 
 from kseg.errors import SettingsError
 from kseg.training import SGD, AdamW, Poly, Recipe, Step
-from kseg.training.compilation import backbone_of, class_weights, compiled, schedule
+from kseg.training.compilation import backbone_of, class_weights, loss_of, optimizer_of, schedule
 
 
-def test_loss_metric_and_optimizer(network, train):
+def test_loss_and_optimizer(network, train):
     recipe = Recipe(
         optimizer="sgd",
         momentum=0.7,
@@ -17,15 +17,13 @@ def test_loss_metric_and_optimizer(network, train):
         ohem_fraction=0.5,
         reduction="sum",
     )
-    parts = compiled(network(), recipe, train, 10, (1.0, 2.0, 3.0))
-    assert isinstance(parts.twin.model.optimizer, SGD)
-    assert (parts.twin.model.optimizer.l2, parts.twin.model.optimizer.momentum) == (0.01, 0.7)
-    assert parts.twin.model.optimizer.bias_multiplier == 2
-    assert parts.loss.class_weights == (1.0, 2.0, 3.0)
-    assert (parts.loss.ohem_fraction, parts.loss.reduction, parts.loss.ignore_label) == (0.5, "sum", 255)
-    assert parts.metric.num_classes == 3
-    assert not parts.twin.model.jit_compile
-    assert isinstance(compiled(network(), Recipe(), train, 10).twin.model.optimizer, AdamW)
+    model, loss = network(), loss_of(recipe, train, (1.0, 2.0, 3.0))
+    optimizer = optimizer_of(model, model.layers, recipe, 10)
+    assert isinstance(optimizer, SGD)
+    assert (optimizer.l2, optimizer.momentum, optimizer.bias_multiplier) == (0.01, 0.7, 2)
+    assert loss.class_weights == (1.0, 2.0, 3.0)
+    assert (loss.ohem_fraction, loss.reduction, loss.ignore_label) == (0.5, "sum", 255)
+    assert isinstance(optimizer_of(model, model.layers, Recipe(), 10), AdamW)
 
 
 def test_class_weights_are_counted_where_asked_for(train):

@@ -43,7 +43,7 @@ def test_bad_pictures_are_skipped_and_listed(network, train, val, tmp_path, capf
     recipe = small_recipe.replace(epochs=1, sampling=None)
     fit(network(), recipe, many, val, tmp_path, tensorboard=False, skip_bad=True)
     said = capfd.readouterr().err
-    assert "skipped 1 of 108 pictures: blocks7: class id 9" in said
+    assert "skipped 1 of 108 images: blocks7: class id 9" in said
     assert kseg.training.run.checkpoint.load_state(tmp_path / "last.keras")["bad"].keys() == {"7"}
 
 
@@ -56,7 +56,7 @@ def test_weights_by_frequency_and_validation_pass_over_bad_pictures(
     model = network()
     rows = fit(model, recipe, many, shown, tmp_path, tensorboard=False, skip_bad=True)
     said = capfd.readouterr().err
-    assert "skipped 1 of 108 pictures: blocks7: class id 9" in said
+    assert "skipped 1 of 108 images: blocks7: class id 9" in said
     assert "skipped 1 of 105 pictures: blocks7: class id 9" in said
     # The eighth picture stands for the seventh, and counts twice; no score counts the one in its place.
     labels = np.concatenate([many.load(8 if k == 7 else k)[1].ravel() for k in range(108)])
@@ -106,7 +106,7 @@ def test_a_loss_that_is_no_number_stops_at_once_and_names_the_pictures(
     monkeypatch.setattr(kseg.training.StopOnNaN, "on_train_batch_end",
                         lambda self, batch, logs=None: (steps.append(batch), count(self, batch, logs)))  # fmt: skip
     model = network()
-    with pytest.raises(KsegError, match=rf"step 3 of the epoch; its pictures: {', '.join(seen)}\)"):
+    with pytest.raises(KsegError, match=rf"step 3 of the epoch; its images: {', '.join(seen)}\)"):
         fit(model, recipe, train, val, tmp_path, tensorboard=False)
     assert steps == [0, 1, 2]
     assert (tmp_path / "last.keras").read_bytes() == before

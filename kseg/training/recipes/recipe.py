@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from kseg.data import Augment
 from kseg.errors import SettingsError
 
 
@@ -145,6 +146,13 @@ class Recipe:
             raise _wrong("input_scales", self.input_scales, "numbers above 0 with 1 among them")
         if self.input_scales is not None and self.auxiliary_weight is not None:
             raise SettingsError("Recipe: give input_scales or auxiliary_weight, not both.")
+
+    @property
+    def augmentation(self) -> Augment | None:
+        """The changes of images; None where there are none, so that whole images keep their sizes."""
+        names = [field.name for field in dataclasses.fields(Augment)]
+        found = Augment(**{name: getattr(self, name) for name in names})
+        return None if self.size is None and found == Augment() else found
 
     def replace(self, **changes: Any) -> "Recipe":
         """A copy with other values; SettingsError for a name that is no setting."""

@@ -147,7 +147,7 @@ def _an_overflow_on_one_device_is_everyones():
 
     from kseg.losses import CrossEntropy
     from kseg.training import SGD
-    from kseg.training.steps import Steps
+    from kseg.training.train_step import TrainStep
 
     with strategy("mirrored", 2) as chosen:
         image = keras.Input((4, 4, 3))
@@ -156,7 +156,7 @@ def _an_overflow_on_one_device_is_everyones():
         model.compile(
             keras.optimizers.LossScaleOptimizer(SGD(0.1)), loss := CrossEntropy(), jit_compile=False
         )
-        steps, before = Steps(model, loss), model.get_weights()
+        steps, before = TrainStep(model, loss), model.get_weights()
         pictures = np.zeros((2, 4, 4, 3), "float32")
         pictures[1] = 60000
         batches = (

@@ -10,8 +10,8 @@ from kseg.errors import ModelError, SettingsError
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
 from kseg.models import DeepLabV1, DeepLabV2, MultiScale, PSPNet
-from kseg.training import RECIPES, Recipe, training_twin, twin
-from kseg.training.compilation import compiled
+from kseg.training import RECIPES, Recipe, objective, objective_of
+from kseg.training.compilation import freeze, optimizer_of
 
 RNG = np.random.default_rng(0)
 CLASSES = 3
@@ -60,7 +60,7 @@ def cross_entropy(labels, logits):
 
 
 def loss_of(model, recipe, image, labels):
-    twin = training_twin(model, recipe).model
+    twin = objective_of(model, recipe).model
     twin.compile("sgd", CrossEntropy())
     return float(twin.compute_loss(image, labels, twin(image, training=True)))
 
@@ -75,7 +75,7 @@ def aligned(x, size, axes=(1, 2)):
 
 def test_without_settings_it_is_the_model():
     model = deeplab()
-    twin = training_twin(model, Recipe())
+    twin = objective_of(model, Recipe())
     assert twin.model is model
     assert twin.own_layers == ()
 
@@ -90,7 +90,7 @@ def test_label_stride(size, stride):
 
 
 def test_the_scores_themselves_are_scored_where_the_model_has_them():
-    twin = training_twin(deeplab(), Recipe(label_stride=8)).model
+    twin = objective_of(deeplab(), Recipe(label_stride=8)).model
     assert "logits" not in [layer.name for layer in twin.graph.layers]
     assert twin(batch(33, 41)[0], training=True)["logits"].shape == (2, 5, 6, CLASSES)
 
@@ -129,7 +129,7 @@ def test_multi_scale_losses_at_full_size(size, align_corners):
     """At least the term of scale 1 and that of the maximum are those of the model and of its wrapper."""
     model, (image, labels) = deeplab(align_corners=align_corners), batch(*size)
     recipe = Recipe(input_scales=(0.5, 1))
-    outputs = training_twin(model, recipe).model(image, training=True)
+    outputs = objective_of(model, recipe).model(image, training=True)
     assert {name: one.shape[1:3] for name, one in outputs.items()} == dict.fromkeys(
         ("fused", "at_0_5", "at_1"), size
     )
@@ -146,7 +146,7 @@ def test_multi_scale_losses_at_full_size(size, align_corners):
 def test_the_auxiliary_head_is_trained_beside_the_model():
     backbone = Tiny()
     model = randomised(PSPNet(backbone, CLASSES, bins=(1, 2), filters=4, dropout=0.0))
-    twin = training_twin(model, Recipe(auxiliary_weight=0.4, label_stride=8))
+    twin = objective_of(model, Recipe(auxiliary_weight=0.4, label_stride=8))
     assert [layer.name for layer in twin.own_layers] == ["auxiliary_conv", "auxiliary_bn", "auxiliary_score"]
     theirs = {id(v) for v in model.variables}
     assert {v.path for v in twin.model.trainable_variables if id(v) not in theirs} == {
@@ -163,7 +163,7 @@ def test_the_auxiliary_head_is_trained_beside_the_model():
 def test_fit_trains_the_model_and_evaluates_it_as_it_is_saved(tmp_path):
     model, (image, labels) = deeplab(), batch(33, 41)
     before = [np.array(v) for v in model.trainable_variables]
-    twin = training_twin(model, Recipe(input_scales=(0.5, 1), label_stride=8)).model
+    twin = objective_of(model, Recipe(input_scales=(0.5, 1), label_stride=8)).model
     twin.compile(keras.optimizers.SGD(0.01), CrossEntropy(), metrics=[MeanIoU(CLASSES)], jit_compile=False)
     unsized = tf.data.Dataset.from_tensors(
         (image, labels)
@@ -202,12 +202,12 @@ def test_models_and_settings_that_do_not_fit():
     image = keras.Input((None, None, 3))
     plain = keras.Model(image, keras.layers.Conv2D(CLASSES, 1)(image))
     with pytest.raises(ModelError, match="PSPNet"):
-        training_twin(deeplab(), Recipe(auxiliary_weight=0.4))
+        objective_of(deeplab(), Recipe(auxiliary_weight=0.4))
     with pytest.raises(ModelError, match="own models"):
-        training_twin(plain, Recipe(input_scales=(0.5, 1)))
+        objective_of(plain, Recipe(input_scales=(0.5, 1)))
     with pytest.raises(SettingsError, match="different"):
-        training_twin(deeplab(), Recipe(input_scales=(1, 1)))
-    out = training_twin(plain, Recipe(label_stride=4)).model(np.zeros((1, 9, 9, 3)), training=True)
+        objective_of(deeplab(), Recipe(input_scales=(1, 1)))
+    out = objective_of(plain, Recipe(label_stride=4)).model(np.zeros((1, 9, 9, 3)), training=True)
     assert out["logits"].shape == (1, 9, 9, CLASSES)
 
 
@@ -219,9 +219,9 @@ def test_large_logits_are_trained_strip_by_strip_to_the_same_loss(auxiliary, ali
     images, labels = batch(41, 33)
     found = []
     for limit in (2**27, 0):
-        monkeypatch.setattr(twin, "STRIP_BYTES", limit)
+        monkeypatch.setattr(objective, "STRIP_BYTES", limit)
         keras.utils.set_random_seed(5)
-        chosen = training_twin(model, recipe)
+        chosen = objective_of(model, recipe)
         chosen.model.compile("sgd", CrossEntropy(), metrics=[MeanIoU(CLASSES)])
         with tf.GradientTape() as tape:
             outputs = chosen.model(images, training=True)
@@ -234,20 +234,22 @@ def test_large_logits_are_trained_strip_by_strip_to_the_same_loss(auxiliary, ali
         np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5)
 
 
-def test_small_logits_need_no_twin():
+def test_small_logits_need_no_other_model():
     model = PSPNet(Tiny(), CLASSES, filters=4)
-    assert training_twin(model, Recipe(size=(41, 33))).model is model
-    assert training_twin(model, Recipe(size=None, batch_size=1)).model is model
+    assert objective_of(model, Recipe(size=(41, 33))).model is model
+    assert objective_of(model, Recipe(size=None, batch_size=1)).model is model
 
 
 @pytest.mark.slow
-def test_the_second_stage_of_msc_trains_only_what_it_adds(train):
+def test_the_second_stage_of_msc_trains_only_what_it_adds():
     """Chen et al. 2015, section 3.3: the other weights stay as the first stage left them."""
     backbone = DeepLabVGG16(filters=4, dropout=0.0, name="vgg16")
     model = DeepLabV1(backbone, CLASSES, multi_scale=True, dropout=0.0)
     recipe = RECIPES["deeplabv1_voc_msc"].replace(learning_rate=0.1)
     before = {v.path: np.array(v) for v in model.variables}
-    trained = compiled(model, recipe, train, 10).twin.model
+    freeze(model, recipe)
+    trained = objective_of(model, recipe).model
+    trained.compile(optimizer_of(model, model.layers, recipe, 10), CrossEntropy(), jit_compile=False)
     trained.train_on_batch(*batch(33, 41))
     kept = {v.path for v in backbone.variables}
     for variable in model.variables:

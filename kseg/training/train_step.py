@@ -1,4 +1,4 @@
-"""`Steps`: one optimizer step after another, on one device or many, with accumulated gradients and averaged weights."""
+"""`TrainStep`: one optimizer step, on one device or many, with accumulated gradients and averaged weights."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,31 +6,31 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kseg.losses import CrossEntropy
+from kseg.losses import MapLoss
 from kseg.training.distribution.strategy import synchronised_batch_norm
 from kseg.training.optimization.averages import Averages
 
 
-class Steps:
-    """Calls of an instance train a compiled Keras model by one optimizer step each.
+class TrainStep:
+    """Each call trains a compiled Keras model by one optimizer step.
 
     Keras's own `fit` would do, but for three things: it starts every epoch at its first batch, it cannot weigh
     the gradients it accumulates, and its loop fails under MultiWorkerMirroredStrategy (keras#20585).
 
     Args:
-        model: a compiled model whose loss is `loss`; create the steps under the strategy it was built under.
+        model: a compiled model whose loss is `loss`; create the step under the strategy it was built under.
         loss: tells what share each of the accumulated batches has.
         accumulate: batches an optimizer step. Their gradients are summed in proportion to their valid pixels (to
             the sum of their class weights), so that the step is that of one batch of them all, but for batch
             normalisation, which sees one after the other, and for hard examples, chosen within each.
-        averages: follow every step.
+        averages: updated after every step.
 
     Raises:
         tf.errors.OpError: from a call, where the input cannot be read.
     """
 
     def __init__(
-        self, model: keras.Model, loss: CrossEntropy, accumulate: int = 1, averages: Averages | None = None
+        self, model: keras.Model, loss: MapLoss, accumulate: int = 1, averages: Averages | None = None
     ):
         self.model, self.loss, self.accumulate, self.averages = model, loss, accumulate, averages
         self.strategy = tf.distribute.get_strategy()
@@ -111,26 +111,16 @@ class Steps:
             scaled = optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, model.trainable_variables)
         scores = model.compute_metrics(images, labels, outputs)
-        weight = _over_replicas(self._weight(labels))
+        weight = _over_replicas(self.loss.weight(labels, _channels(outputs)))
         return gradients, (_over_replicas(loss), weight, {k: v for k, v in scores.items() if k != "loss"})
-
-    def _weight(self, labels):
-        """What the mean over the batch's pixels divides by; 1 for a sum."""
-        if self.loss.reduction == "sum":
-            return tf.constant(1.0 / self.strategy.num_replicas_in_sync)  # summed over them it is 1
-        labels = tf.cast(labels, tf.int32)
-        valid = tf.cast(
-            labels != (-1 if self.loss.ignore_label is None else self.loss.ignore_label), tf.float32
-        )
-        if self.loss.class_weights is None:
-            return tf.reduce_sum(valid)
-        weights = tf.constant(self.loss.class_weights, tf.float32)
-        return tf.reduce_sum(
-            valid * tf.gather(weights, tf.clip_by_value(labels, 0, len(self.loss.class_weights) - 1))
-        )
 
     def _of_first_replica(self, found):
         return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], found)
+
+
+def _channels(outputs: Any) -> int:
+    """The number of classes of a model's logits, or of the first of several."""
+    return tf.nest.flatten(outputs)[0].shape[-1]
 
 
 def _zeros(variables: list[Any]) -> list[tf.Variable]:

@@ -1,4 +1,4 @@
-"""`training_twin`: the form of a model that is trained where its losses need more than its one output."""
+"""`objective_of`: what is trained where a loss needs more of a model than its one output, and its loss terms."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from keras import ops
 from kseg.errors import ModelError, SettingsError
 from kseg.layers import ResizeLike, ZoomLike
 from kseg.layers.scaled_image import scaled, steps
-from kseg.losses import CrossEntropy
 from kseg.models import PSPNet, Segmenter, with_auxiliary_head
 from kseg.models.multi_scale import checked_scales, enlarged, scale_maps
 from kseg.ops.strips import Taps, enlarged_class_ids, taps
@@ -20,12 +19,12 @@ STRIP_BYTES = 2**27  # of the batch's logits at full size; beyond this they are 
 
 
 @dataclass(frozen=True)
-class Twin:
-    """What `training_twin` gives.
+class Objective:
+    """What `objective_of` gives.
 
     Attributes:
         model: the Keras model to compile and fit, with one loss and its metrics, as one would the model itself.
-        own_layers: layers with variables that only the twin has (the auxiliary head). A checkpoint that is to go
+        own_layers: layers with variables that only the training has (the auxiliary head). A checkpoint that is to go
             on keeps them beside the model.
     """
 
@@ -33,7 +32,7 @@ class Twin:
     own_layers: tuple[keras.layers.Layer, ...] = ()
 
 
-def training_twin(model: keras.Model, recipe: Recipe) -> Twin:
+def objective_of(model: keras.Model, recipe: Recipe) -> Objective:
     """The model to train by a recipe; it shares every layer with `model`, which is what is saved.
 
     - `recipe.auxiliary_weight`: PSPNet's second head (`with_auxiliary_head`), its loss times this weight (0.4 in
@@ -47,14 +46,14 @@ def training_twin(model: keras.Model, recipe: Recipe) -> Twin:
       enlargement, exactly, and the full-size logits are never computed; elsewhere `logits[:, ::s, ::s]`. With
       `input_scales` each scale's own map meets the labels under its cells, as released.
 
-    With none of them the twin is `model` itself, unless a batch's logits at full size have more than STRIP_BYTES: then
-    a model that ends in a bilinear enlargement is trained on the scores before it, which are enlarged and compared
-    with the labels strip by strip, to the same loss. Otherwise its `fit` computes these losses, and its `evaluate` and
-    `predict` are those of `model`, at full size:
+    With none of them the training model is `model` itself, unless a batch's logits at full size have more than
+    STRIP_BYTES: then a model that ends in bilinear upsampling is trained on the scores before it, which are upsampled
+    and compared with the labels strip by strip, to the same loss. Otherwise its `fit` computes these losses, and its
+    `evaluate` and `predict` are those of `model`, at full size:
 
-        twin = training_twin(model, recipe)
-        twin.model.compile(optimizer, CrossEntropy(), metrics=[MeanIoU(classes)])
-        twin.model.fit(images_and_labels)
+        training = objective_of(model, recipe)
+        training.model.compile(optimizer, CrossEntropy(), metrics=[MeanIoU(classes)])
+        training.model.fit(images_and_labels)
         model.save("model.keras")
 
     Args:
@@ -76,16 +75,16 @@ def training_twin(model: keras.Model, recipe: Recipe) -> Twin:
     elif _in_strips(model, "logits", recipe):
         layer = _layer(model, "logits")
         graph = keras.Model(model.input, {"logits": layer.input[0]}, name="scores")
-        terms = (Term("logits", enlargement=layer),)
+        terms = (LossTerm("logits", enlargement=layer),)
     else:
-        return Twin(model)
+        return Objective(model)
     theirs = {id(layer) for layer in model.layers}
     own = [layer for layer in graph.layers if id(layer) not in theirs and not isinstance(layer, keras.Model)]
-    return Twin(TrainingTwin(model, graph, terms), tuple(layer for layer in own if layer.variables))
+    return Objective(TrainingModel(model, graph, terms), tuple(layer for layer in own if layer.variables))
 
 
 @dataclass(frozen=True)
-class Term:
+class LossTerm:
     """One of the losses: an output, its weight, and which labels it meets.
 
     With `cells`, the output is a map of cells `stride` pixels apart on the image times `scale`, and meets the
@@ -101,13 +100,13 @@ class Term:
     enlargement: ZoomLike | ResizeLike | None = None
 
 
-class TrainingTwin(keras.Model):
+class TrainingModel(keras.Model):
     """A model in training: `graph` gives the outputs that `terms` score; outside of training it is `model`.
 
     The first term is the one that the training score is computed on. Its own file is of no use: save `model`.
     """
 
-    def __init__(self, model: keras.Model, graph: keras.Model, terms: tuple[Term, ...]):
+    def __init__(self, model: keras.Model, graph: keras.Model, terms: tuple[LossTerm, ...]):
         # Not cast here: the image stays float32 up to the model's own first layer.
         super().__init__(name=f"{model.name}_training", dtype=model.dtype_policy, autocast=False)
         self.inference, self.graph, self.terms = model, graph, tuple(terms)
@@ -137,7 +136,7 @@ class TrainingTwin(keras.Model):
 
     def _loss_of(self, term, y, y_pred, sample_weight):
         loss = keras.losses.get(self.loss)
-        if term.enlargement is not None and isinstance(loss, CrossEntropy):
+        if term.enlargement is not None and hasattr(loss, "of_enlarged"):
             scores = y_pred[term.output]
             return loss.of_enlarged(y, scores, *_taps(term.enlargement, scores, y), sample_weight)
         labels, outputs, weights = _paired(term, y, y_pred, sample_weight)
@@ -153,13 +152,13 @@ class TrainingTwin(keras.Model):
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
 
-def _strided(model: keras.Model, stride: int) -> tuple[keras.Model, tuple[Term, ...]]:
+def _strided(model: keras.Model, stride: int) -> tuple[keras.Model, tuple[LossTerm, ...]]:
     output, cells = _at_stride(model, "logits", model.output, stride)
     graph = keras.Model(model.input, {"logits": output}, name="scores")
-    return graph, (Term("logits", 1.0, stride, cells=cells),)
+    return graph, (LossTerm("logits", 1.0, stride, cells=cells),)
 
 
-def _auxiliary(model: keras.Model, recipe: Recipe) -> tuple[keras.Model, tuple[Term, ...]]:
+def _auxiliary(model: keras.Model, recipe: Recipe) -> tuple[keras.Model, tuple[LossTerm, ...]]:
     if not isinstance(model, PSPNet):
         raise ModelError(f"auxiliary_weight is for PSPNet's second head; {model.name} is no PSPNet")
     full = with_auxiliary_head(model)
@@ -168,10 +167,10 @@ def _auxiliary(model: keras.Model, recipe: Recipe) -> tuple[keras.Model, tuple[T
         if _in_strips(full, name, recipe):
             layer = _layer(full, name)
             outputs[name] = layer.input[0]
-            terms.append(Term(name, factor, enlargement=layer))
+            terms.append(LossTerm(name, factor, enlargement=layer))
         else:
             outputs[name], cells = _at_stride(full, name, full.output[name], stride)
-            terms.append(Term(name, factor, stride, cells=cells))
+            terms.append(LossTerm(name, factor, stride, cells=cells))
     return keras.Model(model.input, outputs, name=full.name), tuple(terms)
 
 
@@ -205,7 +204,7 @@ def _taps(enlargement: ZoomLike | ResizeLike, scores: Any, labels: Any) -> tuple
 
 def _multi_scale(
     model: keras.Model, scales: tuple[float, ...], stride: int | None
-) -> tuple[keras.Model, tuple[Term, ...]]:
+) -> tuple[keras.Model, tuple[LossTerm, ...]]:
     if not isinstance(model, Segmenter):
         raise ModelError(f"input_scales are for kseg's own models; {model.name} is a {type(model).__name__}")
     image = keras.Input((None, None, 3), name="image")
@@ -217,11 +216,11 @@ def _multi_scale(
     outputs = {
         name: one if cells else enlarged(one, image, enlargement, f"logits_{name}") for name, one, _ in found
     }
-    terms = [Term(name, 1.0, stride, scale if cells else 1.0, cells) for name, _, scale in found]
+    terms = [LossTerm(name, 1.0, stride, scale if cells else 1.0, cells) for name, _, scale in found]
     return keras.Model(image, outputs, name="multi_scale"), tuple(terms)
 
 
-def _paired(term: Term, labels: Any, outputs: dict[str, Any], weights: Any) -> tuple[Any, Any, Any]:
+def _paired(term: LossTerm, labels: Any, outputs: dict[str, Any], weights: Any) -> tuple[Any, Any, Any]:
     """The labels that a term meets, its output at the same places, and the sample weights there."""
     output, stride = outputs[term.output], term.stride
     if term.enlargement is not None:  # for a loss that cannot do without the whole map

@@ -9,7 +9,7 @@ from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
 from kseg.training import SGD, AdamW
 from kseg.training.optimization.averages import Averages
-from kseg.training.steps import Steps
+from kseg.training.train_step import TrainStep
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.uniform(0, 1, (8, 6, 7, 3)).astype("float32")
@@ -32,7 +32,7 @@ def batches(size):
 def trained(size, accumulate, steps=3, optimizer=None, **loss):
     model, loss = net(), CrossEntropy(**loss)
     model.compile(optimizer or SGD(0.3, momentum=0.9), loss, metrics=[MeanIoU(3)])
-    step, source = Steps(model, loss, accumulate), batches(size)
+    step, source = TrainStep(model, loss, accumulate), batches(size)
     logs = [step(source) for _ in range(steps)]
     return model, logs
 
@@ -72,7 +72,7 @@ def test_mixed_precision_has_float32_logits_and_loss(policy, accumulate):
     if policy == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=2.0**28)
     model.compile(optimizer, loss, metrics=[MeanIoU(3)])
-    step, source = Steps(model, loss, accumulate), batches(8 // accumulate)
+    step, source = TrainStep(model, loss, accumulate), batches(8 // accumulate)
     losses = [step(source)["loss"] for _ in range(16)]
     assert model.get_layer("body").compute_dtype == policy.removeprefix("mixed_")
     assert model.output.dtype == "float32"
@@ -94,7 +94,7 @@ def test_averages_follow_each_step():
     model.compile(SGD(0.3), loss)
     averages = Averages(model, 0.5)
     expected = model.get_weights()
-    step, source = Steps(model, loss, 2, averages), batches(4)
+    step, source = TrainStep(model, loss, 2, averages), batches(4)
     for number in range(1, 4):
         step(source)
         decay = min(0.5, (1 + number) / (10 + number))

@@ -1,0 +1,219 @@
+"""`Trainer`: one training from its first step to its last."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kseg.data import Dataset, pipeline
+from kseg.errors import ModelError
+from kseg.losses import MapLoss
+from kseg.metrics import MeanIoU
+from kseg.training.compilation import optimizer_of
+from kseg.training.distribution.strategy import assign_total, distributed, place
+from kseg.training.objective import objective_of
+from kseg.training.optimization.averages import Averages
+from kseg.training.recipes.recipe import Recipe
+from kseg.training.run import checkpoint
+from kseg.training.run.bad_data import SkippingDataset
+from kseg.training.run.compatibility import batch_size
+from kseg.training.train_step import TrainStep
+from kseg.training.validation import Validation
+
+
+class Trainer:
+    """A model, its loss, optimizer, metric and data: what is trained, and where the training stands.
+
+    `run` trains: epochs of steps, each with a validation at its end, and callbacks as in Keras's `fit`. `state` is
+    everything that is not in the model's own file, and `restore` puts it back, so that a training goes on exactly
+    where it was. Create it under the strategy of the model.
+
+    Attributes:
+        model: what is saved, and validated.
+        training_model: what is trained: the model itself, or what its objective makes of it.
+        epoch: whole epochs done.
+        step: steps done of the epoch after these.
+        loss_sum: the sum of those steps' losses.
+
+    Args:
+        model: the model, its frozen parts frozen.
+        recipe: the settings.
+        train, val: what to train on, and to validate on after an epoch, if anything.
+        loss: the loss.
+        length: steps of an epoch.
+        optimizer: instead of the recipe's.
+        metrics: Keras metrics of labels and logits, beside the mean IoU of the training's own batches.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        recipe: Recipe,
+        train: Dataset | SkippingDataset,
+        val: Dataset | SkippingDataset | None,
+        loss: MapLoss,
+        length: int,
+        *,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        metrics: Sequence[keras.metrics.Metric] = (),
+    ):
+        self.model, self.recipe, self.train, self.val = model, recipe, train, val
+        self.loss, self.length = loss, length
+        self.epoch, self.step, self.loss_sum = 0, 0, 0.0
+        trained = objective_of(model, recipe)
+        self.training_model, self.own_layers = trained.model, trained.own_layers
+        self.metric = MeanIoU(train.num_classes, train.ignore_label)
+        self.metrics = [self.metric, *metrics]
+        if optimizer is None:
+            optimizer = optimizer_of(model, [*model.layers, *self.own_layers], recipe, length)
+        # Not by XLA, which compiles anew for every size of whole images and knows no kernel for some operations.
+        self.training_model.compile(optimizer, loss, metrics=self.metrics, jit_compile=False)
+        self.averages = None if recipe.ema is None else Averages(model, recipe.ema)
+        self._train_step = TrainStep(self.training_model, self.loss, recipe.accumulate, self.averages)
+        self._validation = None if val is None else Validation(model, val, loss)
+
+    def run(self, callbacks: keras.callbacks.CallbackList) -> None:
+        """Train from where the training stands to the last epoch."""
+        batches = iter(self._batches())
+        callbacks.on_train_begin()
+        while self.epoch < self.recipe.epochs:
+            epoch = self.epoch
+            if not self.step:  # not where an epoch goes on in its midst
+                self._reset_metrics()
+            callbacks.on_epoch_begin(epoch)
+            while self.step < self.length:
+                self._train_on(batches, callbacks)
+            logs = self._end_epoch()
+            logs |= self._validate(self.epoch)
+            callbacks.on_epoch_end(epoch, logs)
+            if self.training_model.stop_training:  # EarlyStopping
+                break
+        callbacks.on_train_end()
+
+    def _batches(self) -> Any:
+        """The batches from the present step on, without end; every device gets its part of each."""
+        recipe = self.recipe
+
+        def of(parts: int, own: range) -> tf.data.Dataset:
+            return pipeline(
+                self.train,
+                batch_size=batch_size(recipe),
+                size=recipe.size,
+                augment=recipe.augmentation,
+                seed=recipe.seed,
+                shuffle=True,
+                epochs=None,
+                start_step=(self.epoch * self.length + self.step) * recipe.accumulate,
+                drop_remainder=True,
+                parts=parts,
+                own=own,
+            )
+
+        return distributed(of)
+
+    def _train_on(self, batches: Iterator[Any], callbacks: keras.callbacks.CallbackList) -> None:
+        number = self.step
+        callbacks.on_train_batch_begin(number)
+        logs = self._train_step(batches)
+        self.step, self.loss_sum = self.step + 1, self.loss_sum + logs["loss"]
+        callbacks.on_train_batch_end(number, {**logs, "loss": self.loss_sum / self.step})
+
+    def _end_epoch(self) -> dict[str, float]:
+        """The epoch's mean loss and scores; the training stands before the next epoch."""
+        logs = {"loss": self.loss_sum / max(self.step, 1)}
+        for metric in self.metrics:
+            result = metric.result()
+            logs |= result if isinstance(result, dict) else {metric.name: result}
+        self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
+        return {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
+
+    def _reset_metrics(self) -> None:
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def _validate(self, epochs_done: int) -> dict[str, float]:
+        """The scores after an epoch, of the averaged weights where there are any; none in an epoch without."""
+        due = epochs_done % self.recipe.validate_every == 0 or epochs_done == self.recipe.epochs
+        if self._validation is None or not due:
+            return {}
+        with self.with_averages():
+            return self._validation()
+
+    def with_averages(self) -> AbstractContextManager[None]:
+        """Within it the model has its averaged weights, if it keeps any."""
+        return nullcontext() if self.averages is None else self.averages.applied()
+
+    @property
+    def optimizer_in_model(self) -> bool:
+        """Whether the optimizer goes into the model's own file, where Keras finds it too.
+
+        Not where another model is trained than is saved; nor where the chief of several workers saves alone, as
+        the others would have to take part.
+        """
+        return self.training_model is self.model and place()[1] == 1
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What `checkpoint.save` keeps beside the model: JSON's part and the arrays. Every worker must call it."""
+        facts: dict[str, Any] = {
+            "epochs_done": self.epoch,
+            "step": self.step,
+            "loss": self.loss_sum,
+            "seeds": checkpoint.seed_states(self.training_model, self.loss),
+        }
+        if isinstance(self.train, SkippingDataset):
+            facts["bad"] = {str(index): reason for index, reason in self.train.bad.items()}
+        arrays = {name: np.asarray(variable) for name, variable in self._variables().items()}
+        if self.averages is not None:
+            arrays |= self.averages.to_arrays()
+        return facts, arrays
+
+    def restore(self, path: Path, facts: dict[str, Any]) -> None:
+        """Put everything back as `state` found it; ModelError where the checkpoint does not fit or is damaged."""
+        with checkpoint.damage_told(path):
+            arrays = checkpoint.load_arrays(path)
+            elsewhere = any(name.startswith("optimizer/") for name in arrays)
+            checkpoint.load_into(self.model, path, optimizer=not elsewhere)
+            checkpoint.set_seed_states(facts.get("seeds", []), self.training_model, self.loss)
+            self.epoch, self.step = facts["epochs_done"], facts.get("step", 0)
+            self.loss_sum = facts.get("loss", 0.0)
+            if isinstance(self.train, SkippingDataset):
+                self.train.bad.update({int(index): reason for index, reason in facts.get("bad", {}).items()})
+            try:
+                self._assign(arrays)
+            except KeyError as error:
+                raise ModelError(
+                    f"{path}: this checkpoint lacks {error} and cannot go on with these settings."
+                ) from None
+
+    def _assign(self, arrays: dict[str, np.ndarray]) -> None:
+        variables = self._variables()
+        metrics = [name for name in variables if name.startswith("metric/")]
+        for name in variables.keys() - set(metrics):
+            variables[name].assign(arrays[name])
+        if self.optimizer_in_model:  # but a checkpoint of several workers has it among the arrays
+            for number, variable in enumerate(self.training_model.optimizer.variables):
+                variable.assign(arrays.get(f"optimizer/{number}", variable))
+        assign_total([variables[name] for name in metrics], [arrays[name] for name in metrics])
+        if self.averages is not None:
+            self.averages.from_arrays(arrays)
+
+    def _variables(self) -> dict[str, Any]:
+        """Variables that are not in the model's own file, by their name in the checkpoint."""
+        found: dict[str, Any] = {}
+        if self.step:  # between two epochs the metrics are empty
+            counts = [variable for metric in self.metrics for variable in metric.variables]
+            found |= {f"metric/{number}": variable for number, variable in enumerate(counts)}
+        own = [variable for layer in self.own_layers for variable in _kept(layer)]
+        found |= {f"twin/{number}": variable for number, variable in enumerate(own)}
+        if not self.optimizer_in_model:
+            optimizer = self.training_model.optimizer
+            found |= {f"optimizer/{number}": v for number, v in enumerate(optimizer.variables)}
+        return found
+
+
+def _kept(layer: keras.layers.Layer) -> list[Any]:
+    return [variable for variable in layer.variables if not variable.path.endswith("seed_generator_state")]
