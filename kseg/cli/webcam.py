@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.options.arguments import fraction, positive
+from kseg.cli.options.arguments import add_output_kind, fraction, positive
 from kseg.cli.options.given import refuse
 from kseg.cli.terminal import Bar, terminated_as_interrupted, warnings_told
 
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="of another program's float model: 0..255, 0..1 or -1..1; default: 0..255 (.keras), -1..1 (others)",
     )
+    add_output_kind(parser)
     parser.add_argument(
         "--camera-size", type=positive, nargs=2, metavar=("H", "W"), help="asked of a camera (480 640)"
     )
@@ -122,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
             threads=args.threads,
             precision=args.precision,
             values=args.input_range,
+            output=args.output_kind,
         )
     except BaseException:
         source.release()

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from kseg.errors import FileError, ModelError, SettingsError
-from kseg.inference.inspect_model import ModelInfo, inspect_model
+from kseg.inference.model_info import ModelInfo, inspect_model
 from kseg.io.atomic import told
 
 Size = tuple[int, int]

@@ -1,23 +1,20 @@
-"""What travels with an exported file: class names, palette, input range; packed into the file itself."""
+"""What travels with an exported file: class names, palette, input range; written and packed into the file itself."""
 
 from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from kseg.errors import ModelError
+from kseg.export.formats.description import LABELS, SIDE_FILE
 from kseg.export.graph import Size
 from kseg.export.task_metadata import with_task_metadata
-from kseg.inference.inspect_model import ModelInfo, inspect_model
+from kseg.inference.model_info import ModelInfo, inspect_model
 from kseg.inference.palette_png import default_palette
 from kseg.version import __version__
-
-LABELS, SIDE_FILE = "labels.txt", "kseg.json"
 
 
 def describe(
@@ -79,53 +76,3 @@ def pack(path: Path, description: dict[str, Any]) -> None:
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
         archive.writestr(LABELS, labels_text(description))
         archive.writestr(SIDE_FILE, json.dumps(description, indent=2) + "\n")
-
-
-def read_metadata(path: str | Path) -> dict[str, Any]:
-    """The side file packed with an exported model: classes, palette, input range, precision, output.
-
-    Args:
-        path: a .tflite or .onnx file, or a SavedModel's version folder.
-
-    Returns:
-        The JSON object; empty for a file that kseg did not write.
-
-    Raises:
-        ModelError: there is no such file, or what is packed with it is damaged.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise ModelError(f"{path}: no such exported model")
-    try:
-        found = _packed(path)
-    except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{path}: what is packed with it is damaged ({error}); export or download it again"
-        ) from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{path}: its {SIDE_FILE} is no JSON object; export it again")
-    return found
-
-
-def _packed(path: Path) -> Any:
-    if path.is_dir():
-        side = path / "assets.extra" / SIDE_FILE
-        return json.loads(side.read_text(encoding="utf-8")) if side.is_file() else {}
-    if path.suffix == ".onnx":
-        return _from_onnx(path)
-    if not zipfile.is_zipfile(path):
-        return {}
-    with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read(SIDE_FILE)) if SIDE_FILE in archive.namelist() else {}
-
-
-def _from_onnx(path: Path) -> dict[str, Any]:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except DecodeError as error:
-        raise ModelError(f"{path}: not an ONNX file") from error
-    properties = {entry.key: entry.value for entry in model.metadata_props}
-    return json.loads(properties["kseg"]) if "kseg" in properties else {}

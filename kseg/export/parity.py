@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kseg.errors import ModelError
 from kseg.export.graph import output_of
-from kseg.inference.inspect_model import ModelInfo, inspect_model
+from kseg.inference.model_info import ModelInfo, inspect_model
 
 TOLERANCE = 1e-3  # of the largest logit, at least of 1
 MOVED = 0.01  # fraction of pixels that a network with indices of maxima may place differently

@@ -6,7 +6,7 @@ from kseg.inference.crf.dense_crf import DenseCRF
 from kseg.inference.crf.search import SearchResult, search_crf
 from kseg.inference.ensemble import Ensemble
 from kseg.inference.images import Summary, predict_files
-from kseg.inference.inspect_model import ModelInfo, inspect_model
+from kseg.inference.model_info import ModelInfo, inspect_model
 from kseg.inference.predictor import Predictor
 from kseg.inference.proposals.cache import ProposalCache
 from kseg.inference.proposals.edge_boxes import edge_box_proposals, proposal_recall

@@ -11,7 +11,7 @@ import numpy as np
 
 from kseg.errors import ModelError
 from kseg.inference.checks import checked_image
-from kseg.inference.inspect_model import inspect_model
+from kseg.inference.model_info import inspect_model
 from kseg.inference.sheet import sheet
 
 

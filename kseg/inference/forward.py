@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from kseg.errors import KsegWarning, ModelError
-from kseg.inference.inspect_model import ModelInfo, inspect_model
+from kseg.inference.model_info import ModelInfo, inspect_model
 from kseg.ops.labels import class_ids
 from kseg.ops.resize import resize, spatial_shape
 

@@ -21,7 +21,7 @@ from kseg.inference.checks import (
     checked_window,
 )
 from kseg.inference.forward import Forward, mean_colour, output_stride
-from kseg.inference.inspect_model import check_rgb, inspect_model
+from kseg.inference.model_info import check_rgb, inspect_model
 from kseg.inference.tiles import Layout, Span, Sweep, resized_part, source_span
 
 Progress = Callable[[int, int], None]

@@ -1,17 +1,20 @@
-"""Models for frames: presets, .keras, .tflite and .onnx files, kseg's own and others, all called alike."""
+"""Models for frames: presets, .keras files and exported files, kseg's own and others, all called alike."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from kseg.errors import KsegError, ModelError, SettingsError
+from kseg.export.formats import format_for, suffixes
+from kseg.export.runtimes.frames import RANGES, Frames, scaled
 from kseg.inference.palette_png import default_palette
-from kseg.webcam.runners import DEFAULT_SIZE, RANGES, KerasRunner, ONNXRunner, Runner, TFLiteRunner
 from kseg.webcam.smoothing import of_two, planes_of
 
+DEFAULT_SIZE = (256, 256)
 VOC = 21
 IDS = 256  # classes at most, and so many of a model that gives ids without names
 
@@ -24,7 +27,7 @@ class Segmentation:
     """A model that takes frames of any size and gives probabilities.
 
     Args:
-        runner: see ``load``.
+        runner: see ``load``; its ``output`` says, once, what its values are.
         size: (height, width) that frames are stretched to; None: the model's own, else 256x256.
 
     Call it with a BGR uint8 frame (H, W, 3): gives float32 probabilities (h, w, classes) at the model's output
@@ -32,7 +35,7 @@ class Segmentation:
     halves, for two threads. ``classes``, ``palette`` (RGB) and ``size`` are attributes.
     """
 
-    def __init__(self, runner: Runner, size: tuple[int, int] | None = None):
+    def __init__(self, runner: Frames, size: tuple[int, int] | None = None):
         if size is not None and runner.size is not None and size != runner.size:
             raise SettingsError(
                 f"--size: this model takes {runner.size[0]}x{runner.size[1]} pixels only, not {size[0]}x{size[1]}; "
@@ -71,23 +74,27 @@ class Segmentation:
 
     def probabilities(self, output: np.ndarray) -> np.ndarray:
         """Probabilities (h, w, classes), or class ids (h, w), of what ``scores`` gave."""
-        flat = output.ndim == 2 or (output.ndim == 3 and output.shape[-1] == 1)
-        if flat and output.dtype.kind in "iub" and output.size:
+        if self.runner.output == "labels":
+            if output.ndim not in (2, 3) or (output.ndim == 3 and output.shape[-1] != 1) or not output.size:
+                raise NoMap(
+                    f"the model gives labels of shape {output.shape} per image; expected (height, width)"
+                )
             return np.clip(output.reshape(output.shape[:2]), 0, IDS - 1).astype(np.uint8)
         if output.ndim == 2:  # the mask of one class
             output = output[..., None]
         if output.ndim != 3 or 0 in output.shape:
             raise NoMap(
-                f"the model gives an output of shape {output.shape} a picture; expected (height, width, classes)"
+                f"the model gives an output of shape {output.shape} per image; expected (height, width, classes)"
             )
-        return foreground(output) if output.shape[-1] == 1 else softmax(output)
+        logits = self.runner.output == "logits"
+        if output.shape[-1] == 1:
+            return foreground(output, logits)
+        return softmax(output) if logits else output.astype(np.float32, copy=False)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, float32; values that are probabilities already are left as they are."""
+    """Softmax over the last axis, float32."""
     logits = logits.astype(np.float32, copy=False)
-    if logits.min() >= 0 and logits.max() <= 1 and abs(float(logits[0, 0].sum()) - 1) < 0.02:
-        return logits
     if logits.shape[-1] == 2:  # one exponential in place of two
         return of_two(1 / (1 + cv2.exp(np.clip(logits[..., 0] - logits[..., 1], -60, 60))))
     planes = planes_of(logits)  # sums and maxima over whole planes take a third of the time
@@ -96,12 +103,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers.transpose(1, 2, 0)
 
 
-def foreground(mask: np.ndarray) -> np.ndarray:
-    """Background and foreground of a one-channel output: probabilities as they are, logits through a sigmoid."""
+def foreground(mask: np.ndarray, logits: bool) -> np.ndarray:
+    """Background and foreground of a one-channel output, of logits through a sigmoid."""
     mask = mask[..., 0].astype(np.float32)
-    if mask.min() < 0 or mask.max() > 1:
-        mask = 1 / (1 + np.exp(-np.clip(mask, -60, 60)))
-    return of_two(mask)
+    return of_two(1 / (1 + np.exp(-np.clip(mask, -60, 60))) if logits else mask)
 
 
 def _names(count: int) -> list[str]:
@@ -119,47 +124,71 @@ def load(
     threads: int | None = None,
     precision: str = "int8",
     values: str | None = None,
+    output: str | None = None,
 ) -> Segmentation:
     """A model for frames by the name of a preset or by its file.
 
     Args:
-        what: a preset's name, or a .keras, .tflite or .onnx file.
+        what: a preset's name, a .keras file, or an exported file (.tflite, .onnx).
         size: (height, width) that frames are stretched to, where the model leaves it open.
         threads: of the runtime; None takes one a core. A .keras file's are TensorFlow's own, set before it begins to
             work; later a ``KsegWarning`` says that they stay.
         precision: of a preset: "int8" (its TFLite file) or "float32" (its .keras file).
         values: what a foreign float model takes, one of ``RANGES``; None: -1..1, or 0..255 for kseg's own.
+        output: what the model's output is, "logits", "probabilities" or "labels"; None: what its file says, by its
+            metadata or the end of its graph.
 
     Raises:
-        ModelError: no such preset or file, or one that cannot be run on pictures.
+        ModelError: no such preset or file, or one that cannot be run on images.
         SettingsError: a size the model does not take, an unknown range.
     """
     if values is not None and values not in RANGES:
         raise SettingsError(f"--input-range is one of {', '.join(RANGES)}, got {values!r}")
+    if output not in (None, "logits", "probabilities", "labels"):
+        raise SettingsError(f"--output-kind is logits, probabilities or labels, got {output!r}")
     path = Path(what)
-    if path.suffix.lower() not in (".keras", ".tflite", ".onnx"):
+    if path.suffix.lower() not in (".keras", *suffixes()):
         path = _preset(what, precision)
     elif not path.is_file():
         raise ModelError(f"{path}: no such model file")
-    kind = path.suffix.lower()
     try:
-        if kind == ".keras":
-            runner = KerasRunner(path, threads, values)
-            return Segmentation(runner, size or runner.working_size)
-        runner = (
-            TFLiteRunner(path, threads, values, size)
-            if kind == ".tflite"
-            else ONNXRunner(path, threads, values)
-        )
-        return Segmentation(runner, size)
+        if path.suffix.lower() == ".keras":
+            frames, working_size = keras_frames(path, threads, values, output)
+            return Segmentation(frames, size or working_size)
+        frames = format_for(path).open(path, threads).frames(values, size)
+        return Segmentation(frames if output is None else replace(frames, output=output), size)
     except NoMap as error:
         raise ModelError(f"{path}: {error}") from None
     except KsegError:
         raise
     except Exception as error:  # each runtime has its own kinds
         raise ModelError(
-            f"{path}: cannot be run on one RGB picture: {' '.join(str(error).split())[:200]}"
+            f"{path}: cannot be run on one RGB image: {' '.join(str(error).split())[:200]}"
         ) from error
+
+
+def keras_frames(
+    path: Path, threads: int | None, values: str | None = None, output: str | None = None
+) -> tuple[Frames, tuple[int, int] | None]:
+    """A .keras file as a compiled graph that gives probabilities, and the size that it takes or works at."""
+    from kseg.inference import inspect_model
+    from kseg.inference.forward import Forward, limit_threads
+    from kseg.models import load as load_keras
+
+    if threads is not None:
+        limit_threads(threads)
+    model = load_keras(path)
+    info = inspect_model(model, output)
+    forward = Forward(model, info=info)
+    range_ = RANGES[values or "0..255"]
+    frames = Frames(
+        lambda image: forward.run(scaled(image[None], range_))[0],
+        info.size,
+        "probabilities",
+        getattr(model, "classes", None),
+        getattr(model, "palette", None),
+    )
+    return frames, info.size or getattr(model, "working_size", None)
 
 
 def _preset(name: str, precision: str) -> Path:

@@ -209,6 +209,6 @@ def test_a_killed_export_leaves_the_earlier_file(model_file, tmp_path, capsys, n
 def test_web_refuses_what_the_page_does_not_take(tmp_path, capsys):
     out = str(tmp_path / "site")
     assert main(["export", "--model", "people", "--format", "web", "--out", out, "--precision", "int8"]) == 2
-    assert "without --precision" in capsys.readouterr().err
+    assert "--precision int8 is for TFLite, not for web pages" in capsys.readouterr().err
     assert main(["export", "--model", "people", "--out", str(tmp_path / "x.onnx"), "--runtime", "x"]) == 2
-    assert "for --format web" in capsys.readouterr().err
+    assert "for web pages" in capsys.readouterr().err

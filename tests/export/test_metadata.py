@@ -4,7 +4,8 @@ import keras
 import pytest
 
 from kseg.errors import ModelError
-from kseg.export.metadata import describe, labels_text, pack, read_metadata
+from kseg.export.formats import read_metadata
+from kseg.export.metadata import describe, labels_text, pack
 
 
 def described(**attributes):

@@ -7,10 +7,10 @@ from kseg.webcam.smoothing import Smoothing, labels_of
 
 
 class Runner:
-    names, palette, kind = None, None, "fake"
+    names, palette = None, None
 
-    def __init__(self, function, size=None):
-        self.function, self.size = function, size
+    def __init__(self, function, size=None, output="logits"):
+        self.function, self.size, self.output = function, size, output
 
     def __call__(self, image):
         return self.function(image)
@@ -45,22 +45,34 @@ def test_softmax_as_the_formula_says(classes):
     np.testing.assert_allclose(softmax(logits), powers / powers.sum(-1, keepdims=True), atol=1e-5)
 
 
-def test_probabilities_are_left_as_they_are():
+def test_what_the_values_are_is_decided_once_not_by_each_frame():
+    """A frame whose logits look like probabilities gets a softmax as every other does; one pixel changes no other."""
     given = np.random.default_rng(0).dirichlet(np.ones(4), (3, 3)).astype("float32")
-    np.testing.assert_array_equal(softmax(given), given)
+    powers = np.exp(given.astype("float64"))
+    as_logits = Segmentation(Runner(lambda image: given, (3, 3)))
+    np.testing.assert_allclose(
+        as_logits.probabilities(given), powers / powers.sum(-1, keepdims=True), atol=1e-6
+    )
+    other = given.copy()
+    other[0, 0] = 7, -3, 0, 1
+    np.testing.assert_array_equal(as_logits.probabilities(other)[1:], as_logits.probabilities(given)[1:])
+    as_probabilities = Segmentation(Runner(lambda image: given, (3, 3), "probabilities"))
+    np.testing.assert_array_equal(as_probabilities.probabilities(given), given)
+    np.testing.assert_array_equal(as_probabilities.probabilities(other), other)
 
 
 def test_one_channel_is_foreground():
     mask = np.array([[[0.25], [0.9]]], "float32")
-    np.testing.assert_allclose(foreground(mask)[0], [[0.75, 0.25], [0.1, 0.9]], atol=1e-6)
-    logits = np.array([[[-2.0], [3.0]]], "float32")
-    np.testing.assert_allclose(foreground(logits)[..., 1], 1 / (1 + np.exp([[2.0, -3.0]])), atol=1e-6)
+    np.testing.assert_allclose(foreground(mask, logits=False)[0], [[0.75, 0.25], [0.1, 0.9]], atol=1e-6)
+    np.testing.assert_allclose(
+        foreground(mask, logits=True)[..., 1], 1 / (1 + np.exp([[-0.25, -0.9]])), atol=1e-6
+    )
 
 
 def test_class_ids_are_taken_too():
-    """Also such as come later than with the first picture, and with an axis for the one channel."""
+    """Also such as come later than with the first image, and with an axis for the one channel."""
     given = [np.zeros((2, 2), np.int64), np.array([[0, 2], [1, 40]]), np.array([[[0], [2]], [[1], [40]]])]
-    model = Segmentation(Runner(lambda image: given.pop(0), (2, 2)))
+    model = Segmentation(Runner(lambda image: given.pop(0), (2, 2), "labels"))
     for _ in range(2):
         found = model(np.zeros((4, 4, 3), np.uint8))
         np.testing.assert_array_equal(found, [[0, 2], [1, 40]])
@@ -141,6 +153,34 @@ def test_files_of_every_kind_agree(exported, name):
     np.testing.assert_allclose(found[:, 14:, 0], 1 / (1 + np.exp(-255 / 50)), atol=0.01)
 
 
+@pytest.mark.parametrize("kind", ["keras", "tflite", "int8"])
+@pytest.mark.parametrize("end", ["softmax", "sigmoid"])
+def test_models_that_give_probabilities(tmp_path, end, kind):
+    """The probabilities of a frame are the model's own output, in every kind of file."""
+    import keras
+
+    from kseg import export
+
+    image = keras.Input((8, 12, 3))
+    layer = keras.layers.Conv2D(3, 1, kernel_initializer="orthogonal")
+    model = keras.Model(image, keras.layers.Activation(end)(layer(image / 60)))
+    path = tmp_path / ("m.keras" if kind == "keras" else "m.tflite")
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 8, 12, 3)).astype("uint8")
+    if kind == "keras":
+        model.save(path)
+    else:
+        export.tflite(model, path, precision="int8" if kind == "int8" else "float32", calibration=pictures)
+    expected = np.asarray(model(pictures[:1].astype("float32")))[0]
+    found = load(str(path))(pictures[0][..., ::-1])
+    np.testing.assert_allclose(found, expected, atol=0.03 if kind == "int8" else 1e-4)
+    with pytest.raises(SettingsError, match="output-kind"):
+        load(str(path), output="softmax")
+    if kind == "tflite":
+        powers = np.exp(expected.astype("float64"))
+        found = load(str(path), output="logits")(pictures[0][..., ::-1])
+        np.testing.assert_allclose(found, powers / powers.sum(-1, keepdims=True), atol=1e-4)
+
+
 @pytest.mark.tensorflow
 def test_threads_of_keras_models(exported, monkeypatch):
     import tensorflow as tf
@@ -194,8 +234,8 @@ def test_presets_by_precision(monkeypatch, exported):
         "preset_file",
         lambda name, kind: exported / {"int8": "q.tflite", "keras": "m.keras"}[kind],
     )
-    assert load("people", threads=1).runner.kind == "tflite"
-    assert load("people", precision="float32").runner.kind == "keras"
+    assert load("people", threads=1).runner.size == (16, 24)  # the TFLite file has one size
+    assert load("people", precision="float32").runner.size is None
 
 
 def test_the_range_of_a_keras_model_is_honoured(tmp_path):

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from kseg.cli.options.arguments import above_zero, add_max_pixels, add_output_kind, fraction, positive
+from kseg.export.formats import FORMATS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="x.tflite, x.onnx, a SavedModel's base folder, or a web page's",
     )
     parser.add_argument(
-        "--format", choices=("saved_model", "tflite", "onnx", "web"), help="default: by the ending of --out"
+        "--format", choices=[one.name for one in FORMATS], help="default: by the ending of --out"
     )
     parser.add_argument(
         "--size", type=positive, nargs=2, metavar=("H", "W"), help="fixed height and width of the input"
@@ -40,7 +41,6 @@ def _add_tflite(group: Any) -> None:
     group.add_argument(
         "--precision",
         choices=("float32", "float16", "dynamic", "int8"),
-        default="float32",
         help="default: float32; int8 is calibrated on --data",
     )
     group.add_argument(

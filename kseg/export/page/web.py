@@ -12,13 +12,13 @@ from typing import Any
 import keras
 
 from kseg.errors import FileError, ModelError, SettingsError
+from kseg.export.conversion.tflite import tflite
+from kseg.export.formats import read_metadata
 from kseg.export.graph import Size, chosen_size, inspected
-from kseg.export.metadata import read_metadata
 from kseg.export.page import litert_js
 from kseg.export.page.hosting import HEADERS, readme
 from kseg.export.parity import Parity
-from kseg.export.runtime import TFLite
-from kseg.export.tflite import tflite
+from kseg.export.runtimes.litert import TFLite
 from kseg.inference.palette_png import default_palette
 from kseg.io.atomic import put_in_place, temporary_path, told
 from kseg.version import __version__

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from kseg.export.formats.description import LABELS, SIDE_FILE
 from kseg.export.images import made_up
-from kseg.export.metadata import LABELS, SIDE_FILE, labels_text
+from kseg.export.metadata import labels_text
 from kseg.io.atomic import write_text
 
 IMAGE = "tensorflow/serving:2.20.0"

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from kseg.errors import SettingsError
+from kseg.export.conversion.tflite import refuse_different
 from kseg.export.graph import (
     Module,
     Size,
@@ -23,11 +24,10 @@ from kseg.export.graph import (
 from kseg.export.images import as_batches, made_up
 from kseg.export.metadata import describe
 from kseg.export.parity import Parity, compare, least_agreement
-from kseg.export.runtime import SavedModel
+from kseg.export.runtimes.tf_saved_model import SavedModel
 from kseg.export.serving.files import warm_up_requests, write_extra, write_settings
 from kseg.export.serving.signatures import signatures
-from kseg.export.tflite import refuse_different
-from kseg.inference.inspect_model import ModelInfo
+from kseg.inference.model_info import ModelInfo
 from kseg.io.atomic import put_in_place, temporary_path
 
 ENCODED_SIZE = (512, 512)

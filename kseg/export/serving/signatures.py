@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kseg.export.graph import Size, class_ids_of, output_of
 from kseg.export.serving.orientation import orientation_of, upright
-from kseg.inference.inspect_model import ModelInfo
+from kseg.inference.model_info import ModelInfo
 
 MAX_BYTES = 32_000_000  # of one encoded picture
 MAX_PIXELS = 50_000_000

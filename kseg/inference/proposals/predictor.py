@@ -12,7 +12,7 @@ import numpy as np
 from kseg.data.objects import cut_out, inside, with_context
 from kseg.errors import KsegWarning, SettingsError
 from kseg.inference.checks import as_pair, checked_image
-from kseg.inference.inspect_model import check_rgb, inspect_model
+from kseg.inference.model_info import check_rgb, inspect_model
 from kseg.inference.proposals.edge_boxes import Propose, edge_box_proposals
 from kseg.ops.resize import resize
 

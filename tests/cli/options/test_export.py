@@ -13,7 +13,7 @@ def parsed(*argv):
 
 def test_what_is_judged_and_how_the_output_is_read_is_left_to_the_file_unless_said():
     args = parsed()
-    assert (args.min_agreement, args.output_kind, args.precision, args.format) == (None, None, "float32", None)
+    assert (args.min_agreement, args.output_kind, args.precision, args.format) == (None, None, None, None)
     args = parsed("--min-agreement", "0.8", "--output-kind", "probabilities")
     assert (args.min_agreement, args.output_kind) == (0.8, "probabilities")
 

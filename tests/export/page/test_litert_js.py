@@ -68,7 +68,9 @@ def test_a_changed_file_is_refused(runtime):
     content = bytearray(file.read_bytes())
     content[0] ^= 1
     file.write_bytes(content)
-    with pytest.raises(SettingsError, match=r"litert_wasm_threaded_internal.wasm.* is not the file of version"):
+    with pytest.raises(
+        SettingsError, match=r"litert_wasm_threaded_internal.wasm.* is not the file of version"
+    ):
         litert_js.read(runtime)
 
 

@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from kseg.errors import KsegWarning, ModelError, SettingsError
 from kseg.inference import Predictor, ProposalPredictor, inspect_model
-from kseg.inference.inspect_model import check_rgb
+from kseg.inference.model_info import check_rgb
 
 
 def ending(end, channels=3, size=(None, None)):

@@ -14,12 +14,12 @@ import keras
 import numpy as np
 
 from kseg.errors import ModelError, SettingsError
+from kseg.export.conversion.tflite import outside_builtins
+from kseg.export.formats import load
 from kseg.export.graph import Size, in_float32, inspected
 from kseg.export.images import as_batches, checked, made_up, resized
 from kseg.export.parity import Comparison, Parity, as_scores, compiled, holds_indices, least_agreement
-from kseg.export.runtime import load
-from kseg.export.tflite import outside_builtins
-from kseg.inference.inspect_model import ModelInfo
+from kseg.inference.model_info import ModelInfo
 from kseg.metrics import confusion_matrix, mean_iou
 
 

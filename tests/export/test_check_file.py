@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import kseg
 from kseg.errors import DataError, ModelError, SettingsError
-from kseg.export.check import _confusion
+from kseg.export.check_file import _confusion
 from kseg.metrics import mean_iou
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kseg.errors import ModelError
-from kseg.webcam.runners import RANGES, _pixels
+from kseg.export.runtimes.frames import RANGES, pixel_table
 from kseg.webcam.segmentation import load
 from kseg.webcam.smoothing import labels_of
 
@@ -19,7 +19,7 @@ from kseg.webcam.smoothing import labels_of
 )
 @pytest.mark.parametrize("values", ["0..255", "-1..1"])
 def test_quantised_pixels_mean_what_the_scale_says(dtype, scale, zero, values):
-    table = _pixels(np.dtype(dtype), (scale, zero), values)
+    table = pixel_table(np.dtype(dtype), (scale, zero), values)
     table = np.arange(256, dtype=dtype) if table is None else table
     assert table.dtype == dtype
     low, high = RANGES[values]
@@ -29,9 +29,9 @@ def test_quantised_pixels_mean_what_the_scale_says(dtype, scale, zero, values):
 
 
 def test_quantised_pixels_of_which_nothing_is_said():
-    assert _pixels(np.dtype("uint8"), (0.0078, 127), None) is None
-    np.testing.assert_array_equal(_pixels(np.dtype("int8"), (0.0078, -1), None), np.arange(256) - 128)
-    assert _pixels(np.dtype("uint8"), (0.0, 0), "0..255") is None
+    assert pixel_table(np.dtype("uint8"), (0.0078, 127), None) is None
+    np.testing.assert_array_equal(pixel_table(np.dtype("int8"), (0.0078, -1), None), np.arange(256) - 128)
+    assert pixel_table(np.dtype("uint8"), (0.0, 0), "0..255") is None
 
 
 def onnx_file(path, shape, kind="FLOAT", layout=(), nodes=()):
@@ -78,7 +78,7 @@ def test_onnx_files_of_every_kind(tmp_path, shape, kind, layout, nodes):
     ("shape", "kind", "nodes", "words"),
     [
         ([1, 3, 6, 8], "INT64", (), r"takes tensor\(int64\)"),
-        ([4, 3, 6, 8], "FLOAT", (), "cannot be run on one RGB picture"),
+        ([4, 3, 6, 8], "FLOAT", (), "cannot be run on one RGB image"),
         ([1, 3, 6, 8], "FLOAT", [("ReduceMean", {"keepdims": 0})], "cannot be run on|no such"),
         ([1, 3, 6, 8], "FLOAT", [("GlobalAveragePool", {}), ("Flatten", {})], r"output of shape \(5,\)"),
     ],

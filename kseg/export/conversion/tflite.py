@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from kseg.errors import ModelError, SettingsError
-from kseg.export.dilation import for_converters
+from kseg.export.conversion.dilation import for_converters
 from kseg.export.graph import (
     Size,
     check_class_ids,
@@ -29,8 +29,8 @@ from kseg.export.graph import (
 from kseg.export.images import as_batches, made_up
 from kseg.export.metadata import describe, pack
 from kseg.export.parity import Parity, compare, least_agreement
-from kseg.export.runtime import TFLite, tflite_operations
-from kseg.inference.inspect_model import ModelInfo
+from kseg.export.runtimes.litert import TFLite, tflite_operations
+from kseg.inference.model_info import ModelInfo
 from kseg.io.atomic import put_in_place, temporary_path, told
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
@@ -48,6 +48,7 @@ def tflite(
     images: Any = None,
     min_agreement: float | None = None,
     output: str | None = None,
+    accept: Callable[[Path], bool] | None = None,
 ) -> Parity:
     """Write a Keras model as a .tflite file that every LiteRT interpreter runs.
 
@@ -69,6 +70,7 @@ def tflite(
             0.99 for float32, 0.98 for float16, 0.95 for dynamic, 0.9 for int8; 0 accepts any.
         output: what the model's output is, "logits", "probabilities" or "labels"; None: what its graph says. It is
             written into the file's metadata.
+        accept: asked about the finished file before it gets its name (`kseg.export.check`, say); False throws it away.
 
     Returns:
         `Parity`: agreement and largest difference.
@@ -92,7 +94,8 @@ def tflite(
         with told(path):
             part.write_bytes(data)
         parity = _verified(model, info, part, path, asked, probes, min_agreement)
-        put_in_place(part, path)
+        if accept is None or accept(part):
+            put_in_place(part, path)
     return parity
 
 

@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import kseg
 from kseg.errors import ModelError, SettingsError
-from kseg.export.tflite import outside_builtins, refuse_different
+from kseg.export.conversion.tflite import outside_builtins, refuse_different
 from kseg.layers import MaxPoolingWithArgmax2D, MaxUnpooling2D
 
 SIZE = (24, 36)

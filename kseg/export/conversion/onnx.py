@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from kseg.errors import ModelError, SettingsError
-from kseg.export.dilation import for_converters
+from kseg.export.conversion.dilation import for_converters
+from kseg.export.conversion.large_weights import LargeWeights
+from kseg.export.conversion.tflite import refuse_different
 from kseg.export.graph import (
     Size,
     check_class_ids,
@@ -28,12 +30,10 @@ from kseg.export.graph import (
     traced,
 )
 from kseg.export.images import as_batches, made_up
-from kseg.export.large_weights import LargeWeights
 from kseg.export.metadata import describe
 from kseg.export.parity import Parity, compare, least_agreement
-from kseg.export.runtime import ONNX
-from kseg.export.tflite import refuse_different
-from kseg.inference.inspect_model import ModelInfo
+from kseg.export.runtimes.onnx_runtime import ONNX
+from kseg.inference.model_info import ModelInfo
 from kseg.io.atomic import put_in_place, temporary_path, told
 
 OPSET = 17
@@ -52,6 +52,7 @@ def onnx(
     verify: bool = True,
     min_agreement: float | None = None,
     output: str | None = None,
+    accept: Callable[[Path], bool] | None = None,
 ) -> Parity | None:
     """Write a Keras model as an ONNX file: input `image`, output `logits` (or `class_ids`), NHWC as in Keras.
 
@@ -71,7 +72,7 @@ def onnx(
         images: pictures for the comparison: a data set or an iterable of (H, W, channels), 0-255; made up
             where there are none.
         verify: False writes the file without running it, where onnxruntime is not installed.
-        min_agreement, output: see `kseg.export.tflite`.
+        min_agreement, output, accept: see `kseg.export.tflite`.
 
     Returns:
         `Parity`, or None with ``verify=False``.
@@ -94,7 +95,8 @@ def onnx(
         with told(path):
             _save(converted, part)
         parity = _verified(model, info, part, path, size, images, min_agreement) if verify else None
-        put_in_place(part, path)
+        if accept is None or accept(part):
+            put_in_place(part, path)
     return parity
 
 

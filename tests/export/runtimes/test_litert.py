@@ -5,7 +5,7 @@ import pytest
 
 import kseg
 from kseg.errors import ModelError
-from kseg.export.runtime import tflite_operations
+from kseg.export.runtimes.litert import tflite_operations
 
 
 def test_tflite_batches_sizes_and_operations(net, pictures, tmp_path):
@@ -61,10 +61,3 @@ def test_damaged_tflite_files(net, tmp_path):
         path.write_bytes(whole[:place] + what + whole[place + len(what) :])
         with pytest.raises(ModelError, match="packed with it is damaged"):
             kseg.export.load(path)
-
-
-def test_onnx_refuses_other_shapes(net, tmp_path):
-    pytest.importorskip("onnxruntime")
-    kseg.export.onnx(net, tmp_path / "x.onnx", size=(8, 9))
-    with pytest.raises(ModelError, match=r"takes images \(any, 8, 9, 3\)"):
-        kseg.export.load(tmp_path / "x.onnx")(np.zeros((1, 9, 9, 3)))

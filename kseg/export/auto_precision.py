@@ -10,9 +10,9 @@ from typing import Any
 import keras
 
 from kseg.errors import SettingsError
-from kseg.export.check import Check, check
+from kseg.export.check_file import Check, check
+from kseg.export.conversion.tflite import PRECISIONS, tflite
 from kseg.export.graph import Size
-from kseg.export.tflite import PRECISIONS, tflite
 from kseg.io.atomic import put_in_place, temporary_path
 
 

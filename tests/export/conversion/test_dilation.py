@@ -4,7 +4,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 import kseg
-from kseg.export.dilation import for_converters
+from kseg.export.conversion.dilation import for_converters
 
 
 def dilated_net():
