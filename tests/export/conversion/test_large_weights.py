@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.export import large_weights
+from kseg.export.conversion import large_weights
 
 pytest.importorskip("tf2onnx")
 
