@@ -17,6 +17,7 @@ _PARTS = (
     "layers",
     "backbones",
     "models",
+    "weights",
     "losses",
     "metrics",
     "data",

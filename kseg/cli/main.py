@@ -27,6 +27,7 @@ VERBS = {
     "predict": "predict",
     "tune-crf": "tune_crf",
     "export": "export",
+    "import-weights": "import_weights",
     "webcam": "webcam",
     "info": "info",
     "models": "models",

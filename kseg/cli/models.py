@@ -14,12 +14,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes", type=positive, default=21, metavar="N", help="for --parameters; default: 21"
     )
+    parser.add_argument(
+        "--published",
+        action="store_true",
+        help="list the weights files of other programs that kseg imports by name",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     if not args.parameters:
         refuse(args, "it is of --parameters", "classes")
+    if args.published:
+        refuse(args, "--published lists files", "parameters")
+        return _published(args.json)
     from kseg.models import describe, names
 
     rows = [{"name": name, "description": describe(name)} for name in names()]
@@ -42,3 +50,22 @@ def _parameters(name: str, classes: int) -> int:
 
     keras.backend.clear_session()  # one net in memory at a time
     return build(name, classes, weights=None).count_params()
+
+
+def _published(as_json: bool) -> int:
+    from kseg.weights.published import published
+
+    rows = published()
+    if as_json:
+        print(json.dumps([row.as_json() for row in rows], indent=2))
+        return 0
+    for row in rows:
+        size = "size not known" if row.megabytes is None else f"{row.megabytes:.0f} MiB"
+        sha256 = f"SHA-256 {row.sha256_prefix}..." if row.sha256_prefix else "SHA-256 not known"
+        print(f"{row.file}  ({row.source}, {size}, {sha256})")
+        print(f"    page:     {row.page}")
+        print(f"    score:    {row.score or 'not known'} ({row.protocol or 'protocol not known'})")
+        print(
+            f"    evaluate: {row.evaluate or 'no command of kseg repeats this protocol exactly, or it is not known'}"
+        )
+    return 0

@@ -12,18 +12,6 @@ from kseg.errors import ModelError
 from kseg.weights.transfer import Move
 
 Arrays = dict[str, np.ndarray]
-# ImageNet's statistics as PyTorch's programs use them, for images of 0-255.
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-# A ResNet as PyTorch's programs have it: their stride, pooling, normalisation and input.
-TORCH = {
-    "stride_in": "3x3",
-    "ceil_pooling": False,
-    "momentum": 0.9,
-    "epsilon": 1e-5,
-    "mean": MEAN,
-    "std": STD,
-    "bgr": False,
-}
 
 
 @dataclass(frozen=True)

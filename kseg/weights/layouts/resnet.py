@@ -6,9 +6,9 @@ import re
 
 import keras
 
-from kseg.backbones import ResNet
+from kseg.backbones import TORCH, ResNet
 from kseg.errors import ModelError
-from kseg.weights.source import TORCH, Arrays, count_of
+from kseg.weights.source import Arrays, count_of, shape_of
 
 _DEPTHS = {
     (3, 4, 6, 3): 50,
@@ -62,10 +62,21 @@ def depth_of(arrays: Arrays, prefix: str, what: str) -> int:
         raise ModelError(
             f"{what}: a network with stages of {counts} blocks, which is no ResNet that kseg builds"
         )
-    middle = arrays.get(f"{prefix}layer1.0.conv2.weight")
-    if middle is None or middle.shape[:2] != (64, 64):
-        raise ModelError(f"{what}: a ResNeXt or Wide ResNet, which kseg does not build")
     return depth
+
+
+def width_of(arrays: Arrays, prefix: str, what: str) -> int:
+    """The width of the stem and of the first stage's 3x3 convolutions.
+
+    Raises:
+        ModelError: a ResNeXt or Wide ResNet.
+    """
+    width = shape_of(arrays, f"{prefix}layer1.0.conv1.weight", what)[0]
+    middle = shape_of(arrays, f"{prefix}layer1.0.conv2.weight", what)
+    plain = stem_of(arrays, prefix) != "conv1" or shape_of(arrays, f"{prefix}conv1.weight", what)[0] == width
+    if middle[:2] != (width, width) or not plain:
+        raise ModelError(f"{what}: a ResNeXt or Wide ResNet, which kseg does not build")
+    return width
 
 
 def resnet(arrays: Arrays, prefix: str, output_stride: int, what: str, **settings: object) -> ResNet:
@@ -79,7 +90,7 @@ def resnet(arrays: Arrays, prefix: str, output_stride: int, what: str, **setting
         **settings: of `ResNet`, such as `first_rate`.
     """
     depth, stem = depth_of(arrays, prefix, what), stem_of(arrays, prefix)
-    own = dict(TORCH)
+    own = {**TORCH, "momentum": 0.9, "filters": width_of(arrays, prefix, what)}
     if stem != "conv1":
         own["stem"] = "deep"
         keys = [f"{prefix}{conv}.weight" for conv, _ in STEMS[stem].values()]

@@ -178,3 +178,47 @@ def needs():
 @pytest.fixture
 def folder(tmp_path) -> Path:
     return tmp_path
+
+
+def randomised(net, seed=0):
+    """A PyTorch network whose weights, batch normalisation and its statistics are all drawn anew."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.2)
+                module.bias.normal_(0, 0.2)
+                module.running_mean.normal_(0, 0.2)
+                module.running_var.uniform_(0.3, 1.5)
+            elif isinstance(module, nn.Conv2d):
+                module.weight.normal_(0, (1.6 / module.weight[0].numel()) ** 0.5)
+                if module.bias is not None:
+                    module.bias.normal_(0, 0.3)
+    return net.eval()
+
+
+def torch_input(image, mean=MEAN, std=STD):
+    """An image as PyTorch's programs feed it."""
+    import torch
+
+    return torch.from_numpy(((image - mean) / std).transpose(2, 0, 1)[None].astype("f4"))
+
+
+def torch_logits(output):
+    """(1, classes, height, width) as (height, width, classes)."""
+    return output[0].detach().numpy().transpose(1, 2, 0)
+
+
+def assert_same_state(found, net):
+    """The way back: kseg's numbers under the source's keys are the state dict's, bit for bit."""
+    from kseg.weights.importing import SOURCES
+    from kseg.weights.transfer import state_of
+
+    state = {key: value.numpy() for key, value in net.state_dict().items()}
+    back = state_of(found.model, SOURCES[found.source].moves(found.model, state))
+    assert back.keys() == set(found.copied)
+    for key, value in back.items():
+        np.testing.assert_array_equal(value, state[key], err_msg=key)
