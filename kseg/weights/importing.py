@@ -130,9 +130,9 @@ def _build(source: Source, arrays: Arrays, output_stride: int | None) -> keras.M
         raise SettingsError(f"{source.name} has nets of output stride {strides}, not {stride}")
     try:
         return source.build(arrays, stride)
-    except KsegError:
+    except ModelError:
         raise
-    except (KeyError, IndexError, ValueError, StopIteration, TypeError) as error:
+    except (KsegError, KeyError, IndexError, ValueError, StopIteration, TypeError) as error:
         raise ModelError(f"{source.name}: its keys are not those of this source ({error})") from error
 
 

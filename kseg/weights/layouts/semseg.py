@@ -17,7 +17,8 @@ _BINS = (1, 2, 3, 6)
 
 def _build(arrays: Arrays, output_stride: int) -> keras.Model:
     backbone = resnet(arrays, "", output_stride, "semseg/pspnet")
-    return PSPNet(backbone, classes_of(arrays, "cls.4.weight"), bins=_BINS, momentum=0.9)
+    filters = classes_of(arrays, "cls.0.weight")
+    return PSPNet(backbone, classes_of(arrays, "cls.4.weight"), bins=_BINS, filters=filters, momentum=0.9)
 
 
 def _moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:

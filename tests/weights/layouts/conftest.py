@@ -222,3 +222,62 @@ def assert_same_state(found, net):
     assert back.keys() == set(found.copied)
     for key, value in back.items():
         np.testing.assert_array_equal(value, state[key], err_msg=key)
+
+
+def unit_state(rng, conv, bn, inputs, outputs, side=1, groups=1):
+    """Arrays of a convolution without bias and of its batch normalisation, under PyTorch's names."""
+    found = {f"{conv}.weight": rng.normal(size=(outputs, inputs // groups, side, side)).astype("f4")}
+    found |= {f"{bn}.{name}": rng.uniform(0.5, 1.5, outputs).astype("f4") for name in ("weight", "bias")}
+    return found | {
+        f"{bn}.running_{name}": rng.uniform(0.5, 1.5, outputs).astype("f4") for name in ("mean", "var")
+    }
+
+
+def score_state(rng, name, inputs, classes):
+    """Arrays of a 1x1 convolution with bias."""
+    return {
+        f"{name}.weight": rng.normal(size=(classes, inputs, 1, 1)).astype("f4"),
+        f"{name}.bias": rng.normal(size=classes).astype("f4"),
+    }
+
+
+_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+_STEMS = {
+    "conv1": [("conv1", "bn1", 3, 4, 7)],
+    "stem": [("stem.0", "stem.1", 3, 2, 3), ("stem.3", "stem.4", 2, 2, 3), ("stem.6", "stem.7", 2, 4, 3)],
+    "timm": [("conv1.0", "conv1.1", 3, 2, 3), ("conv1.3", "conv1.4", 2, 2, 3), ("conv1.6", "bn1", 2, 4, 3)],
+    "layer0": [
+        ("layer0.0", "layer0.1", 3, 4, 3),
+        ("layer0.3", "layer0.4", 4, 4, 3),
+        ("layer0.6", "layer0.7", 4, 8, 3),
+    ],
+}
+
+
+def resnet_state(depth, stem="conv1", prefix="", width=4, average=False):
+    """A state dict of random numbers as PyTorch's programs name it, counted from the papers' tables."""
+    rng, found = np.random.default_rng(0), {}
+
+    def unit(conv, bn, inputs, outputs, side):
+        found.update(unit_state(rng, prefix + conv, prefix + bn, inputs, outputs, side))
+
+    for one in _STEMS[stem]:
+        unit(*one)
+    inputs, basic = _STEMS[stem][-1][3], depth < 50
+    for stage, count in enumerate(_BLOCKS[depth], start=1):
+        wide = width * 2 ** (stage - 1)
+        out = wide if basic else 4 * wide
+        for block in range(count):
+            name = f"layer{stage}.{block}."
+            sides = (
+                ((inputs, wide, 3), (wide, out, 3))
+                if basic
+                else ((inputs, wide, 1), (wide, wide, 3), (wide, out, 1))
+            )
+            for number, sizes in enumerate(sides, start=1):
+                unit(f"{name}conv{number}", f"{name}bn{number}", *sizes)
+            if inputs != out or (stage > 1 and block == 0):
+                first = int(average)
+                unit(f"{name}downsample.{first}", f"{name}downsample.{first + 1}", inputs, out, 1)
+            inputs = out
+    return found

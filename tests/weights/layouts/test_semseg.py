@@ -1,10 +1,20 @@
 """semseg's PSPNet, told again in PyTorch: its deep stem, strides in 3x3, whole stages dilated, aligned corners."""
 
+import numpy as np
 import pytest
 
-from kseg.weights import import_weights
-from tests.weights.layouts.conftest import assert_same_logits, assert_same_state, image_of, randomised
-from tests.weights.layouts.conftest import torch_input, torch_logits
+from kseg.weights import identify, import_weights
+from tests.weights.layouts.conftest import (
+    assert_same_logits,
+    assert_same_state,
+    image_of,
+    randomised,
+    resnet_state,
+    score_state,
+    torch_input,
+    torch_logits,
+    unit_state,
+)
 
 
 def pspnet(classes):
@@ -96,3 +106,26 @@ def test_against_pytorch(new, folder):
     assert_same_state(found, net)
     with torch.no_grad():
         assert_same_logits(found.model, image, torch_logits(net(torch_input(image))))
+
+
+def narrow_state(classes=3, width=4):
+    """semseg's keys on a ResNet-18 of few channels; `width` of the levels and of the head."""
+    rng, found = np.random.default_rng(0), resnet_state(18, "layer0")
+    for level in range(4):
+        found |= unit_state(rng, f"ppm.features.{level}.1", f"ppm.features.{level}.2", 32, width)
+    found |= unit_state(rng, "cls.0", "cls.1", 32 + 4 * width, width, 3)
+    return found | score_state(rng, "cls.4", width, classes) | score_state(rng, "aux.4", width, classes)
+
+
+def test_levels_go_to_their_bins(folder):
+    arrays = narrow_state()
+    np.savez(folder / "net.npz", **arrays)
+    assert identify(arrays) == "semseg/pspnet"
+    found = import_weights(folder / "net.npz")
+    assert found.unused == ("aux.4.weight", "aux.4.bias")
+    assert found.model.backbone.depth == 18
+    assert (found.model.num_classes, found.model.filters) == (3, 4)
+    pyramid = found.model.get_layer("pyramid")
+    for level, convolution in enumerate(pyramid.convolutions):
+        expected = arrays[f"ppm.features.{level}.1.weight"].transpose(2, 3, 1, 0)
+        np.testing.assert_array_equal(convolution.kernel, expected)
