@@ -7,24 +7,8 @@ from kseg.ops.normalization import check_several_values, fused_batch_norm
 from kseg.ops.replicas import replicas_in_sync
 
 
-class CheckedBatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch normalisation that refuses a single value a channel in training."""
-
-    def call(self, inputs, training=None, mask=None):
-        if training and self.trainable:
-            channels = self.axis % len(inputs.shape)
-            axes = [axis for axis in range(len(inputs.shape)) if axis != channels]
-            replicas = replicas_in_sync() if self.synchronized else 1
-            message = single_value_message([self.path or self.name])
-            inputs = check_several_values(inputs, axes, replicas, message)
-        return self.normalized(inputs, training, mask)
-
-    def normalized(self, inputs, training, mask):
-        return super().call(inputs, training=training, mask=mask)
-
-
 @keras.saving.register_keras_serializable(package="kseg")
-class BatchNormalization(CheckedBatchNormalization):
+class BatchNormalization(keras.layers.BatchNormalization):
     """Keras's batch normalisation that trains through one fused operation on TensorFlow.
 
     Arguments, weights, moving statistics and results are those of `keras.layers.BatchNormalization` (within
@@ -53,16 +37,26 @@ class BatchNormalization(CheckedBatchNormalization):
     TensorShape([2, 1, 1, 4])
     """
 
-    def normalized(self, inputs, training, mask):
-        usable = training and self.trainable and mask is None and not self.synchronized
+    fused = True  # set to False on a layer, every step is Keras's code
+
+    def call(self, inputs, training=None, mask=None):
+        if training and self.trainable:
+            inputs = self._checked(inputs)
+        usable = self.fused and training and self.trainable and mask is None and not self.synchronized
         usable = usable and len(inputs.shape) == 4 and self.axis in (-1, 3) and self.scale and self.center
         fused = fused_batch_norm(inputs, self.gamma, self.beta, self.epsilon) if usable else None
         if fused is None:
-            return super().normalized(inputs, training, mask)
+            return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance = fused
         self._follow(self.moving_mean, mean)
         self._follow(self.moving_variance, variance)
         return ops.cast(outputs, self.compute_dtype)
+
+    def _checked(self, inputs):
+        channels = self.axis % len(inputs.shape)
+        axes = [axis for axis in range(len(inputs.shape)) if axis != channels]
+        replicas = replicas_in_sync() if self.synchronized else 1
+        return check_several_values(inputs, axes, replicas, single_value_message([self.path or self.name]))
 
     def _follow(self, moving, batch):
         moving.assign(moving * self.momentum + ops.cast(batch, moving.dtype) * (1 - self.momentum))

@@ -6,7 +6,7 @@ import keras
 from keras import layers, ops
 
 from kseg.errors import SettingsError
-from kseg.layers.batch_normalization import CheckedBatchNormalization
+from kseg.layers.batch_normalization import BatchNormalization
 from kseg.ops.pooling import MODES, grid_pool
 from kseg.ops.resize import resize, spatial_shape
 
@@ -79,13 +79,15 @@ class PyramidPooling(keras.layers.Layer):
         )
 
     def _normalization(self, bins):
-        return CheckedBatchNormalization(
+        layer = BatchNormalization(
             momentum=self.momentum,
             epsilon=self.epsilon,
             synchronized=self.synchronized,
             name=f"bn_{bins}",
             dtype=self.dtype_policy,
         )
+        layer.fused = False  # nothing is gained on maps of a few bins, and trainings go on bit by bit
+        return layer
 
     def build(self, input_shape):
         for bins, convolution, normalization in zip(

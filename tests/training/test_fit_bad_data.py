@@ -57,7 +57,7 @@ def test_weights_by_frequency_and_validation_pass_over_bad_pictures(
     rows = fit(model, recipe, many, shown, tmp_path, tensorboard=False, skip_bad=True)
     said = capfd.readouterr().err
     assert "skipped 1 of 108 images: blocks7: class id 9" in said
-    assert "skipped 1 of 105 pictures: blocks7: class id 9" in said
+    assert "skipped 1 of 105 images: blocks7: class id 9" in said
     # The eighth picture stands for the seventh, and counts twice; no score counts the one in its place.
     labels = np.concatenate([many.load(8 if k == 7 else k)[1].ravel() for k in range(108)])
     found = json.loads((tmp_path / "recipe.json").read_text())["class_weights"]
