@@ -43,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_output_kind(parser)
     parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="open a .tflite or .onnx file without trying it in a process of its own",
+    )
+    parser.add_argument(
         "--camera-size", type=positive, nargs=2, metavar=("H", "W"), help="asked of a camera (480 640)"
     )
     _add_screen(parser.add_argument_group("screen"))
@@ -124,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
             precision=args.precision,
             values=args.input_range,
             output=args.output_kind,
+            trust=args.trust,
         )
     except BaseException:
         source.release()
@@ -149,8 +155,11 @@ def _refuse_unused(args: argparse.Namespace) -> None:
 
     if Path(args.model).suffix.lower() in (".keras", ".tflite", ".onnx"):
         refuse(args, "it is of a preset, and a file has its own", "precision")
+        if args.model.lower().endswith(".keras"):
+            refuse(args, "a .keras file runs no code", "trust")
     else:
         refuse(args, "it is of another program's model, and a preset takes 0..255", "input_range")
+        refuse(args, "presets are trusted", "trust")
     if not (args.source.isdigit() or args.source == "synthetic"):
         refuse(args, "it is asked of a camera", "camera_size")
     if args.headless:

@@ -162,7 +162,7 @@ def check(
     """
     info = inspected(model, output)
     labelled = _labelled(info, data, max_drop)
-    exported, reference = load(path), compiled(in_float32(model), info)
+    exported, reference = load(path, trust=True), compiled(in_float32(model), info)
     comparison, scores = Comparison(holds_indices(model)), _Scores(data if labelled else None)
     pictures = _pictures(data, labelled, exported.size, info.channels, limit)
     for number, (batch, truth) in enumerate(pictures, 1):

@@ -71,9 +71,7 @@ def opened(path: Path) -> cv2.VideoCapture:
 def check_pixels(path: Path, max_pixels: int) -> None:
     """DataError where a video cannot be read, or its frames have more than `max_pixels` pixels."""
     capture = opened(path)
-    width, height = (
-        int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-    )
+    width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     capture.release()
     if width * height > max_pixels:
         raise DataError(

@@ -12,6 +12,7 @@ from kseg.errors import KsegError, ModelError, SettingsError
 from kseg.export.formats import format_for, suffixes
 from kseg.export.runtimes.frames import RANGES, Frames, scaled
 from kseg.inference.palette_png import default_palette
+from kseg.io.untrusted import check_runs
 from kseg.webcam.smoothing import of_two, planes_of
 
 DEFAULT_SIZE = (256, 256)
@@ -125,6 +126,7 @@ def load(
     precision: str = "int8",
     values: str | None = None,
     output: str | None = None,
+    trust: bool = False,
 ) -> Segmentation:
     """A model for frames by the name of a preset or by its file.
 
@@ -137,6 +139,8 @@ def load(
         values: what a foreign float model takes, one of ``RANGES``; None: -1..1, or 0..255 for kseg's own.
         output: what the model's output is, "logits", "probabilities" or "labels"; None: what its file says, by its
             metadata or the end of its graph.
+        trust: open a .tflite or .onnx file without having run it in a process of its own before, where a file that
+            was damaged or made to do harm crashes alone.
 
     Raises:
         ModelError: no such preset or file, or one that cannot be run on images.
@@ -151,6 +155,8 @@ def load(
         path = _preset(what, precision)
     elif not path.is_file():
         raise ModelError(f"{path}: no such model file")
+    elif not trust:
+        check_runs(path, size)
     try:
         if path.suffix.lower() == ".keras":
             frames, working_size = keras_frames(path, threads, values, output)

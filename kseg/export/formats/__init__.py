@@ -11,6 +11,7 @@ from kseg.export.formats.onnx import ONNXFormat
 from kseg.export.formats.saved_model import SavedModelFormat
 from kseg.export.formats.tflite import TFLiteFormat
 from kseg.export.formats.web import WebFormat
+from kseg.io.untrusted import check_runs
 
 FORMATS: tuple[Format, ...] = (SavedModelFormat(), TFLiteFormat(), ONNXFormat(), WebFormat())
 
@@ -66,12 +67,16 @@ def format_of(path: str | Path) -> Format:
     raise ModelError(f"{path}: expected a {' or '.join(suffixes())} file, or a SavedModel's version folder")
 
 
-def load(path: str | Path, threads: int | None = None) -> Any:
+def load(path: str | Path, threads: int | None = None, trust: bool = False) -> Any:
     """An exported model in its own runtime: a .tflite or .onnx file, or a SavedModel's version folder.
+
+    A .tflite or .onnx file runs once in a process of its own first, where one that is damaged or made to do harm
+    crashes alone. A SavedModel is a program, and always trusted.
 
     Args:
         path: the file or folder.
         threads: of the runtime; None takes one per core.
+        trust: open a file at once, such as one of your own.
 
     Returns:
         An object that is called with images `(B, H, W, channels)`, numbers 0-255, and gives what the model gives;
@@ -80,7 +85,10 @@ def load(path: str | Path, threads: int | None = None) -> Any:
     Raises:
         ModelError: no such file, or none that the runtime can run.
     """
-    return format_of(path).open(Path(path), threads)
+    found = format_of(path)
+    if not trust:
+        check_runs(path)
+    return found.open(Path(path), threads)
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

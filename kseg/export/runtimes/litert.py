@@ -14,6 +14,7 @@ from kseg.errors import ModelError, SettingsError
 from kseg.export.formats.description import of_zip
 from kseg.export.runtimes.frames import Frames, fitting, fixed_size, pixel_table
 from kseg.export.runtimes.last_operation import output_kind, tflite_steps
+from kseg.io.untrusted import source_of
 
 DEFAULT_SIZE = (256, 256)  # of files that leave it open
 
@@ -46,7 +47,9 @@ class TFLite:
         self.path, self.metadata = Path(path), of_zip(path)
         self.operations, self.output = _read(self.path, self.metadata)
         try:
-            self._interpreter = Interpreter(str(path), num_threads=threads or os.cpu_count())
+            source = source_of(path)
+            kind = "model_content" if isinstance(source, bytes) else "model_path"
+            self._interpreter = Interpreter(**{kind: source}, num_threads=threads or os.cpu_count())
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             foreign = [name.removeprefix("CUSTOM:") for name in self.operations if name.startswith("CUSTOM:")]

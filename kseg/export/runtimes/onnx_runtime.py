@@ -12,6 +12,7 @@ from kseg.errors import ModelError, SettingsError
 from kseg.export.formats.description import of_onnx
 from kseg.export.runtimes.frames import RANGES, Frames, fitting, fixed_size, scaled
 from kseg.export.runtimes.last_operation import onnx_steps, output_kind
+from kseg.io.untrusted import source_of
 
 TYPES = {
     "tensor(float)": np.float32,
@@ -49,7 +50,7 @@ class ONNX:
         options.intra_op_num_threads = threads or os.cpu_count()
         try:
             self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
+                source_of(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime has its own kinds
             raise ModelError(f"{path}: onnxruntime refuses it: {str(error).splitlines()[0][:200]}") from error

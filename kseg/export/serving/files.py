@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from kseg.errors import KsegWarning
 from kseg.export.formats.description import LABELS, SIDE_FILE
 from kseg.export.images import made_up
 from kseg.export.metadata import labels_text
@@ -78,15 +80,35 @@ def write_extra(folder: Path, description: dict[str, Any], requests: list[bytes]
 
 
 def write_settings(base: Path, model: str) -> None:
-    """Settings of TensorFlow Serving beside the versions, where they are not there yet, or empty.
+    """Settings of TensorFlow Serving beside the versions, where they are not there yet, or not whole.
 
     `models.config`, `batching.config`, `monitoring.config` and `compose.yaml` for the official image; a
     server takes only folders with whole numbers as names for versions, so that these files do not disturb it.
     """
     for name, text in _settings(base, model).items():
         path = base / name
-        if not path.exists() or (path.is_file() and not path.read_bytes().strip()):
+        if not path.exists() or (path.is_file() and _is_broken_off(path.read_bytes(), text.encode())):
             write_text(path, text)
+
+
+def _is_broken_off(found: bytes, ours: bytes) -> bool:
+    """Whether a file is what a full disk or a power failure leaves of ours; others are somebody's own settings."""
+    return found != ours and (not found.strip(b"\0 \r\n") or ours.startswith(found.rstrip(b"\0")))
+
+
+def tell_broken_versions(base: Path) -> None:
+    """A `KsegWarning` for every version in a folder that lacks a file, or has an empty one: no server can load it."""
+    for version in sorted(path for path in base.iterdir() if path.name.isdigit() and path.is_dir()):
+        files = ["saved_model.pb", "variables/variables.index"]
+        broken = [name for name in files if not (version / name).is_file()]
+        found = (path for path in version.rglob("*") if path.is_file() and path.name != LABELS)
+        broken += [str(path.relative_to(version)) for path in found if not path.stat().st_size]
+        if broken:
+            warnings.warn(
+                f"{version} is not whole (missing or empty: {', '.join(broken)}): export it again with --overwrite",
+                KsegWarning,
+                stacklevel=3,
+            )
 
 
 def _settings(base: Path, model: str) -> dict[str, str]:

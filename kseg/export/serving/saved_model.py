@@ -25,7 +25,7 @@ from kseg.export.images import as_batches, made_up
 from kseg.export.metadata import describe
 from kseg.export.parity import Parity, compare, least_agreement
 from kseg.export.runtimes.tf_saved_model import SavedModel
-from kseg.export.serving.files import warm_up_requests, write_extra, write_settings
+from kseg.export.serving.files import tell_broken_versions, warm_up_requests, write_extra, write_settings
 from kseg.export.serving.signatures import signatures
 from kseg.inference.model_info import ModelInfo
 from kseg.io.atomic import put_in_place, temporary_path
@@ -90,6 +90,7 @@ def saved_model(
             put_in_place(part, target)
     if accepted:
         write_settings(base, served_name(base))
+        tell_broken_versions(base)
     return parity
 
 

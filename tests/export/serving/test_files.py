@@ -5,7 +5,14 @@ import pytest
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from kseg.export.serving.files import prediction_log, warm_up_requests, write_extra, write_settings
+from kseg.errors import KsegWarning
+from kseg.export.serving.files import (
+    prediction_log,
+    tell_broken_versions,
+    warm_up_requests,
+    write_extra,
+    write_settings,
+)
 
 
 def message_of_the_protos():
@@ -63,6 +70,29 @@ def test_warm_up_file(log_class, tmp_path):
     assert tf.io.decode_png(data).shape == (200, 300, 3)
     assert (extra / "labels.txt").read_text() == "a\nb\n"
     assert json.loads((extra / "kseg.json").read_text()) == {"classes": ["a", "b"]}
+
+
+@pytest.mark.parametrize("left", [0, 1, 30, "zeros", "blank"])
+def test_settings_that_a_full_disk_cut_off_are_written_again(tmp_path, left):
+    write_settings(tmp_path, "streets")
+    whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for name, data in whole.items():
+        cut = {"zeros": data[:20] + bytes(50), "blank": b" \n"}.get(left) or data[: left or 0]
+        (tmp_path / name).write_bytes(b"" if left == 0 else cut)
+    write_settings(tmp_path, "streets")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
+
+
+def test_versions_that_no_server_can_load_are_told(tmp_path):
+    for version in ("1", "2", "3"):
+        (tmp_path / version / "variables").mkdir(parents=True)
+        for name in ("saved_model.pb", "variables/variables.index"):
+            (tmp_path / version / name).write_text("x")
+    (tmp_path / "1" / "saved_model.pb").write_text("")
+    (tmp_path / "3" / "variables" / "variables.index").unlink()
+    with pytest.warns(KsegWarning) as told:
+        tell_broken_versions(tmp_path)
+    assert [str(one.message).split(" is not whole")[0][-1] for one in told] == ["1", "3"]
 
 
 def test_settings_are_written_once(tmp_path):
