@@ -326,6 +326,8 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || busyElsewhere || ownSpace) return;
   if (press(event.key)) event.preventDefault();
 });
+// A button that was clicked gives up the focus, so that the space bar then pauses; keyboards keep it.
+document.addEventListener("click", (event) => event.detail > 0 && event.target.closest("button")?.blur());
 document.addEventListener("visibilitychange", () => {
   if (!source || paused) return;
   say(document.hidden ? "Resting while this tab is in the background." : "");

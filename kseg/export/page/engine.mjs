@@ -101,7 +101,8 @@ export class Engine {
     engine.#worker = new Worker(new URL("worker.js", base));
     engine.#worker.onmessage = ({ data }) => engine.#answered(data);
     engine.#worker.onerror = (event) => engine.#lose(event.message || "worker.js");
-    const meta = { classes: info.classes, palette: info.palette, size: info.size, unpainted: unpaintedOf(info) };
+    const { classes, palette, size, output } = info;
+    const meta = { classes, palette, size, output, unpainted: unpaintedOf(info) };
     try {
       const made = await engine.#ask({ task: "load", meta, bytes, folder: info.runtime.folder, backend, threads });
       engine.threads = made.threads;

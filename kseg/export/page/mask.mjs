@@ -2,13 +2,15 @@
 
 // Every function works on plain arrays; planes are row by row, `size` is [height, width].
 
-/** Probabilities (pixels x classes) of scores, or null where the model gives class ids. As kseg.webcam does it. */
-export function probabilities(output, classes) {
-  if (!(output instanceof Float32Array)) return null;
-  if (classes === 1) return twoClasses(isProbability(output) ? output : output.map((v) => 1 / (1 + Math.exp(-v))));
-  let sum = 0;
-  for (let c = 0; c < classes; c++) sum += output[c];
-  if (Math.abs(sum - 1) < 0.02 && isProbability(output)) return output;
+/**
+ * Probabilities (pixels x classes) of a model's output, or null where it is class ids.
+ * kind: what model.json calls the output. One channel says how sure a pixel is to be the object.
+ */
+export function probabilities(output, classes, kind) {
+  if (kind === "class_ids") return null;
+  const ready = kind === "probabilities";
+  if (classes === 1) return twoClasses(ready ? output : output.map((v) => 1 / (1 + Math.exp(-v))));
+  if (ready) return output;
   const pixels = output.length / classes;
   const result = new Float32Array(output.length);
   for (let i = 0, at = 0; i < pixels; i++, at += classes) {
@@ -24,11 +26,6 @@ export function probabilities(output, classes) {
     for (let c = 0; c < classes; c++) result[at + c] /= total;
   }
   return result;
-}
-
-function isProbability(values) {
-  for (const value of values) if (!(value >= 0 && value <= 1)) return false;
-  return true;
 }
 
 function twoClasses(second) {

@@ -85,7 +85,7 @@ async function frame({ bitmap, view }) {
   const { values, classes } = await scores(rgbOf(small));
   const done = performance.now();
   const count = info.classes.length;
-  let current = mask.probabilities(values, classes);
+  let current = mask.probabilities(values, classes, info.output);
   if (current && view.smoothing && count <= SMOOTHED_CLASSES)
     current = mask.smoothed(before, current, count, SMOOTHING.weight, SMOOTHING.jump);
   before = current && view.smoothing && count <= SMOOTHED_CLASSES ? current : null;
