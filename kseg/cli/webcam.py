@@ -94,7 +94,7 @@ def _browser(args: argparse.Namespace) -> int:
     from kseg.errors import SettingsError
     from kseg.webcam.web.serve import cached_site, serve
 
-    taken = {"verb", "browser", "port", "runtime", "model", "size"}
+    taken = {"browser", "port", "runtime", "model", "size"}
     other = [name for name in vars(args) if name in args.given - taken]
     if other:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in other)

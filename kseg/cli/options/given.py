@@ -12,7 +12,7 @@ def given(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> frozen
             action.default = argparse.SUPPRESS
             if isinstance(action, argparse._SubParsersAction):
                 parsers += action.choices.values()
-    return frozenset(vars(parser.parse_args(argv)))
+    return frozenset(vars(parser.parse_args(argv))) - {"verb", "run"}
 
 
 def refuse(args: argparse.Namespace, why: str, *names: str) -> None:
