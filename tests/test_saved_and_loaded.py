@@ -77,9 +77,11 @@ NETWORKS = {
     ],
     backbones.ResNet: [
         lambda: backbones.ResNet(
-            101, stem="deep", output_stride=16, stride_in="3x3", ceil_pooling=False, filters=1, momentum=0.5,
-            synchronized=True, frozen_normalization=True,
-        )
+            101, stem="deep", stem_filters=(1, 2, 3), output_stride=16, first_rate="previous", multi_grid=(1, 2, 3),
+            stride_in="3x3", shortcut="average", ceil_pooling=False, filters=1, mean=(1, 2, 3), std=(4, 5, 6),
+            bgr=False, epsilon=0.1, momentum=0.5, synchronized=True, frozen_normalization=True,
+        ),
+        lambda: backbones.ResNet(18, rate_in="first", output_stride=8, filters=2),
     ],
     backbones.EfficientNetLite: [
         lambda: backbones.EfficientNetLite(
@@ -99,26 +101,45 @@ NETWORKS = {
     models.DeepLabV1: [
         lambda: models.DeepLabV1(
             backbones.DeepLabVGG16(widths=(2, 2, 3, 3, 4), filters=5), 3, multi_scale=True, dropout=0.25,
-            align_corners=False,
+            align_corners=False, upsampling="size",
         )
     ],
     models.DeepLabV2: [
-        lambda: models.DeepLabV2(resnet(), 3, rates=(1, 3), hidden=4, dropout=0.25, align_corners=False)
+        lambda: models.DeepLabV2(
+            resnet(), 3, rates=(1, 3), hidden=4, dropout=0.25, align_corners=False, upsampling="corners"
+        )
+    ],
+    models.DeepLabV3: [
+        lambda: models.DeepLabV3(
+            resnet(), 3, rates=(2,), filters=5, projection=3, head=False, dropout=0.3, upsampling="cells", epsilon=0.1,
+            momentum=0.5, synchronized=True,
+        )
     ],
     models.DeepLabV3Plus: [
         lambda: models.DeepLabV3Plus(
-            resnet(), 3, rates=(2, 3), filters=5, low_level="stage1", low_level_filters=3, dropout=0.3,
-            momentum=0.5, synchronized=True,
+            resnet(), 3, rates=(2, 3), filters=5, normalize_depthwise=False, projection=3, mix=True,
+            low_level="stage1", low_level_filters=3, decoder_convolutions=1, dropout=0.3, align_corners=True,
+            upsampling="size", epsilon=0.1, momentum=0.5, synchronized=True,
+        ),
+        lambda: models.DeepLabV3Plus(resnet(), 3, filters=5, separable=False, decoder_kernel=1),
+    ],
+    models.DilatedFCN: [
+        lambda: models.DilatedFCN(
+            resnet(), 3, convolutions=2, concatenate=True, filters=5, kernel=1, dropout=0.3, upsampling="cells",
+            epsilon=0.1, momentum=0.5, synchronized=True,
         )
     ],
     models.PSPNet: [
         lambda: models.PSPNet(
-            resnet(), 3, bins=(3, 1), filters=5, mode="max", reduce=False, dropout=0.3, momentum=0.5,
-            synchronized=True, align_corners=False,
+            resnet(), 3, bins=(3, 1), filters=5, mode="max", reduce=False, kernel=1, score_kernel=3, dropout=0.3,
+            epsilon=0.1, momentum=0.5, synchronized=True, align_corners=False, upsampling="size",
         )
     ],
     models.LRASPP: [
-        lambda: models.LRASPP(resnet(), 3, filters=5, low_level="stage2", momentum=0.5, synchronized=True)
+        lambda: models.LRASPP(
+            resnet(), 3, filters=5, low_level="stage2", upsampling="cells", epsilon=0.1, momentum=0.5,
+            synchronized=True,
+        )
     ],
     models.MultiScale: [lambda: models.MultiScale(models.DeepLabV2(resnet(), 3, rates=(1,)), (1.0, 0.5))],
     models.Segmenter: [own_segmenter, lambda: drawn_on(own_backbone())],
@@ -140,7 +161,7 @@ LAYERS = {
 PAIRS = {
     layers.CropLike: lambda: layers.CropLike(5),
     layers.ResizeLike: lambda: layers.ResizeLike("nearest", False, 1.5),
-    layers.ZoomLike: lambda: layers.ZoomLike(4),
+    layers.ZoomLike: lambda: layers.ZoomLike(4),  # of old files
 }
 SWITCHES = {layers.MaxPoolingWithArgmax2D, layers.MaxUnpooling2D}
 OBJECTS = {

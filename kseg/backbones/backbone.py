@@ -90,12 +90,19 @@ class Backbone(keras.Model):
     def deepest(self) -> keras.KerasTensor:
         return self.stages[self._stage_names[-1]]
 
+    @property
+    def deepest_stride(self) -> int | float:
+        """Pixels of the image from one cell of the last stage to the next."""
+        return self.stride_of(self._stage_names[-1])
+
     def stride_of(self, stage: str) -> int | float:
         """Pixels of the image from one cell of a stage ("stage3") to the next.
 
-        2 to its number, up to `output_stride`, divided by `image_scale`: a fraction where that does not divide it.
+        2 to its number, up to `output_stride` (which stages of other names have), divided by `image_scale`: a
+        fraction where that does not divide it.
         """
-        stride = min(2 ** int(stage.removeprefix("stage")), self.output_stride)
+        number = stage.removeprefix("stage")
+        stride = min(2 ** int(number), self.output_stride) if number.isdecimal() else self.output_stride
         return stride if self.image_scale == 1 else stride / self.image_scale
 
     def save(self, filepath, overwrite: bool = True, zipped: bool | None = None) -> None:

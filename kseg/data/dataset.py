@@ -107,9 +107,7 @@ class Dataset:
             if sample.mask is None:
                 raise DataError(f"{sample.image}: this picture has no mask")
             image = read_image(sample.image, self.max_pixels)
-            mask = read_mask(
-                sample.mask, self.max_pixels, self.mask_colours, num_classes=self.num_classes
-            )
+            mask = read_mask(sample.mask, self.max_pixels, self.mask_colours, num_classes=self.num_classes)
             image_file, mask_file = str(sample.image), str(sample.mask)
         if image.shape[:2] != mask.shape:
             raise DataError(size_mismatch(image_file, image.shape[:2], mask_file, mask.shape))

@@ -14,7 +14,7 @@ from kseg.layers.pad_to_multiple import PadToMultiple
 from kseg.layers.pyramid_pooling import PyramidPooling
 from kseg.layers.resize_like import ResizeLike
 from kseg.layers.scaled_image import ScaledImage
-from kseg.layers.zoom_like import ZoomLike
+from kseg.layers.zoom_like import ZoomLike as ZoomLike  # in old files
 
 __all__ = [
     "AtrousConv2D",
@@ -31,5 +31,4 @@ __all__ = [
     "PyramidPooling",
     "ResizeLike",
     "ScaledImage",
-    "ZoomLike",
 ]

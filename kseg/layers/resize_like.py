@@ -3,50 +3,88 @@
 import keras
 from keras import ops
 
-from kseg.ops.resize import resize, same_size, spatial_shape
+from kseg import checks
+from kseg.errors import SettingsError
+from kseg.ops.resize import METHODS, resize, same_size, spatial_shape
 
 
 @keras.saving.register_keras_serializable(package="kseg")
 class ResizeLike(keras.layers.Layer):
     """Resizes the first tensor to the height and width of the second, whatever they are at run time.
 
-    Unlike `keras.layers.Resizing` and `UpSampling2D` it traces and exports with unknown sizes.
+    Unlike `keras.layers.Resizing` and `UpSampling2D` it traces and exports with unknown sizes. The four ways of
+    upsampling class scores that segmentation networks were published with:
+
+    - `ResizeLike()`: the half-pixel rule, by the ratio of the sizes (torchvision, mmsegmentation).
+    - `ResizeLike(align_corners=True)`: first and last cell over the first and last pixel (Caffe's Interp,
+      segmentation_models.pytorch, TensorFlow's DeepLab).
+    - `ResizeLike(align_corners=True, factor=8)`: cell i over pixel 8 i, where networks with symmetric padding have
+      it, and pixels behind the last cell repeat it. On an image of 8 k + 1 pixels this is Caffe's Interp, as in the
+      released DeepLab and PSPNet; on other sizes nothing is stretched. So `logits[:, ::8, ::8]` are the map's own
+      scores, on which DeepLab v1 puts its loss.
+    - `ResizeLike(factor=8)`: cell i over the pixels from 8 i on, where networks with "same" padding have it.
 
     Args:
         method: "bilinear" or "nearest".
-        align_corners: False samples at pixel centres; True is Caffe's Interp (DeepLab, PSPNet originals).
-        factor: enlarge by exactly this much and cut off what is beyond the second tensor, rather than stretch. Cell
-            i then covers the pixels from `factor * i` on, whatever the size (see `PadToMultiple`); the map must be
-            large enough. A fraction such as 16 / 3 enlarges to the nearest whole size. Without `align_corners` only.
+        align_corners: False samples at pixel centres.
+        factor: upsample by exactly this much and cut off what is beyond the second tensor, rather than stretch; the
+            map must be large enough. A fraction such as 16 / 3 upsamples to the nearest whole size, without
+            `align_corners` only.
 
-    Input: a list `[x, like]` of `(batch, h, w, channels)` and `(batch, height, width, any)`.
-    Output: `(batch, height, width, channels)` in the layer's compute dtype; give `dtype="float32"` for logits.
+    Input shape: a list `[x, like]` of `(batch, h, w, channels)` and `(batch, height, width, any)`.
+
+    Output shape: `(batch, height, width, channels)`, in the layer's compute dtype; give `dtype="float32"` for logits.
 
     Raises:
-        ValueError: a factor below 1, or one with aligned corners.
+        SettingsError: an unknown method, a factor below 1, or a fraction or "nearest" with aligned corners.
+
+    Example:
+
+    >>> x = np.arange(4.0).reshape(1, 2, 2, 1)
+    >>> y = kseg.layers.ResizeLike(align_corners=True)([x, np.zeros((1, 3, 3, 1))])
+    >>> np.asarray(y)[0, :, :, 0].tolist()
+    [[0.0, 0.5, 1.0], [1.0, 1.5, 2.0], [2.0, 2.5, 3.0]]
     """
 
     def __init__(self, method="bilinear", align_corners=False, factor=None, **kwargs):
         super().__init__(**kwargs)
-        self.method, self.align_corners = method, bool(align_corners)
-        self.factor = None if factor is None else _whole_or_fraction(factor)
-        if self.factor is not None and (self.factor < 1 or self.align_corners):
-            raise ValueError(f"`factor` must be at least 1 and without `align_corners`, got {factor}")
+        self.method = checks.one_of(method, "method", METHODS)
+        self.align_corners = checks.flag(align_corners, "align_corners")
+        if factor is not None:
+            factor = checks.number(factor, "factor", least=1)
+            factor = int(factor) if factor == int(factor) else factor
+        self.factor = factor
+        if self.align_corners and (method != "bilinear" or isinstance(factor, float)):
+            raise SettingsError(
+                "`align_corners` needs method='bilinear' and a whole `factor` or none; got "
+                f"method={method!r} and factor={factor!r}."
+            )
+
+    @property
+    def cell_stride(self) -> int | None:
+        """The factor, where cell i stands over pixel `factor * i`; else None."""
+        return self.factor if self.align_corners else None
 
     def call(self, inputs):
         x, like = inputs
+        height, width = spatial_shape(like)
         if self.factor is None:
-            return resize(x, spatial_shape(like), self.method, self.align_corners)
-        (rows, columns), (height, width) = spatial_shape(x), spatial_shape(like)
-        enlarged = _times(rows, self.factor), _times(columns, self.factor)
-        x = resize(x, enlarged, self.method)
-        return x if same_size(enlarged, (height, width)) else x[:, :height, :width]
+            return resize(x, (height, width), self.method, self.align_corners)
+        if self.align_corners:
+            # One more row and column, copies of the last, so that every pixel lies between cells.
+            x = ops.concatenate([x, x[:, -1:]], axis=1)
+            x = ops.concatenate([x, x[:, :, -1:]], axis=2)
+            size = tuple((cells - 1) * self.factor + 1 for cells in spatial_shape(x))
+            return resize(x, size, "bilinear", align_corners=True)[:, :height, :width]
+        size = tuple(_times(cells, self.factor) for cells in spatial_shape(x))
+        x = resize(x, size, self.method)
+        return x if same_size(size, (height, width)) else x[:, :height, :width]
 
     def positions(self, cells, size):
         """Where each of `size` lines of the result stands in the `cells` lines of the map, float32 (size,)."""
         lines = ops.cast(ops.arange(size), "float32")
         if self.factor is not None:
-            return (lines + 0.5) / self.factor - 0.5
+            return lines / self.factor if self.align_corners else (lines + 0.5) / self.factor - 0.5
         cells, size = ops.cast(cells, "float32"), ops.cast(size, "float32")
         if self.align_corners:
             return lines * ((cells - 1) / ops.maximum(size - 1, 1.0))
@@ -65,12 +103,8 @@ class ResizeLike(keras.layers.Layer):
         }
 
 
-def _whole_or_fraction(factor):
-    return int(factor) if factor == int(factor) else float(factor)
-
-
 def _times(cells, factor):
-    """Cells enlarged; both may be whole numbers, the cells a tensor too."""
+    """Cells upsampled; both may be whole numbers, the cells a tensor too."""
     if isinstance(factor, int):
         return cells * factor
     if isinstance(cells, int):

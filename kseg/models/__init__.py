@@ -5,7 +5,9 @@ from kseg.models.catalog import build, describe, names
 from kseg.models.deconvnet import DeconvNet
 from kseg.models.deeplab_v1 import DeepLabV1
 from kseg.models.deeplab_v2 import DeepLabV2
+from kseg.models.deeplab_v3 import DeepLabV3
 from kseg.models.deeplab_v3plus import DeepLabV3Plus
+from kseg.models.dilated_fcn import DilatedFCN
 from kseg.models.fcn import FCN
 from kseg.models.load import load
 from kseg.models.lraspp import LRASPP
@@ -21,7 +23,9 @@ __all__ = [
     "DeconvNet",
     "DeepLabV1",
     "DeepLabV2",
+    "DeepLabV3",
     "DeepLabV3Plus",
+    "DilatedFCN",
     "MultiScale",
     "PSPNet",
     "ReceptiveField",

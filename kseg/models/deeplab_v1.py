@@ -3,9 +3,10 @@
 import keras
 from keras import layers
 
+from kseg import checks
 from kseg.backbones.construction import draws_graph
-from kseg.layers import ResizeLike, ZoomLike
 from kseg.models.segmenter import Segmenter
+from kseg.models.upsampling import upsampled
 
 MULTI_SCALE_FILTERS = 128
 
@@ -23,6 +24,8 @@ class DeepLabV1(Segmenter):
         dropout: rate in those branches.
         align_corners: cell i stands at pixel `output_stride * i` (backbones with symmetric padding, on which
             the release relies); False spreads the cells evenly over the image (EfficientNet-Lite).
+        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
+            `kseg.layers.ResizeLike`); None is "cells", and "centres" without `align_corners`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
@@ -42,27 +45,30 @@ class DeepLabV1(Segmenter):
         multi_scale=False,
         dropout=0.5,
         align_corners=True,
+        upsampling=None,
         name=None,
         trainable=True,
         dtype=None,
     ):
+        way = upsampling or ("cells" if checks.flag(align_corners, "align_corners") else "centres")
         image, x = backbone.input, backbone.deepest
         if multi_scale:
             branches = [_branch(*source, dropout) for source in _sources(backbone)]
             x = layers.Concatenate(name="multi_scale")([x, *branches])
         x = score(num_classes, "fc8")(x)
-        logits = enlarge(x, image, backbone.output_stride, align_corners)
+        logits = upsampled(x, image, backbone.deepest_stride, way)
         super().__init__(
             image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
         self.multi_scale, self.dropout = bool(multi_scale), dropout
-        self.align_corners = bool(align_corners)
+        self.align_corners, self.upsampling = bool(align_corners), upsampling
 
     def get_config(self):
         own = {
             "multi_scale": self.multi_scale,
             "dropout": self.dropout,
             "align_corners": self.align_corners,
+            "upsampling": self.upsampling,
         }
         return {**super().get_config(), **own}
 
@@ -71,13 +77,6 @@ def score(num_classes, name):
     """The released score layer: 1x1, from a Gaussian of 0.01."""
     gaussian = keras.initializers.RandomNormal(stddev=0.01)
     return layers.Conv2D(num_classes, 1, kernel_initializer=gaussian, name=name)
-
-
-def enlarge(x, image, output_stride, align_corners, name="logits"):
-    """Scores at the image's size, in float32."""
-    if align_corners:
-        return ZoomLike(output_stride, name=name, dtype="float32")([x, image])
-    return ResizeLike(factor=output_stride, name=name, dtype="float32")([x, image])
 
 
 def _sources(backbone):

@@ -2,11 +2,12 @@
 
 import keras
 
+from kseg import checks
 from kseg.backbones.construction import draws_graph
 from kseg.backbones.decimation import decimate
 from kseg.layers import AtrousSpatialPyramidPooling
-from kseg.models.deeplab_v1 import enlarge
 from kseg.models.segmenter import Segmenter
+from kseg.models.upsampling import upsampled
 
 ASPP_S = (2, 4, 8, 12)
 ASPP_L = (6, 12, 18, 24)
@@ -25,6 +26,8 @@ class DeepLabV2(Segmenter):
             convolution (ResNet-101).
         dropout: rate after fc6 and after fc7.
         align_corners: as in `DeepLabV1`.
+        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
+            `kseg.layers.ResizeLike`); None is "cells", and "centres" without `align_corners`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
@@ -44,18 +47,20 @@ class DeepLabV2(Segmenter):
         hidden=None,
         dropout=0.5,
         align_corners=True,
+        upsampling=None,
         name=None,
         trainable=True,
         dtype=None,
     ):
+        way = upsampling or ("cells" if checks.flag(align_corners, "align_corners") else "centres")
         image = backbone.input
         aspp = AtrousSpatialPyramidPooling(num_classes, rates, hidden, dropout, name="aspp")
-        logits = enlarge(aspp(backbone.deepest), image, backbone.output_stride, align_corners)
+        logits = upsampled(aspp(backbone.deepest), image, backbone.deepest_stride, way)
         super().__init__(
             image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
         self.rates, self.hidden, self.dropout = aspp.rates, hidden, dropout
-        self.align_corners = bool(align_corners)
+        self.align_corners, self.upsampling = bool(align_corners), upsampling
 
     def get_config(self):
         own = {
@@ -63,6 +68,7 @@ class DeepLabV2(Segmenter):
             "hidden": self.hidden,
             "dropout": self.dropout,
             "align_corners": self.align_corners,
+            "upsampling": self.upsampling,
         }
         return {**super().get_config(), **own}
 

@@ -3,9 +3,13 @@
 import keras
 from keras import layers
 
+from kseg import checks
 from kseg.backbones.construction import draws_graph
-from kseg.layers import BatchNormalization, ResizeLike
+from kseg.errors import SettingsError
+from kseg.layers import ResizeLike
+from kseg.models.head_blocks import HeadBlocks
 from kseg.models.segmenter import Segmenter
+from kseg.models.upsampling import upsampled
 
 RATES = (6, 12, 18)  # at output stride 16; twice that at 8
 
@@ -16,8 +20,8 @@ class DeepLabV3Plus(Segmenter):
 
     The backbone's deepest stage goes through a 1x1 convolution, atrous separable 3x3 convolutions and a global
     average, each of `filters` channels; they are concatenated and projected back to `filters`. The decoder
-    enlarges that to the low-level stage, reduced to `low_level_filters`, and mixes both in two separable 3x3
-    convolutions. The class scores are enlarged bilinearly to the image.
+    upsamples that to the low-level stage, reduced to `low_level_filters`, and mixes both in two separable 3x3
+    convolutions. The class scores are upsampled bilinearly to the image.
 
     Args:
         backbone: a `Backbone` such as `EfficientNetLite(output_stride=16)`.
@@ -27,19 +31,40 @@ class DeepLabV3Plus(Segmenter):
         filters: width of each branch, of the projection and of the decoder.
         low_level: the backbone's stage that the decoder sees, at stride 4 in the paper.
         low_level_filters: width that this stage is reduced to.
+        separable: the atrous branches and the decoder are separable convolutions; False makes them full ones.
+        normalize_depthwise: normalisation and ReLU also between the two parts of a separable convolution (the release,
+            mmsegmentation); False leaves them out (segmentation_models.pytorch).
+        projection: kernel of the convolution that projects the branches, 1 or 3 (mmsegmentation).
+        mix: one more convolution like the decoder's behind the projection (segmentation_models.pytorch).
+        decoder_convolutions: how many, 2 in the paper, 1 in segmentation_models.pytorch.
+        decoder_kernel: 3, or 1 for full convolutions (KerasHub).
         dropout: rate after the projection.
+        align_corners: how the projection is brought to the low-level stage's size.
+        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
+            `kseg.layers.ResizeLike`).
+        epsilon: of the head's BatchNormalization.
         momentum: of the head's BatchNormalization (the share of the old average that is kept; the release has
             0.9997 for very long schedules).
         synchronized: the head's BatchNormalization averages over all replicas of a distribution strategy.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
-    Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
-    num_classes)`. Cells are spread evenly over the image (pixel centres, no aligned corners). In training the
-    image level normalises over the batch alone: use batches of several pictures.
+    Input shape: `(batch, height, width, 3)`, RGB 0-255.
 
-    Source: Chen et al., "Encoder-decoder with atrous separable convolution for semantic image segmentation",
+    Output shape: float32 logits `(batch, height, width, num_classes)`. In training the image level normalises over
+    the batch alone: use batches of several images.
+
+    Raises:
+        SettingsError: an argument out of its range, or one that the others leave without effect.
+
+    Reference: Chen et al., "Encoder-decoder with atrous separable convolution for semantic image segmentation",
     ECCV 2018, sections 3.1 and 4.1; released code tensorflow/models research/deeplab (a separable convolution
     is depthwise, normalisation, ReLU, pointwise, normalisation, ReLU).
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, output_stride=16, filters=4)
+    >>> kseg.models.DeepLabV3Plus(backbone, num_classes=21, filters=8).output_shape
+    (None, None, None, 21)
     """
 
     @draws_graph
@@ -50,76 +75,74 @@ class DeepLabV3Plus(Segmenter):
         *,
         rates=RATES,
         filters=256,
+        separable=True,
+        normalize_depthwise=True,
+        projection=1,
+        mix=False,
         low_level="stage2",
         low_level_filters=48,
+        decoder_convolutions=2,
+        decoder_kernel=3,
         dropout=0.1,
+        align_corners=False,
+        upsampling="centres",
+        epsilon=1e-3,
         momentum=0.95,
         synchronized=False,
         name=None,
         trainable=True,
         dtype=None,
     ):
-        image, low = backbone.input, backbone.stages[low_level]
-        normalization = {"momentum": momentum, "synchronized": synchronized}
-        x = _pyramid(backbone.deepest, filters, rates, normalization)
+        rates = checks.wholes(rates, "rates") if rates else ()
+        low_level = checks.one_of(low_level, "low_level", tuple(backbone.stages))
+        separable = checks.flag(separable, "separable")
+        decoder_kernel = checks.one_of(decoder_kernel, "decoder_kernel", (3, 1))
+        if separable and decoder_kernel == 1:
+            raise SettingsError("`decoder_kernel=1` is for full convolutions: give separable=False.")
+        if not separable and not normalize_depthwise:
+            raise SettingsError("`normalize_depthwise` is for separable convolutions: give separable=True.")
+        settings = {
+            "rates": rates,
+            "filters": checks.whole(filters, "filters"),
+            "separable": separable,
+            "normalize_depthwise": checks.flag(normalize_depthwise, "normalize_depthwise"),
+            "projection": checks.one_of(projection, "projection", (1, 3)),
+            "mix": checks.flag(mix, "mix"),
+            "low_level": low_level,
+            "low_level_filters": checks.whole(low_level_filters, "low_level_filters"),
+            "decoder_convolutions": checks.whole(decoder_convolutions, "decoder_convolutions"),
+            "decoder_kernel": decoder_kernel,
+            "dropout": checks.fraction(dropout, "dropout", one=False),
+            "align_corners": checks.flag(align_corners, "align_corners"),
+            "upsampling": upsampling,
+            "epsilon": float(epsilon),
+            "momentum": momentum,
+            "synchronized": bool(synchronized),
+        }
+        blocks = HeadBlocks(epsilon, momentum, synchronized, normalize_depthwise)
+
+        def convolution(x, name):
+            if separable:
+                return blocks.separable(x, filters, name)
+            return blocks.convolution(x, filters, name, decoder_kernel)
+
+        x = blocks.pyramid(backbone.deepest, filters, rates, separable=separable, projection=projection)
         x = layers.Dropout(dropout, name="dropout")(x)
-        low = convolution(low, low_level_filters, "low_level", normalization)
-        x = layers.Concatenate(name="decoder")([ResizeLike(name="enlarge")([x, low]), low])
-        for mix in ("decoder1", "decoder2"):
-            x = separable(x, filters, 1, mix, normalization)
+        if mix:
+            x = convolution(x, "mix")
+        low = blocks.convolution(backbone.stages[low_level], low_level_filters, "low_level")
+        x = ResizeLike(align_corners=align_corners, name="enlarge")([x, low])
+        x = layers.Concatenate(name="decoder")([x, low])
+        for number in range(1, decoder_convolutions + 1):
+            x = convolution(x, f"decoder{number}")
         x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name="score")(x)
-        stride = backbone.stride_of(low_level)
-        logits = ResizeLike(factor=stride, name="logits", dtype="float32")([x, image])
+        logits = upsampled(x, backbone.input, backbone.stride_of(low_level), upsampling)
         super().__init__(
-            image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
+            backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
-        self.rates, self.filters, self.dropout = tuple(rates), filters, dropout
-        self.low_level, self.low_level_filters = low_level, low_level_filters
-        self.momentum, self.synchronized = momentum, bool(synchronized)
+        self._settings = settings
+        for key, value in settings.items():
+            setattr(self, key, value)
 
     def get_config(self):
-        own = {
-            "rates": self.rates,
-            "filters": self.filters,
-            "low_level": self.low_level,
-            "low_level_filters": self.low_level_filters,
-            "dropout": self.dropout,
-            "momentum": self.momentum,
-            "synchronized": self.synchronized,
-        }
-        return {**super().get_config(), **own}
-
-
-def _pyramid(x, filters, rates, normalization):
-    """The branches side by side, projected to `filters`."""
-    branches = [convolution(x, filters, "aspp_1x1", normalization)]
-    branches += [separable(x, filters, rate, f"aspp_{rate}", normalization) for rate in rates]
-    pooled = layers.GlobalAveragePooling2D(keepdims=True, name="image_pool")(x)
-    pooled = convolution(pooled, filters, "image_level", normalization)
-    # One value spread over the map; a resize from 1x1 is what the release does, and a LiteRT builtin.
-    branches.append(ResizeLike(name="image_level_enlarged")([pooled, x]))
-    return convolution(layers.Concatenate(name="aspp")(branches), filters, "projection", normalization)
-
-
-def convolution(x, filters, name, normalization):
-    """1x1 convolution, normalisation, ReLU."""
-    x = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv")(x)
-    return _activated(x, name, normalization)
-
-
-def separable(x, filters, rate, name, normalization):
-    """Depthwise 3x3 convolution at a rate and pointwise convolution, each with normalisation and ReLU."""
-    x = layers.DepthwiseConv2D(
-        3,
-        padding="same",
-        dilation_rate=rate,
-        use_bias=False,
-        depthwise_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
-        name=f"{name}_dwconv",
-    )(x)
-    return convolution(_activated(x, f"{name}_dwconv", normalization), filters, name, normalization)
-
-
-def _activated(x, name, normalization):
-    x = BatchNormalization(epsilon=1e-3, name=f"{name}_bn", **normalization)(x)
-    return layers.ReLU(name=f"{name}_relu")(x)
+        return {**super().get_config(), **self._settings}

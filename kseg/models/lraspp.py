@@ -3,9 +3,11 @@
 import keras
 from keras import layers
 
+from kseg import checks
 from kseg.backbones.construction import draws_graph
 from kseg.layers import BatchNormalization, ResizeLike
 from kseg.models.segmenter import Segmenter
+from kseg.models.upsampling import upsampled
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -21,6 +23,9 @@ class LRASPP(Segmenter):
         num_classes: number of classes.
         filters: width of both branches.
         low_level: the stage that gives fine scores, at half the deepest stage's stride in the paper (8).
+        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
+            `kseg.layers.ResizeLike`).
+        epsilon: of the BatchNormalization.
         momentum: of the BatchNormalization (the share of the old average that is kept).
         synchronized: the BatchNormalization averages over all replicas of a distribution strategy.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
@@ -40,35 +45,42 @@ class LRASPP(Segmenter):
         *,
         filters=128,
         low_level="stage3",
+        upsampling="centres",
+        epsilon=1e-3,
         momentum=0.95,
         synchronized=False,
         name=None,
         trainable=True,
         dtype=None,
     ):
+        low_level = checks.one_of(low_level, "low_level", tuple(backbone.stages))
+        filters, epsilon = checks.whole(filters, "filters"), checks.number(epsilon, "epsilon", above=0)
+        momentum = checks.fraction(momentum, "momentum")
+        synchronized = checks.flag(synchronized, "synchronized")
         image, x, low = backbone.input, backbone.deepest, backbone.stages[low_level]
         average = layers.GlobalAveragePooling2D(keepdims=True, name="average")(x)
         scale = _convolution(average, filters, "scale", use_bias=False, activation="sigmoid")
         x = _convolution(x, filters, "features", use_bias=False)
         x = BatchNormalization(
-            epsilon=1e-3, momentum=momentum, synchronized=synchronized, name="features_bn"
+            epsilon=epsilon, momentum=momentum, synchronized=synchronized, name="features_bn"
         )(x)
         x = layers.Multiply(name="scaled")([layers.ReLU(name="features_relu")(x), scale])
         # A 1x1 convolution and a bilinear resize commute: scoring first enlarges few channels, not many.
         x = ResizeLike(name="enlarge")([_convolution(x, num_classes, "score"), low])
         x = layers.Add(name="scores")([x, _convolution(low, num_classes, "low_score")])
-        stride = backbone.stride_of(low_level)
-        logits = ResizeLike(factor=stride, name="logits", dtype="float32")([x, image])
+        logits = upsampled(x, image, backbone.stride_of(low_level), upsampling)
         super().__init__(
             image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
-        self.filters, self.low_level = filters, low_level
-        self.momentum, self.synchronized = momentum, bool(synchronized)
+        self.filters, self.low_level, self.upsampling, self.epsilon = filters, low_level, upsampling, epsilon
+        self.momentum, self.synchronized = momentum, synchronized
 
     def get_config(self):
         own = {
             "filters": self.filters,
             "low_level": self.low_level,
+            "upsampling": self.upsampling,
+            "epsilon": self.epsilon,
             "momentum": self.momentum,
             "synchronized": self.synchronized,
         }

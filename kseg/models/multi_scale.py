@@ -7,7 +7,7 @@ from keras import layers
 
 from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.errors import ModelError, SettingsError
-from kseg.layers import ResizeLike, ScaledImage, ZoomLike
+from kseg.layers import ResizeLike, ScaledImage
 from kseg.models.segmenter import Segmenter
 
 SCALES = (0.5, 0.75, 1.0)
@@ -94,12 +94,12 @@ def scale_maps(model, scales, image):
     """
     scores, enlargement = before_enlargement(model)
     network = keras.Model(model.input, scores, name="scores")
-    stride = enlargement.factor if isinstance(enlargement, ZoomLike) else None
+    stride = None if enlargement is None else enlargement.cell_stride
     maps = {}
     for scale in scales:
         shrink = ScaledImage(scale, stride, name=f"image_{_words(scale)}", dtype="float32")
         maps[scale] = network(shrink(image))
-    like = {"align_corners": stride is not None, "dtype": "float32"}
+    like = {"align_corners": getattr(enlargement, "align_corners", False), "dtype": "float32"}
     alike = {
         scale: one if scale == 1 else ResizeLike(name=f"scores_{_words(scale)}", **like)([one, maps[1.0]])
         for scale, one in maps.items()
@@ -112,17 +112,17 @@ def scale_maps(model, scales, image):
 def before_enlargement(model):
     """A model's scores before the bilinear enlargement at its end, and that layer; else its logits and None."""
     last = next((layer for layer in model.layers if layer.name == "logits"), None)
-    if isinstance(last, (ZoomLike, ResizeLike)):
+    if isinstance(last, ResizeLike):
         return last.input[0], last
     return model.output, None
 
 
 def enlarged(scores, image, enlargement, name):
     """Scores at the image's size, in float32, enlarged as the model does it."""
-    if isinstance(enlargement, ZoomLike):
-        return ZoomLike(enlargement.factor, name=name, dtype="float32")([scores, image])
-    factor = None if enlargement is None else enlargement.factor
-    return ResizeLike(factor=factor, name=name, dtype="float32")([scores, image])
+    settings = {}
+    if enlargement is not None:
+        settings = {key: getattr(enlargement, key) for key in ("method", "align_corners", "factor")}
+    return ResizeLike(name=name, dtype="float32", **settings)([scores, image])
 
 
 def checked_scales(scales):

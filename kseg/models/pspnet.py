@@ -1,12 +1,16 @@
 """PSPNet (Zhao, Shi, Qi, Wang and Jia)."""
 
+from dataclasses import dataclass
+
 import keras
 from keras import layers
 
+from kseg import checks
 from kseg.backbones.construction import draws_graph, graph_settings
+from kseg.errors import ModelError
 from kseg.layers import BatchNormalization, PyramidPooling
-from kseg.models.deeplab_v1 import enlarge
 from kseg.models.segmenter import Segmenter
+from kseg.models.upsampling import upsampled
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -22,10 +26,15 @@ class PSPNet(Segmenter):
         filters: width of each level and of the 3x3 convolution.
         mode: "average" or "max" pooling.
         reduce: a 1x1 convolution reduces each level to `filters`; False keeps the backbone's channels.
+        kernel: of the convolution behind the pyramid, 3 or 1 (segmentation_models.pytorch).
+        score_kernel: of the convolution that scores, 1 or 3 (segmentation_models.pytorch).
         dropout: rate before the scores.
+        epsilon: of the head's BatchNormalization.
         momentum: of the head's BatchNormalization (the share of the old average that is kept).
         synchronized: the head's BatchNormalization averages over all replicas of a distribution strategy.
         align_corners: as in `DeepLabV1`, also for enlarging the levels.
+        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
+            `kseg.layers.ResizeLike`); None is "cells", and "centres" without `align_corners`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
@@ -44,27 +53,45 @@ class PSPNet(Segmenter):
         filters=512,
         mode="average",
         reduce=True,
+        kernel=3,
+        score_kernel=1,
         dropout=0.1,
+        epsilon=1e-5,
         momentum=0.95,
         synchronized=False,
         align_corners=True,
+        upsampling=None,
         name=None,
         trainable=True,
         dtype=None,
     ):
-        image = backbone.input
-        normalization = {"momentum": momentum, "synchronized": synchronized}
-        x, bins = backbone.deepest, () if bins in (None, []) else bins
-        if bins != ():
-            x = PyramidPooling(filters, bins, mode, reduce, align_corners, name="pyramid", **normalization)(x)
-        x = _scores(x, filters, num_classes, dropout, normalization, "")
-        logits = enlarge(x, image, backbone.output_stride, align_corners)
-        super().__init__(
-            image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
+        bins = checks.wholes(bins, "bins") if bins else ()
+        head = ScoreHead(
+            checks.whole(filters, "filters"),
+            checks.one_of(kernel, "kernel", (1, 3)),
+            checks.one_of(score_kernel, "score_kernel", (1, 3)),
+            checks.fraction(dropout, "dropout", one=False),
+            {
+                "epsilon": checks.number(epsilon, "epsilon", above=0),
+                "momentum": checks.fraction(momentum, "momentum"),
+                "synchronized": checks.flag(synchronized, "synchronized"),
+            },
         )
-        self.bins, self.filters, self.mode, self.reduce = tuple(bins), filters, mode, bool(reduce)
-        self.dropout, self.momentum, self.synchronized = dropout, momentum, bool(synchronized)
-        self.align_corners = bool(align_corners)
+        x = backbone.deepest
+        if bins:
+            x = PyramidPooling(
+                filters, bins, mode, reduce, align_corners, name="pyramid", **head.normalization
+            )(x)
+        way = upsampling or ("cells" if checks.flag(align_corners, "align_corners") else "centres")
+        x = head(x, num_classes)
+        logits = upsampled(x, backbone.input, backbone.deepest_stride, way)
+        super().__init__(
+            backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
+        )
+        self.bins, self.filters, self.mode, self.reduce = bins, filters, mode, bool(reduce)
+        self.kernel, self.score_kernel, self.dropout = kernel, score_kernel, dropout
+        self.epsilon, self.momentum, self.synchronized = float(epsilon), momentum, bool(synchronized)
+        self.align_corners, self.upsampling = bool(align_corners), upsampling
 
     def get_config(self):
         own = {
@@ -72,47 +99,80 @@ class PSPNet(Segmenter):
             "filters": self.filters,
             "mode": self.mode,
             "reduce": self.reduce,
+            "kernel": self.kernel,
+            "score_kernel": self.score_kernel,
             "dropout": self.dropout,
+            "epsilon": self.epsilon,
             "momentum": self.momentum,
             "synchronized": self.synchronized,
             "align_corners": self.align_corners,
+            "upsampling": self.upsampling,
         }
         return {**super().get_config(), **own}
 
 
-@graph_settings()
-def with_auxiliary_head(model, filters=None):
-    """A twin of a `PSPNet` for training, with the paper's second head, on the last stage but one (stage 4).
-
-    It shares every layer with `model`, so training the twin trains `model`, and `model` is what is saved:
-
-        twin = with_auxiliary_head(model)
-        weights = {"logits": 1.0, "auxiliary": 0.4}
-        twin.compile(optimizer, {"logits": loss, "auxiliary": loss}, loss_weights=weights)
+@dataclass(frozen=True)
+class ScoreHead:
+    """A convolution with normalisation, ReLU and dropout, and the convolution that scores.
 
     Args:
-        model: a `PSPNet`.
-        filters: width of the head's 3x3 convolution; None: half of the model's, as in the paper (256 to 512).
+        filters, kernel: of the convolution.
+        score_kernel: of the one that scores.
+        dropout: rate between them.
+        normalization: arguments of BatchNormalization.
+    """
+
+    filters: int
+    kernel: int
+    score_kernel: int
+    dropout: float
+    normalization: dict[str, float | bool]
+
+    def __call__(self, x, num_classes, prefix=""):
+        """Scores of a map; the layers are called `<prefix>conv`, `<prefix>bn`, ... `<prefix>score`."""
+        he = {"padding": "same", "kernel_initializer": "he_normal"}
+        x = layers.Conv2D(self.filters, self.kernel, use_bias=False, name=f"{prefix}conv", **he)(x)
+        x = BatchNormalization(name=f"{prefix}bn", **self.normalization)(x)
+        x = layers.ReLU(name=f"{prefix}relu")(x)
+        x = layers.Dropout(self.dropout, name=f"{prefix}dropout")(x)
+        return layers.Conv2D(num_classes, self.score_kernel, name=f"{prefix}score", **he)(x)
+
+
+@graph_settings()
+def with_auxiliary_head(model, filters=None):
+    """A training model: a network with the PSPNet paper's second head, on the last stage but one (stage 4).
+
+    It shares every layer with `model`, so training it trains `model`, and `model` is what is saved:
+
+        training_model = with_auxiliary_head(model)
+        weights = {"logits": 1.0, "auxiliary": 0.4}
+        training_model.compile(optimizer, {"logits": loss, "auxiliary": loss}, loss_weights=weights)
+
+    Args:
+        model: a `PSPNet`, `DeepLabV3`, `DeepLabV3Plus` or `DilatedFCN`, whose normalisation and upsampling the
+            second head takes over.
+        filters: width of the head's 3x3 convolution; None: half of a PSPNet's, as in the paper (256 to 512), and 256
+            for the others.
 
     Returns:
         A Keras model from the image to a dict of two logits tensors of the image's size, "logits" (the
         model's own) and "auxiliary".
+
+    Raises:
+        ModelError: another model, or a backbone with a single stage.
     """
-    stage, image = list(model.backbone.stages.values())[-2], model.backbone.input
-    normalization = {"momentum": model.momentum, "synchronized": model.synchronized}
-    filters = filters or model.filters // 2
-    x = _scores(stage, filters, model.num_classes, model.dropout, normalization, "auxiliary_")
-    stride = model.backbone.output_stride
-    logits = enlarge(x, image, min(stride, 16), model.align_corners, "auxiliary")
+    normalization = {key: getattr(model, key, None) for key in ("epsilon", "momentum", "synchronized")}
+    if None in normalization.values() or not hasattr(model, "upsampling"):
+        raise ModelError(
+            f"an auxiliary head is for PSPNet, DeepLabV3, DeepLabV3Plus and DilatedFCN; got {type(model).__name__}"
+        )
+    stages, image = list(model.backbone.stages), model.backbone.input
+    if len(stages) < 2:
+        raise ModelError(f"{model.backbone.name} has one stage, and an auxiliary head needs the last but one")
+    if filters is None:
+        filters = model.filters // 2 if isinstance(model, PSPNet) else 256
+    head = ScoreHead(filters, 3, 1, 0.1 if not isinstance(model, PSPNet) else model.dropout, normalization)
+    x = head(model.backbone.stages[stages[-2]], model.num_classes, "auxiliary_")
+    way = model.upsampling or ("cells" if getattr(model, "align_corners", False) else "centres")
+    logits = upsampled(x, image, model.backbone.stride_of(stages[-2]), way, "auxiliary")
     return keras.Model(image, {"logits": model.output, "auxiliary": logits}, name=f"{model.name}_training")
-
-
-def _scores(x, filters, num_classes, dropout, normalization, prefix):
-    """3x3 convolution, normalisation, ReLU, dropout, and the 1x1 score layer."""
-    x = layers.Conv2D(
-        filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{prefix}conv"
-    )(x)
-    x = BatchNormalization(epsilon=1e-5, name=f"{prefix}bn", **normalization)(x)
-    x = layers.ReLU(name=f"{prefix}relu")(x)
-    x = layers.Dropout(dropout, name=f"{prefix}dropout")(x)
-    return layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name=f"{prefix}score")(x)

@@ -187,7 +187,7 @@ _RULES = (
         (layers.UpSampling2D,),
         lambda layer, given: _enlarged(given[0], layer.size, 1 if layer.interpolation == "nearest" else 2),
     ),
-    ((own.ResizeLike, own.ZoomLike), _like),
+    ((own.ResizeLike,), _like),
     ((own.ScaledImage,), _scaled),
     ((own.MaxUnpooling2D,), _unpooled),
     ((own.CropLike,), lambda layer, given: given[0]),

@@ -143,7 +143,7 @@ class Segmenter(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         # Not the functional graph: the subclass adds its arguments, and its constructor draws the graph again.
-        head = {"head": self._head.get_config()} if type(self) is Segmenter else {}
+        head = {"head_graph": self._head.get_config()} if type(self) is Segmenter else {}
         frozen = {} if self.trainable else {"trainable": False}
         return {
             **frozen,
@@ -164,9 +164,9 @@ class Segmenter(keras.Model):
         trainable, dtype = config.pop("trainable", True), config.pop("dtype", None)
         if isinstance(config["backbone"], dict):
             config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
-        if "head" in config:
+        if "head_graph" in config:
             config["image"] = config["backbone"].input
-            config["logits"] = logits_from_config(config.pop("head"), config["backbone"], custom_objects)
+            config["logits"] = logits_from_config(config.pop("head_graph"), config["backbone"], custom_objects)
         with graph_settings(dtype):
             model = cls(**config)
         for key, value in labelling.items():

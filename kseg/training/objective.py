@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from kseg.errors import ModelError, SettingsError
-from kseg.layers import ResizeLike, ZoomLike
+from kseg.layers import ResizeLike
 from kseg.layers.scaled_image import scaled, steps
 from kseg.models import PSPNet, Segmenter, with_auxiliary_head
 from kseg.models.multi_scale import checked_scales, enlarged, scale_maps
@@ -42,8 +42,9 @@ def objective_of(model: keras.Model, recipe: Recipe) -> Objective:
       scores too; to test it as it was trained, wrap it: `kseg.models.MultiScale(model, scales)`, or
       `--scales 0.5 0.75 1 --fuse max` of `kseg evaluate` and `kseg predict`.
     - `recipe.label_stride`: losses (and the training score) on every s-th label, DeepLab's "labels shrunk 8x".
-      Where the model ends in `ZoomLike(s)`, as the released DeepLab and PSPNet nets do, that are the scores before
-      enlargement, exactly, and the full-size logits are never computed; elsewhere `logits[:, ::s, ::s]`. With
+      Where cell i of the scores stands over pixel s i (`ResizeLike.cell_stride`), as in the released DeepLab and
+      PSPNet, that are the scores before upsampling, exactly, and the full-size logits are never computed; elsewhere
+      `logits[:, ::s, ::s]`. With
       `input_scales` each scale's own map meets the labels under its cells, as released.
 
     With none of them the training model is `model` itself, unless a batch's logits at full size have more than
@@ -97,7 +98,7 @@ class LossTerm:
     stride: int = 1
     scale: float = 1.0
     cells: bool = False
-    enlargement: ZoomLike | ResizeLike | None = None
+    enlargement: ResizeLike | None = None
 
 
 class TrainingModel(keras.Model):
@@ -177,7 +178,7 @@ def _auxiliary(model: keras.Model, recipe: Recipe) -> tuple[keras.Model, tuple[L
 def _at_stride(model: keras.Model, name: str, logits: Any, stride: int) -> tuple[Any, bool]:
     """The output that a loss at this stride needs, and whether it is a map of cells."""
     layer = _layer(model, name)
-    if stride > 1 and isinstance(layer, ZoomLike) and layer.factor == stride:
+    if stride > 1 and isinstance(layer, ResizeLike) and layer.cell_stride == stride:
         return layer.input[0], True
     return logits, False
 
@@ -189,14 +190,14 @@ def _layer(model: keras.Model, name: str) -> keras.layers.Layer | None:
 def _in_strips(model: keras.Model, name: str, recipe: Recipe) -> bool:
     """Whether the logits of this name are too large to be held, and come of a bilinear enlargement."""
     layer = _layer(model, name)
-    bilinear = isinstance(layer, ZoomLike) or (isinstance(layer, ResizeLike) and layer.method == "bilinear")
+    bilinear = isinstance(layer, ResizeLike) and layer.method == "bilinear"
     if not bilinear or recipe.size is None or recipe.label_stride is not None:
         return False
     pixels = recipe.batch_size / (recipe.sampling or 1) * recipe.size[0] * recipe.size[1]
     return pixels * layer.output.shape[-1] * 4 > STRIP_BYTES
 
 
-def _taps(enlargement: ZoomLike | ResizeLike, scores: Any, labels: Any) -> tuple[Taps, Taps]:
+def _taps(enlargement: ResizeLike, scores: Any, labels: Any) -> tuple[Taps, Taps]:
     """Where the labels' rows and columns stand in a map of scores."""
     sides = zip(ops.shape(scores)[1:3], ops.shape(labels)[1:3], strict=True)
     return tuple(taps(enlargement.positions(cells, size), cells) for cells, size in sides)
@@ -210,7 +211,7 @@ def _multi_scale(
     image = keras.Input((None, None, 3), name="image")
     maps, alike, fused, enlargement = scale_maps(model, scales, image)
     stride = stride or 1
-    cells = isinstance(enlargement, ZoomLike) and stride == enlargement.factor
+    cells = enlargement is not None and stride == enlargement.cell_stride
     found = [("fused", fused, 1.0)]
     found += [(f"at_{s:g}".replace(".", "_"), one, s) for s, one in (maps if cells else alike).items()]
     outputs = {

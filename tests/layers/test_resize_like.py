@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from kseg.layers import ResizeLike
+from kseg.errors import SettingsError
+from kseg.layers import ResizeLike, ZoomLike
 from kseg.ops.resize import resize
 
 
@@ -43,8 +44,40 @@ def test_by_a_factor_cells_keep_their_places():
         lines = np.asarray(layer.positions(3, height))
         np.testing.assert_allclose(lines, (np.arange(height) + 0.5) / 4 - 0.5)
     assert ResizeLike.from_config(ResizeLike(factor=4).get_config()).factor == 4
-    with pytest.raises(ValueError, match="factor"):
-        ResizeLike(factor=2, align_corners=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"factor": 2.5, "align_corners": True},
+        {"method": "nearest", "align_corners": True},
+        {"method": "cubic"},
+        {"factor": 0.5},
+        {"factor": True},
+        {"align_corners": "yes"},
+    ],
+)
+def test_refusals(arguments):
+    with pytest.raises(SettingsError, match=next(iter(arguments))):
+        ResizeLike(**arguments)
+
+
+def test_cell_stride():
+    found = [
+        ResizeLike(factor=f, align_corners=a).cell_stride for f, a in ((4, True), (4, False), (None, True))
+    ]
+    assert found == [4, None, None]
+    assert ZoomLike(4).cell_stride == 4
+
+
+def test_old_files_name_for_cells_over_every_fourth_pixel():
+    x = np.random.default_rng(3).normal(size=(1, 3, 4, 2)).astype("float32")
+    like = np.zeros((1, 11, 14, 1), "float32")
+    new = ResizeLike(align_corners=True, factor=4)
+    np.testing.assert_array_equal(np.asarray(ZoomLike(4)([x, like])), np.asarray(new([x, like])))
+    assert set(ZoomLike(4).get_config()) == {"name", "trainable", "dtype", "factor"} | set(
+        new.get_config()
+    ) - {"method", "align_corners"}
 
 
 @pytest.mark.parametrize("size", [(16, 32), (11, 25)])

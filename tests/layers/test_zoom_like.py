@@ -56,5 +56,5 @@ def test_half_precision_maps_give_float32_logits():
 
 
 def test_refuses_factor_zero():
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="from 1 on"):
         ZoomLike(0)

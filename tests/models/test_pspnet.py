@@ -48,7 +48,7 @@ def test_without_bins_it_is_the_papers_baseline():
     config = {**model.get_config(), "backbone": model.backbone}
     for bins in ((), [], None):
         assert PSPNet.from_config({**config, "bins": bins}).bins == ()
-    with pytest.raises(SettingsError, match="PyramidPooling needs"):
+    with pytest.raises(SettingsError, match="`bins` must be"):
         PSPNet.from_config({**config, "bins": 3})
 
 

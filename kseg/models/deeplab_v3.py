@@ -1,0 +1,107 @@
+"""DeepLabv3 (Chen, Papandreou, Schroff and Adam)."""
+
+import keras
+from keras import layers
+
+from kseg import checks
+from kseg.backbones.construction import draws_graph
+from kseg.models.head_blocks import HeadBlocks
+from kseg.models.segmenter import Segmenter
+from kseg.models.upsampling import upsampled
+
+RATES = (12, 24, 36)  # at output stride 8; half of that at 16
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class DeepLabV3(Segmenter):
+    """DeepLabv3: atrous spatial pyramid pooling with an image-level branch on a dilated backbone, no decoder.
+
+    The deepest stage goes through a 1x1 convolution, 3x3 atrous convolutions and a global average, each of
+    `filters` channels; they are concatenated and projected back to `filters`. The defaults are torchvision's
+    `deeplabv3_resnet50` on `ResNet(50, output_stride=8, first_rate="previous", **kseg.backbones.TORCH)`;
+    mmsegmentation's `deeplabv3_r50-d8` has `filters=512, projection=3, head=False, dropout=0.1`.
+
+    Args:
+        backbone: a `Backbone` with `output_stride`; its deepest stage is looked at.
+        num_classes: number of classes.
+        rates: of the atrous branches, one each; (12, 24, 36) at output stride 8, (6, 12, 18) at 16; () leaves the
+            1x1 convolution and the image level, as the paper's authors do on MobileNetV2.
+        filters: width of each branch and of the projection.
+        projection: kernel of the projection, 1 or 3.
+        head: one more 3x3 convolution before the scores.
+        dropout: rate after the projection.
+        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
+            `kseg.layers.ResizeLike`).
+        epsilon: of the head's BatchNormalization.
+        momentum: of the head's BatchNormalization (the share of the old average that is kept).
+        synchronized: the head's BatchNormalization averages over all replicas of a distribution strategy.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
+
+    Input shape: `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape: float32 logits `(batch, height, width, num_classes)`. In training the image level normalises over
+    the batch alone: use batches of several images.
+
+    Raises:
+        SettingsError: an argument out of its range.
+
+    Reference: Chen et al., "Rethinking atrous convolution for semantic image segmentation", 2017, section 3.3;
+    torchvision `models/segmentation/deeplabv3.py`; mmsegmentation `decode_heads/aspp_head.py`.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, output_stride=8, filters=4)
+    >>> kseg.models.DeepLabV3(backbone, num_classes=21, filters=8).output_shape
+    (None, None, None, 21)
+    """
+
+    @draws_graph
+    def __init__(
+        self,
+        backbone,
+        num_classes,
+        *,
+        rates=RATES,
+        filters=256,
+        projection=1,
+        head=True,
+        dropout=0.5,
+        upsampling="size",
+        epsilon=1e-5,
+        momentum=0.95,
+        synchronized=False,
+        name=None,
+        trainable=True,
+        dtype=None,
+    ):
+        rates = () if not rates else checks.wholes(rates, "rates")
+        filters = checks.whole(filters, "filters")
+        projection = checks.one_of(projection, "projection", (1, 3))
+        dropout = checks.fraction(dropout, "dropout", one=False)
+        blocks = HeadBlocks(epsilon, momentum, synchronized)
+        x = blocks.pyramid(backbone.deepest, filters, rates, separable=False, projection=projection)
+        x = layers.Dropout(dropout, name="dropout")(x)
+        if checks.flag(head, "head"):
+            x = blocks.convolution(x, filters, "head", 3)
+        x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name="score")(x)
+        logits = upsampled(x, backbone.input, backbone.deepest_stride, upsampling)
+        super().__init__(
+            backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
+        )
+        self.rates, self.filters, self.projection, self.head = rates, filters, projection, bool(head)
+        self.dropout, self.upsampling, self.epsilon = dropout, upsampling, float(epsilon)
+        self.momentum, self.synchronized = momentum, bool(synchronized)
+
+    def get_config(self):
+        own = {
+            "rates": self.rates,
+            "filters": self.filters,
+            "projection": self.projection,
+            "head": self.head,
+            "dropout": self.dropout,
+            "upsampling": self.upsampling,
+            "epsilon": self.epsilon,
+            "momentum": self.momentum,
+            "synchronized": self.synchronized,
+        }
+        return {**super().get_config(), **own}

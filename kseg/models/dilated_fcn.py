@@ -1,0 +1,105 @@
+"""`DilatedFCN`: the fully convolutional head of torchvision and mmsegmentation on a dilated backbone."""
+
+import keras
+from keras import layers
+
+from kseg import checks
+from kseg.backbones.construction import draws_graph
+from kseg.models.head_blocks import HeadBlocks
+from kseg.models.segmenter import Segmenter
+from kseg.models.upsampling import upsampled
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class DilatedFCN(Segmenter):
+    """A few 3x3 convolutions and a 1x1 score layer on a dilated backbone: what newer libraries call FCN.
+
+    Not the network of the FCN paper, which has neither holes nor normalisation and adds scores of finer stages:
+    that is `kseg.models.FCN`. The defaults are torchvision's `fcn_resnet50`; mmsegmentation's `fcn_r50-d8` has
+    `convolutions=2, concatenate=True`.
+
+    Args:
+        backbone: a `Backbone` with `output_stride`; its deepest stage is scored.
+        num_classes: number of classes.
+        convolutions: how many 3x3 convolutions, at least 1.
+        concatenate: what they give and the backbone's map go through one more of them, side by side.
+        filters: width of each convolution.
+        kernel: of the convolutions, 1 or 3.
+        dropout: rate before the scores.
+        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
+            `kseg.layers.ResizeLike`).
+        epsilon: of the head's BatchNormalization.
+        momentum: of the head's BatchNormalization (the share of the old average that is kept).
+        synchronized: the head's BatchNormalization averages over all replicas of a distribution strategy.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
+
+    Input shape: `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape: float32 logits `(batch, height, width, num_classes)`.
+
+    Raises:
+        SettingsError: an argument out of its range.
+
+    Reference: torchvision `models/segmentation/fcn.py`; mmsegmentation `decode_heads/fcn_head.py`.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, output_stride=8, filters=4)
+    >>> model = kseg.models.DilatedFCN(backbone, num_classes=19, convolutions=2, concatenate=True, filters=8)
+    >>> [layer.name for layer in model.layers if layer.name.endswith("_conv")][-3:]
+    ['head1_conv', 'head2_conv', 'mix_conv']
+    """
+
+    @draws_graph
+    def __init__(
+        self,
+        backbone,
+        num_classes,
+        *,
+        convolutions=1,
+        concatenate=False,
+        filters=512,
+        kernel=3,
+        dropout=0.1,
+        upsampling="size",
+        epsilon=1e-5,
+        momentum=0.95,
+        synchronized=False,
+        name=None,
+        trainable=True,
+        dtype=None,
+    ):
+        convolutions = checks.whole(convolutions, "convolutions")
+        filters = checks.whole(filters, "filters")
+        kernel = checks.one_of(kernel, "kernel", (1, 3))
+        dropout = checks.fraction(dropout, "dropout", one=False)
+        blocks = HeadBlocks(epsilon, momentum, synchronized)
+        x = backbone.deepest
+        for number in range(1, convolutions + 1):
+            x = blocks.convolution(x, filters, f"head{number}", kernel)
+        if checks.flag(concatenate, "concatenate"):
+            x = layers.Concatenate(name="head")([backbone.deepest, x])
+            x = blocks.convolution(x, filters, "mix", kernel)
+        x = layers.Dropout(dropout, name="dropout")(x)
+        x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name="score")(x)
+        logits = upsampled(x, backbone.input, backbone.deepest_stride, upsampling)
+        super().__init__(
+            backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
+        )
+        self.convolutions, self.concatenate, self.filters = convolutions, bool(concatenate), filters
+        self.kernel, self.dropout, self.upsampling, self.epsilon = kernel, dropout, upsampling, float(epsilon)
+        self.momentum, self.synchronized = momentum, bool(synchronized)
+
+    def get_config(self):
+        own = {
+            "convolutions": self.convolutions,
+            "concatenate": self.concatenate,
+            "filters": self.filters,
+            "kernel": self.kernel,
+            "dropout": self.dropout,
+            "upsampling": self.upsampling,
+            "epsilon": self.epsilon,
+            "momentum": self.momentum,
+            "synchronized": self.synchronized,
+        }
+        return {**super().get_config(), **own}

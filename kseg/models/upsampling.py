@@ -1,0 +1,24 @@
+"""The last step of a network: class scores at the image's size."""
+
+from kseg import checks
+from kseg.layers import ResizeLike
+
+WAYS = ("size", "corners", "cells", "centres")
+
+
+def upsampled(x, image, stride, way, name="logits"):
+    """Scores upsampled bilinearly to the image's size, in float32.
+
+    Args:
+        x: the scores.
+        image: the image.
+        stride: pixels from one cell of the scores to the next.
+        way: "size" stretches by the ratio of the sizes, half-pixel rule; "corners" with aligned corners; "cells"
+            puts cell i over pixel `stride * i` and "centres" over the pixels from `stride * i` on, whatever the size
+            of the image (see `ResizeLike`).
+        name: of the layer.
+    """
+    checks.one_of(way, "upsampling", WAYS)
+    factor = stride if way in ("cells", "centres") else None
+    aligned = way in ("corners", "cells")
+    return ResizeLike(align_corners=aligned, factor=factor, name=name, dtype="float32")([x, image])
