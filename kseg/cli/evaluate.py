@@ -87,8 +87,8 @@ def run(args: argparse.Namespace) -> int:
 
 def save(report: Any, predictor: Any, dataset: Any, folder: Path) -> None:
     """``table.txt``, ``report.json``, ``confusion.png`` and ``worst.png`` of a report."""
-    from kseg.inference import draw
     from kseg.io.atomic import write_json, write_text
+    from kseg.visualize.grid import grid
 
     write_text(folder / "table.txt", report.table() + "\n")
     write_json(folder / "report.json", report.to_json())
@@ -96,7 +96,7 @@ def save(report: Any, predictor: Any, dataset: Any, folder: Path) -> None:
     if not report.worst:
         return
     images, truths = zip(*(dataset.load(one.index) for one in report.worst), strict=True)
-    sheet = draw.grid(
+    sheet = grid(
         images,
         truths,
         [predictor(image) for image in images],
@@ -139,8 +139,8 @@ def curves_of(paths: list[str]) -> dict[Path, list[float]]:
 
 def save_curve(report: Any, others: dict[Path, list[float]], folder: Path) -> None:
     """``trimap.png`` and ``trimap.json``: the trimap curve of a report, and beside it those of others."""
-    from kseg.evaluation import trimap_picture
     from kseg.io.atomic import write_json
+    from kseg.visualize.curves import trimap_picture
 
     if not any(iou == iou for iou in report.trimap):  # not asked for, or no edge in the data
         return

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def draw_activations(model: Any, image: Path, folder: Path, max_pixels: int) -> Path:
     """``NAME_activations.png``: maps of the decoder, from the deepest to the logits."""
     from kseg.data import read_image
-    from kseg.inference.activations import activation_sheet
+    from kseg.inference import activation_sheet
 
     drawn = activation_sheet(model, read_image(image, max_pixels))
     folder.mkdir(parents=True, exist_ok=True)

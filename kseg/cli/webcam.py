@@ -192,7 +192,7 @@ def background(text: str) -> tuple[str, Any]:
 
 def coloured(model: Any, colours: str) -> None:
     """Give a model another colour map."""
-    from kseg.inference.draw import default_palette
+    from kseg.visualize.palette import default_palette
 
     count = len(model.classes)
     if colours == "voc":

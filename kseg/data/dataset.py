@@ -132,15 +132,3 @@ def size_mismatch(image_file: str, image_size, mask_file: str, mask_size) -> str
         f"{mask_file}: the mask has {mask_size[0]}x{mask_size[1]} pixels (height x width), but its image "
         f"{image_file} has {image_size[0]}x{image_size[1]}: both must have the same size{hint}"
     )
-
-
-def colour_map(count: int) -> tuple[tuple[int, int, int], ...]:
-    """The first ``count`` colours of the PASCAL VOC colour map (VOCdevkit, ``VOClabelcolormap.m``)."""
-    colours = []
-    for index in range(count):
-        colour = [0, 0, 0]
-        for bit in range(8):
-            for channel in range(3):
-                colour[channel] |= ((index >> (3 * bit + channel)) & 1) << (7 - bit)
-        colours.append(tuple(colour))
-    return tuple(colours)

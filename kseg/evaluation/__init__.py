@@ -1,9 +1,10 @@
 """Evaluation: a model's scores on a data set."""
 
 from kseg.evaluation.boundary import BoundaryF1, TrimapIoU
-from kseg.evaluation.curve import trimap_picture
 from kseg.evaluation.evaluate import evaluate
-from kseg.evaluation.report import Report, WorstImage, confusion_picture
+from kseg.evaluation.report import Report, WorstImage
+from kseg.visualize.confusion import confusion_picture
+from kseg.visualize.curves import trimap_picture
 
 __all__ = [
     "BoundaryF1",

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 
-from kseg.inference.text import INK, PAPER, fitted, put_text, text_width
 from kseg.metrics import scores
+from kseg.visualize.confusion import confusion_picture
 
 SUMMARY = {
     "mean_iou": "mean IoU",
@@ -19,13 +18,6 @@ SUMMARY = {
     "mean_accuracy": "mean accuracy",
     "frequency_weighted_iou": "frequency-weighted IoU",
 }
-
-
-# Of the picture, in pixels.
-CELL = 40
-FONT = 13
-MOST_NUMBERS = 40  # more classes are drawn in small cells without numbers
-SMALL_CELL = 14
 
 
 @dataclass(frozen=True)
@@ -161,65 +153,3 @@ def _plain(value):
     if np.ndim(value):
         return [_plain(one) for one in value]
     return None if math.isnan(value) else float(value)
-
-
-def confusion_picture(confusion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
-    """A confusion matrix as a picture, uint8 (height, width, 3): each row a true class, in percent of its
-    pixels.
-
-    Args:
-        confusion: counts (classes, classes), ``[true, predicted]``. A class without pixels has an empty row.
-        classes: class names.
-    """
-    count = len(classes)
-    numbered = count <= MOST_NUMBERS
-    cell, font = (CELL, FONT) if numbered else (SMALL_CELL, 11)
-    margin = min(max(text_width(name, font) for name in classes) + 16, 220)
-    head = 26
-    canvas = np.empty((head + margin + count * cell + 10, margin + count * cell + 10, 3), np.uint8)
-    canvas[:] = PAPER
-    put_text(canvas, "rows: true class, columns: predicted; % of the true class", 8, 18, font)
-    total = confusion.sum(axis=1, keepdims=True)
-    shares = confusion / np.maximum(total, 1)
-    top, middle = head + margin, round(cell / 2 + font * 0.36)
-    _write_upwards(canvas, classes, margin, head, margin, cell, font)
-    for i, name in enumerate(classes):
-        name = fitted(name, font, margin - 12)
-        put_text(canvas, name, margin - 6 - text_width(name, font), top + i * cell + middle, font)
-        for j in range(count):
-            corner = (margin + j * cell, top + i * cell)
-            _draw_cell(canvas, corner, cell, float(shares[i, j]), bool(total[i, 0]), i == j, numbered)
-    return canvas
-
-
-def _write_upwards(
-    canvas: np.ndarray, classes, left: int, top: int, height: int, cell: int, font: int
-) -> None:
-    """The class names over the columns, turned by 90 degrees, each in its own cell."""
-    for j, name in enumerate(classes):
-        strip = np.empty((cell, height, 3), np.uint8)
-        strip[:] = PAPER
-        put_text(strip, fitted(name, font, height - 12), 6, round(cell / 2 + font * 0.36), font)
-        canvas[top : top + height, left + j * cell : left + (j + 1) * cell] = np.rot90(strip)
-
-
-def _draw_cell(
-    canvas: np.ndarray,
-    corner: tuple[int, int],
-    cell: int,
-    share: float,
-    any_: bool,
-    right: bool,
-    numbered: bool,
-) -> None:
-    """One cell: blue for what is right, red for what is confused, the deeper the more; its percentage
-    inside."""
-    deep = np.array((25, 90, 170) if right else (190, 50, 35))
-    strength = share**0.6 if any_ else 0.0  # so that a few percent can be seen
-    colour = np.array(PAPER) * (1 - strength) + deep * strength
-    x, y = corner
-    cv2.rectangle(canvas, (x, y), (x + cell - 2, y + cell - 2), tuple(int(v) for v in colour), -1)
-    if numbered and any_ and share >= 0.0005:
-        text = f"{100 * share:.0f}" if share >= 0.0995 else f"{100 * share:.1f}"
-        ink = (255, 255, 255) if strength > 0.6 else INK
-        put_text(canvas, text, x + (cell - 1 - text_width(text, 12)) // 2, y + round(cell / 2 + 4), 12, ink)

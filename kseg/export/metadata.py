@@ -13,7 +13,7 @@ from kseg.export.formats.description import LABELS, SIDE_FILE
 from kseg.export.graph import Size
 from kseg.export.task_metadata import with_task_metadata
 from kseg.inference.model_info import ModelInfo, inspect_model
-from kseg.inference.palette_png import default_palette
+from kseg.io.colour_map import default_palette
 from kseg.version import __version__
 
 

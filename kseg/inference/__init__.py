@@ -1,7 +1,7 @@
 """Inference: a NumPy image in, a label map of the same size out; files, overlays and legends."""
 
 from kseg.inference import draw
-from kseg.inference.activations import activation_sheet, activations
+from kseg.inference.activation_maps import activation_sheet, activations
 from kseg.inference.crf.dense_crf import DenseCRF
 from kseg.inference.crf.search import SearchResult, search_crf
 from kseg.inference.ensemble import Ensemble

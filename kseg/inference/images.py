@@ -14,14 +14,14 @@ import numpy as np
 
 from kseg.data.reading.files import MAX_PIXELS, SUFFIXES, read_image
 from kseg.errors import DataError, FileError, KsegError, KsegWarning, SettingsError
-from kseg.inference.draw import overlay as draw_overlay
-from kseg.inference.draw import with_legend
-from kseg.inference.palette_png import Palette, default_palette, palette_png
 from kseg.inference.plan import Job, plan
 from kseg.inference.predictor import Predictor
 from kseg.inference.progress import Progress, within
 from kseg.io.atomic import clear_leftovers, write_bytes
 from kseg.io.origin import Origin, with_origin
+from kseg.visualize.legend import with_legend
+from kseg.visualize.overlay import overlay as draw_overlay
+from kseg.visualize.palette import Palette, default_palette, palette_png
 
 JPEG_LONGEST = 65_000  # the format ends at 65,535
 

@@ -11,8 +11,8 @@ import numpy as np
 from kseg.errors import KsegError, ModelError, SettingsError
 from kseg.export.formats import format_for, suffixes
 from kseg.export.runtimes.frames import RANGES, Frames, scaled
-from kseg.inference.palette_png import default_palette
 from kseg.io.untrusted import check_runs
+from kseg.visualize.palette import default_palette
 from kseg.webcam.smoothing import of_two, planes_of
 
 DEFAULT_SIZE = (256, 256)

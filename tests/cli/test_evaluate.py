@@ -37,6 +37,7 @@ def test_json_agrees_with_a_plain_count(labelled, model_file, capsys):
 
 
 def test_table_and_files(labelled, model_file, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
     import cv2
 
     folder = tmp_path / "a" / "report"
@@ -51,6 +52,7 @@ def test_table_and_files(labelled, model_file, tmp_path, capsys):
 
 
 def test_the_trimap_curve_is_drawn_beside_another(labelled, model_file, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
     import cv2
 
     command = ["evaluate", "--model", str(model_file), "--data", "folder", "--root", str(labelled)]
@@ -70,6 +72,7 @@ def test_the_trimap_curve_is_drawn_beside_another(labelled, model_file, tmp_path
 
 
 def test_curves_of_folders_of_one_name(labelled, model_file, tmp_path, mistake, capsys):
+    pytest.importorskip("matplotlib")
     command = ["evaluate", "--model", str(model_file), "--data", "folder", "--root", str(labelled)]
     command += ["--boundaries", "--worst", "0"]
     first = str(tmp_path / "a" / "report")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from kseg.data import Dataset, Sample
-from kseg.data.dataset import colour_map
 from kseg.errors import DataError
+from kseg.io.colour_map import colour_map
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 
 from kseg.data import Augment, Dataset, Sample, find_user_error, load, pipeline, user_errors
-from kseg.data.dataset import colour_map
 from kseg.data.pipeline import Loader, samples_of_step
 from kseg.errors import DataError, SettingsError
+from kseg.io.colour_map import colour_map
 
 COUNT = 7
 

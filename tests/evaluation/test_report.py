@@ -63,15 +63,6 @@ def test_an_empty_matrix_has_no_scores():
     json.dumps(found.to_json(), allow_nan=False)
 
 
-@pytest.mark.parametrize("classes", [2, 11, 60])
-def test_picture_has_a_blue_diagonal_and_red_confusions(classes):
-    matrix = np.eye(classes, dtype=np.int64) * 60
-    matrix[0, 1] = 40
-    matrix[1] = 0  # a class without pixels
-    picture = confusion_picture(matrix, tuple(f"class {i}" for i in range(classes)))
-    assert picture.dtype == np.uint8
-    red, _, blue = (picture[..., i].astype(int) for i in range(3))
-    cell = (40 if classes <= 40 else 14) ** 2
-    assert (blue - red > 60).sum() > 0.6 * cell * (classes - 1)
-    assert 0.5 * cell < (red - blue > 60).sum() < 1.1 * cell
+def test_picture():
+    pytest.importorskip("matplotlib")
     np.testing.assert_array_equal(report().picture(), confusion_picture(CONFUSION, CLASSES))

@@ -21,10 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
-from kseg.data.dataset import Dataset, colour_map
+from kseg.data.dataset import Dataset
 from kseg.data.pairs import beside_splits, list_images, pair, split_folders, splits_of
 from kseg.data.reading.links import stay_inside
 from kseg.errors import DataError, KsegWarning
+from kseg.io.colour_map import colour_map
 from kseg.io.image_file import MAX_PIXELS
 from kseg.io.masks import read_mask
 

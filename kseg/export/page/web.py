@@ -19,8 +19,8 @@ from kseg.export.page import litert_js
 from kseg.export.page.hosting import HEADERS, readme
 from kseg.export.parity import Parity
 from kseg.export.runtimes.litert import TFLite
-from kseg.inference.palette_png import default_palette
 from kseg.io.atomic import put_in_place, temporary_path, told
+from kseg.io.colour_map import default_palette
 from kseg.version import __version__
 
 PAGE = (

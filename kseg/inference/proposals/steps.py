@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from kseg.inference.draw import overlay
-from kseg.inference.palette_png import Palette
 from kseg.inference.progress import Progress
 from kseg.inference.proposals.predictor import ProposalPredictor
-from kseg.inference.sheet import sheet
+from kseg.visualize.grid import sheet
+from kseg.visualize.overlay import overlay
+from kseg.visualize.palette import Palette
 
 BOX = (255, 255, 0)
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from kseg.data import load
-from kseg.data.dataset import colour_map
 from kseg.errors import DataError
+from kseg.io.colour_map import colour_map
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_what_a_conversion_drops_is_freed_while_it_runs():
         def __init__(self):
             self.graph = self
 
-    converter = importlib.import_module("kseg.export.onnx")
+    converter = importlib.import_module("kseg.export.conversion.onnx")
     gc.disable()  # Python's own collector does not come in between
     try:
         with converter._collecting_garbage(every=0.01):

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 from kseg.inference import ProposalPredictor, draw, proposal_steps
-from kseg.inference.sheet import BAR, GAP
+from kseg.visualize.grid import BAR, GAP
 
 PALETTE = ((0, 0, 0), (0, 200, 0), (0, 0, 200))
 BOXES = [[8, 8, 24, 24], [0, 0, 24, 48], [2, 30, 22, 46], [4, 2, 20, 12], [0, 0, 8, 8]]

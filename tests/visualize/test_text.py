@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from kseg.inference.text import fitted, put_text, text_width
+from kseg.visualize.text import fitted, put_text, text_width
 
 
 @pytest.fixture(params=["truetype", "strokes"])

@@ -1,14 +1,13 @@
 """Palette PNG: any reader sees the ids as indices and the palette as colours; files appear whole or not at
 all."""
 
-
 import cv2
 import numpy as np
 import pytest
 
 from kseg.data.reading.files import read_mask
 from kseg.errors import DataError, SettingsError
-from kseg.inference.palette_png import default_palette, palette_table, write_palette_png
+from kseg.visualize.palette import default_palette, palette_table, write_palette_png
 
 
 def labels(height=7, width=13, high=256):

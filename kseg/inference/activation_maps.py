@@ -1,9 +1,8 @@
-"""What a network's decoder sees in a picture, map by map."""
+"""What a network's decoder sees in an image, map by map."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import keras
@@ -12,25 +11,11 @@ import numpy as np
 from kseg.errors import ModelError
 from kseg.inference.checks import checked_image
 from kseg.inference.model_info import inspect_model
-from kseg.inference.sheet import sheet
-
-
-@dataclass(frozen=True)
-class Activation:
-    """The most telling channel of a layer: float32 (rows, columns), and which one of how many it is."""
-
-    layer: str
-    channel: int
-    channels: int
-    values: np.ndarray
-
-    def __str__(self) -> str:
-        rows, columns = self.values.shape
-        return f"{self.layer} {rows}x{columns}, {self.channel + 1} of {self.channels}"
+from kseg.visualize.activations import Activation, drawn_activations
 
 
 def decoder_layers(model: keras.Model) -> list[str]:
-    """The layers that show how a map of the picture comes about: of the head (all layers, where the model has no
+    """The layers that show how a map of the image comes about: of the head (all layers, where the model has no
     ``backbone``), the first and the last one at each size, from the input to the logits.
     """
     size = inspect_model(model).size or (256, 256)
@@ -61,13 +46,13 @@ def decoder_layers(model: keras.Model) -> list[str]:
 def activations(
     model: keras.Model, image: np.ndarray, layers: Sequence[str] | None = None
 ) -> list[Activation]:
-    """The most telling channel of each layer for one picture: the one that goes along best with the prediction.
+    """The most telling channel of each layer for one image: the one that goes along best with the prediction.
 
     That is the channel with the highest correlation, over the layer's own grid, with the probability of the
     class that the model finds most often beside class 0.
 
     Args:
-        model: functional Keras model, pictures to class logits.
+        model: functional Keras model, images to a map of classes.
         image: uint8 (H, W, 3) RGB; brought to the size that the model takes or works at, if it has one.
         layers: names of layers; None: ``decoder_layers``.
 
@@ -93,13 +78,11 @@ def activations(
 def activation_sheet(
     model: keras.Model, image: np.ndarray, layers: Sequence[str] | None = None, columns: int = 4
 ) -> np.ndarray:
-    """A picture of the image and of ``activations``, from black over red to white; uint8 (height, width, 3).
+    """The image and its ``activations``, from black over red to white; uint8 (height, width, 3).
 
     Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, figure 4.
     """
-    shown = activations(model, image, layers)
-    pictures = [image, *(_painted(one.values) for one in shown)]
-    return sheet(pictures, ["image", *(str(one) for one in shown)], columns)
+    return drawn_activations(image, activations(model, image, layers), columns)
 
 
 def _found(probabilities: np.ndarray) -> np.ndarray:
@@ -119,9 +102,3 @@ def _telling(name: str, values: np.ndarray, found: np.ndarray) -> Activation:
     along = flat.T @ (target - target.mean()) / np.maximum(spread, 1e-12)
     best = int(along.argmax())
     return Activation(name, best, channels, values[..., best])
-
-
-def _painted(values: np.ndarray) -> np.ndarray:
-    low, high = float(values.min()), float(values.max())
-    grey = ((values - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
-    return np.ascontiguousarray(cv2.applyColorMap(grey, cv2.COLORMAP_HOT)[..., ::-1])

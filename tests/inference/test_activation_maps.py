@@ -5,7 +5,7 @@ import pytest
 from kseg.backbones import VGG16BatchNorm
 from kseg.errors import DataError, ModelError
 from kseg.inference import activation_sheet, activations
-from kseg.inference.activations import decoder_layers
+from kseg.inference.activation_maps import decoder_layers
 from kseg.models import FCN, DeconvNet
 
 
