@@ -6,6 +6,7 @@ from kseg.data.checks import check
 from kseg.data.crops import object_crops, proposal_crops
 from kseg.data.dataset import Dataset, Sample
 from kseg.data.findings import Finding, Findings
+from kseg.data.loader import Loader
 from kseg.data.pipeline import find_user_error, pipeline, user_errors
 from kseg.data.reading.files import read_image, read_mask
 from kseg.data.statistics import Histogram, class_histogram, median_frequency_weights
@@ -17,6 +18,7 @@ __all__ = [
     "Finding",
     "Findings",
     "Histogram",
+    "Loader",
     "Sample",
     "check",
     "class_histogram",

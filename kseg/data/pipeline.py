@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from kseg.errors import DataError, KsegError, SettingsError
 
 CACHE_BYTES = 2 * 1024**3
 _ENDLESS = 2**62
+_ENDLESS_EPOCHS = 2**31  # more than a run has, and the positions of 2**30 samples stay below 2**63
 
 
 def pipeline(
@@ -35,29 +37,45 @@ def pipeline(
 ) -> tf.data.Dataset:
     """Batches of a data set: image uint8 (B, H, W, 3) RGB, label uint8 (B, H, W).
 
-    Order and augmentation are pure functions of ``seed``, the epoch and the place in the epoch: sample ``k``
-    of epoch ``e`` is ``tf.random.experimental.index_shuffle(k, [seed, e], len(dataset) - 1)`` with
-    ``shuffle``, else ``k``; its augmentation is drawn from ``(seed, e, k)``. Epochs follow each other without
-    a gap, so a batch may hold the end of one and the start of the next.
+    Order and augmentation are pure functions of `seed`, the epoch and the place in the epoch: sample `k` of epoch `e`
+    is `tf.random.experimental.index_shuffle(k, [seed, e], len(dataset) - 1)` with `shuffle`, else `k`; its
+    augmentation is drawn from `(seed, e, k)`. Epochs follow each other without a gap, so a batch may hold the end of
+    one and the start of the next. Iterated again, as Keras does in every epoch of `fit`, it goes on with epochs that
+    were not there yet. Where epochs must be counted, as to resume a run, use `Loader`.
 
     Args:
+        dataset: where the samples come from.
         batch_size: samples in a batch; only the very last batch may be smaller.
-        size: (height, width) of the results. Without ``augment``, the middle is cut out or padded (mean
-            colour, ignored); with it, a random window. None keeps every picture's size, which then must be the
-            same within a batch.
+        size: (height, width) of the results. Without `augment`, the middle is cut out or padded (mean colour,
+            ignored); with it, a random window. None keeps every image's size, which then must be the same within a
+            batch.
         augment: random changes; without it samples are the stored ones.
-        epochs: how often every sample comes; None for endless.
-        start_step: how many batches to skip, without reading them: the rest is what an uninterrupted run
-            would have seen.
-        cache: keep decoded samples in memory (uint8, up to ``CACHE_BYTES``; what does not fit is read again).
+        seed: of order and augmentation.
+        shuffle: another order in every epoch.
+        epochs: how often every sample comes in one iteration; None for endless.
+        start_step: how many batches to skip, without reading them: the rest is what an uninterrupted run would have
+            seen.
+        cache: keep decoded samples in memory (uint8, up to `CACHE_BYTES`; what does not fit is read again).
         drop_remainder: leave out the last, smaller batch, so that the batch dimension is static.
         parts: cut every batch into so many equal parts, one a replica of a distributed training.
         own: which of these parts to give, one after another; the samples of the others are not read.
 
+    Returns:
+        A `tf.data.Dataset` of (image, label).
+
     Raises:
-        SettingsError: at once, for settings that cannot work or an empty data set.
-        tf.errors.OpError: while iterating, where a file cannot be used; ``user_errors()`` turns it into the
-            DataError that names the file.
+        SettingsError: at once, for settings that cannot work.
+        DataError: at once, for an empty data set.
+        tf.errors.OpError: while iterating, where a file cannot be used; `user_errors()` turns it into the DataError
+            that names the file.
+
+    Example:
+
+    ```python
+    train = kseg.data.load("folder", "my_data", "train")
+    batches = kseg.data.pipeline(train, batch_size=8, size=(256, 256), augment=kseg.data.Augment(mirror=True))
+    model.fit(batches, epochs=20)
+    ```
     """
     _check(dataset, batch_size, size, epochs, start_step)
     _check_parts(batch_size, parts, own)
@@ -65,22 +83,35 @@ def pipeline(
     first, mine = own.start * part, len(own) * part
     total = _ENDLESS if epochs is None else epochs * len(dataset)
     total = total // batch_size * mine + min(max(total % batch_size - first, 0), mine)
-    loader = Loader(
+    start = min(start_step * mine, total)
+    samples = SampleCache(
         dataset, cache_bytes=CACHE_BYTES if cache else 0, one_size=size is None and batch_size > 1
     )
-    sample = _sampler(dataset, loader, size, augment, seed, shuffle)
+    sample = sampler(dataset, samples, size, augment, seed, shuffle)
+    # Only what is drawn differs from one iteration to the next.
+    iterations = itertools.count() if shuffle or augment is not None else itertools.repeat(0)
+    epochs_each = _ENDLESS_EPOCHS if epochs is None else epochs
 
-    def produce(number):
-        return sample(number // mine * batch_size + first + number % mine)
+    def numbers(iteration):
+        return tf.data.Dataset.range(start, total).map(lambda number: (number, iteration))
 
-    stream = tf.data.Dataset.range(min(start_step * mine, total), total)
+    def produce(number, iteration):
+        position = number // mine * batch_size + first + number % mine
+        return sample(position + iteration * (epochs_each * len(dataset)))
+
+    stream = tf.data.Dataset.from_tensors(0)
+    stream = stream.map(
+        lambda _: tf.numpy_function(lambda: np.int64(next(iterations)), [], tf.int64, stateful=True)
+    )
+    stream = stream.map(lambda iteration: tf.ensure_shape(iteration, ())).flat_map(numbers)
+    stream = stream.apply(tf.data.experimental.assert_cardinality(total - start))
     stream = stream.map(produce, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return stream.batch(part, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
 
 
-def _sampler(
+def sampler(
     dataset: Dataset,
-    loader: Loader,
+    samples: SampleCache,
     size: tuple[int, int] | None,
     augment: Augment | None,
     seed: int,
@@ -88,10 +119,11 @@ def _sampler(
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """A function from a sample's place in the endless row of epochs to its image and label."""
 
+    @tf.function(input_signature=[tf.TensorSpec((), tf.int64)])
     def sample(position):
         epoch, place = position // len(dataset), position % len(dataset)
         index = _shuffled(place, seed, epoch, len(dataset)) if shuffle else place
-        image, label = tf.numpy_function(loader, [index], [tf.uint8, tf.uint8], stateful=True)
+        image, label = tf.numpy_function(samples, [index], [tf.uint8, tf.uint8], stateful=True)
         image, label = tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(label, (None, None))
         if augment is not None:
             return augment(image, label, size, _seed(seed, epoch, place), dataset.ignore_label)
@@ -111,7 +143,7 @@ def samples_of_step(count: int, *, batch_size: int, seed: int, shuffle: bool, st
     ]
 
 
-class Loader:
+class SampleCache:
     """Samples of a data set by number, decoded once and kept in memory as far as ``cache_bytes`` reach."""
 
     def __init__(self, dataset: Dataset, *, cache_bytes: int = CACHE_BYTES, one_size: bool = False):
@@ -140,7 +172,7 @@ class Loader:
         self._first = self._first or (name, shape)
         if shape != self._first[1]:
             raise SettingsError(
-                f"pictures of different sizes cannot share a batch ({self._first[0]} is {self._first[1][0]}x"
+                f"images of different sizes cannot share a batch ({self._first[0]} is {self._first[1][0]}x"
                 f"{self._first[1][1]}, {name} is {shape[0]}x{shape[1]}): give size=(height, width), or "
                 "batch_size=1"
             )

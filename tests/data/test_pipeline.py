@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from kseg.data import Augment, Dataset, Sample, find_user_error, load, pipeline, user_errors
-from kseg.data.pipeline import Loader, samples_of_step
+from kseg.data.pipeline import SampleCache, samples_of_step
 from kseg.errors import DataError, SettingsError
 from kseg.io.colour_map import colour_map
 
@@ -104,7 +104,7 @@ def test_cache_reads_once_and_changes_nothing():
 
 def test_cache_stays_within_its_budget():
     dataset = numbered()
-    loader = Loader(dataset, cache_bytes=2 * 10 * 12 * 4 + 5)
+    loader = SampleCache(dataset, cache_bytes=2 * 10 * 12 * 4 + 5)
     for _ in range(2):
         for index in range(COUNT):
             np.testing.assert_array_equal(loader(np.int64(index))[1], dataset.load(index)[1])
@@ -151,7 +151,7 @@ def test_a_bad_file_reaches_the_user_by_name(tmp_path, write):
     (tmp_path / "classes.txt").write_text("a\nb\nc\n")
     dataset = load("folder", tmp_path)
     with (
-        pytest.raises(DataError, match=r"p1\.png: not a PNG, JPEG, BMP or WebP picture") as caught,
+        pytest.raises(DataError, match=r"p1\.png: not a PNG, JPEG, BMP, WebP, TIFF or GIF image") as caught,
         user_errors(),
     ):
         batches(dataset, batch_size=2)
@@ -251,3 +251,28 @@ def test_the_samples_of_a_step_are_known_without_reading():
         named = samples_of_step(COUNT, batch_size=3, seed=6, shuffle=True, step=step)
         assert named == found[3 * step : 3 * step + 3]
     assert samples_of_step(COUNT, batch_size=3, seed=6, shuffle=False, step=2) == [6, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"shuffle": True}, {"augment": Augment(mirror=True, scale=(0.5, 2))}, {"epochs": 2, "shuffle": True}],
+)
+def test_iterated_again_it_goes_on_with_new_epochs(settings):
+    """As Keras iterates it in every epoch; the first iteration of a new pipeline is always the same."""
+    settings = {"batch_size": 4, "size": (8, 8), "seed": 3, **settings}
+    stream, longer = pipeline(numbered(), **settings), pipeline(numbered(), **{**settings, "epochs": 6})
+    each = settings.get("epochs", 1) * len(numbered())
+    found = [
+        np.concatenate([image.numpy() for image, _ in stream]) for _ in range(6 * len(numbered()) // each)
+    ]
+    np.testing.assert_array_equal(
+        np.concatenate(found), np.concatenate([image.numpy() for image, _ in longer])
+    )
+    assert stream.cardinality().numpy() == -(-each // 4)
+
+
+def test_stored_samples_stay_what_they_are():
+    stream = pipeline(numbered(), batch_size=4)
+    first, second = ([image.numpy() for image, _ in stream] for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
