@@ -88,6 +88,18 @@ NETWORKS = {
             "lite1", output_stride=8, weights=None, last_stage="stage3", padding="image", image_scale=0.75
         ),
     ],
+    backbones.MobileNetV3: [
+        lambda: backbones.MobileNetV3(
+            "small", output_stride=8, first_rate="previous", stage_block="first", padding="same", width=0.25,
+            mean=(1, 2, 3), std=(4, 5, 6), epsilon=0.1, momentum=0.5, synchronized=True,
+        )
+    ],
+    backbones.MobileNetV2: [
+        lambda: backbones.MobileNetV2(
+            output_stride=8, first_rate="stage", stage_block="first", padding="symmetric", last_filters=None,
+            width=0.25, mean=(1, 2, 3), std=(4, 5, 6), epsilon=0.1, momentum=0.5, synchronized=True,
+        )
+    ],
     models.FCN: [
         lambda: models.FCN(
             small_vgg(), 3, stride=16, learned_upsampling="intermediate", skip_scales=(0.5, 0.25)

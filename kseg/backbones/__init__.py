@@ -5,6 +5,8 @@ from kseg.backbones.decimation import decimate
 from kseg.backbones.deeplab_vgg import DeepLabVGG16
 from kseg.backbones.dilation import dilate
 from kseg.backbones.efficientnet_lite import EfficientNetLite
+from kseg.backbones.mobilenet_v2 import MobileNetV2
+from kseg.backbones.mobilenet_v3 import MobileNetV3
 from kseg.backbones.resnet import TORCH, ResNet
 from kseg.backbones.surgery import ClassifierBackbone, convolutionalize, from_classifier
 from kseg.backbones.vgg import VGG16
@@ -18,6 +20,8 @@ __all__ = [
     "ClassifierBackbone",
     "DeepLabVGG16",
     "EfficientNetLite",
+    "MobileNetV2",
+    "MobileNetV3",
     "ResNet",
     "convolutionalize",
     "decimate",
