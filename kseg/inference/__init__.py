@@ -1,18 +1,46 @@
-"""Inference: a NumPy image in, a label map of the same size out; files, overlays and legends."""
+"""Inference: a NumPy image in, a label map of the same size out; files, videos, ensembles, proposals and CRFs.
 
-from kseg.inference import draw
-from kseg.inference.activation_maps import activation_sheet, activations
-from kseg.inference.crf.dense_crf import DenseCRF
-from kseg.inference.crf.search import SearchResult, search_crf
-from kseg.inference.ensemble import Ensemble
-from kseg.inference.images import Summary, predict_files
-from kseg.inference.model_info import ModelInfo, inspect_model
-from kseg.inference.predictor import Predictor
-from kseg.inference.proposals.cache import ProposalCache
-from kseg.inference.proposals.edge_boxes import edge_box_proposals, proposal_recall
-from kseg.inference.proposals.predictor import ProposalPredictor
-from kseg.inference.proposals.steps import proposal_steps
-from kseg.inference.video import VideoSummary, predict_video
+The parts are imported when they are first asked for: running an exported file needs neither TensorFlow nor Keras.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kseg.inference import draw
+    from kseg.inference.activation_maps import activation_sheet, activations
+    from kseg.inference.crf.dense_crf import DenseCRF
+    from kseg.inference.crf.search import SearchResult, search_crf
+    from kseg.inference.ensemble import Ensemble
+    from kseg.inference.images import Summary, predict_files
+    from kseg.inference.model_info import ModelInfo, inspect_model
+    from kseg.inference.predictor import Predictor
+    from kseg.inference.proposals.cache import ProposalCache
+    from kseg.inference.proposals.edge_boxes import edge_box_proposals, proposal_recall
+    from kseg.inference.proposals.predictor import ProposalPredictor
+    from kseg.inference.proposals.steps import proposal_steps
+    from kseg.inference.video import VideoSummary, predict_video
+
+_HOMES = {
+    "DenseCRF": "crf.dense_crf",
+    "Ensemble": "ensemble",
+    "ModelInfo": "model_info",
+    "Predictor": "predictor",
+    "ProposalCache": "proposals.cache",
+    "ProposalPredictor": "proposals.predictor",
+    "SearchResult": "crf.search",
+    "Summary": "images",
+    "VideoSummary": "video",
+    "activation_sheet": "activation_maps",
+    "activations": "activation_maps",
+    "edge_box_proposals": "proposals.edge_boxes",
+    "inspect_model": "model_info",
+    "predict_files": "images",
+    "predict_video": "video",
+    "proposal_recall": "proposals.edge_boxes",
+    "proposal_steps": "proposals.steps",
+    "search_crf": "crf.search",
+}
 
 __all__ = [
     "DenseCRF",
@@ -35,3 +63,17 @@ __all__ = [
     "proposal_steps",
     "search_crf",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "draw":
+        return importlib.import_module("kseg.inference.draw")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kseg.inference' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"kseg.inference.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

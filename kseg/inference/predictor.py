@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
@@ -22,18 +21,13 @@ from kseg.inference.checks import (
 )
 from kseg.inference.forward import Forward, mean_colour, output_stride
 from kseg.inference.model_info import check_rgb, inspect_model
-from kseg.inference.tiles import Layout, Span, Sweep, resized_part, source_span
-
-Progress = Callable[[int, int], None]
+from kseg.inference.window_average import Progress, Span, WindowGrid, averaged_parts
 
 WHOLE_PIXELS = 4_000_000  # without a window, larger pictures are cut into windows of AUTO_WINDOW,
 WHOLE_BYTES = 2**30  # and those of more probabilities, where they are larger than such a window
 AUTO_WINDOW = (1024, 1024)
 BATCH_PIXELS = 1_000_000  # tiles are batched up to this many pixels
 BATCH_TILES = 16
-STRIP_ROWS = 128  # rows of the result that are finished together
-STRIP_BYTES = 2**28  # of them where one window is the whole picture: it is brought to its size in strips
-SWEEP_BYTES = 2**30  # of unfinished sums, over all scales; wider pictures are done in bands of columns
 CRF_BYTES = 2**32  # a CRF sees the whole picture's probabilities; beyond this it is refused
 
 
@@ -145,8 +139,8 @@ class Predictor:
 
     def _is_plain(self, size: Span) -> bool:
         """Whether one model call on the picture as it is gives the labels."""
-        layout = self._layout(size, 1.0)
-        return self.scales == (1.0,) and layout.window == size and layout.count((0, size[1])) == 1
+        grid = self._grid(size, 1.0)
+        return self.scales == (1.0,) and grid.window == size and grid.count((0, size[1])) == 1
 
     def _plain(self, images: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         labels = self._labels.run(images.astype(np.float32))
@@ -184,7 +178,7 @@ class Predictor:
             return self.size or size
         return tuple(length * self.long_side / max(size) for length in size)
 
-    def _layout(self, size: Span, scale: float) -> Layout:
+    def _grid(self, size: Span, scale: float) -> WindowGrid:
         """Where the windows lie over a picture of ``size`` at one scale."""
         size = _scaled(self._base(size), scale)
         window = self.window
@@ -194,7 +188,7 @@ class Predictor:
             window = tuple(min(pair) for pair in zip(window, size, strict=True))
         # Rounded first: 2/3 of 12 is a hair above 8 in binary.
         stride = tuple(max(math.ceil(round(length * self.stride, 6)), 1) for length in window)
-        return Layout(size, window, stride)
+        return WindowGrid(size, window, stride)
 
     def _fits_whole(self, pixels: int) -> bool:
         most = max(WHOLE_BYTES // (self.num_classes * 4), AUTO_WINDOW[0] * AUTO_WINDOW[1])
@@ -202,89 +196,25 @@ class Predictor:
 
     def _parts(self, image: np.ndarray, progress: Progress | None) -> Iterator[tuple[Span, Span, np.ndarray]]:
         """Parts of the result as (rows, columns, probabilities), band by band and from top to bottom."""
-        height, width = image.shape[:2]
-        layouts = [self._layout((height, width), scale) for scale in self.scales]
-        strip = STRIP_ROWS
-        if all(layout.count((0, layout.size[1])) == 1 for layout in layouts):
-            strip = min(max(STRIP_BYTES // (width * self.num_classes * 4), 1), height)
-        bands = _bands(layouts, (height, width), strip, self.num_classes)
-        counter = _Counter(
-            progress, sum(x.count(_scaled_span(width, x, band)) for x in layouts for band in bands)
+        size = image.shape[:2]
+        return averaged_parts(
+            _averaged_down(image, _scaled(self._base(size), 1.0)),
+            size,
+            [self._grid(size, scale) for scale in self.scales],
+            self._probabilities.run,
+            self.num_classes,
+            self._batch_size,
+            self._mean,
+            progress,
         )
-        source = _averaged_down(image, _scaled(self._base((height, width)), 1.0))
-        for columns in bands:
-            sweeps = [(x, self._sweep(source, x, image.shape, columns, strip, counter)) for x in layouts]
-            for top in range(0, height, strip):
-                rows = (top, min(top + strip, height))
-                yield (
-                    rows,
-                    columns,
-                    _mean([_resized(*sweep, (height, width), rows, columns) for sweep in sweeps]),
-                )
 
-    def _sweep(
-        self, source: np.ndarray, layout: Layout, size: Span, columns: Span, strip: int, counter: _Counter
-    ) -> Sweep:
-        def predict(tiles: np.ndarray) -> np.ndarray:
-            probabilities = self._probabilities.run(tiles)
-            counter.add(len(tiles))
-            return probabilities
-
-        tile_pixels = layout.window[0] * layout.window[1]
-        batch_size = self.batch_size or min(max(BATCH_PIXELS // tile_pixels, 1), BATCH_TILES)
-        span = _scaled_span(size[1], layout, columns)
-        most_rows = math.ceil(strip * layout.size[0] / size[0]) + 3
-        return Sweep(source, layout, span, predict, self.num_classes, batch_size, self._mean, most_rows)
-
-
-class _Counter:
-    """Counts windows for a progress callback."""
-
-    def __init__(self, progress: Progress | None, total: int):
-        self.progress, self.total, self.done = progress, total, 0
-
-    def add(self, count: int) -> None:
-        self.done += count
-        if self.progress is not None:
-            self.progress(self.done, self.total)
-
-
-def _bands(layouts: list[Layout], size: Span, strip: int, num_classes: int) -> list[Span]:
-    """Columns of the result that are worked on together, so that the unfinished sums stay within
-    SWEEP_BYTES."""
-    height, width = size
-    if all(layout.count((0, layout.size[1])) == 1 for layout in layouts):
-        return [(0, width)]
-    rows = sum(
-        (min(x.window[0], x.size[0]) + strip * x.size[0] / height) * x.size[1] / width for x in layouts
-    )
-    wide = max(int(SWEEP_BYTES / (rows * num_classes * 4)), 1)
-    count = math.ceil(width / wide)
-    edges = [width * i // count for i in range(count + 1)]
-    return list(itertools.pairwise(edges))
+    def _batch_size(self, grid: WindowGrid) -> int:
+        pixels = grid.window[0] * grid.window[1]
+        return self.batch_size or min(max(BATCH_PIXELS // pixels, 1), BATCH_TILES)
 
 
 def _scaled(size: tuple[float, float], scale: float) -> Span:
     return tuple(max(round(length * scale), 1) for length in size)
-
-
-def _scaled_span(width: int, layout: Layout, columns: Span) -> Span:
-    """The columns of the scaled picture that some columns of the result are interpolated from."""
-    return source_span(layout.size[1], width, columns)
-
-
-def _resized(layout: Layout, sweep: Sweep, size: Span, rows: Span, columns: Span) -> np.ndarray:
-    """Rows and columns of the result, from the sweep at one scale."""
-    top, bottom = source_span(layout.size[0], size[0], rows)
-    left, _ = _scaled_span(size[1], layout, columns)
-    return resized_part(sweep.rows(top, bottom), (top, left), layout.size, size, rows, columns)
-
-
-def _mean(maps: list[np.ndarray]) -> np.ndarray:
-    total = maps[0]
-    for other in maps[1:]:
-        total = total + other
-    return total / np.float32(len(maps)) if len(maps) > 1 else total
 
 
 def _averaged_down(image: np.ndarray, size: Span) -> np.ndarray:

@@ -8,7 +8,7 @@ from keras import layers
 
 from kseg.errors import SettingsError
 from kseg.inference import Predictor
-from kseg.inference.tiles import window_starts
+from kseg.inference.window_average import window_starts
 
 
 @pytest.mark.parametrize("size", [(37, 53), (1, 1), (1, 40), (64, 3)])
@@ -90,9 +90,9 @@ def test_the_longer_side_is_brought_to_a_length_as_in_the_released_test(picture,
     predict = Predictor(model, scales, flip=True, window=24, pad=True, long_side=48)
     expected = released_test(plain, model, image, 48, 24, scales)
     np.testing.assert_allclose(predict.probabilities(image), expected, atol=1e-4)
-    assert predict._layout((30, 17), 1.75).size == (84, 48)
-    assert predict._layout((17, 30), 0.5).size == (14, 24)
-    assert predict._layout((1, 3000), 1.0).size == (1, 48)
+    assert predict._grid((30, 17), 1.75).size == (84, 48)
+    assert predict._grid((17, 30), 0.5).size == (14, 24)
+    assert predict._grid((1, 3000), 1.0).size == (1, 48)
     model.working_size = (8, 8)
     assert Predictor(model, long_side=48).size is None  # of two sizes the one that is asked for
 

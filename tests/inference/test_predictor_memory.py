@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from kseg.inference import Predictor, predictor
+from kseg.inference import Predictor, predictor, window_average
 
 
 @pytest.mark.parametrize(
@@ -15,12 +15,12 @@ from kseg.inference import Predictor, predictor
 )
 def test_strips_and_bands_do_not_change_the_result(settings, monkeypatch, picture, net):
     model, image = net(), picture()
-    monkeypatch.setattr(predictor, "STRIP_ROWS", 37)
+    monkeypatch.setattr(window_average, "STRIP_ROWS", 37)
     whole = Predictor(model, **settings).probabilities(image)
-    monkeypatch.setattr(predictor, "STRIP_ROWS", 5)
-    monkeypatch.setattr(predictor, "SWEEP_BYTES", 4000)
+    monkeypatch.setattr(window_average, "STRIP_ROWS", 5)
+    monkeypatch.setattr(window_average, "SUMS_BYTES", 4000)
     in_strips = Predictor(model, **settings)
-    assert len(predictor._bands([in_strips._layout((37, 53), 1.0)], (37, 53), 5, 4)) > 3
+    assert len(window_average.column_bands([in_strips._grid((37, 53), 1.0)], (37, 53), 5, 4)) > 3
     np.testing.assert_allclose(in_strips.probabilities(image), whole, atol=1e-6)
     np.testing.assert_array_equal(in_strips(image), in_strips.probabilities(image).argmax(-1))
 
@@ -35,7 +35,7 @@ def test_large_pictures_are_cut_into_windows_unasked(monkeypatch, picture, net, 
 @pytest.mark.parametrize("settings", [{}, {"scales": (0.5, 1.5), "flip": True}])
 def test_memory_does_not_grow_with_the_picture(settings, monkeypatch, picture, net):
     """NumPy's memory beyond picture and labels, for a picture of four times the height; 20 classes."""
-    monkeypatch.setattr(predictor, "STRIP_ROWS", 16)
+    monkeypatch.setattr(window_average, "STRIP_ROWS", 16)
     predict = Predictor(net(kernel=1, classes=20), window=32, batch_size=2, **settings)
     extra = {}
     for height in (512, 2048):
@@ -55,7 +55,7 @@ def test_memory_does_not_grow_where_one_window_is_the_whole_picture(settings, mo
     predict = Predictor(net(kernel=1, classes=20), **settings)
     image = picture(2048, 48)
     expected = predict(image)
-    monkeypatch.setattr(predictor, "STRIP_BYTES", 64 * 48 * 20 * 4)
+    monkeypatch.setattr(window_average, "STRIP_BYTES", 64 * 48 * 20 * 4)
     tracemalloc.start()
     labels = predict(image)
     extra = tracemalloc.get_traced_memory()[1] - labels.nbytes
@@ -66,7 +66,7 @@ def test_memory_does_not_grow_where_one_window_is_the_whole_picture(settings, mo
 
 def test_whole_pictures_have_a_gigabyte_of_probabilities_at_most(monkeypatch, net):
     def window(classes, height, width):
-        return Predictor(net(classes=classes))._layout((height, width), 1.0).window
+        return Predictor(net(classes=classes))._grid((height, width), 1.0).window
 
     assert window(21, 1999, 2000) == (1999, 2000)
     assert window(21, 2001, 2000) == (1024, 1024)

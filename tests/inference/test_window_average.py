@@ -1,11 +1,9 @@
-"""Windows, resizing by parts and the sweep, against plain loops, OpenCV and TensorFlow."""
+"""Windows and their average against plain loops."""
 
-import cv2
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from kseg.inference.tiles import Layout, Sweep, cover_counts, resized_part, source_span, window_starts
+from kseg.inference.window_average import WindowAverage, WindowGrid, cover_counts, window_starts
 
 
 @pytest.mark.parametrize(
@@ -40,19 +38,6 @@ def test_windows_cover_every_pixel():
             assert counts.sum() == len(starts) * min(window, length)
 
 
-@pytest.mark.parametrize(("height", "width"), [(31, 47), (5, 200), (64, 9), (1, 1), (17, 23)])
-def test_resizing_by_parts_is_resizing_the_whole(height, width):
-    x = np.random.default_rng(0).random((17, 23, 3), np.float32) * 255
-    whole = resized_part(x, (0, 0), (17, 23), (height, width), (0, height), (0, width))
-    np.testing.assert_allclose(whole, cv2.resize(x, (width, height)).reshape(whole.shape), atol=2e-3)
-    np.testing.assert_allclose(whole, tf.image.resize(x[None], (height, width))[0], atol=2e-3)
-    rows, columns = (height // 3, height // 3 + (height + 1) // 2), (width // 2, width)
-    top, bottom = source_span(17, height, rows)
-    left, right = source_span(23, width, columns)
-    part = resized_part(x[top:bottom, left:right], (top, left), (17, 23), (height, width), rows, columns)
-    np.testing.assert_array_equal(part, whole[slice(*rows), slice(*columns)])
-
-
 def position_dependent(tiles):
     """Probabilities that tell a pixel's place in its tile, so that wrong places or counts show."""
     _, h, w, _ = tiles.shape
@@ -80,25 +65,27 @@ def plain_average(image, window, stride):
 @pytest.mark.parametrize("strip", [1, 5, 64])
 @pytest.mark.parametrize("columns", [(0, 37), (10, 30), (36, 37)])
 @pytest.mark.parametrize("window", [(8, 8), (13, 37), (29, 6), (29, 37)])
-def test_sweep_is_the_plain_average(strip, columns, window):
+def test_average_is_the_plain_average(strip, columns, window):
     image = np.random.default_rng(1).integers(0, 256, (29, 37, 3), dtype=np.uint8)
     stride = (-(-window[0] * 2 // 3), -(-window[1] * 2 // 3))
-    layout = Layout((29, 37), window, stride)
-    sweep = Sweep(image, layout, columns, position_dependent, 2, 3, (0, 0, 0), strip)
-    found = np.concatenate([sweep.rows(y, min(y + strip, 29)).copy() for y in range(0, 29, strip)])
+    grid = WindowGrid((29, 37), window, stride)
+    average = WindowAverage(image, grid, columns, position_dependent, 2, 3, (0, 0, 0), strip)
+    found = np.concatenate([average.rows(y, min(y + strip, 29)).copy() for y in range(0, 29, strip)])
     expected = plain_average(image.astype(np.float32), window, stride)[:, slice(*columns)]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_sweep_rows_may_overlap_the_rows_before():
+def test_average_rows_may_overlap_the_rows_before():
     image = np.random.default_rng(1).integers(0, 256, (29, 20, 3), dtype=np.uint8)
-    sweep = Sweep(image, Layout((29, 20), (8, 8), (6, 6)), (0, 20), position_dependent, 2, 2, (0, 0, 0), 9)
+    average = WindowAverage(
+        image, WindowGrid((29, 20), (8, 8), (6, 6)), (0, 20), position_dependent, 2, 2, (0, 0, 0), 9
+    )
     expected = plain_average(image.astype(np.float32), (8, 8), (6, 6))
     for start, stop in [(0, 7), (6, 15), (13, 20), (19, 28), (27, 29)]:
-        np.testing.assert_allclose(sweep.rows(start, stop), expected[start:stop], rtol=1e-6)
+        np.testing.assert_allclose(average.rows(start, stop), expected[start:stop], rtol=1e-6)
 
 
-def test_sweep_batches_and_fills():
+def test_average_batches_and_fills():
     """A picture smaller than the window is filled up at the bottom and the right."""
     seen = []
 
@@ -107,8 +94,10 @@ def test_sweep_batches_and_fills():
         return position_dependent(tiles)
 
     image = np.full((3, 20, 3), 9, np.uint8)
-    sweep = Sweep(image, Layout((3, 20), (5, 8), (4, 6)), (0, 20), predict, 2, 2, (1.5, 2, 3), 3)
-    assert sweep.rows(0, 3).shape == (3, 20, 2)
+    average = WindowAverage(
+        image, WindowGrid((3, 20), (5, 8), (4, 6)), (0, 20), predict, 2, 2, (1.5, 2, 3), 3
+    )
+    assert average.rows(0, 3).shape == (3, 20, 2)
     assert [len(tiles) for tiles in seen] == [2, 1]
     for tiles in seen:
         np.testing.assert_array_equal(tiles[:, :3], 9)
