@@ -25,6 +25,8 @@ import keras
 import numpy as np
 
 from kseg.backbones.weights import FINE, split
+from kseg.errors import KsegError
+from kseg.weights import read
 
 PACKAGED = Path(__file__).parents[1] / "kseg" / "backbones" / "imagenet" / "efficientnet_lite0.npz"
 BLOCKS = ["1a", "2a", "2b", "3a", "3b", "4a", "4b", "4c", "5a", "5b", "5c", "6a", "6b", "6c", "6d", "7a"]
@@ -52,14 +54,6 @@ def source_file(package: str, pattern: str) -> Path:
     if spec is None:
         raise FileNotFoundError(f"install {package}, or name the file")
     return next(Path(spec.origin).parent.glob(pattern))
-
-
-def read(path: Path) -> dict[str, np.ndarray]:
-    """A PyTorch state dict as NumPy arrays; nothing in the file is executed."""
-    import torch
-
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    return {key: value.numpy() for key, value in state.items()}
 
 
 def layer_name(module: str) -> str:
@@ -138,7 +132,7 @@ def convert_hed(source: Path, out: Path) -> str:
 
 def convert_lite0(source: Path, out: Path, dtype: str) -> str:
     """Write EfficientNet-Lite0's arrays, and say what was written."""
-    arrays = convert(read(source), dtype)
+    arrays = convert(read(source)[0], dtype)
     write(out, arrays)
     return f"{len(arrays)} arrays"
 
@@ -162,7 +156,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyError as error:
         print(f"{args.source}: has other layers than {args.network}: {error}", file=sys.stderr)
         return 2
-    except Exception as error:  # torch and h5py raise RuntimeError, UnpicklingError, OSError on other files
+    except (KsegError, OSError, ValueError, StopIteration) as error:
         print(f"{args.source or 'the installed package'}: cannot be read: {error}", file=sys.stderr)
         return 2
     print(f"{out}: {said}, {out.stat().st_size / 1e6:.1f} MB")

@@ -77,7 +77,6 @@ def test_kernels_are_split_and_the_rest_is_whole():
 
 
 def test_another_file_is_refused_and_nothing_is_written(tmp_path, capsys):
-    pytest.importorskip("torch")
     (tmp_path / "x.pth").write_bytes(b"no weights")
     assert tool.main(["efficientnet-lite0", str(tmp_path / "x.pth"), "--out", str(tmp_path / "w.npz")]) == 2
     assert "x.pth" in capsys.readouterr().err
