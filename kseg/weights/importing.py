@@ -12,14 +12,14 @@ from typing import Any
 import keras
 
 from kseg.errors import KsegError, ModelError, SettingsError
-from kseg.weights.layouts import caffe_deeplab, caffe_fcn, caffe_pspnet, semseg
+from kseg.weights.layouts import caffe_deeplab, caffe_fcn, caffe_pspnet, mmseg, semseg, smp, torchvision
 from kseg.weights.reading.read import read
 from kseg.weights.source import Arrays, Source
 from kseg.weights.transfer import plan
 
 SOURCES: dict[str, Source] = {
     source.name: source
-    for layout in (semseg, caffe_fcn, caffe_deeplab, caffe_pspnet)
+    for layout in (torchvision, mmseg, semseg, smp, caffe_fcn, caffe_deeplab, caffe_pspnet)
     for source in layout.SOURCES
 }
 
@@ -112,7 +112,7 @@ def import_weights(
         raise SettingsError(f"there is no source {source!r}: expected auto, or one of {', '.join(close)}")
     arrays, meta = read(path)
     try:
-        chosen = SOURCES[identify(arrays) if source == "auto" else source]
+        chosen = _chosen(source, arrays, Path(path).name)
         model = _build(chosen, arrays, output_stride)
         settled = plan(model, arrays, chosen.moves(model, arrays), chosen.left_out, chosen.name)
     except ModelError as error:
@@ -121,6 +121,14 @@ def import_weights(
     settled.apply()
     _label(model, path, classes or meta.get("classes"), palette or meta.get("palette"), classes, palette)
     return Imported(model, chosen.name, settled.copied, settled.unused, _said(chosen, model), meta)
+
+
+def _chosen(source: str, arrays: Arrays, file: str) -> Source:
+    """The source asked for; or that of the keys, or another of the same keys by the published name of the file."""
+    if source != "auto":
+        return SOURCES[source]
+    found = SOURCES[identify(arrays)]
+    return SOURCES[found.by_name(file) or found.name]
 
 
 def _build(source: Source, arrays: Arrays, output_stride: int | None) -> keras.Model:

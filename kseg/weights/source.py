@@ -28,6 +28,7 @@ class Source:
         note: what no file says and kseg assumes.
         licence: as the source states it.
         page: where a person finds the files.
+        by_name: the other source that a file of these keys is of, by the name it was published under; None for none.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Source:
     licence: str
     page: str
     left_out: Callable[[str], bool] = field(default=lambda key: False)
+    by_name: Callable[[str], str | None] = field(default=lambda file: None)
 
 
 def is_counter(key: str) -> bool:

@@ -1,6 +1,6 @@
 """The programs that own the formats, as references: images, random statistics, Caffe nets for OpenCV."""
 
-import importlib.util
+import importlib
 import os
 import subprocess
 import sys
@@ -13,6 +13,7 @@ from tests.weights.conftest import caffemodel
 
 # Folders of packages that only these tests need, such as `pip install --no-deps --target` makes.
 EXTRA = [path for path in os.environ.get("KSEG_PARITY_PACKAGES", "").split(os.pathsep) if path]
+_KEPT: list = []  # a library of operators lives as long as its object
 MEAN, STD = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
 
 
@@ -166,13 +167,29 @@ def needs():
 
     def needs(name):
         sys.path.extend(path for path in EXTRA if path not in sys.path)
-        if importlib.util.find_spec(name) is None:
+        try:
+            return _torchvision() if name == "torchvision" else importlib.import_module(name)
+        except ImportError as error:
             pytest.skip(
-                f"needs {name}: pip install --no-deps --target FOLDER, and KSEG_PARITY_PACKAGES=FOLDER"
+                f"needs {name} ({error}): pip install --no-deps --target FOLDER, KSEG_PARITY_PACKAGES=FOLDER"
             )
-        return importlib.import_module(name)
 
     return needs
+
+
+def _torchvision():
+    """Beside a PyTorch of another build its compiled operators do not load; its networks need none of them."""
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError:
+        import torch
+
+        for name in [name for name in sys.modules if name.startswith("torchvision")]:
+            del sys.modules[name]
+        _KEPT.append(torch.library.Library("torchvision", "DEF"))
+        for name in ("nms", "qnms"):
+            _KEPT[-1].define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        return importlib.import_module("torchvision")
 
 
 @pytest.fixture

@@ -1,0 +1,103 @@
+"""Key maps of torchvision: its segmentation networks, and its ResNet classifiers as backbones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import keras
+
+from kseg.models import DeepLabV3, DilatedFCN
+from kseg.weights.axes import torch_moves
+from kseg.weights.layouts.resnet import resnet, resnet_modules
+from kseg.weights.source import Arrays, Source, classes_of, is_counter
+from kseg.weights.transfer import Move
+
+_RATES = (12, 24, 36)
+_HEAD = {"upsampling": "size", "momentum": 0.9, "epsilon": 1e-5}
+_NOTE = "half-pixel resizing to the image's size, RGB with ImageNet's mean and standard deviation"
+_COMMON = {"licence": "BSD-3-Clause", "page": "https://docs.pytorch.org/vision/stable/models.html"}
+
+
+def _left_out(key: str) -> bool:
+    return is_counter(key) or key.startswith("aux_classifier.")
+
+
+def _is_resnet(arrays: Arrays) -> bool:
+    return "backbone.layer1.0.conv1.weight" in arrays and "decode_head.conv_seg.weight" not in arrays
+
+
+def _fcn(arrays: Arrays, output_stride: int) -> keras.Model:
+    backbone = resnet(arrays, "backbone.", output_stride, "torchvision/fcn", first_rate="previous")
+    classes, filters = classes_of(arrays, "classifier.4.weight"), classes_of(arrays, "classifier.0.weight")
+    return DilatedFCN(backbone, classes, filters=filters, dropout=0.1, **_HEAD)
+
+
+def _fcn_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+    modules = resnet_modules(model, arrays, "backbone.")
+    modules |= {"head1_conv": "classifier.0", "head1_bn": "classifier.1", "score": "classifier.4"}
+    return torch_moves(model, modules)
+
+
+def aspp_modules(prefix: str, rates: Iterable[int] = _RATES) -> dict[str, str]:
+    """kseg's layers of an ASPP -> torchvision's modules."""
+    modules = {"aspp_1x1": "convs.0"}
+    modules |= {f"aspp_{rate}": f"convs.{number}" for number, rate in enumerate(rates, start=1)}
+    found = {"projection_conv": f"{prefix}project.0", "projection_bn": f"{prefix}project.1"}
+    for layer, module in modules.items():
+        found |= {f"{layer}_conv": f"{prefix}{module}.0", f"{layer}_bn": f"{prefix}{module}.1"}
+    level = f"{prefix}convs.{len(modules)}"  # its module 0 is the pooling
+    return {**found, "image_level_conv": f"{level}.1", "image_level_bn": f"{level}.2"}
+
+
+def _deeplab(arrays: Arrays, output_stride: int) -> keras.Model:
+    source = "torchvision/deeplabv3"
+    backbone = resnet(arrays, "backbone.", output_stride, source, first_rate="previous")
+    return DeepLabV3(backbone, classes_of(arrays, "classifier.4.weight"), rates=_RATES, **_HEAD)
+
+
+def _deeplab_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+    modules = resnet_modules(model, arrays, "backbone.") | aspp_modules("classifier.0.")
+    modules |= {"head_conv": "classifier.1", "head_bn": "classifier.2", "score": "classifier.4"}
+    return torch_moves(model, modules)
+
+
+def _backbone(arrays: Arrays, output_stride: int) -> keras.Model:
+    return resnet(arrays, "", output_stride, "torchvision/resnet")
+
+
+def _backbone_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+    return torch_moves(model, resnet_modules(model, arrays, ""))
+
+
+SOURCES = (
+    Source(
+        name="torchvision/fcn",
+        recognises=lambda arrays: _is_resnet(arrays) and "classifier.0.weight" in arrays,
+        build=_fcn,
+        moves=_fcn_moves,
+        output_strides=(8,),
+        left_out=_left_out,
+        note=f"the first block of a dilated stage at the rate before; {_NOTE}",
+        **_COMMON,
+    ),
+    Source(
+        name="torchvision/deeplabv3",
+        recognises=lambda arrays: "classifier.0.convs.0.0.weight" in arrays,
+        build=_deeplab,
+        moves=_deeplab_moves,
+        output_strides=(8, 16),
+        left_out=_left_out,
+        note=f"the first block of a dilated stage at the rate before, ASPP rates 12, 24, 36; {_NOTE}",
+        **_COMMON,
+    ),
+    Source(
+        name="torchvision/resnet",
+        recognises=lambda arrays: "layer1.0.conv1.weight" in arrays and "conv1.weight" in arrays,
+        build=_backbone,
+        moves=_backbone_moves,
+        output_strides=(32, 16, 8),
+        left_out=lambda key: is_counter(key) or key.startswith("fc."),
+        note="an ImageNet backbone, RGB with ImageNet's mean and standard deviation",
+        **_COMMON,
+    ),
+)

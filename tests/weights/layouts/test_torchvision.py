@@ -1,0 +1,97 @@
+"""torchvision's networks, against torchvision."""
+
+import numpy as np
+import pytest
+
+from kseg.weights import identify, import_weights
+from tests.weights.layouts.conftest import (
+    assert_same_logits,
+    assert_same_state,
+    image_of,
+    randomised,
+    resnet_state,
+    score_state,
+    torch_input,
+    torch_logits,
+    unit_state,
+)
+
+SIZE = (101, 118)  # odd and even, no multiple of anything
+NETS = {
+    "fcn_resnet50": "torchvision/fcn",
+    "fcn_resnet101": "torchvision/fcn",
+    "deeplabv3_resnet50": "torchvision/deeplabv3",
+    "deeplabv3_resnet101": "torchvision/deeplabv3",
+}
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETS)
+def test_against_torchvision(name, needs, folder):
+    segmentation, torch = needs("torchvision").models.segmentation, needs("torch")
+    make = getattr(segmentation, name)
+    net = randomised(make(weights=None, weights_backbone=None, num_classes=21, aux_loss=True))
+    torch.save(net.state_dict(), folder / "net.pth", _use_new_zipfile_serialization="fcn" not in name)
+    found, image = import_weights(folder / "net.pth"), image_of(*SIZE)
+    assert found.source == NETS[name]
+    assert all(
+        key.startswith("aux_classifier.") or key.endswith("num_batches_tracked") for key in found.unused
+    )
+    assert_same_state(found, net)
+    with torch.no_grad():
+        assert_same_logits(found.model, image, torch_logits(net(torch_input(image))["out"]))
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_backbones_against_torchvision(name, needs, folder):
+    models, torch = needs("torchvision").models, needs("torch")
+    net, image = randomised(getattr(models, name)(weights=None)), image_of(*SIZE)
+    torch.save(net.state_dict(), folder / "net.pth")
+    found = import_weights(folder / "net.pth")
+    assert found.source == "torchvision/resnet"
+    assert {key for key in found.unused if not key.endswith("tracked")} == {"fc.weight", "fc.bias"}
+    body = torch.nn.Sequential(*list(net.children())[:-2])
+    with torch.no_grad():
+        expected = torch_logits(body(torch_input(image)))
+    features = np.asarray(found.model(image[None].astype("f4"), training=False)["stage5"])[0]
+    assert np.abs(features - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def narrow_state(deeplab):
+    """torchvision's keys on a ResNet-18 a few channels wide."""
+    rng, found = np.random.default_rng(0), resnet_state(18, prefix="backbone.")
+    if not deeplab:
+        found |= unit_state(rng, "classifier.0", "classifier.1", 32, 5, 3) | score_state(
+            rng, "classifier.4", 5, 3
+        )
+        return found | score_state(rng, "aux_classifier.4", 5, 3)
+    aspp = "classifier.0."
+    found |= unit_state(rng, f"{aspp}convs.0.0", f"{aspp}convs.0.1", 32, 256)
+    for branch in (1, 2, 3):
+        found |= unit_state(rng, f"{aspp}convs.{branch}.0", f"{aspp}convs.{branch}.1", 32, 256, 3)
+    found |= unit_state(rng, f"{aspp}convs.4.1", f"{aspp}convs.4.2", 32, 256)
+    found |= unit_state(rng, f"{aspp}project.0", f"{aspp}project.1", 5 * 256, 256)
+    return (
+        found
+        | unit_state(rng, "classifier.1", "classifier.2", 256, 256, 3)
+        | score_state(rng, "classifier.4", 256, 3)
+    )
+
+
+@pytest.mark.parametrize("deeplab", [False, True])
+def test_every_array_finds_its_layer(deeplab, folder):
+    arrays = narrow_state(deeplab)
+    np.savez(folder / "net.npz", **arrays)
+    found = import_weights(folder / "net.npz")
+    assert found.source == identify(arrays) == f"torchvision/{'deeplabv3' if deeplab else 'fcn'}"
+    assert set(found.unused) == {key for key in arrays if key.startswith("aux")}
+    backbone = found.model.backbone
+    assert (backbone.depth, backbone.output_stride) == (18, 8)
+    config = backbone.get_config()
+    assert (config["first_rate"], config["ceil_pooling"], config["bgr"]) == ("previous", False, False)
+    kernel = arrays["classifier.1.weight" if deeplab else "classifier.0.weight"].transpose(2, 3, 1, 0)
+    layer = found.model.get_layer("head_conv" if deeplab else "head1_conv")
+    np.testing.assert_array_equal(layer.kernel, kernel)
