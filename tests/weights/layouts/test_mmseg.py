@@ -55,6 +55,7 @@ class WithoutOperators(MetaPathFinder, Loader):
 def network(needs, head, depth, corners):
     """Backbone and head as `configs/_base_/models/NET_r50-d8.py` put them together, with the segmentor's keys."""
     torch = needs("torch")
+    needs("torchvision")  # which mmcv imports
     needs("mmcv")
     if not any(isinstance(finder, WithoutOperators) for finder in sys.meta_path):
         sys.meta_path.insert(0, WithoutOperators(torch.nn.Module))
