@@ -45,9 +45,9 @@ def main(argv: list[str] | None = None) -> int:
 def reestimated(args: argparse.Namespace) -> int:
     """Write ``args.out``; how many batches it has seen."""
     from kseg import data, models, training
-    from kseg.cli.options.crops import cut
     from kseg.cli.terminal import Bar
     from kseg.errors import SettingsError
+    from kseg.training.crops import cut
     from kseg.training.run import checkpoint
 
     if args.out.suffix != ".keras" or not args.out.parent.is_dir():  # before minutes of passes

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from kseg.cli.options.arguments import add_data
-from kseg.cli.options.crops import cut
 from kseg.cli.options.given import refuse
 from kseg.cli.options.training import add_losses, add_safety, add_settings
 
 # Option of the command -> setting of the recipe.
 _SETTINGS = {
+    "loss": "loss",
     "epochs": "epochs",
     "steps_per_epoch": "steps_per_epoch",
     "batch_size": "batch_size",
@@ -81,35 +81,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    import keras
-
-    from kseg import data, models, training
+    from kseg import data, training
     from kseg.training.distribution.workers import undone_on_failure
-    from kseg.training.run import checkpoint
 
-    recipe = changed(chosen_recipe(args.recipe, args.model, args.data), args)
     train = data.load(args.data, args.root, args.train_split, max_pixels=args.max_pixels)
     val = None
     if args.val_split != "none":
         val = data.load(args.data, args.root, args.val_split, max_pixels=args.max_pixels)
     out = Path(args.out or f"runs/{args.model}-{args.data.replace(':', '-').replace('/', '-')}")
-    keras.utils.set_random_seed(recipe.seed)
-    weights = None if args.weights == "none" else args.weights
-    model = models.build(args.model, train.num_classes, weights=weights, dtype=recipe.mixed_precision)
-    going_on = checkpoint.exists(out) and not args.no_resume
-    if args.init_from and not going_on:
-        print(f"{args.init_from}: {training.initialise_from(model, args.init_from)}", file=sys.stderr)
-    elif recipe.starts_from and not going_on:
-        print(
-            f"kseg: {recipe.name} goes on from a net that {recipe.starts_from} trained, and its rates fit that; "
-            "give --init-from RUN/best.keras unless --weights has such a start",
-            file=sys.stderr,
-        )
+    recipe, model = recipe_and_model(args, train.num_classes)
     print(
-        f"{args.model} on {args.data}, {len(train)} pictures, recipe {recipe.name}, into {out}",
-        file=sys.stderr,
+        f"{args.model} on {args.data}, {len(train)} images, recipe {recipe.name}, into {out}", file=sys.stderr
     )
-    train, val = cut(recipe, train, val, args.skip_bad)
     start = {"weights": args.weights, "init_from": args.init_from, "root": args.root}
     with undone_on_failure(out, replace=args.no_resume):
         rows = training.fit(
@@ -120,6 +103,7 @@ def _train(args: argparse.Namespace) -> int:
             out,
             model_name=args.model,
             resume=not args.no_resume,
+            init_from=args.init_from,
             start=start,
             checkpoint_every=args.checkpoint_every,
             keep=args.keep,
@@ -129,48 +113,45 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
-def chosen_recipe(recipe: str | None, model: str, data: str) -> Any:
-    """The recipe of that name or JSON file (a run's too), else the one for this model and data."""
+def recipe_and_model(args: argparse.Namespace, num_classes: int) -> tuple[Any, Any]:
+    """The recipe with the settings of the command line, and the model built as it asks.
+
+    Which recipe is the default depends on the model's backbone, so the model is built first; none of the defaults asks
+    for another seed or precision than the command line.
+    """
+    import keras
+
+    from kseg import models
+    from kseg.training.recipes.default import default_recipe
+    from kseg.training.recipes.recipe import Recipe
+
+    named = None if args.recipe is None else read_recipe(args.recipe)
+    recipe = changed(named or Recipe(), args)
+    keras.utils.set_random_seed(recipe.seed)
+    weights = None if args.weights == "none" else args.weights
+    model = models.build(args.model, num_classes, weights=weights, dtype=recipe.mixed_precision)
+    if named is None:
+        recipe = changed(default_recipe(model, args.model, args.data), args)
+    return recipe.replace(model=args.model, data=args.data), model
+
+
+def read_recipe(recipe: str) -> Any:
+    """The recipe of that name or JSON file (a run's too)."""
     import json
 
     from kseg.errors import SettingsError
     from kseg.training import RECIPES, Recipe
 
-    if recipe is None:
-        found = default_recipe(model, data)
-    elif recipe in RECIPES:
-        found = RECIPES[recipe]
-    elif Path(recipe).is_file():
-        try:
-            values = json.loads(Path(recipe).read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise SettingsError(f"{recipe}: not a JSON file ({error})") from None
-        is_run = isinstance(values, dict) and isinstance(values.get("recipe"), dict)
-        found = Recipe.from_dict(values["recipe"] if is_run else values)
-    else:
-        raise SettingsError(f"--recipe {recipe}: neither a file nor one of {', '.join(RECIPES)}")
-    return found.replace(model=model, data=data)
-
-
-def default_recipe(model: str, data: str) -> Any:
-    """The recipe for this model and data set, else for this backbone and data set, else a general one.
-
-    The FCN paper's stages (summed loss, tiny rates) train nothing without the stage before or ImageNet weights, and
-    DeconvNet's are made of crops, so they are taken only where --recipe names them; losses that belong to one net,
-    such as PSPNet's second one, do not go over to others.
-    """
-    from kseg.training import RECIPES, Recipe
-
-    backbone = model.rpartition("_")[2]
-    known = [recipe for recipe in RECIPES.values() if recipe.reduction != "sum" and recipe.crops is None]
-    for recipe in known:
-        if (recipe.model, recipe.data) == (model, data):
-            return recipe
-    for recipe in known:
-        own = recipe.label_stride or recipe.input_scales or recipe.auxiliary_weight
-        if recipe.data == data and recipe.model.endswith(f"_{backbone}") and not own:
-            return recipe
-    return Recipe(name="general", mirror=True, scale=(0.6, 1.6), warmup_steps=50)
+    if recipe in RECIPES:
+        return RECIPES[recipe]
+    if not Path(recipe).is_file():
+        raise SettingsError(f"--recipe {recipe}: neither a file nor one of {', '.join(RECIPES)}.")
+    try:
+        values = json.loads(Path(recipe).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(f"{recipe}: not a JSON file ({error}).") from None
+    is_run = isinstance(values, dict) and isinstance(values.get("recipe"), dict)
+    return Recipe.from_dict(values["recipe"] if is_run else values)
 
 
 def changed(recipe: Any, args: argparse.Namespace) -> Any:
@@ -184,7 +165,23 @@ def changed(recipe: Any, args: argparse.Namespace) -> Any:
         given["class_weights"] = _class_weights(given["class_weights"])
     if "ohem_fraction" in given:
         given["ohem_threshold"] = None
+    given |= dict(setting(word) for word in args.set or ())
     return recipe.replace(**given) if given else recipe
+
+
+def setting(word: str) -> tuple[str, Any]:
+    """NAME=VALUE as a setting of a recipe; the value is JSON, or a text."""
+    import json
+
+    from kseg.errors import SettingsError
+
+    name, equals, value = word.partition("=")
+    if not equals or not name:
+        raise SettingsError(f"--set {word}: give NAME=VALUE, such as augment.rotate=5 or momentum=0.8.")
+    try:
+        return name, json.loads(value)
+    except (ValueError, RecursionError):
+        return name, value
 
 
 def _class_weights(words: list[str]) -> str | list[float] | dict[str, float]:

@@ -73,6 +73,8 @@ class CrossEntropy(MapLoss):
         ):
             if value is not None and not 0 < value <= 1:
                 raise ValueError(f"`{argument}` must be above 0 and at most 1, got {value}")
+        if ohem_min_kept < 1:
+            raise ValueError(f"`ohem_min_kept` must be 1 or more, got {ohem_min_kept}")
         if ohem_fraction is not None and ohem_threshold is not None:
             raise ValueError("Give `ohem_fraction` or `ohem_threshold`, not both")
         super().__init__(ignore_label, class_weights, from_logits, reduction, name)

@@ -76,6 +76,17 @@ class KerasLoss(MapLoss):
             return super().weight(labels, classes)
         return ops.convert_to_tensor(1.0 / replicas_in_sync(), "float32")
 
+    def for_data(self, ignore_label, class_weights=None, seed=None, from_logits=True):
+        if not from_logits:
+            raise SettingsError(
+                f"The model gives probabilities, and the loss {self.name} is used with models that give logits: leave "
+                "the model's last activation out."
+            )
+        weights = self.class_weights if class_weights is None else class_weights
+        return KerasLoss(
+            self.loss, ignore_label, weights, self.name
+        )  # not by its config: it may not be registered
+
     def _mean_of_images(self, losses, sample_weight):
         if self.class_weights is not None or sample_weight is not None:
             raise SettingsError(

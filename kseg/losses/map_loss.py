@@ -56,6 +56,30 @@ class MapLoss(keras.losses.Loss):
         weights = ops.convert_to_tensor(weights_of_classes(self.class_weights, classes), "float32")
         return ops.sum(valid * ops.take(weights, ops.clip(labels, 0, classes - 1)))
 
+    def for_data(
+        self,
+        ignore_label: int | None,
+        class_weights: Any = None,
+        seed: int | None = None,
+        from_logits: bool = True,
+    ) -> "MapLoss":
+        """The same loss for a data set and a model.
+
+        Args:
+            ignore_label: the data's.
+            class_weights: in place of the loss's own, if not None.
+            seed: of a loss that draws random numbers and has none.
+            from_logits: whether the model gives logits.
+        """
+        config = {**self.get_config(), "ignore_label": ignore_label}
+        if class_weights is not None:
+            config["class_weights"] = class_weights
+        if "seed" in config and config["seed"] is None:
+            config["seed"] = seed
+        if "from_logits" in config:
+            config["from_logits"] = config["from_logits"] and from_logits
+        return type(self).from_config(config)
+
     def for_validation(self) -> "MapLoss":
         """The loss that validation reports: of every labelled pixel."""
         return self

@@ -4,11 +4,14 @@ from kseg.training.batch_norm_statistics import reestimate_batch_norm
 from kseg.training.callbacks import Checkpoint, MetricsCsv, Progress, StopOnNaN, read_metrics
 from kseg.training.distribution.strategy import strategy, synchronised_batch_norm
 from kseg.training.fit import fit
+from kseg.training.history import History
 from kseg.training.initialise import Initialised, initialise_from
 from kseg.training.objective import Objective, objective_of
 from kseg.training.optimization.optimizers import SGD, AdamW
 from kseg.training.optimization.schedules import Poly, Step
 from kseg.training.recipes import RECIPES
+from kseg.training.recipes.default import default_recipe
+from kseg.training.recipes.parts import OptimizerSettings, ScheduleSettings
 from kseg.training.recipes.recipe import Recipe
 from kseg.training.tensorboard import TensorBoard
 from kseg.training.trainer import Trainer
@@ -18,16 +21,20 @@ __all__ = [
     "SGD",
     "AdamW",
     "Checkpoint",
+    "History",
     "Initialised",
     "MetricsCsv",
     "Objective",
+    "OptimizerSettings",
     "Poly",
     "Progress",
     "Recipe",
+    "ScheduleSettings",
     "Step",
     "StopOnNaN",
     "TensorBoard",
     "Trainer",
+    "default_recipe",
     "fit",
     "initialise_from",
     "objective_of",

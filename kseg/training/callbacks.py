@@ -31,7 +31,7 @@ class Checkpoint(keras.callbacks.Callback):
     Args:
         folder: where the two files go.
         monitor: the score in Keras's logs, higher is better. Epochs without it (not validated) write no best.
-        best: the best score before this process started; -inf for none.
+        best: the best score before this process started, if any.
         seeded: further objects with a `seed_generator` to be kept (a loss with sampling).
         every: also write `last.keras` within an epoch, after so many steps or minutes.
         keep: how many `last` checkpoints to keep; the ones before are `last.1.keras` and so on.
@@ -44,7 +44,7 @@ class Checkpoint(keras.callbacks.Callback):
         self,
         folder: str | Path,
         monitor: str = "val_mean_iou",
-        best: float = -math.inf,
+        best: float | None = None,
         seeded: tuple[Any, ...] = (),
         *,
         every: "Every | None" = None,
@@ -53,7 +53,8 @@ class Checkpoint(keras.callbacks.Callback):
         writes: bool = True,
     ):
         super().__init__()
-        self.folder, self.monitor, self.best, self.seeded = Path(folder), monitor, best, seeded
+        self.folder, self.monitor, self.seeded = Path(folder), monitor, seeded
+        self.best = -math.inf if best is None else best
         self.every, self.keep, self.run, self.writes = every or Every(), keep, run, writes
         self.best_epoch: int | None = None
 

@@ -1,15 +1,11 @@
-"""What a recipe means for a model and its data: frozen parts, class weights, loss, optimizer and schedule."""
-
-from typing import Any
+"""What a recipe means for a model and its data: frozen parts, class weights, loss and optimizer."""
 
 import keras
 
 from kseg.data import Dataset, class_histogram, median_frequency_weights
 from kseg.errors import SettingsError
-from kseg.losses import CrossEntropy, MapLoss
+from kseg.losses import MapLoss
 from kseg.losses.class_weights import checked_class_weights, weights_of_classes
-from kseg.training.optimization.optimizers import SGD, AdamW
-from kseg.training.optimization.schedules import Poly, Step
 from kseg.training.recipes.recipe import Recipe
 
 
@@ -59,32 +55,16 @@ def class_weights(recipe: Recipe, train: Dataset) -> tuple[float, ...] | None:
 def loss_of(
     recipe: Recipe, train: Dataset, weights: tuple[float, ...] | None, from_logits: bool = True
 ) -> MapLoss:
-    """The recipe's loss for this data: with its ignored label and its class weights."""
-    return CrossEntropy(
-        ignore_label=train.ignore_label,
-        class_weights=weights,
-        ohem_fraction=recipe.ohem_fraction,
-        ohem_threshold=recipe.ohem_threshold,
-        ohem_min_kept=recipe.ohem_min_kept,
-        sampling=recipe.sampling,
-        reduction=recipe.reduction,
-        seed=recipe.seed,
-        from_logits=from_logits,
-    )
+    """The recipe's loss for this data: with its ignored label, the class weights and the recipe's seed."""
+    return recipe.loss.for_data(train.ignore_label, weights, recipe.seed, from_logits)
 
 
 def optimizer_of(
     model: keras.Model, layers: list[keras.layers.Layer], recipe: Recipe, steps_per_epoch: int
 ) -> keras.optimizers.Optimizer:
     """The recipe's optimizer for these layers of a model."""
-    rates = {
-        "layer_multipliers": _head(model, layers, recipe.head_multiplier),
-        "bias_multiplier": recipe.bias_multiplier,
-    }
-    rate = schedule(recipe, steps_per_epoch)
-    if recipe.optimizer == "sgd":
-        return SGD(rate, recipe.momentum, l2=recipe.weight_decay, **rates)
-    return AdamW(rate, weight_decay=recipe.weight_decay, **rates)
+    rate = recipe.schedule.over(recipe.epochs * steps_per_epoch)
+    return recipe.optimizer.build(rate, _head(model, layers, recipe.optimizer.head_multiplier))
 
 
 def _head(model: keras.Model, layers: list[keras.layers.Layer], multiplier: float) -> dict[str, float]:
@@ -97,16 +77,3 @@ def _head(model: keras.Model, layers: list[keras.layers.Layer], multiplier: floa
         for layer in layers
         if any(id(variable) not in backbone for variable in layer.trainable_variables)
     }
-
-
-def schedule(recipe: Recipe, steps_per_epoch: int) -> Any:
-    """The learning rate as a function of the optimizer's step, or a number."""
-    total = recipe.epochs * steps_per_epoch
-    warmup = min(recipe.warmup_steps, total // 5)  # a few pictures make a run shorter than the warm-up
-    if recipe.schedule == "poly":
-        return Poly(recipe.learning_rate, total, recipe.power, warmup)
-    if recipe.schedule == "step":
-        return Step(recipe.learning_rate, recipe.step_every, warmup_steps=warmup)
-    if warmup:
-        return Poly(recipe.learning_rate, total, 0.0, warmup)
-    return recipe.learning_rate

@@ -1,9 +1,8 @@
 """`fit`: train a segmentation model by a recipe into a run folder, and go on where a run was broken off."""
 
-import math
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,14 @@ import keras
 
 from kseg.data import Dataset, user_errors
 from kseg.errors import ModelError
-from kseg.training import callbacks
+from kseg.inference.model_info import inspect_model
+from kseg.training.callbacks import Checkpoint, Every, MetricsCsv, Progress, StopOnNaN, read_metrics
 from kseg.training.compilation import class_weights, freeze, loss_of
+from kseg.training.crops import cut
 from kseg.training.distribution import workers
 from kseg.training.distribution.strategy import place
+from kseg.training.history import History
+from kseg.training.initialise import initialise_from
 from kseg.training.memory import keep_freed_memory
 from kseg.training.normalization import single_value_errors
 from kseg.training.recipes.recipe import Recipe
@@ -25,31 +28,6 @@ from kseg.training.tensorboard import TensorBoard
 from kseg.training.trainer import Trainer
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A training as `fit` was asked for it, in numbers and objects.
-
-    Args:
-        length: optimizer steps an epoch.
-        weights: the class weights of the loss.
-        chief: whether this worker writes the folder.
-    """
-
-    recipe: Recipe
-    train: Dataset | SkippingDataset
-    val: Dataset | SkippingDataset | None
-    out: Path
-    length: int
-    weights: tuple[float, ...] | None
-    chief: bool
-    verbose: bool
-    tensorboard: bool
-
-    def say(self, text: str) -> None:
-        if self.verbose:
-            print(text, file=sys.stderr)
-
-
 def fit(
     model: keras.Model,
     recipe: Recipe,
@@ -57,6 +35,12 @@ def fit(
     val: Dataset | None,
     out: str | Path,
     *,
+    loss: Any = None,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    metrics: Sequence[keras.metrics.Metric] = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    init_from: str | Path | None = None,
+    restore_best: bool = False,
     model_name: str | None = None,
     resume: bool = True,
     verbose: bool = True,
@@ -65,83 +49,114 @@ def fit(
     keep: int = 1,
     skip_bad: bool = False,
     start: dict[str, Any] | None = None,
-) -> list[dict[str, float]]:
-    """Train `model` on `train`, validate on the whole pictures of `val`, and write the run into folder `out`.
+) -> History:
+    """Train `model` on `train`, validate on the whole images of `val`, and write the run into folder `out`.
 
     The folder gets recipe.json (the resolved settings), metrics.csv, last.keras after every epoch and best.keras by
     validation mean IoU. The same call again goes on after the last checkpoint, exactly. Under
     `kseg.training.strategy` all its devices and machines share every batch.
 
     Args:
-        model: a `Segmenter`, or any Keras model from pictures `(batch, height, width, 3)`, 0-255, to logits of
-            their size. Build it with `recipe.mixed_precision`, and after `keras.utils.set_random_seed(recipe.seed)`
-            if the run is to be repeatable.
-        recipe: the settings.
+        model: a `Segmenter`, or any Keras model from images `(batch, height, width, 3)`, 0-255, to logits (or
+            probabilities, where it ends in a softmax) of their size. Build it with `recipe.mixed_precision`, and after
+            `keras.utils.set_random_seed(recipe.seed)` if the run is to be repeatable.
+        recipe: the settings. Crops of objects or proposals that it asks for are made of the data here.
         train, val: what to train on, and to validate on; without `val` there is no `best.keras`.
         out: the run folder; it is made. Several machines need one that all of them see.
+        loss: instead of the recipe's: one of `kseg.losses` or its name, or any Keras loss, or function of (labels,
+            logits), of integer labels. Its ignored label and class weights are filled in.
+        optimizer: instead of the recipe's optimizer and schedule; a Keras optimizer that was not used yet.
+        metrics: Keras metrics of (labels, predictions) on the training batches, beside the mean IoU.
+        callbacks: Keras callbacks, called as by Keras's `fit`; those that watch validation see `val_mean_iou` and
+            `val_loss`. What they remember themselves is not in the checkpoints.
+        init_from: a `.keras` file whose fitting layers are taken before the first step; see `initialise_from`.
+        restore_best: give `model` the weights of `best.keras` at the end, not those of the last step.
         model_name: what recipe.json calls the model; its Keras name by default.
         resume: go on with the run in `out`; False replaces it.
         verbose: one line an epoch on stderr, and the steps on a terminal.
         tensorboard: write `tensorboard/`.
         checkpoint_every: write `last.keras` within an epoch too: "500", every 500 steps; "10m", every 10 minutes.
         keep: how many of the last checkpoints to keep; those before the last are `last.1.keras` and so on.
-        skip_bad: let the next picture take the place of one that cannot be used, up to 1 % of them.
+        skip_bad: let the next image take the place of one that cannot be used, up to 1 % of them.
         start: what else must be the same (but for "root") when the run goes on; recipe.json holds it.
 
     Returns:
-        One dict an epoch, the rows of `metrics.csv`, those of earlier starts included.
+        The scores by epoch: a list of dicts, the rows of `metrics.csv`, those of earlier starts included; and Keras's
+        History.
 
     Raises:
         SettingsError: the recipe does not fit the model or the data, or `out` holds another run, or one that another
             process trains at this moment.
-        DataError: a picture or mask that cannot be used; the message names it.
+        DataError: an image or mask that cannot be used; the message names it.
         KsegError: the loss became NaN, the disk is full, or another machine died; the last checkpoint is kept.
     """
-    out, every = Path(out), None if checkpoint_every is None else callbacks.Every.parse(checkpoint_every)
+    out, every = Path(out), None if checkpoint_every is None else Every.parse(checkpoint_every)
+    recipe = recipe if loss is None else recipe.replace(loss=loss)
+    say = (lambda text: print(text, file=sys.stderr)) if verbose and not place()[0] else (lambda text: None)
     check(model, recipe, train, val, every)
     _prepare(recipe)
+    train, val = cut(recipe, train, val, skip_bad, say)
     if skip_bad:
         train, val = SkippingDataset(train), None if val is None else SkippingDataset(val, blank=True)
     check_labels(train, val, model.output_shape[-1])
     freeze(model, recipe)
     check_normalization(model, recipe, train)
     length, weights = _length(recipe, train), class_weights(recipe, train)
+    map_loss = loss_of(recipe, train, weights, inspect_model(model).output == "logits")
     described = run_folder.describe(
-        model, model_name or model.name, recipe, train, val, length, class_weights=weights, start=start
+        model,
+        model_name or model.name,
+        recipe,
+        train,
+        val,
+        length,
+        class_weights=weights,
+        start=_start(start, init_from, optimizer),
     )
     with workers.together() as chief, run_folder.alone(out) if chief else nullcontext():
         found = workers.open_run(out, described, resume, [checkpoint_every, skip_bad])
-        run = _Run(recipe, train, val, out, length, weights, chief, verbose and chief, tensorboard)
-        if found.get("epochs_done", 0) < recipe.epochs:
-            _train(model, run, found, every, keep)
-        else:
-            run.say(f"{out}: this run is finished ({_best(found)}); raise --epochs to go on.")
+        if found.get("epochs_done", 0) >= recipe.epochs:
+            say(f"{out}: this run is finished ({_best(found)}); give more epochs to go on.")
             checkpoint.load_into(model, checkpoint.newest(out))
-        return callbacks.read_metrics(out / "metrics.csv")
+        else:
+            if not found:
+                _initialise(model, recipe, init_from, say)
+            trainer = Trainer(
+                model, recipe, train, val, map_loss, length, optimizer=optimizer, metrics=metrics
+            )
+            if found:
+                found = _restore(trainer, out, found)
+                say(f"{out}: going on after {_where(trainer)} of {recipe.epochs} ({_best(found)}).")
+            keeper = Checkpoint(
+                out, best=found.get("best"), every=every, keep=keep, run=trainer, writes=chief
+            )
+            keeper.best_epoch = found.get("best_epoch")
+            chosen = [StopOnNaN(_files(trainer)), *callbacks]
+            if chief:
+                chosen[1:1] = [MetricsCsv(out / "metrics.csv", trainer.epoch)]
+            if chief and tensorboard:
+                alone = place()[1] == 1  # Keras's predict waits for the other machines
+                chosen.append(TensorBoard(out / "tensorboard", val if alone else None))
+            chosen.append(keeper)  # an epoch is over when its checkpoint is written
+            if verbose and chief:
+                chosen.append(Progress(recipe.epochs, length, best=lambda: keeper.best))
+            _run(trainer, chosen)
+        if restore_best and (out / "best.keras").exists():
+            checkpoint.load_into(model, out / "best.keras", optimizer=False)
+        return History(read_metrics(out / "metrics.csv"))
 
 
-def _train(
-    model: keras.Model, run: _Run, found: dict[str, Any], every: callbacks.Every | None, keep: int
-) -> None:
-    """Train from the beginning, or from the checkpoint whose state was `found`, to the last epoch."""
-    recipe, data = run.recipe, run.train
-    if hasattr(model, "palette"):
-        model.classes, model.palette = data.classes, data.palette
-    loss = loss_of(recipe, data, run.weights)
-    trainer = Trainer(model, recipe, data, run.val, loss, run.length)
-    if found:
-        found = _restore(trainer, run.out, found)
-        run.say(f"{run.out}: going on after {_where(trainer)} of {recipe.epochs} ({_best(found)}).")
+def _run(trainer: Trainer, callbacks: list[keras.callbacks.Callback]) -> None:
     with single_value_errors(), user_errors():
         trainer.run(
             keras.callbacks.CallbackList(
-                _callbacks(run, trainer, found, every, keep),
+                callbacks,
                 model=trainer.training_model,
-                epochs=recipe.epochs,
-                steps=run.length,
+                epochs=trainer.recipe.epochs,
+                steps=trainer.length,
             )
         )
-    for dataset in (run.train, run.val):
+    for dataset in (trainer.train, trainer.val):
         if isinstance(dataset, SkippingDataset) and dataset.bad:
             print(f"skipped {len(dataset.bad)} of {len(dataset)} images: {dataset.listed()}", file=sys.stderr)
 
@@ -178,35 +193,39 @@ def _prepare(recipe: Recipe) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def _callbacks(
-    run: _Run, trainer: Trainer, found: dict[str, Any], every: callbacks.Every | None, keep: int
-) -> list[keras.callbacks.Callback]:
-    """The callbacks, in this order: an epoch is over when its checkpoint is written."""
-    best = found.get("best")
-    best = -math.inf if best is None else best
-    keeper = callbacks.Checkpoint(run.out, best=best, every=every, keep=keep, run=trainer, writes=run.chief)
-    keeper.best_epoch = found.get("best_epoch")
-    chosen: list[keras.callbacks.Callback] = [callbacks.StopOnNaN(_files(run))]
-    if run.chief:
-        chosen.append(callbacks.MetricsCsv(run.out / "metrics.csv", trainer.epoch))
-    if run.chief and run.tensorboard:
-        alone = place()[1] == 1  # Keras's predict waits for the other machines
-        chosen.append(TensorBoard(run.out / "tensorboard", run.val if alone else None))
-    chosen.append(keeper)
-    if run.verbose:
-        chosen.append(callbacks.Progress(run.recipe.epochs, run.length, best=lambda: keeper.best))
-    return chosen
-
-
-def _files(run: _Run) -> Any:
-    """The names of the pictures of a step, for a message."""
+def _files(trainer: Trainer) -> Any:
+    """The names of the images of a step, for a message."""
+    recipe = trainer.recipe
 
     def files(epoch: int, step: int) -> list[str]:
-        recipe, number = run.recipe, epoch * run.length + step
-        size = batch_size(recipe) * recipe.accumulate
-        return files_of_step(run.train, batch_size=size, seed=recipe.seed, step=number)
+        size, number = batch_size(recipe) * recipe.accumulate, epoch * trainer.length + step
+        return files_of_step(trainer.train, batch_size=size, seed=recipe.seed, step=number)
 
     return files
+
+
+def _start(
+    start: dict[str, Any] | None, init_from: str | Path | None, optimizer: keras.optimizers.Optimizer | None
+) -> dict[str, Any]:
+    """What recipe.json says of the first weights and of what is not the recipe's."""
+    found = dict(start or {})
+    if init_from is not None:
+        found["init_from"] = str(init_from)
+    if optimizer is not None:
+        found["optimizer"] = type(optimizer).__name__
+    return found
+
+
+def _initialise(model: keras.Model, recipe: Recipe, init_from: str | Path | None, say: Any) -> None:
+    """The weights of the stage before, and the names of the data's classes for the model's file."""
+    if init_from is not None:
+        say(f"{init_from}: {initialise_from(model, init_from)}")
+    elif recipe.starts_from:
+        print(
+            f"kseg: {recipe.name} goes on from a network that {recipe.starts_from} trained, and its rates fit that; "
+            "give init_from (on the command line --init-from RUN/best.keras) unless the model has such weights.",
+            file=sys.stderr,
+        )
 
 
 def _where(trainer: Trainer) -> str:

@@ -64,6 +64,8 @@ class Trainer:
         self.model, self.recipe, self.train, self.val = model, recipe, train, val
         self.loss, self.length = loss, length
         self.epoch, self.step, self.loss_sum = 0, 0, 0.0
+        if hasattr(model, "palette"):  # they are saved with the model
+            model.classes, model.palette = train.classes, train.palette
         trained = objective_of(model, recipe)
         self.training_model, self.own_layers = trained.model, trained.own_layers
         self.metric = MeanIoU(train.num_classes, train.ignore_label)

@@ -29,7 +29,7 @@ def test_a_run_its_resumption_and_its_replacement(labelled, small_net, tmp_path,
     assert said.out == f"best val mean IoU {score:.4f} at epoch 1: {out / 'best.keras'}\n"
     assert "epoch 1/1" in said.err
     settings = json.loads((out / "recipe.json").read_text())["recipe"]
-    assert (settings["seed"], settings["learning_rate"], settings["size"]) == (5, 0.01, [16, 16])
+    assert (settings["seed"], settings["schedule"]["learning_rate"], settings["size"]) == (5, 0.01, [16, 16])
     assert (settings["model"], settings["data"], settings["steps_per_epoch"]) == (NAME, "folder", 2)
 
     assert main(command(labelled, out, "--seed", "5", "--learning-rate", "0.01", "--epochs", "2")) == 0
@@ -67,25 +67,27 @@ def test_a_recipe_from_a_file_or_a_run(labelled, tmp_path):
     (tmp_path / "mine.json").write_text(recipe.to_json())
     (tmp_path / "run.json").write_text(json.dumps({"recipe": recipe.to_dict(), "seed": 1}))
     for name in ("mine.json", "run.json"):
-        chosen = verb.chosen_recipe(str(tmp_path / name), NAME, "voc")
-        assert chosen == recipe.replace(model=NAME, data="voc")
+        assert verb.read_recipe(str(tmp_path / name)) == recipe
 
 
-@pytest.mark.parametrize(
-    ("model", "data", "name"),
-    [
-        ("fcn8s_efficientnetlite0", "camvid", "camvid_lite0"),
-        ("fcn32s_efficientnetlite0", "camvid", "camvid_lite0"),  # same backbone and data
-        ("fcn8s_efficientnetlite0", "shapes", "shapes_demo"),
-        ("fcn16s_vgg16", "voc", "general"),
-        ("deeplabv1_vgg16", "voc", "deeplabv1_voc"),
-        ("deeplabv2_resnet101", "cityscapes", "general"),  # PSPNet's has a loss of its own
-        ("fcn8s_vgg16", "camvid", "general"),  # the paper's rates are for its own start
-        ("fcn8s_efficientnetlite0", "folder", "general"),
-    ],
-)
-def test_the_recipe_taken_by_itself(model, data, name):
-    assert verb.chosen_recipe(None, model, data).name == name
+def test_any_setting_by_its_name():
+    parser = argparse.ArgumentParser()
+    verb.add_arguments(parser)
+    words = [
+        "--set",
+        "momentum=0.5",
+        "--set",
+        "augment.rotate=5",
+        "--set",
+        "size=null",
+        "--set",
+        "optimizer=sgd",
+    ]
+    changed = verb.changed(Recipe(), parser.parse_args(["--model", "m", "--data", "d", *words]))
+    assert changed == Recipe(momentum=0.5, rotate=5, size=None, optimizer="sgd")
+    for word in ("momentum", "=3", "no_such=1", "augment.no_such=1", "mirror=5"):
+        with pytest.raises(SettingsError, match=r"NAME=VALUE|no_such|mirror"):
+            verb.changed(Recipe(), parser.parse_args(["--model", "m", "--data", "d", "--set", word]))
 
 
 def test_options_become_settings():
@@ -165,15 +167,10 @@ def test_a_stage_without_the_one_before_is_told_of(labelled, small_net, tmp_path
     recipe = tmp_path / "second.json"
     recipe.write_text(Recipe(name="second", starts_from="first").to_json())
     assert main(command(labelled, tmp_path / "out", "--recipe", recipe)) == 0
-    assert "second goes on from a net that first trained" in capsys.readouterr().err
+    assert "second goes on from a network that first trained" in capsys.readouterr().err
     start = ("--recipe", recipe, "--init-from", tmp_path / "out" / "best.keras")
     assert main(command(labelled, tmp_path / "next", *start)) == 0
     assert "goes on from" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("model", ["fcn8s_vgg16", "deconvnet_vgg16"])
-def test_the_papers_stages_are_never_taken_unasked(model):
-    assert verb.default_recipe(model, "voc").reduction == "mean"
 
 
 def test_options_against_faults_and_for_devices(labelled, small_net, tmp_path, capsys, monkeypatch):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kseg.errors import SettingsError
-from kseg.training import SGD, AdamW, Poly, Recipe, Step
-from kseg.training.compilation import backbone_of, class_weights, loss_of, optimizer_of, schedule
+from kseg.training import SGD, AdamW, Recipe
+from kseg.training.compilation import backbone_of, class_weights, loss_of, optimizer_of
 
 
 def test_loss_and_optimizer(network, train):
@@ -37,18 +37,6 @@ def test_class_weights_are_counted_where_asked_for(train):
         1, abs=0.2
     )
     assert np.argmax(class_weights(Recipe(class_weights="median_frequency"), train)) == np.argmin(counts)
-
-
-def test_schedules():
-    poly = schedule(Recipe(schedule="poly", learning_rate=0.5, epochs=4, warmup_steps=1000, power=2.0), 10)
-    assert isinstance(poly, Poly)
-    assert (poly.steps, poly.power, poly.warmup_steps) == (40, 2.0, 8)
-    step = schedule(Recipe(schedule="step", step_every=7, epochs=100, warmup_steps=3), 10)
-    assert isinstance(step, Step)
-    assert (step.every, step.warmup_steps) == (7, 3)
-    assert schedule(Recipe(schedule="constant", learning_rate=0.25), 10) == 0.25
-    constant = schedule(Recipe(schedule="constant", learning_rate=0.25, epochs=10, warmup_steps=4), 10)
-    np.testing.assert_allclose([float(constant(k)) for k in (0, 3, 50, 99)], [0.0625, 0.25, 0.25, 0.25])
 
 
 def test_no_backbone(network):

@@ -6,6 +6,13 @@ from kseg.cli.options.arguments import above_zero, add_max_pixels, fraction, nat
 
 
 def add_settings(group: Any) -> None:
+    group.add_argument(
+        "--set",
+        action="append",
+        metavar="NAME=VALUE",
+        help="any setting of the recipe, such as momentum=0.8, augment.rotate=5 or size=null; may be repeated",
+    )
+    group.add_argument("--loss", metavar="NAME", help="cross_entropy (default) or another of kseg.losses")
     group.add_argument("--epochs", type=positive)
     group.add_argument("--steps-per-epoch", type=positive, metavar="N", help="default: once through the data")
     group.add_argument("--batch-size", type=positive, metavar="N")

@@ -1,6 +1,8 @@
 """The recipes of DeepLab v1 and v2 on PASCAL VOC, as released, and of the preset `camvid`."""
 
+from kseg.data import Augment
 from kseg.training.recipes.fcn import CAMVID_LITE0_FINISH
+from kseg.training.recipes.parts import OptimizerSettings, ScheduleSettings
 from kseg.training.recipes.recipe import Recipe
 
 # The released solver and train.prototxt of DeepLab-LargeFOV, on the 10,582 pictures of train_aug from VGG16's ImageNet
@@ -12,20 +14,17 @@ DEEPLABV1_VOC = Recipe(
     name="deeplabv1_voc",
     model="deeplabv1_vgg16",
     data="voc",
-    optimizer="sgd",
-    learning_rate=1e-3,
-    momentum=0.9,
-    weight_decay=5e-4,
-    schedule="step",
-    step_every=2000,
+    backbone="DeepLabVGG16",
+    optimizer=OptimizerSettings(
+        "sgd", momentum=0.9, weight_decay=5e-4, head_multiplier=10.0, bias_multiplier=2.0
+    ),
+    schedule=ScheduleSettings("step", learning_rate=1e-3, step_every=2000),
     epochs=6,
     steps_per_epoch=1000,
     batch_size=30,
     size=(321, 321),
-    mirror=True,
+    augment=Augment(mirror=True),
     label_stride=8,
-    head_multiplier=10.0,
-    bias_multiplier=2.0,
     expected_score=0.6225,
     source="DeepLab-LargeFOV, arXiv v3 and its train.prototxt: 62.25 on VOC12 val, 67.64 with CRF (4 / 49 / 5, 3 / 3)",
 )
@@ -34,6 +33,7 @@ DEEPLABV1_VOC = Recipe(
 DEEPLABV1_VOC_MSC = DEEPLABV1_VOC.replace(
     name="deeplabv1_voc_msc",
     model="deeplabv1_vgg16_msc",
+    backbone="DeepLabVGG16",
     freeze_backbone=True,
     starts_from="deeplabv1_voc",
     expected_score=0.6421,
@@ -42,6 +42,7 @@ DEEPLABV1_VOC_MSC = DEEPLABV1_VOC.replace(
 DEEPLABV2_VOC_VGG16 = DEEPLABV1_VOC.replace(
     name="deeplabv2_voc_vgg16",
     model="deeplabv2_vgg16",
+    backbone="DeepLabVGG16",
     schedule="poly",
     power=0.9,
     step_every=None,
@@ -53,6 +54,7 @@ DEEPLABV2_VOC_VGG16 = DEEPLABV1_VOC.replace(
 DEEPLABV2_VOC_VGG16_S = DEEPLABV2_VOC_VGG16.replace(
     name="deeplabv2_voc_vgg16_s",
     model="deeplabv2_vgg16_aspp_s",
+    backbone="DeepLabVGG16",
     expected_score=0.6698,
     source="DeepLab v2, ASPP-S on VGG16: 66.98 on VOC12 val, 69.73 with CRF",
 )
@@ -61,6 +63,7 @@ DEEPLABV2_VOC_VGG16_S = DEEPLABV2_VOC_VGG16.replace(
 DEEPLABV2_VOC_RESNET101 = DEEPLABV2_VOC_VGG16.replace(
     name="deeplabv2_voc_resnet101",
     model="deeplabv2_resnet101",
+    backbone="ResNet 101",
     learning_rate=2.5e-4,
     batch_size=5,
     accumulate=2,
@@ -77,6 +80,7 @@ DEEPLABV2_VOC_RESNET101 = DEEPLABV2_VOC_VGG16.replace(
 CAMVID_LITE0_DECODER = CAMVID_LITE0_FINISH.replace(
     name="camvid_lite0_decoder",
     model="deeplabv3plus_efficientnetlite0_stride8",
+    backbone="EfficientNetLite lite0",
     head_multiplier=3.0,
     class_weights=(1, 1, 2.5, 1, 1, 1, 1.6, 1.1, 1.1, 1.6, 1.2),
     epochs=12,

@@ -1,28 +1,22 @@
 """Recipes of the preset `people`, for webcams."""
 
+from kseg.data import Augment
+from kseg.training.recipes.parts import OptimizerSettings, ScheduleSettings
 from kseg.training.recipes.recipe import Recipe
 
 PEOPLE_LITE0 = Recipe(
     name="people_lite0",
     model="deeplabv3plus_efficientnetlite0_fast",
     data="people",
-    optimizer="adamw",
-    learning_rate=5e-4,
-    head_multiplier=4.0,
-    weight_decay=1e-2,
-    schedule="poly",
-    warmup_steps=150,
+    backbone="EfficientNetLite lite0",
+    optimizer=OptimizerSettings("adamw", weight_decay=1e-2, head_multiplier=4.0),
+    schedule=ScheduleSettings("poly", learning_rate=5e-4, warmup_steps=150),
     frozen_stages="stage2",
     epochs=4,
     steps_per_epoch=500,
     batch_size=16,
     size=(256, 256),
-    mirror=True,
-    rotate=8.0,
-    brightness=0.15,
-    contrast=0.25,
-    saturation=0.3,
-    hue=0.02,
+    augment=Augment(mirror=True, rotate=8.0, brightness=0.15, contrast=0.25, saturation=0.3, hue=0.02),
     ema=0.998,
     source="the framed pictures of VOC people and Clothing Co-Parsing; made for the preset people",
 )

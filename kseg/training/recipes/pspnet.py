@@ -1,5 +1,7 @@
 """The recipes of PSPNet on ADE20K, PASCAL VOC and Cityscapes, with the scores that its authors publish for them."""
 
+from kseg.data import Augment
+from kseg.training.recipes.parts import OptimizerSettings, ScheduleSettings
 from kseg.training.recipes.recipe import Recipe
 
 # Settings and scores are those of the authors' second release, hszhao/semseg (config/ade20k/ade20k_pspnet50.yaml and
@@ -13,21 +15,14 @@ PSPNET_ADE20K = Recipe(
     name="pspnet_ade20k",
     model="pspnet_resnet50",
     data="ade20k",
-    optimizer="sgd",
-    learning_rate=0.01,
-    momentum=0.9,
-    weight_decay=1e-4,
-    schedule="poly",
-    power=0.9,
+    backbone="ResNet 50",
+    optimizer=OptimizerSettings("sgd", momentum=0.9, weight_decay=1e-4, head_multiplier=10.0),
+    schedule=ScheduleSettings("poly", learning_rate=0.01, power=0.9),
     epochs=100,
     batch_size=16,
     size=(473, 473),
-    scale=(0.5, 2.0),
-    mirror=True,
-    rotate=10.0,
-    blur=1.1,
+    augment=Augment(scale=(0.5, 2.0), mirror=True, rotate=10.0, blur=1.1),
     auxiliary_weight=0.4,
-    head_multiplier=10.0,
     validate_every=10,
     expected_score=0.4189,
     source="hszhao/semseg: 41.89, multi-scale 42.84; the paper's own net 41.68, 42.78 (150,000 steps)",
@@ -35,6 +30,7 @@ PSPNET_ADE20K = Recipe(
 PSPNET_ADE20K_101 = PSPNET_ADE20K.replace(
     name="pspnet_ade20k_101",
     model="pspnet_resnet101",
+    backbone="ResNet 101",
     expected_score=0.431,
     source="hszhao/semseg: 43.10, multi-scale 44.15; the paper's own net 41.96, 43.29",
 )
@@ -50,6 +46,7 @@ PSPNET_VOC = PSPNET_ADE20K.replace(
 PSPNET_VOC_101 = PSPNET_VOC.replace(
     name="pspnet_voc_101",
     model="pspnet_resnet101",
+    backbone="ResNet 101",
     expected_score=0.7907,
     source="hszhao/semseg, on the split train_aug: 79.07, multi-scale 79.63; the paper's own net 82.6 on VOC's test",
 )
@@ -64,6 +61,7 @@ PSPNET_CITYSCAPES = PSPNET_ADE20K.replace(
 PSPNET_CITYSCAPES_101 = PSPNET_CITYSCAPES.replace(
     name="pspnet_cityscapes_101",
     model="pspnet_resnet101",
+    backbone="ResNet 101",
     expected_score=0.7863,
     source="hszhao/semseg: 78.63, multi-scale 79.29; the paper's own net 79.70, 80.91, and 78.4 on the test split",
 )

@@ -35,6 +35,7 @@ _FREE = {
     "expected_minutes",
     "starts_from",
     "source",
+    "backbone",
 }
 _FREE_START = {"root"}
 _PARTS = ("recipe", "model", "data", "start")
@@ -152,7 +153,7 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def _flat(run: dict[str, Any]) -> dict[str, Any]:
     # A run of an older kseg has no word about settings that came later: it had their defaults.
-    recipe = {name: value for name, value in _with_defaults(run).items() if name not in _FREE}
+    recipe = {name: value for name, value in _settings(run).items() if name not in _FREE}
     data = {f"data {name}": value for name, value in run.get("data", {}).items()}
     model = {f"model {name}": value for name, value in run.get("model", {}).items()}
     start = {
@@ -202,8 +203,11 @@ def _remove(paths: Iterable[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _with_defaults(run: dict[str, Any]) -> dict[str, Any]:
-    return {**Recipe().to_dict(), **run.get("recipe", {})}
+def _settings(run: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return Recipe.from_dict(run.get("recipe", {})).to_flat()
+    except SettingsError:  # of a newer kseg, or with a loss that is not registered
+        return run.get("recipe", {})
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -12,8 +12,8 @@ def test_deconvnet_as_released():
     ):
         recipe = RECIPES[name]
         assert recipe.epochs * recipe.steps_per_epoch == steps
-        assert (recipe.schedule, recipe.step_every, recipe.learning_rate) == ("step", drop, 0.01)
-        assert (recipe.optimizer, recipe.momentum, recipe.weight_decay) == ("sgd", 0.9, 5e-4)
+        assert (recipe.schedule.name, recipe.step_every, recipe.learning_rate) == ("step", drop, 0.01)
+        assert (recipe.optimizer.name, recipe.momentum, recipe.weight_decay) == ("sgd", 0.9, 5e-4)
         assert (recipe.batch_size, recipe.accumulate) == (8, 8)
         assert (recipe.size, recipe.mirror, recipe.crops) == ((224, 224), True, crops)
         assert recipe.scale == (1, 1)

@@ -25,8 +25,8 @@ def test_fcn_as_released():
     for name, rate in rates.items():
         recipe = RECIPES[name]
         assert recipe.learning_rate == rate
-        assert (recipe.optimizer, recipe.momentum, recipe.weight_decay) == ("sgd", 0.99, 5e-4)
-        assert (recipe.schedule, recipe.reduction, recipe.bias_multiplier) == ("constant", "sum", 2)
+        assert (recipe.optimizer.name, recipe.momentum, recipe.weight_decay) == ("sgd", 0.99, 5e-4)
+        assert (recipe.schedule.name, recipe.reduction, recipe.bias_multiplier) == ("constant", "sum", 2)
         assert (recipe.size, recipe.batch_size, recipe.scale, recipe.mirror) == (None, 1, (1, 1), False)
         steps = 300_000 if name.endswith("atonce") else 100_000
         assert recipe.epochs * recipe.steps_per_epoch == steps

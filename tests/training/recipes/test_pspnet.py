@@ -26,8 +26,8 @@ def test_as_published(data, layers):
     assert (recipe.size, recipe.epochs) == ((crop, crop), epochs)
     assert recipe.expected_score == pytest.approx(score / 100)
     assert str(score) in recipe.source
-    assert (recipe.optimizer, recipe.learning_rate, recipe.momentum) == ("sgd", 0.01, 0.9)
-    assert (recipe.weight_decay, recipe.schedule, recipe.power) == (1e-4, "poly", 0.9)
+    assert (recipe.optimizer.name, recipe.learning_rate, recipe.momentum) == ("sgd", 0.01, 0.9)
+    assert (recipe.weight_decay, recipe.schedule.name, recipe.power) == (1e-4, "poly", 0.9)
     assert (recipe.batch_size, recipe.auxiliary_weight, recipe.head_multiplier) == (16, 0.4, 10)
     assert (recipe.scale, recipe.mirror, recipe.rotate) == ((0.5, 2), True, 10)
     assert recipe.blur == pytest.approx(0.3 * ((5 - 1) / 2 - 1) + 0.8)  # OpenCV's for a kernel of 5

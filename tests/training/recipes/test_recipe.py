@@ -1,12 +1,15 @@
 """Recipes: JSON there and back, and what they refuse."""
 
-import dataclasses
 import json
 
+import keras
 import pytest
 
+from kseg.data import Augment
 from kseg.errors import SettingsError
-from kseg.training import Recipe
+from kseg.losses import CrossEntropy
+from kseg.training import OptimizerSettings, Recipe, ScheduleSettings
+from kseg.training.recipes.recipe import settings
 
 
 def unusual():
@@ -14,6 +17,9 @@ def unusual():
         name="n",
         model="m",
         data="d",
+        backbone="b",
+        augment=Augment(mirror=True),
+        loss=CrossEntropy(reduction="sum"),
         optimizer="sgd",
         learning_rate=3e-10,
         momentum=0.5,
@@ -61,17 +67,80 @@ def unusual():
     )
 
 
-def test_json_round_trip_of_every_field():
-    recipe = unusual()
-    default = Recipe()
-    same = [f.name for f in dataclasses.fields(Recipe) if getattr(recipe, f.name) == getattr(default, f.name)]
-    assert same == ["ohem_threshold", "auxiliary_weight"]  # excluded by ohem_fraction and input_scales
+def test_json_round_trip_of_every_setting():
+    recipe, default = unusual(), Recipe()
+    same = [name for name in settings() if getattr(recipe, name) == getattr(default, name)]
+    assert same == ["auxiliary_weight", "ohem_threshold"]  # excluded by input_scales and ohem_fraction
     again = Recipe.from_json(recipe.to_json())
     assert again == recipe
+    assert hash(again) == hash(recipe)
     assert again.size == (17, 33)
     assert isinstance(again.rotate, float)
     whole = Recipe(size=None, ohem_threshold=0.7, auxiliary_weight=0.4)
     assert Recipe.from_json(whole.to_json()) == whole
+    assert whole != recipe
+
+
+def test_a_recipe_of_the_first_house_with_all_settings_beside_each_other():
+    old = {
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "momentum": 0.5,
+        "weight_decay": 0.0,
+        "schedule": "step",
+        "power": 0.9,
+        "step_every": 4,
+        "scale": [0.5, 2],
+        "mirror": True,
+        "reduction": "sum",
+        "ohem_fraction": None,
+        "ohem_min_kept": 1,
+        "sampling": 0.25,
+        "class_weights": "median_frequency",
+        "epochs": 3,
+    }
+    recipe = Recipe.from_dict(old)
+    assert recipe.augment == Augment(scale=(0.5, 2.0), mirror=True)
+    assert recipe.optimizer == OptimizerSettings("sgd", 0.5, 0.0)
+    assert recipe.schedule == ScheduleSettings("step", 0.1, 0.9, 4)
+    assert (recipe.loss.reduction, recipe.loss.sampling) == ("sum", 0.25)
+    flat = recipe.to_flat()
+    assert {name: flat[name] for name in old} == old
+
+
+def test_settings_of_parts_have_three_ways_in():
+    one = Recipe(augment=Augment(mirror=True), schedule=ScheduleSettings(learning_rate=0.5))
+    two = Recipe(mirror=True, learning_rate=0.5)
+    three = Recipe().replace(**{"augment.mirror": True, "schedule": {"learning_rate": 0.5}})
+    assert one == two == three
+    assert two.replace(mirror=False).augment == Augment()
+    assert two.replace(schedule="constant").schedule == ScheduleSettings("constant", 0.5)
+    with pytest.raises(AttributeError, match="no_such"):
+        one.no_such  # noqa: B018
+
+
+@keras.saving.register_keras_serializable(package="test_recipe")
+class Own(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return keras.ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+
+
+def test_losses_are_parts():
+    for loss in (keras.losses.SparseCategoricalCrossentropy(from_logits=True), Own(name="own")):
+        recipe = Recipe(loss=loss, epochs=3)
+        assert Recipe.from_json(recipe.to_json()) == recipe
+        assert recipe.sampling is None
+    with pytest.raises(SettingsError, match="KerasLoss has no setting sampling"):
+        recipe.replace(sampling=0.5)
+    with pytest.raises(SettingsError, match="from_logits=True"):
+        Recipe(loss=keras.losses.SparseCategoricalCrossentropy())
+    with pytest.raises(SettingsError, match="is not known"):
+        Recipe.from_json(Recipe(loss=lambda labels, logits: 0.0).to_json())
+    hostile = recipe.to_dict()
+    hostile["loss"]["config"]["loss"] |= {"module": "os", "class_name": "system", "registered_name": "system"}
+    for loss in (hostile["loss"], {"class": "os>system", "config": {}}, {"class": 3}):
+        with pytest.raises(SettingsError, match="is not known"):
+            Recipe(loss=loss)
 
 
 def test_missing_fields_keep_their_defaults():

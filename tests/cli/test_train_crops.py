@@ -1,3 +1,5 @@
+"""Stages on crops of objects and of proposals, by the command line."""
+
 import json
 from pathlib import Path
 
@@ -7,11 +9,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.cli import train as verb
 from kseg.cli.main import main
-from kseg.cli.options.crops import cut
-from kseg.errors import DataError, SettingsError
-from kseg.training import Recipe
 
 NAME = "fcn8s_efficientnetlite0"  # small_net puts a net of two convolutions in its place
 
@@ -37,46 +35,6 @@ def discs(tmp_path, monkeypatch) -> Path:
             cv2.imwrite(str(root / "masks" / split / f"{number}.png"), mask)
     (root / "classes.txt").write_text("ground\ndisc\nsquare\n")
     return root
-
-
-def loaded(root):
-    return [kseg.data.load("folder", root, split) for split in ("train", "val")]
-
-
-def test_crops_as_the_recipe_says(discs, tmp_path, capsys):
-    train, val = loaded(discs)
-    assert cut(Recipe(), train, val) == (train, val)
-    with pytest.raises(SettingsError, match="size is null"):
-        cut(Recipe(crops="objects", size=None), train, val)
-    objects, checked = cut(Recipe(crops="objects", size=(112, 224)), train, val)
-    # Three discs and a square, which comes three times; 250/224 of the size, validation at the size.
-    assert [image.shape for image, _ in map(objects.load, range(len(objects)))] == [(125, 250, 3)] * 6
-    assert [image.shape for image, _ in map(checked.load, range(len(checked)))] == [(112, 224, 3)] * 2
-    assert set(np.unique(checked.load(1)[1])) <= {0, 2, 255}
-    proposals, checked = cut(Recipe(crops="proposals", size=(112, 112)), train, None)
-    assert checked is None
-    assert len(proposals) > 6
-    kept = list((tmp_path / "cache" / "proposals").iterdir())
-    assert len(kept) == 3
-    before = [path.stat().st_mtime_ns for path in kept]
-    again, _ = cut(Recipe(crops="proposals", size=(112, 112)), train, None)
-    assert again.samples.crops == proposals.samples.crops
-    assert [path.stat().st_mtime_ns for path in kept] == before
-
-
-def test_bad_pictures_are_told_and_left_out(discs, monkeypatch, capsys):
-    train, val = loaded(discs)
-    (discs / "images" / "train" / "1.png").write_bytes(b"nonsense")
-    recipe = Recipe(crops="objects", size=(16, 16))
-    with pytest.raises(DataError, match="1 of 3 pictures cannot be used, more than 1%"):
-        cut(recipe, train, val, skip_bad=True)
-    monkeypatch.setattr("kseg.cli.options.crops.MOST_BAD", 0.5)
-    crops, checked = cut(recipe, train, val, skip_bad=True)
-    assert {crop.picture for crop in crops.samples.crops} == {0, 2}
-    assert len(checked) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("kseg: no crops of 1 pictures of train")
-    assert "1.png" in line
 
 
 def command(root, out, recipe, *more):
@@ -118,13 +76,6 @@ def test_a_stage_goes_on_exactly(discs, small_net, tmp_path, capsys):
     found, expected = (keras.models.load_model(out / "last.keras", compile=False) for out in (parts, whole))
     for a, b in zip(found.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-def test_stages_are_taken_only_where_named():
-    assert verb.chosen_recipe(None, "deconvnet_small", "voc").crops is None
-    assert verb.chosen_recipe(None, "deconvnet_vgg16", "voc").crops is None
-    assert verb.chosen_recipe(None, "deconvnet_small", "camvid").name == "deconvnet_small_camvid"
-    assert verb.chosen_recipe("deconvnet_stage1", "deconvnet_small", "folder").crops == "objects"
 
 
 def test_pictures_without_objects(discs, small_net, tmp_path, capsys):

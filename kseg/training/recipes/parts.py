@@ -1,0 +1,121 @@
+"""The parts of a recipe that become an optimizer and its schedule once the length of a training is known."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from kseg.errors import SettingsError
+from kseg.training.optimization.optimizers import SGD, AdamW
+from kseg.training.optimization.schedules import Poly, Step
+from kseg.training.recipes.fields import HUGE, TINY, check_fields
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """How the weights move.
+
+    Args:
+        name: "sgd" (Caffe's: L2 through the momentum) or "adamw" (decoupled decay).
+        momentum: of sgd.
+        weight_decay: on kernels; sgd's L2 factor or adamw's decay.
+        head_multiplier: factor on the learning rate of all layers that are not the backbone's.
+        bias_multiplier: factor on the learning rate of biases.
+
+    Raises:
+        SettingsError: a value of the wrong type or out of range.
+
+    Example:
+
+    >>> OptimizerSettings("sgd", momentum=0.9, weight_decay=5e-4).build(0.01, {}).l2
+    0.0005
+    """
+
+    name: str = "adamw"
+    momentum: float = 0.9
+    weight_decay: float = 1e-2
+    head_multiplier: float = 1.0
+    bias_multiplier: float = 1.0
+
+    def __post_init__(self):
+        numbers = ("weight_decay", "head_multiplier", "bias_multiplier")
+        ranges = {"momentum": (0, 1), **dict.fromkeys(numbers, (0, HUGE))}
+        if self.name not in ("sgd", "adamw"):
+            raise SettingsError(f"Recipe: optimizer is {self.name!r}, but must be one of sgd, adamw.")
+        check_fields(self, ranges, {})
+
+    def build(self, rate: Any, layer_multipliers: dict[str, float]) -> keras.optimizers.Optimizer:
+        """A Keras optimizer with this learning rate (or schedule) and these factors by layer name."""
+        factors = {"layer_multipliers": layer_multipliers, "bias_multiplier": self.bias_multiplier}
+        if self.name == "sgd":
+            return SGD(rate, self.momentum, l2=self.weight_decay, **factors)
+        return AdamW(rate, weight_decay=self.weight_decay, **factors)
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """How the learning rate changes over a training.
+
+    Args:
+        name: "poly", "step" or "constant".
+        learning_rate: the highest rate.
+        power: of poly.
+        step_every: optimizer steps between two reductions (x 0.1) of "step".
+        warmup_steps: steps of linear warm-up; at most a fifth of the training.
+
+    Raises:
+        SettingsError: a value of the wrong type or out of range.
+
+    Example:
+
+    >>> ScheduleSettings("poly", 0.5, power=2.0).over(40).get_config()["steps"]
+    40
+    """
+
+    name: str = "poly"
+    learning_rate: float = 1e-3
+    power: float = 0.9
+    step_every: int | None = None
+    warmup_steps: int = 0
+
+    def __post_init__(self):
+        if self.name not in ("poly", "step", "constant"):
+            raise SettingsError(
+                f"Recipe: schedule is {self.name!r}, but must be one of poly, step, constant."
+            )
+        ranges = {
+            "learning_rate": (TINY, HUGE),
+            "power": (0, 100),
+            "step_every": (1, HUGE),
+            "warmup_steps": (0, HUGE),
+        }
+        check_fields(self, ranges, {})
+        if self.name == "step" and self.step_every is None:
+            raise SettingsError(
+                'Recipe: the schedule "step" needs step_every, the steps between two reductions.'
+            )
+
+    def over(self, steps: int) -> keras.optimizers.schedules.LearningRateSchedule | float:
+        """The learning rate as a function of the optimizer's step, for a training of so many; or a number."""
+        warmup = min(self.warmup_steps, steps // 5)  # a few images make a run shorter than the warm-up
+        if self.name == "poly":
+            return Poly(self.learning_rate, steps, self.power, warmup)
+        if self.name == "step":
+            return Step(self.learning_rate, self.step_every, warmup_steps=warmup)
+        return Poly(self.learning_rate, steps, 0.0, warmup) if warmup else self.learning_rate
+
+
+def changed(part: Any, changes: dict[str, Any]) -> Any:
+    """A copy of a frozen dataclass with other values; SettingsError for a name that it does not have."""
+    known = [field.name for field in dataclasses.fields(part)]
+    unknown = [name for name in changes if name not in known]
+    if unknown:
+        raise SettingsError(
+            f"Recipe: {type(part).__name__} has no setting {', '.join(unknown)}; there are {', '.join(known)}."
+        )
+    try:
+        return dataclasses.replace(part, **changes)
+    except TypeError:
+        given = ", ".join(f"{name} {value!r}" for name, value in changes.items())
+        raise SettingsError(f"Recipe: {given} is of another type than expected.") from None
