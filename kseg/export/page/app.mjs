@@ -190,8 +190,9 @@ function draw() {
 /** Frames a second, latency and shares, no faster than a person reads. */
 function tell(now, latency) {
   told = now;
-  const fps = drawn.length > 1 ? ((drawn.length - 1) * 1000) / (now - drawn[0]) : 0;
-  $("rate").textContent = source?.kind === "image" ? `${latency.toFixed(0)} ms` : `${fps.toFixed(1)} fps, ${latency.toFixed(0)} ms`;
+  const fps = ((drawn.length - 1) * 1000) / (now - drawn[0]);
+  const rate = source?.kind !== "image" && drawn.length > 2 ? `${fps.toFixed(1)} fps, ` : "";
+  $("rate").textContent = `${rate}${latency.toFixed(0)} ms`;
   const rows = [...$("classes").children];
   rows.forEach((row, number) => {
     const share = shown.shares[number];

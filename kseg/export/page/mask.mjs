@@ -67,6 +67,10 @@ export function labelsOf(scores, classes) {
 /** How sure each pixel is to be in `chosen` rather than outside: 0.5 lies where the label changes. */
 export function membership(scores, classes, chosen) {
   const plane = new Float32Array(scores.length / classes);
+  if (classes === 2 && chosen[0] !== chosen[1]) {
+    for (let i = 0, at = chosen[1] ? 1 : 0; i < plane.length; i++, at += 2) plane[i] = scores[at];
+    return plane;
+  }
   for (let i = 0, at = 0; i < plane.length; i++, at += classes) {
     let inside = 0, outside = 0;
     for (let c = 0; c < classes; c++) {
@@ -79,26 +83,36 @@ export function membership(scores, classes, chosen) {
   return plane;
 }
 
+/** Where each of `count` new pixels lies among `length` old ones: left and right neighbour, and the part between. */
+function places(length, count) {
+  const left = new Int32Array(count), right = new Int32Array(count), part = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    const place = Math.min(Math.max(((i + 0.5) * length) / count - 0.5, 0), length - 1);
+    left[i] = Math.floor(place);
+    right[i] = Math.min(left[i] + 1, length - 1);
+    part[i] = place - left[i];
+  }
+  return { left, right, part };
+}
+
 /** A plane at another size, bilinear with half-pixel centres (cv2.INTER_LINEAR). */
 export function resized(plane, [height, width], [newHeight, newWidth]) {
   if (height === newHeight && width === newWidth) return plane;
-  const result = new Float32Array(newHeight * newWidth);
-  const left = new Int32Array(newWidth), right = new Int32Array(newWidth), part = new Float32Array(newWidth);
-  for (let x = 0; x < newWidth; x++) {
-    const place = Math.min(Math.max(((x + 0.5) * width) / newWidth - 0.5, 0), width - 1);
-    left[x] = Math.floor(place);
-    right[x] = Math.min(left[x] + 1, width - 1);
-    part[x] = place - left[x];
-  }
-  const row = new Float32Array(width);
+  const result = new Float32Array(newHeight * newWidth), row = new Float32Array(width);
+  const down = places(height, newHeight), across = places(width, newWidth);
   for (let y = 0, at = 0; y < newHeight; y++) {
-    const place = Math.min(Math.max(((y + 0.5) * height) / newHeight - 0.5, 0), height - 1);
-    const top = Math.floor(place) * width, bottom = Math.min(Math.floor(place) + 1, height - 1) * width;
-    const share = place - Math.floor(place);
-    for (let x = 0; x < width; x++) row[x] = plane[top + x] + share * (plane[bottom + x] - plane[top + x]);
-    for (let x = 0; x < newWidth; x++, at++) result[at] = row[left[x]] + part[x] * (row[right[x]] - row[left[x]]);
+    between(row, plane, down.left[y] * width, down.right[y] * width, down.part[y]);
+    for (let x = 0; x < newWidth; x++, at++) {
+      const value = row[across.left[x]];
+      result[at] = value + across.part[x] * (row[across.right[x]] - value);
+    }
   }
   return result;
+}
+
+/** A row between two rows of a plane. */
+function between(row, plane, top, bottom, part) {
+  for (let x = 0; x < row.length; x++) row[x] = plane[top + x] + part * (plane[bottom + x] - plane[top + x]);
 }
 
 /** Brightness 0 to 1 of RGBA pixels. */
@@ -109,67 +123,92 @@ export function brightness(rgba) {
   return result;
 }
 
+/** A plane at half its size: the mean of each square of four pixels. */
+export function halved(plane, [height, width]) {
+  const [rows, columns] = [height >> 1, width >> 1], result = new Float32Array(rows * columns);
+  for (let y = 0, at = 0; y < rows; y++)
+    for (let x = 0, from = 2 * y * width; x < columns; x++, at++, from += 2)
+      result[at] = (plane[from] + plane[from + 1] + plane[from + width] + plane[from + width + 1]) / 4;
+  return result;
+}
+
 /**
  * A plane moved to the edges of an image: the guided filter (He, Sun, Tang, TPAMI 2013), its linear model fitted at
- * the mask's size and applied at the image's (He, Sun, arXiv:1505.00996).
+ * a small size and applied at the image's (He, Sun, arXiv:1505.00996).
+ * small: the image's brightness at the plane's size. large: the image itself, RGBA, of newSize.
  */
-export function guided(plane, small, size, large, newSize, radius = 4, epsilon = 1e-3) {
-  const product = (a, b) => a.map((value, i) => value * b[i]);
-  const [meanI, meanP, meanIP, meanII] = [small, plane, product(small, plane), product(small, small)].map((part) =>
-    boxMean(part, size, radius));
-  const slope = new Float32Array(plane.length), offset = new Float32Array(plane.length);
-  for (let i = 0; i < plane.length; i++) {
-    slope[i] = (meanIP[i] - meanI[i] * meanP[i]) / (meanII[i] - meanI[i] * meanI[i] + epsilon);
-    offset[i] = meanP[i] - slope[i] * meanI[i];
+export function guided(plane, small, size, large, newSize, radius = 2, epsilon = 1e-3) {
+  const count = plane.length, products = new Float32Array(count), squares = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    products[i] = small[i] * plane[i];
+    squares[i] = small[i] * small[i];
   }
-  const a = resized(boxMean(slope, size, radius), size, newSize);
-  const b = resized(boxMean(offset, size, radius), size, newSize);
-  const result = new Float32Array(large.length);
-  for (let i = 0; i < result.length; i++) result[i] = Math.min(Math.max(a[i] * large[i] + b[i], 0), 1);
+  const meanI = boxMean(small, size, radius), meanP = boxMean(plane, size, radius);
+  const meanIP = boxMean(products, size, radius), meanII = boxMean(squares, size, radius);
+  for (let i = 0; i < count; i++) {
+    const slope = (meanIP[i] - meanI[i] * meanP[i]) / (meanII[i] - meanI[i] * meanI[i] + epsilon);
+    products[i] = slope;
+    squares[i] = meanP[i] - slope * meanI[i];
+  }
+  return applied(boxMean(products, size, radius), boxMean(squares, size, radius), size, large, newSize);
+}
+
+/** slope * brightness + offset at another size, 0 to 1. */
+function applied(slope, offset, [height, width], large, [newHeight, newWidth]) {
+  const result = new Float32Array(newHeight * newWidth);
+  const slopes = new Float32Array(width), offsets = new Float32Array(width);
+  const down = places(height, newHeight), { left, right, part } = places(width, newWidth);
+  for (let y = 0, at = 0, from = 0; y < newHeight; y++) {
+    const top = down.left[y] * width, bottom = down.right[y] * width;
+    between(slopes, slope, top, bottom, down.part[y]);
+    between(offsets, offset, top, bottom, down.part[y]);
+    for (let x = 0; x < newWidth; x++, at++, from += 4) {
+      const l = left[x], r = right[x], t = part[x];
+      const light = (0.299 * large[from] + 0.587 * large[from + 1] + 0.114 * large[from + 2]) / 255;
+      const value = (slopes[l] + t * (slopes[r] - slopes[l])) * light + offsets[l] + t * (offsets[r] - offsets[l]);
+      result[at] = value < 0 ? 0 : value > 1 ? 1 : value;
+    }
+  }
   return result;
 }
 
 /** The mean over a square of 2 * radius + 1 pixels a side, cut off at the border. */
 export function boxMean(plane, [height, width], radius) {
   const rows = new Float32Array(plane.length), result = new Float32Array(plane.length);
-  meanAlong(plane, rows, height, width, width, 1, radius);
-  meanAlong(rows, result, width, height, 1, width, radius);
-  return result;
-}
-
-function meanAlong(from, to, lines, length, lineStep, step, radius) {
-  for (let line = 0; line < lines; line++) {
-    const start = line * lineStep;
+  for (let start = 0; start < plane.length; start += width) {
     let sum = 0, count = 0;
-    for (let i = 0; i < Math.min(radius, length); i++, count++) sum += from[start + i * step];
-    for (let i = 0; i < length; i++) {
-      if (i + radius < length) (sum += from[start + (i + radius) * step]), count++;
-      if (i - radius > 0) (sum -= from[start + (i - radius - 1) * step]), count--;
-      to[start + i * step] = sum / count;
+    for (let x = -radius; x < width; x++) {
+      if (x + radius < width) (sum += plane[start + x + radius]), count++;
+      if (x > radius) (sum -= plane[start + x - radius - 1]), count--;
+      if (x >= 0) rows[start + x] = sum / count;
     }
   }
-}
-
-/** Opacity 0 to 255: nothing below 0.3, all above 0.7, so that no ghost of the background is left. */
-export function softStep(plane) {
-  const result = new Uint8ClampedArray(plane.length);
-  for (let i = 0; i < plane.length; i++) {
-    const t = Math.min(Math.max((plane[i] - 0.3) / 0.4, 0), 1);
-    result[i] = 255 * t * t * (3 - 2 * t);
+  const sums = new Float64Array(width);
+  for (let y = -radius, count = 0; y < height; y++) {
+    const enters = (y + radius) * width, leaves = (y - radius - 1) * width, at = y * width;
+    if (y + radius < height) {
+      count++;
+      for (let x = 0; x < width; x++) sums[x] += rows[enters + x];
+    }
+    if (y > radius) {
+      count--;
+      for (let x = 0; x < width; x++) sums[x] -= rows[leaves + x];
+    }
+    if (y >= 0) for (let x = 0; x < width; x++) result[at + x] = sums[x] / count;
   }
   return result;
 }
 
-/** RGBA of one colour with an opacity for each pixel. */
-export function tinted(opacity, [red, green, blue]) {
-  const result = new Uint8ClampedArray(4 * opacity.length);
-  for (let i = 0, at = 0; i < opacity.length; i++, at += 4) {
-    result[at] = red;
-    result[at + 1] = green;
-    result[at + 2] = blue;
-    result[at + 3] = opacity[i];
+/** RGBA of one colour, as opaque as a plane says: nothing below 0.3, all above 0.7, so that no ghost is left. */
+export function tinted(plane, [red, green, blue]) {
+  const steps = 1023, colours = new Uint32Array(steps + 1);
+  for (let i = 0; i <= steps; i++) {
+    const t = Math.min(Math.max((i / steps - 0.3) / 0.4, 0), 1);
+    colours[i] = red | (green << 8) | (blue << 16) | (Math.round(255 * t * t * (3 - 2 * t)) << 24);
   }
-  return result;
+  const result = new Uint32Array(plane.length);
+  for (let i = 0; i < plane.length; i++) result[i] = colours[(plane[i] * steps + 0.5) | 0];
+  return new Uint8ClampedArray(result.buffer);
 }
 
 /** RGBA of labels through a palette; `unpainted` (a class or null) stays clear. */
@@ -188,7 +227,7 @@ export function coloured(labels, palette, unpainted) {
 
 /** Each class's share of the pixels. */
 export function sharesOf(labels, classes) {
-  const shares = new Float32Array(classes);
-  for (const label of labels) if (label < classes) shares[label] += 1 / labels.length;
-  return shares;
+  const counts = new Uint32Array(256);
+  for (let i = 0; i < labels.length; i++) counts[labels[i]]++;
+  return Float32Array.from(counts.subarray(0, classes), (count) => count / labels.length);
 }

@@ -80,7 +80,7 @@ async function frame({ bitmap, view }) {
   const shrink = Math.min(1, LARGEST / Math.max(bitmap.width, bitmap.height));
   const size = [bitmap.height, bitmap.width].map((side) => Math.max(1, Math.round(side * shrink)));
   const small = pixelsOf(canvases[0], bitmap, info.size);
-  const large = view.edges ? mask.brightness(pixelsOf(canvases[1], bitmap, size)) : null;
+  const large = view.edges ? pixelsOf(canvases[1], bitmap, size) : null;
   const ready = performance.now();
   const { values, classes } = await scores(rgbOf(small));
   const done = performance.now();
@@ -101,22 +101,26 @@ function masksOf(view) {
   const alone = view.only ?? (classes.length === 2 && unpainted === 0 ? 1 : null);
   const paint = alone === null
     ? { size: info.size, rgba: mask.coloured(last.labels, palette, unpainted) }
-    : { size: last.size, rgba: mask.tinted(opacity((c) => c === alone, view), palette[alone]) };
+    : { size: last.size, rgba: mask.tinted(inside((c) => c === alone, view), palette[alone]) };
   const front = view.background === "none"
     ? null
-    : { size: last.size, rgba: mask.tinted(opacity((c) => c > 0, view), [0, 0, 0]) };
+    : { size: last.size, rgba: mask.tinted(inside((c) => c > 0, view), [0, 0, 0]) };
   return { paint, front, shares: last.shares };
 }
 
-function opacity(chosen, view) {
+/** How sure each pixel of the frame is to belong to the chosen classes. */
+function inside(chosen, view) {
   const count = info.classes.length;
   const plane = last.current
     ? mask.membership(last.current, count, Array.from({ length: count }, (_, c) => chosen(c)))
     : Float32Array.from(last.labels, (label) => (chosen(label) ? 1 : 0));
-  return mask.softStep(
-    view.edges && last.large
-      ? mask.guided(plane, mask.brightness(last.small), info.size, last.large, last.size)
-      : mask.resized(plane, info.size, last.size));
+  if (!view.edges || !last.large) return mask.resized(plane, info.size, last.size);
+  let parts = [plane, mask.brightness(last.small)], size = info.size;
+  if (size.every((side) => side % 2 === 0 && side >= 128)) {
+    parts = parts.map((part) => mask.halved(part, info.size));
+    size = size.map((side) => side / 2);
+  }
+  return mask.guided(...parts, size, last.large, last.size);
 }
 
 async function answer({ task, ...data }) {
