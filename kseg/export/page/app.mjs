@@ -18,7 +18,7 @@ const view = {
   mirror: false, smoothing: true, edges: true,
 };
 let info = null, engine = null, opening = null, source = null, shown = null;
-let paused = false, step = false, busy = false, waiting = false, starts = 0, told = 0;
+let paused = false, step = false, busy = false, waiting = false, starts = 0, told = 0, graphicsFailed = false;
 const drawn = []; // times at which the newest frames were drawn
 
 // ---- What is said
@@ -47,7 +47,8 @@ async function open() {
   say("Loading the model…");
   const progress = (part) => say(`Loading the model… ${Math.round(100 * part)} %`);
   const threads = Number(options.get("threads")) || undefined;
-  engine = await Engine.open(info, { backend: $("backend").value, threads, progress });
+  const backend = $("backend").value === "auto" && graphicsFailed ? "wasm" : $("backend").value;
+  engine = await Engine.open(info, { backend, threads, progress });
   engine.onlost = (why) => fail(new Failure("stopped", why));
   const count = engine.threads === 1 ? "1 thread" : `${engine.threads} threads`;
   $("running").textContent = engine.backend === "webgpu" ? `${engine.precision}, graphics` : `${engine.precision}, ${count}`;
@@ -92,6 +93,7 @@ async function start(make, words) {
       stop("");
       fail(new Failure("unplugged"));
     };
+    source.onmuted = (muted) => say(muted ? "The camera gives no images at the moment." : "");
     change({ mirror: source.kind === "camera" && source.facing !== "environment" });
     say("");
     showRunning();
@@ -162,6 +164,9 @@ async function pump() {
     busy = false;
     if (from !== source) return void (waiting && pump());
     stop("");
+    graphicsFailed ||= engine?.backend === "webgpu"; // the next start takes the processor
+    engine?.close();
+    engine = null;
     fail(error);
   }
 }

@@ -2,6 +2,8 @@
 
 import { cameraFailure, Failure } from "./sentences.mjs";
 
+const LARGEST = 4096; // longer side of an image
+
 /** Whether this page may ask for a camera at all. */
 export const cameraAllowed = () => Boolean(window.isSecureContext && navigator.mediaDevices?.getUserMedia);
 
@@ -32,6 +34,8 @@ export async function openCamera(video, { id, facing }) {
   source.id = settings.deviceId;
   source.facing = settings.facingMode;
   track.onended = () => source.onended?.();
+  track.onmute = () => source.onmuted?.(true);
+  track.onunmute = () => source.onmuted?.(false);
   video.srcObject = stream;
   await playing(video).catch((error) => {
     source.close();
@@ -43,7 +47,7 @@ export async function openCamera(video, { id, facing }) {
 /** Open an image or a video. */
 export async function openFile(video, file) {
   const bitmap = file.type.startsWith("video/") ? null : await createImageBitmap(file).catch(() => null);
-  if (bitmap) return new ImageSource(bitmap, file.name);
+  if (bitmap) return new ImageSource(await fitting(bitmap), file.name);
   const address = URL.createObjectURL(file);
   const source = new VideoSource(video, "video", file.name, () => URL.revokeObjectURL(address));
   video.src = address;
@@ -53,6 +57,16 @@ export async function openFile(video, file) {
     throw new Failure("unreadable", file.name);
   });
   return source;
+}
+
+/** An image that every browser's canvas holds. */
+async function fitting(bitmap) {
+  const shrink = LARGEST / Math.max(bitmap.width, bitmap.height);
+  if (shrink >= 1) return bitmap;
+  const [resizeWidth, resizeHeight] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * shrink)));
+  const smaller = await createImageBitmap(bitmap, { resizeWidth, resizeHeight, resizeQuality: "high" });
+  bitmap.close();
+  return smaller;
 }
 
 async function playing(video) {

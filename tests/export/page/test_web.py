@@ -119,6 +119,22 @@ def test_what_is_there_stays_unless_it_is_a_site(tmp_path, runtime, model):
     assert (tmp_path / "site" / "index.html").exists()
 
 
+def test_of_two_exports_at_once_the_first_stays(tmp_path, runtime, model, monkeypatch):
+    written = module.litert_js.install
+
+    def slower(*given):
+        """Another process writes the same site while this one still works."""
+        written(*given)
+        (tmp_path / "site").mkdir()
+        (tmp_path / "site" / "model.json").write_text('{"kseg": "the other"}')
+
+    monkeypatch.setattr(module.litert_js, "install", slower)
+    with pytest.raises(SettingsError, match="--overwrite"):
+        kseg.export.web(model, tmp_path / "site", size=(8, 8), runtime=runtime)
+    assert "the other" in (tmp_path / "site" / "model.json").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["npm", "site"]
+
+
 def test_without_the_runtime_nothing_is_left(tmp_path, runtime, model):
     (runtime / "node_modules" / "@litertjs" / "wasm-utils" / "dist" / "index.js").unlink()
     with pytest.raises(SettingsError, match="npm pack"):

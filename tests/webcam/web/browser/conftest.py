@@ -127,12 +127,14 @@ def chromium(launch):
 
 @pytest.fixture(scope="session")
 def serve():
-    """Serve a folder; gives the address. ``plain``: as any host would, without kseg's headers."""
+    """Serve a folder; gives the address. ``plain``: as any host would, without kseg's headers; or with other types."""
     running = []
 
     def start(folder, plain=False):
         if plain:
-            handler = functools.partial(Quiet, directory=str(folder))
+            types = plain if isinstance(plain, dict) else {}
+            kind = type("Other", (Quiet,), {"extensions_map": Quiet.extensions_map | types})
+            handler = functools.partial(kind, directory=str(folder))
             server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
             url = f"http://127.0.0.1:{server.server_address[1]}/"
         else:

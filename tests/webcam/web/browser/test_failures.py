@@ -85,6 +85,33 @@ def test_a_file_that_is_missing_or_changed(tab, serve, copied, site, name, conte
     assert one.status == ""
 
 
+@pytest.mark.parametrize("name", ["engine.mjs", "app.mjs"])
+def test_a_part_of_the_page_that_is_missing(tab, serve, copied, name):
+    url = serve(copied)
+    (copied / name).unlink()
+    tab(url, status="A part of this page is missing or is not served as JavaScript")
+
+
+def test_modules_served_as_text(tab, serve, site):
+    tab(serve(site, plain={".mjs": "text/plain"}), status="is not served as JavaScript")
+
+
+def test_a_model_that_stops(tab, serve, copied):
+    """As when a graphics device is lost or the memory ends: told, and loaded anew at the next start."""
+    worker = (copied / "worker.js").read_text()
+    (copied / "worker.js").unlink()
+    changed = worker.replace(
+        "async function frame({ bitmap, view }) {",
+        "let count = 0;\nasync function frame({ bitmap, view }) {\n  if (++count > 9) throw new Error('device lost');",
+    )
+    assert changed != worker
+    (copied / "worker.js").write_text(changed)
+    one = tab(serve(copied)).run()
+    one.wait("The model stopped (device lost)")
+    one.run()
+    one.wait("The model stopped (device lost)")
+
+
 def test_a_file_that_is_no_image(tab, url, tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     one = tab(url)
