@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.models import load_trained
+from kseg.models import load_trained, preset_file
 from kseg.webcam.segmentation import softmax
 
 SEGMENT = """async ([model, file]) => {
@@ -57,10 +57,11 @@ def image(frames):
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_the_preset(segment, image, frames, tmp_path, precision):
-    path = tmp_path / "m.tflite"
-    more = {"calibration": [image]} if precision == "int8" else {}
-    kseg.export.tflite(load_trained("people"), path, precision=precision, **more)
+def test_the_preset(segment, image, tmp_path, precision):
+    path = preset_file("people", "int8")
+    if precision == "float32":
+        path = tmp_path / "m.tflite"
+        kseg.export.tflite(load_trained("people"), path)
     labels, masks = segment(path, image)
     assert labels == ["background", "person"]
     expected = softmax(kseg.export.load(path)(image[None])[0])
