@@ -146,7 +146,7 @@ def colours(name: str | None) -> tuple[tuple[int, ...], ...] | None:
     if name is None:
         return None
     if name == "voc":
-        from kseg.data.dataset import colour_map
+        from kseg.io.colour_map import colour_map
 
         return tuple(colour_map(len(_data_set(name).CLASSES)))
     return _data_set(name).PALETTE

@@ -9,6 +9,8 @@ from kseg.data.findings import Finding, Findings
 from kseg.data.loader import Loader
 from kseg.data.pipeline import find_user_error, pipeline, user_errors
 from kseg.data.reading.files import read_image, read_mask
+from kseg.data.sources.arrays import from_arrays, from_generator
+from kseg.data.sources.folder import from_pairs
 from kseg.data.statistics import Histogram, class_histogram, median_frequency_weights
 
 __all__ = [
@@ -24,6 +26,9 @@ __all__ = [
     "class_histogram",
     "datasets",
     "find_user_error",
+    "from_arrays",
+    "from_generator",
+    "from_pairs",
     "load",
     "median_frequency_weights",
     "object_crops",

@@ -1,16 +1,21 @@
-"""What a data set is: its classes, and where each picture and mask lie. Nothing here downloads anything."""
+"""What a data set is: its classes, and where each image and mask lie. Nothing here downloads anything."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from kseg.data.reading.files import MAX_PIXELS, read_image, read_mask
-from kseg.errors import DataError
+from kseg.data.sources.subsets import Joined, SplitName, Subset
+from kseg.errors import DataError, SettingsError
+from kseg.io.colour_map import default_palette
+from kseg.io.image_file import MAX_PIXELS
+from kseg.io.images import read_image
+from kseg.io.masks import read_mask
 
 
 @dataclass(frozen=True)
@@ -21,40 +26,64 @@ class Sample:
     mask: Path | None = None
     name: str | None = None
 
+    def __post_init__(self):
+        object.__setattr__(self, "image", Path(self.image))
+        if self.mask is not None:
+            object.__setattr__(self, "mask", Path(self.mask))
+
 
 class ArraySource(Protocol):
-    """Samples that do not lie in one file each (tfds): read by number."""
+    """Samples that do not lie in one file each (arrays, tfds, drawn annotations): read by number."""
 
     def __len__(self) -> int: ...
 
     def name_of(self, index: int) -> str: ...
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sample ``index`` as image uint8 (H, W, 3) and the mask's stored ids uint8 (H, W)."""
+        """Sample `index` as image uint8 (H, W, 3) and the mask's stored ids uint8 (H, W)."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One split of a labelled data set.
+    """One split of a labelled data set: `dataset[i]` is an image and its label map.
+
+    `len(dataset)`, `dataset[2:5]` and `for image, mask in dataset` work as for a list; `+` joins two data sets of the
+    same classes.
 
     Args:
         name: short name for reports.
-        split: ``"train"``, ``"val"``, ...
+        split: `"train"`, `"val"`, ...
         classes: class names; a mask's class id is the place in this tuple.
-        palette: one RGB colour (0-255) a class, for drawing.
-        samples: ``Sample`` tuples of files, or an ``ArraySource``.
+        palette: one RGB colour (0-255) a class, for drawing; None for PASCAL VOC's.
+        samples: `Sample`s of files, or an `ArraySource`.
         ignore_label: the id of pixels that neither loss nor metric counts.
-        stored_ids: ``(stored, id)`` pairs for masks whose stored ids are not the class ids (CamVid's void,
-            ``(11, 255)``). Ids that are not named stand for themselves; after the mapping every id must be a
-            class or ``ignore_label``.
-        mask_colours: pairs of an RGB colour and its class id (or ``ignore_label``), for RGB masks.
-        max_pixels: larger pictures and masks are refused before they are decoded.
+        stored_ids: `(stored, id)` pairs for masks whose stored ids are not the class ids (CamVid's void,
+            `(11, 255)`). Ids that are not named stand for themselves; after the mapping every id must be a class or
+            `ignore_label`.
+        mask_colours: pairs of an RGB colour and its class id (or `ignore_label`), for RGB masks.
+        max_pixels: larger images and masks are refused before they are decoded.
+
+    Raises:
+        DataError: no class or more than 255, or a palette of another length.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import kseg
+    >>> x = np.zeros((4, 8, 9, 3), "uint8")
+    >>> y = np.array([0, 1, 1, 2], "uint8").reshape(4, 1, 1) * np.ones((4, 8, 9), "uint8")
+    >>> dataset = kseg.data.from_arrays(x, y, classes=["road", "car", "bus"])
+    >>> train, val = dataset.split(0.25, seed=1)
+    >>> len(train), len(val), dataset[3][1].max()
+    (3, 1, np.uint8(2))
+    >>> dataset.remap({"car": "vehicle", "bus": "vehicle"}).classes
+    ('road', 'vehicle')
     """
 
     name: str
-    split: str
+    split: SplitName
     classes: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
+    palette: tuple[tuple[int, int, int], ...] | None
     samples: Sequence[Sample] | ArraySource
     ignore_label: int = 255
     stored_ids: tuple[tuple[int, int], ...] = ()
@@ -62,8 +91,12 @@ class Dataset:
     max_pixels: int = MAX_PIXELS
 
     def __post_init__(self):
+        object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "split", SplitName(self.split, self))
         if not self.classes or len(self.classes) > 255:
             raise DataError(f"data set {self.name}: 1 to 255 classes are expected, got {len(self.classes)}")
+        if self.palette is None:
+            object.__setattr__(self, "palette", default_palette(len(self.classes)))
         if len(self.palette) != len(self.classes):
             raise DataError(
                 f"data set {self.name}: {len(self.classes)} classes but {len(self.palette)} palette colours"
@@ -71,6 +104,69 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def __getitem__(self, index: int | slice | Sequence[int]) -> tuple[np.ndarray, np.ndarray] | Dataset:
+        """The image and label map of a number, from either end; the data set of a slice or of several numbers."""
+        if isinstance(index, slice):
+            return self.take(range(len(self))[index])
+        if isinstance(index, (list, tuple, np.ndarray)):
+            return self.take(index)
+        number = operator.index(index)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"sample {number} of {len(self)}")
+        return self.load(number % len(self))
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        return (self.load(index) for index in range(len(self)))
+
+    def take(self, indices: Sequence[int]) -> Dataset:
+        """The data set of the samples with these numbers, in this order."""
+        numbers = [range(len(self))[operator.index(index)] for index in indices]
+        if isinstance(self.samples, Sequence):
+            return replace(self, samples=tuple(self.samples[number] for number in numbers))
+        return replace(self, samples=Subset(self.samples, numbers))
+
+    def __add__(self, other: Dataset) -> Dataset:
+        """Both data sets' samples, first this one's; SettingsError unless they have the same classes."""
+        if not isinstance(other, Dataset):
+            return NotImplemented
+        if other.classes != self.classes or other.ignore_label != self.ignore_label:
+            raise SettingsError(
+                f"{self.name} has the classes {', '.join(self.classes)}, {other.name} {', '.join(other.classes)}: only "
+                "data sets of the same classes, in the same order, can be joined: use remap() first"
+            )
+        name = self.name if self.name == other.name else f"{self.name}+{other.name}"
+        return replace(self, name=name, samples=Joined(self, other), stored_ids=(), mask_colours=())
+
+    def remap(self, names: Mapping[str, str | None]) -> Dataset:
+        """Other classes: merged, renamed, or ignored.
+
+        Args:
+            names: from a class to its new name; None ignores its pixels. Classes that are not named stay. The new
+                classes stand in the order in which they first occur.
+
+        Raises:
+            SettingsError: a class that is not there, or no class is left.
+        """
+        unknown = sorted(set(names) - set(self.classes))
+        if unknown:
+            raise SettingsError(f"{self.name} has no class {unknown[0]!r}; it has {', '.join(self.classes)}")
+        renamed = [names.get(name, name) for name in self.classes]
+        kept = tuple(dict.fromkeys(name for name in renamed if name is not None))
+        if not kept:
+            raise SettingsError(f"{self.name}: no class is left after {dict(names)}")
+        lookup = self.to_labels(np.arange(256, dtype=np.uint8))
+        new = [self.ignore_label if name is None else kept.index(name) for name in renamed]
+        pairs = (
+            (stored, new[label] if label < len(new) else int(label)) for stored, label in enumerate(lookup)
+        )
+        palette = tuple(self.palette[renamed.index(name)] for name in kept)
+        return replace(
+            self,
+            classes=kept,
+            palette=palette,
+            stored_ids=tuple((stored, label) for stored, label in pairs if stored != label),
+        )
 
     @property
     def num_classes(self) -> int:
@@ -112,6 +208,13 @@ class Dataset:
         if image.shape[:2] != mask.shape:
             raise DataError(size_mismatch(image_file, image.shape[:2], mask_file, mask.shape))
         return image, mask, mask_file
+
+    @property
+    def _stored_classes(self) -> int:
+        """The number of classes in the files, before `remap`."""
+        return max(
+            [self.num_classes, *(label + 1 for _, label in self.mask_colours if label != self.ignore_label)]
+        )
 
     def to_labels(self, stored: np.ndarray) -> np.ndarray:
         """Class ids of a mask as stored (uint8), unchecked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -230,3 +230,16 @@ def without_image(found: Listing, labelled: Listing) -> tuple[LeftOut, ...]:
         for key, paths in labelled.files.items()
         if key not in found.files
     )
+
+
+def require_files(samples: Sequence[Sample], source: Path | str) -> None:
+    """DataError that names the first image or mask that does not exist, and says how many more there are."""
+    missing = [
+        path
+        for sample in samples
+        for path in (sample.image, sample.mask)
+        if path is not None and not os.path.isfile(path)  # False for names that are too long
+    ]
+    if missing:
+        more = f" (and {len(missing) - 1} more files)" if len(missing) > 1 else ""
+        raise DataError(f"{missing[0]}: no such file, though {source} names it{more}")

@@ -15,17 +15,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from kseg.checks import whole
 from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
-from kseg.data.dataset import Dataset
-from kseg.data.pairs import beside_splits, list_images, pair, split_folders, splits_of
+from kseg.data.dataset import Dataset, Sample
+from kseg.data.pairs import beside_splits, list_images, pair, require_files, split_folders, splits_of
 from kseg.data.reading.links import stay_inside
 from kseg.errors import DataError, KsegWarning
-from kseg.io.colour_map import colour_map
+from kseg.io.colour_map import colour_map, default_palette
 from kseg.io.image_file import MAX_PIXELS
 from kseg.io.masks import read_mask
 
@@ -134,3 +135,72 @@ def _count_classes(root: Path, max_pixels: int) -> tuple[str, ...]:
             "and 1, or write a classes.txt"
         )
     return tuple(f"class {index}" for index in range(highest + 1))
+
+
+def from_pairs(
+    images: str | Path | Sequence[str | Path],
+    masks: str | Path | Sequence[str | Path],
+    classes: Sequence[str] | int | str | Path | None = None,
+    *,
+    colours: Sequence[tuple[int, int, int]] | Mapping[str, tuple[int, int, int]] | None = None,
+    name: str = "pairs",
+    split: str = "train",
+    ignore_label: int = IGNORE_LABEL,
+) -> Dataset:
+    """A data set of image files and mask files, wherever they lie.
+
+    Args:
+        images, masks: two folders, whose files are paired by name; or two lists of the same length, in one order.
+        classes: names; how many there are; or the path of a class list (see `read_classes`), with its colours. None:
+            up to the highest id in the masks, which are read for it.
+        colours: the RGB colours that the masks are drawn in, one a class in their order, or by name (with `ignore` for
+            ignored pixels); they are the palette too.
+        name, split: for reports.
+        ignore_label: the id of pixels that do not count.
+
+    Returns:
+        A `Dataset`.
+
+    Raises:
+        DataError: A file is not there, numbers that differ, a class list that cannot be read.
+
+    Example:
+
+    ```python
+    dataset = kseg.data.from_pairs("photos", "labels", classes=["road", "car"], colours=[(90, 90, 90), (0, 0, 200)])
+    train, val = dataset.split(0.2, seed=0)
+    ```
+    """
+    if isinstance(images, (str, Path)) and isinstance(masks, (str, Path)):
+        for folder in (images, masks):
+            existing_folder(folder, "image files")
+        samples = pair(Path(images), Path(masks))
+    else:
+        images, masks = list(images), list(masks)
+        if len(images) != len(masks) or not images:
+            raise DataError(f"{name}: {len(images)} images and {len(masks)} masks: expected as many of both")
+        samples = tuple(Sample(Path(image), Path(mask)) for image, mask in zip(images, masks, strict=True))
+        require_files(samples, "the list of pairs")
+    named: dict[str, tuple[int, int, int]] = {}
+    if isinstance(classes, (str, Path)):
+        classes, named = read_classes(classes)
+    if classes is None:
+        ids = [read_mask(sample.mask) for sample in samples] if colours is None else [np.arange(len(colours))]
+        classes = 1 + max(int(mask[mask != ignore_label].max(initial=0)) for mask in ids)
+    if not isinstance(classes, Iterable):
+        classes = [f"class {index}" for index in range(whole(classes, "classes", 1, 255))]
+    classes = tuple(classes)
+    if colours is not None:
+        if not isinstance(colours, Mapping):
+            if len(colours) != len(classes):
+                raise DataError(f"{name}: {len(colours)} colours for {len(classes)} classes")
+            colours = dict(zip(classes, colours, strict=True))
+        unknown = set(colours) - {*classes, "ignore"}
+        if unknown:
+            raise DataError(f"{name}: a colour for {sorted(unknown)[0]!r}, which is no class")
+        named = {label: tuple(map(int, colour)) for label, colour in colours.items()}
+    drawn = default_palette(len(classes))
+    palette = tuple(named.get(label, drawn[index]) for index, label in enumerate(classes))
+    return Dataset(
+        name, split, classes, palette, samples, ignore_label, mask_colours=mask_colours_of(classes, named)
+    )

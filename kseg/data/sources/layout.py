@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from kseg.archive import leads_out
-from kseg.data.dataset import Sample
 from kseg.data.reading.links import stay_inside
 from kseg.data.sources.folder import existing_folder
 from kseg.errors import DataError
@@ -76,16 +75,3 @@ def inside(root: Path, entry: str, source: Path) -> Path:
             f"{source}: {entry!r} leads out of {root}; a list names files below its data set's folder"
         )
     return root.joinpath(*PurePosixPath(entry.replace("\\", "/")).parts)
-
-
-def require_files(samples: Sequence[Sample], source: Path | str) -> None:
-    """DataError that names the first picture or mask that does not exist, and says how many more there are."""
-    missing = [
-        path
-        for sample in samples
-        for path in (sample.image, sample.mask)
-        if path is not None and not os.path.isfile(path)  # False for names that are too long
-    ]
-    if missing:
-        more = f" (and {len(missing) - 1} more files)" if len(missing) > 1 else ""
-        raise DataError(f"{missing[0]}: no such file, though {source} names it{more}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from kseg.data.dataset import Dataset, Sample
-from kseg.data.sources.layout import check_split, inside, read_list, require_files
+from kseg.data.pairs import require_files
+from kseg.data.sources.layout import check_split, inside, read_list
 from kseg.data.sources.tfds_source import TfdsSource, prepared
 from kseg.errors import DataError
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from kseg.data import load
+from kseg.data import from_pairs, load
 from kseg.data.class_list import read_classes
 from kseg.errors import DataError, KsegWarning
 
@@ -185,3 +185,47 @@ def test_samples_in_subfolders_have_names_of_their_own(tmp_path, write):
     write.folder_pair(tmp_path, count=2, split="train/b", seed=1)
     dataset = load("folder", tmp_path)
     assert [dataset.name_of(i) for i in range(4)] == ["a_p0", "a_p1", "b_p0", "b_p1"]
+
+
+def test_from_pairs_of_lists_and_folders(tmp_path, write):
+    arrays = write.folder_pair(tmp_path, classes=3)
+    images, masks = (sorted((tmp_path / part).iterdir()) for part in ("images", "masks"))
+    for dataset in (
+        from_pairs(map(str, images), map(str, masks)),
+        from_pairs(images, masks, classes=["a", "b", "c"]),
+        from_pairs(str(tmp_path / "images"), tmp_path / "masks", classes=3),
+    ):
+        assert dataset.num_classes == 3
+        for found, expected in zip(dataset, arrays, strict=True):
+            np.testing.assert_array_equal(found[0], expected[0])
+            np.testing.assert_array_equal(found[1], expected[1])
+
+
+def test_from_pairs_in_colours(tmp_path, write):
+    write.folder_pair(tmp_path, count=1, size=(1, 3))
+    colours = np.array([[[0, 128, 0], [200, 10, 10], [255, 255, 255]]], np.uint8)
+    cv2.imwrite(str(tmp_path / "masks" / "p0.png"), colours[..., ::-1])
+    (tmp_path / "list.csv").write_text("name,r,g,b\ntree,0,128,0\ncar,200,10,10\nignore,255,255,255\n")
+    images, masks = [tmp_path / "images/p0.png"], [tmp_path / "masks/p0.png"]
+    by_name = {"tree": (0, 128, 0), "car": (200, 10, 10), "ignore": (255, 255, 255)}
+    for settings in (
+        {"classes": tmp_path / "list.csv"},
+        {"classes": ["tree", "car"], "colours": by_name},
+        {"classes": ["tree", "car", "sky"], "colours": [tuple(colours[0, i]) for i in range(3)]},
+    ):
+        dataset = from_pairs(images, masks, **settings)
+        np.testing.assert_array_equal(dataset[0][1], [[0, 1, 2 if "sky" in dataset.classes else 255]])
+        assert dataset.palette[:2] == ((0, 128, 0), (200, 10, 10))
+
+
+def test_from_pairs_refuses(tmp_path, write):
+    write.folder_pair(tmp_path, count=2)
+    images, masks = (sorted((tmp_path / part).iterdir()) for part in ("images", "masks"))
+    with pytest.raises(DataError, match="2 images and 1 masks"):
+        from_pairs(images, masks[:1])
+    with pytest.raises(DataError, match="no such file"):
+        from_pairs(images, [masks[0], tmp_path / "no.png"])
+    with pytest.raises(DataError, match="does not exist"):
+        from_pairs(tmp_path / "nowhere", tmp_path / "masks")
+    with pytest.raises(DataError, match="2 colours for 3 classes"):
+        from_pairs(images, masks, classes=3, colours=[(0, 0, 0), (1, 1, 1)])
