@@ -2,6 +2,7 @@
 
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.decimation import decimate
+from kseg.backbones.deeplab_mobilenet_v2 import DeepLabMobileNetV2
 from kseg.backbones.deeplab_vgg import DeepLabVGG16
 from kseg.backbones.dilation import dilate
 from kseg.backbones.efficientnet_lite import EfficientNetLite
@@ -22,6 +23,7 @@ __all__ = [
     "EfficientNetLite",
     "MobileNetV2",
     "MobileNetV3",
+    "DeepLabMobileNetV2",
     "ResNet",
     "convolutionalize",
     "decimate",

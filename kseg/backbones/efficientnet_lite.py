@@ -8,9 +8,10 @@ from keras import layers
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
+from kseg.backbones.lite_blocks import conv_bn, inverted_residuals
 from kseg.backbones.slimming import slim_from
 from kseg.errors import ModelError
-from kseg.layers import BatchNormalization, MaxPoolingWithArgmax2D, Normalize, PadToMultiple, ScaledImage
+from kseg.layers import MaxPoolingWithArgmax2D, Normalize, PadToMultiple, ScaledImage
 
 # variant: (width, depth), efficientnet_lite_builder.py
 _SCALES = {
@@ -111,12 +112,12 @@ class EfficientNetLite(Backbone):
         x = normalize(image if image_scale == 1 else ScaledImage(image_scale, name="scaled_image")(image))
         if padding == "image":
             x = PadToMultiple(min(_STRIDES[last_stage], output_stride), name="pad")(x)
-        x = _conv_bn(x, _STEM_FILTERS, 3, "stem", strides=2)
+        x = conv_bn(x, _STEM_FILTERS, 3, "stem", strides=2)
         groups = _groups(variant, width, depth)
-        x, found = _blocks(x, groups, output_stride, _STAGES.get(last_stage))
+        x, found = inverted_residuals(x, groups, output_stride, _STAGES.get(last_stage))
         stages = {stage: found[layer] for stage, layer in _STAGES.items() if layer in found}
         if last_stage == "stage5":
-            stages["stage5"] = x = _conv_bn(x, _HEAD_FILTERS, 1, "head")
+            stages["stage5"] = x = conv_bn(x, _HEAD_FILTERS, 1, "head")
         if include_top:
             pooled = layers.GlobalAveragePooling2D(name="avg_pool")(x)
             stages["logits"] = layers.Dense(num_classes, name="predictions")(pooled)
@@ -200,74 +201,6 @@ def _groups(variant, width, depth):
         ends = place in (0, len(_GROUPS) - 1)  # the Lite nets do not deepen the first and last group
         repeats = repeats if ends else math.ceil(repeats * depth)
         yield repeats, kernel, stride, expansion, _scaled(filters, width)
-
-
-def _blocks(x, groups, output_stride, last):
-    """The seven groups up to the expanded activation `last`; also every expanded activation by layer name."""
-    stride, dilation, found = 2, 1, {}
-    for group, (repeats, kernel, first_stride, expansion, filters) in enumerate(groups):
-        for index in range(repeats):
-            name = f"block{group + 1}{chr(ord('a') + index)}"
-            strides = first_stride if index == 0 else 1
-            if f"{name}_expand" == last:
-                found[last] = _conv_bn(x, x.shape[-1] * expansion, 1, last)
-                return found[last], found
-            hole = strides > 1 and stride == output_stride
-            x, expanded = _block(x, filters, kernel, strides, expansion, dilation, hole, name)
-            found[f"{name}_expand"] = expanded
-            dilation, stride = (dilation * 2, stride) if hole else (dilation, stride * strides)
-    return x, found
-
-
-def _block(x, filters, kernel, strides, expansion, dilation, hole, name):
-    """Inverted residual: expand 1x1, depthwise k x k, project 1x1; ``hole`` dilates instead of striding."""
-    inputs = x
-    if expansion > 1:
-        x = _conv_bn(x, x.shape[-1] * expansion, 1, f"{name}_expand")
-    expanded = x
-    if hole:
-        # a strided SAME convolution on an even size pads (k - 2) // 2 before: keep the same pixels under it
-        before = dilation * ((kernel - 2) // 2)
-        after = dilation * (kernel - 1) - before
-        x = layers.ZeroPadding2D(((before, after), (before, after)), name=f"{name}_dwconv_pad")(x)
-    x = layers.DepthwiseConv2D(
-        kernel,
-        strides=1 if hole else strides,
-        padding="valid" if hole else "same",
-        dilation_rate=dilation,
-        use_bias=False,
-        depthwise_initializer=_initializer(),
-        name=f"{name}_dwconv",
-    )(x)
-    x = layers.ReLU(max_value=6, name=f"{name}_dwconv_relu")(_batch_norm(x, f"{name}_dwconv_bn"))
-    x = _conv_bn(x, filters, 1, f"{name}_project", activation=False)
-    if strides == 1 and inputs.shape[-1] == filters:
-        x = layers.Add(name=f"{name}_add")([inputs, x])
-    return x, expanded
-
-
-def _initializer():
-    """One for each layer: an initializer draws its seed when it is made, and repeats itself."""
-    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-
-
-def _conv_bn(x, filters, kernel, name, strides=1, activation=True):
-    """Convolution ``<name>_conv``, normalisation ``<name>_bn`` and ReLU6 ``<name>``."""
-    x = layers.Conv2D(
-        filters,
-        kernel,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=_initializer(),
-        name=f"{name}_conv",
-    )(x)
-    x = _batch_norm(x, f"{name}_bn")
-    return layers.ReLU(max_value=6, name=name)(x) if activation else x
-
-
-def _batch_norm(x, name):
-    return BatchNormalization(epsilon=1e-3, momentum=0.99, name=name)(x)
 
 
 def _scaled(filters, width, divisor=8):

@@ -5,6 +5,7 @@ from kseg.layers.atrous_pyramid import AtrousSpatialPyramidPooling
 from kseg.layers.batch_normalization import BatchNormalization
 from kseg.layers.bilinear_upsampling import BilinearUpsampling
 from kseg.layers.crop_like import CropLike
+from kseg.layers.depth_to_space import DepthToSpace
 from kseg.layers.dilated_pooling import DilatedPooling2D
 from kseg.layers.max_pooling_with_argmax import MaxPoolingWithArgmax2D
 from kseg.layers.max_unpooling import MaxUnpooling2D
@@ -22,6 +23,7 @@ __all__ = [
     "BatchNormalization",
     "BilinearUpsampling",
     "CropLike",
+    "DepthToSpace",
     "DilatedPooling2D",
     "MaxPoolingWithArgmax2D",
     "MaxUnpooling2D",

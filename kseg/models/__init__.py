@@ -9,6 +9,7 @@ from kseg.models.deeplab_v3 import DeepLabV3
 from kseg.models.deeplab_v3plus import DeepLabV3Plus
 from kseg.models.dilated_fcn import DilatedFCN
 from kseg.models.fcn import FCN
+from kseg.models.lite_fpn import LiteFPN
 from kseg.models.load import load
 from kseg.models.lraspp import LRASPP
 from kseg.models.multi_scale import MultiScale
@@ -26,6 +27,7 @@ __all__ = [
     "DeepLabV3",
     "DeepLabV3Plus",
     "DilatedFCN",
+    "LiteFPN",
     "MultiScale",
     "PSPNet",
     "ReceptiveField",

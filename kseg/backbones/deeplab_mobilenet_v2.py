@@ -1,0 +1,116 @@
+"""MobileNetV2 as DeepLab uses it, and narrower: the backbone for a few milliseconds on a CPU."""
+
+import keras
+
+from kseg.backbones import weights as weight_files
+from kseg.backbones.backbone import Backbone
+from kseg.backbones.construction import draws_graph
+from kseg.backbones.lite_blocks import conv_bn, inverted_residuals
+from kseg.errors import ModelError
+from kseg.layers import Normalize, PadToMultiple
+
+# (repeats, kernel, stride of the first block, expansion, filters) of the seven groups of blocks, table 2
+_GROUPS = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (3, 3, 2, 6, 32),
+    (4, 3, 2, 6, 64),
+    (3, 3, 1, 6, 96),
+    (3, 3, 2, 6, 160),
+    (1, 3, 1, 6, 320),
+)
+_EXPANSIONS = tuple(group[3] for group in _GROUPS)
+_STEM_FILTERS = 32
+# the last activation before each stride
+_STAGES = {
+    "stage1": "block2a_expand",
+    "stage2": "block3a_expand",
+    "stage3": "block4a_expand",
+    "stage4": "block6a_expand",
+}
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class DeepLabMobileNetV2(Backbone):
+    """MobileNetV2 without its classifier and without the 1280 channels in front of it, as DeepLab uses it.
+
+    Args:
+        width: factor on the number of channels, which is rounded to a multiple of 4 (DeepLab's rounding; the
+            classifiers of 0.35 and 0.75 round to 8).
+        expansions: of the blocks of the seven groups, (1, 6, 6, 6, 6, 6, 6) in the paper; smaller ones in the first
+            groups, whose maps are large, save the most time (`kseg.backbones.slimming.slim_from` then keeps a
+            trained network's strongest channels).
+        output_stride: 32, 16 or 8; strides beyond it become dilation.
+        weights: None, or the path of an .npz or .weights.h5 file (see `kseg.backbones.weights.load`).
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
+
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255, any size. It is first filled up at the bottom and the right to a
+        multiple of the output stride.
+
+    Output shape:
+        A dict of five stages at strides 2, 4, 8, 16 and 32. `stage1` to `stage4` are the expanded activations of
+        the block that strides next (six times as wide as the block's input), `stage5` is the last block's output.
+
+    Raises:
+        ModelError: an unknown output stride, a width that leaves no channels, or weights that do not fit.
+
+    Reference:
+        Sandler et al., "MobileNetV2: Inverted residuals and linear bottlenecks", CVPR 2018. Batch normalisation
+        has epsilon 1e-3, and the input is scaled to -1..1, as in the released code.
+
+    Example:
+
+    >>> backbone = kseg.backbones.DeepLabMobileNetV2(0.5)
+    >>> {name: stage.shape[-1] for name, stage in backbone.stages.items()}
+    {'stage1': 48, 'stage2': 72, 'stage3': 96, 'stage4': 288, 'stage5': 160}
+    """
+
+    @draws_graph
+    def __init__(
+        self,
+        width=1.0,
+        *,
+        expansions=_EXPANSIONS,
+        output_stride=32,
+        weights=None,
+        name="deeplab_mobilenet_v2",
+        trainable=True,
+        dtype=None,
+    ):
+        if output_stride not in (8, 16, 32):
+            raise ModelError(f"DeepLabMobileNetV2(output_stride=...) is 8, 16 or 32, not {output_stride!r}.")
+        if not width >= 0.1:
+            raise ModelError(f"DeepLabMobileNetV2(width=...) is at least 0.1, got {width!r}.")
+        if len(expansions) != len(_GROUPS):
+            raise ModelError(f"DeepLabMobileNetV2(expansions=...) has 7 entries, one a group; got {expansions!r}.")
+        groups = [
+            (*group[:3], expansion, _rounded(group[4] * width))
+            for group, expansion in zip(_GROUPS, expansions, strict=True)
+        ]
+        image = keras.Input((None, None, 3), name="image")
+        x = Normalize(name="normalize")(image)
+        x = PadToMultiple(output_stride, name="pad")(x)
+        x = conv_bn(x, _rounded(_STEM_FILTERS * width), 3, "stem", strides=2)
+        x, expanded = inverted_residuals(x, groups, output_stride, None)
+        stages = {stage: expanded[layer] for stage, layer in _STAGES.items()}
+        super().__init__(image, {**stages, "stage5": x}, name=name, trainable=trainable)
+        self.width, self.expansions = float(width), tuple(expansions)
+        self.output_stride, self.padding = output_stride, "image"
+        if weights is not None:
+            weight_files.load(self, weights)
+
+    def get_config(self):
+        # weights=None: a reloaded network gets its weights from the saved file
+        own = {
+            "width": self.width,
+            "expansions": self.expansions,
+            "output_stride": self.output_stride,
+            "weights": None,
+        }
+        return {**super().get_config(), **own}
+
+
+def _rounded(filters):
+    """The nearest multiple of 4."""
+    return max(4, int(filters / 4 + 0.5) * 4)
