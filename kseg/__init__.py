@@ -27,7 +27,7 @@ _PARTS = (
     "export",
 )
 
-__all__ = ["KsegError", "__version__", *_PARTS]
+__all__ = ["KsegError", "__version__", "predict", "predictor", *_PARTS]
 
 
 def _is_command() -> bool:
@@ -39,6 +39,8 @@ def _is_command() -> bool:
 
 
 def __getattr__(name: str):
+    if name in ("predict", "predictor"):
+        return getattr(importlib.import_module("kseg.prediction"), name)
     if name in _PARTS:
         return importlib.import_module(f"kseg.{name}")
     raise AttributeError(f"module 'kseg' has no attribute {name!r}")

@@ -13,6 +13,7 @@ from kseg.errors import SettingsError
 ANY = inspect.Parameter.VAR_KEYWORD
 # Callables with **kwargs, and how to call them: they hand the rest to Keras, which refuses what it does not know.
 CALLS = {
+    "kseg.predict": ("people", "image.jpg"),
     "kseg.layers.AtrousConv2D": (2, 3),
     "kseg.layers.AtrousSpatialPyramidPooling": (3,),
     "kseg.layers.BilinearUpsampling": (2,),
@@ -23,7 +24,7 @@ CALLS = {
     "kseg.layers.ZoomLike": (8,),
 }
 # Names that are data, not options.
-FREE = {"kseg.inference.save_crf", "kseg.training.Recipe.replace"}
+FREE = {"kseg.export.Format.export", "kseg.inference.save_crf", "kseg.training.Recipe.replace"}
 
 
 def public_modules():

@@ -29,6 +29,7 @@ FLOORS = {
     "training": {"models", "layers", "losses", "metrics", "data", "evaluation", "inference", "ops"},
     "webcam": {"ops", "models", "data", "inference", "export", "visualize"},
     "cli": {
+        "prediction",
         "ops",
         "models",
         "losses",
@@ -46,11 +47,12 @@ FLOORS = {
 OPEN = {"archive", "checks", "errors", "io", "version"}
 # The top of the package: what each of its modules may import.
 TOP = {
-    "__init__": {"errors", "version"},
+    "__init__": {"errors", "prediction", "version"},
     "__main__": {"cli"},
     "archive": {"errors"},
     "checks": {"errors"},
     "errors": set(),
+    "prediction": {"models", "inference", "visualize"},
     "version": set(),
 }
 # Folders whose code may name TensorFlow; every other folder speaks keras.ops and NumPy.

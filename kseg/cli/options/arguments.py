@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kseg.cli.options.given import refuse
@@ -133,23 +134,31 @@ def window_of(sides: "Sequence[int] | None", verb: str) -> tuple[int, int] | Non
 
 def predictor_of(model: Any, args: argparse.Namespace, crf: Any = None) -> Any:
     """The predictor that ``add_prediction``'s arguments ask for, with a CRF at its end or none."""
-    from kseg.cli.options.combined import combined
-    from kseg.errors import SettingsError
-    from kseg.inference import Predictor
+    from kseg.cli.options.combined import refuse_unused
+    from kseg.prediction import predictor, trained_size
 
     window = window_of(args.window, args.verb)
     if len(args.scales) == 1:
         refuse(args, "it joins several --scales", "fuse")
-    if args.pad and window is None:
-        raise SettingsError("--pad fills pictures up to the window: give --window too")
-
-    def whole(model: Any, crf: Any) -> Any:
-        scales, size, kind = tuple(args.scales), args.size, args.output_kind
-        if args.fuse == "max":
-            from kseg.models import MultiScale
-
-            model, scales = MultiScale(model, scales), (1.0,)
-        brought = {"size": size, "long_side": args.long_side, "pad": args.pad, "output": kind}
-        return Predictor(model, scales=scales, flip=args.flip, window=window, crf=crf, **brought)
-
-    return combined(model, args, whole, crf)
+    refuse_unused(args)
+    size = args.proposal_size
+    if args.proposals and size is None:
+        size = getattr(model, "working_size", None) or trained_size(Path(args.model))
+    return predictor(
+        model,
+        scales=args.scales,
+        fuse=args.fuse,
+        flip=args.flip,
+        window=window,
+        pad=args.pad,
+        size=args.size,
+        long_side=args.long_side,
+        proposals=args.proposals,
+        proposal_size=size,
+        smallest=args.smallest,
+        join=args.join,
+        ensemble=args.ensemble or (),
+        ensemble_mode=args.ensemble_mode,
+        crf=crf,
+        output=args.output_kind,
+    )

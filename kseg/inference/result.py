@@ -1,0 +1,263 @@
+"""`Result`: what a model found in one image, in the forms that people use."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kseg.errors import DataError, SettingsError
+from kseg.inference.polygons import Region, regions, signed_area
+from kseg.io.atomic import write_bytes, write_json, write_text
+from kseg.visualize.legend import with_legend
+from kseg.visualize.overlay import overlay
+from kseg.visualize.palette import Palette, palette_png
+
+
+class Result:
+    """The prediction for one image.
+
+    Args:
+        image: uint8 `(height, width, 3)` RGB.
+        probabilities: float32 `(height, width, classes)`.
+        classes: class names.
+        palette: an RGB colour per class.
+        path: the image's file, or None.
+
+    Attributes:
+        labels: class ids `(height, width)`, uint8, or uint16 for more than 255 classes.
+        confidence: the winning class's probability, float32 `(height, width)`.
+        entropy: of the probabilities, in nats, float32 `(height, width)`.
+
+    Example:
+        ```python
+        result = kseg.predict("people", "photo.jpg")
+        result.areas()                      # {"background": 201344, "person": 105856}
+        result.save("photo.geojson")
+        result.overlay()                    # uint8 (height, width, 3)
+        ```
+    """
+
+    def __init__(
+        self,
+        image: np.ndarray,
+        probabilities: np.ndarray,
+        classes: Sequence[str],
+        palette: Palette,
+        path: str | Path | None = None,
+    ):
+        if len(classes) != probabilities.shape[-1]:
+            raise DataError(f"{probabilities.shape[-1]} classes were predicted; got {len(classes)} names")
+        self.image, self.probabilities = image, probabilities
+        self.classes, self.palette = tuple(classes), palette
+        self.path = None if path is None else Path(path)
+
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        found = ", ".join(f"{name} {area / self.labels.size:.1%}" for name, area in self.areas().items())
+        return f"Result({height}x{width}: {found})"
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        dtype = np.uint8 if len(self.classes) <= 255 else np.uint16
+        return self.probabilities.argmax(-1).astype(dtype)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        return self.probabilities.max(-1)
+
+    @property
+    def entropy(self) -> np.ndarray:
+        logs = np.log(np.maximum(self.probabilities, np.finfo(np.float32).tiny))
+        return -(self.probabilities * logs).sum(-1)
+
+    def areas(self) -> dict[str, int]:
+        """Pixels of each class that occurs, by its name, the largest first."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
+        order = [i for i in np.argsort(-counts, kind="stable") if counts[i]]
+        return {self.classes[i]: int(counts[i]) for i in order}
+
+    def regions(self, classes: Sequence[str] | None = None, least: int = 1) -> list[Region]:
+        """The connected regions of some classes.
+
+        Args:
+            classes: names; None: every class but the first, the background.
+            least: regions of fewer pixels are left out.
+
+        Raises:
+            SettingsError: a name that is no class.
+        """
+        wanted = self.classes[1:] if classes is None else classes
+        if unknown := [name for name in wanted if name not in self.classes]:
+            raise SettingsError(
+                f"No class {', '.join(map(repr, unknown))}; there are {', '.join(self.classes)}"
+            )
+        return regions(self.labels, [self.classes.index(name) for name in wanted], least)
+
+    def polygons(
+        self, tolerance: float = 0.0, classes: Sequence[str] | None = None, least: int = 1
+    ) -> list[dict[str, Any]]:
+        """Outlines of the regions along their pixels' edges.
+
+        Args:
+            tolerance: pixels by which outlines may be simplified.
+            classes, least: see `regions`.
+
+        Returns:
+            Dicts with `class`, `class_id`, `score` (mean confidence), `area`, `exterior` and `holes`: lists of
+            (x, y) in pixels, whose origin is the upper left corner of the image.
+        """
+        found = []
+        for region in self.regions(classes, least):
+            rings = [[(float(x), float(y)) for x, y in ring] for ring in region.rings(tolerance)]
+            if rings:
+                found.append({**self._about(region), "exterior": rings[0], "holes": rings[1:]})
+        return found
+
+    def boxes(self, classes: Sequence[str] | None = None, least: int = 1) -> list[dict[str, Any]]:
+        """The regions' boxes: dicts with `class`, `class_id`, `score`, `area` and `box` (x, y, width, height)."""
+        return [{**self._about(one), "box": one.box} for one in self.regions(classes, least)]
+
+    def to_coco(
+        self, tolerance: float = 0.0, classes: Sequence[str] | None = None, least: int = 1
+    ) -> dict[str, Any]:
+        """The regions as a COCO data set of one image; those with holes as run lengths, which COCO's polygons lack."""
+        height, width = self.labels.shape
+        annotations = []
+        for number, region in enumerate(self.regions(classes, least), 1):
+            rings = region.rings(tolerance)
+            if len(rings) == 1:
+                segmentation: Any = [rings[0].ravel().tolist()]
+            else:
+                segmentation = {"size": [height, width], "counts": self._run_lengths(region)}
+            annotations.append(
+                {
+                    "id": number,
+                    "image_id": 1,
+                    "category_id": region.class_id,
+                    "segmentation": segmentation,
+                    "area": region.area,
+                    "bbox": list(region.box),
+                    "iscrowd": 0,
+                    "score": self._about(region)["score"],
+                }
+            )
+        name = self.path.name if self.path else "image"
+        return {
+            "images": [{"id": 1, "file_name": name, "width": width, "height": height}],
+            "categories": [{"id": i, "name": name} for i, name in enumerate(self.classes)],
+            "annotations": annotations,
+        }
+
+    def to_geojson(
+        self,
+        transform: Sequence[float] | None = None,
+        tolerance: float = 0.0,
+        classes: Sequence[str] | None = None,
+        least: int = 1,
+    ) -> dict[str, Any]:
+        """The regions as a GeoJSON FeatureCollection (RFC 7946).
+
+        Args:
+            transform: (a, b, c, d, e, f) that turns pixels into map coordinates, X = a x + b y + c and
+                Y = d x + e y + f, as rasterio and affine order them; None: pixels, y upwards.
+            tolerance, classes, least: see `polygons`.
+        """
+        a, b, c, d, e, f = (1, 0, 0, 0, -1, 0) if transform is None else tuple(transform)[:6]
+        features = []
+        for region in self.regions(classes, least):
+            rings = []
+            for number, ring in enumerate(region.rings(tolerance)):
+                moved = np.stack(
+                    [a * ring[:, 0] + b * ring[:, 1] + c, d * ring[:, 0] + e * ring[:, 1] + f], -1
+                )
+                # The outline counter-clockwise, holes clockwise, where Y points upwards.
+                moved = moved[::-1] if (signed_area(moved) > 0) == bool(number) else moved
+                rings.append([*moved.tolist(), moved[0].tolist()])
+            if rings:
+                features.append(
+                    {
+                        "type": "Feature",
+                        "geometry": {"type": "Polygon", "coordinates": rings},
+                        "properties": self._about(region),
+                    }
+                )
+        return {"type": "FeatureCollection", "features": features}
+
+    def overlay(self, alpha: float = 0.5, legend: bool = True) -> np.ndarray:
+        """The image with its classes painted over it, uint8 RGB; with `legend` their names below."""
+        painted = overlay(self.image, self.labels, self.palette, alpha, ignore_label=None)
+        return with_legend(painted, self.labels, self.classes, self.palette, None) if legend else painted
+
+    def show(self) -> None:
+        """Open the overlay in the system's image viewer."""
+        from PIL import Image
+
+        Image.fromarray(self.overlay()).show()
+
+    def _repr_png_(self) -> bytes:
+        from PIL import Image
+
+        content = io.BytesIO()
+        Image.fromarray(self.overlay()).save(content, "PNG")
+        return content.getvalue()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the result in the form that the file's ending says, whole or not at all.
+
+        Args:
+            path: `.png` the mask, with the palette; `.jpg` the overlay; `.json` COCO; `.geojson` the polygons; `.csv`
+                the areas; `.npz` the probabilities and labels.
+
+        Raises:
+            SettingsError: another ending.
+        """
+        path = Path(path)
+        ending = path.suffix.lower()
+        if ending == ".png":
+            write_bytes(path, palette_png(self.labels, self.palette))
+        elif ending in (".jpg", ".jpeg"):
+            from PIL import Image
+
+            content = io.BytesIO()
+            Image.fromarray(self.overlay()).save(content, "JPEG", quality=92)
+            write_bytes(path, content.getvalue())
+        elif ending == ".json":
+            write_json(path, self.to_coco())
+        elif ending == ".geojson":
+            write_json(path, self.to_geojson())
+        elif ending == ".csv":
+            content = io.StringIO()
+            rows = csv.writer(content, lineterminator="\n")
+            rows.writerow(("class", "pixels", "share"))
+            rows.writerows((n, area, round(area / self.labels.size, 6)) for n, area in self.areas().items())
+            write_text(path, content.getvalue())
+        elif ending == ".npz":
+            content = io.BytesIO()
+            np.savez_compressed(content, probabilities=self.probabilities, labels=self.labels)
+            write_bytes(path, content.getvalue())
+        else:
+            raise SettingsError(f"{path}: a result is saved as .png, .jpg, .json, .geojson, .csv or .npz")
+        return path
+
+    def _about(self, region: Region) -> dict[str, Any]:
+        left, top, width, height = region.box
+        inside = self.probabilities[top : top + height, left : left + width, region.class_id]
+        score = round(float(inside[region.mask].mean()), 6)
+        name = self.classes[region.class_id]
+        return {"class": name, "class_id": region.class_id, "score": score, "area": region.area}
+
+    def _run_lengths(self, region: Region) -> list[int]:
+        """COCO's uncompressed run lengths of the whole image, down the columns, zeros first."""
+        whole = np.zeros(self.labels.shape, bool)
+        left, top, width, height = region.box
+        whole[top : top + height, left : left + width] = region.mask
+        flat = whole.ravel(order="F")
+        edges = np.flatnonzero(np.diff(flat)) + 1
+        lengths = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
+        return [0, *lengths] if flat[0] else lengths

@@ -1,0 +1,128 @@
+"""What a result says of a small image whose classes are known."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from kseg.errors import DataError, SettingsError
+from kseg.inference.result import Result
+
+CLASSES, PALETTE = ("background", "road", "car"), ((0, 0, 0), (10, 200, 30), (200, 0, 9))
+LABELS = np.zeros((20, 30), np.uint8)
+LABELS[4:10, 5:25] = 1
+LABELS[6:8, 8:12] = 0  # a hole in the road
+LABELS[12:18, 20:28] = 2
+
+
+@pytest.fixture
+def result():
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    probabilities = np.full((20, 30, 3), 0.1, np.float32)
+    np.put_along_axis(probabilities, LABELS[..., None].astype(np.int64), 0.8, -1)
+    return Result(image, probabilities, CLASSES, PALETTE, "photo.jpg")
+
+
+def test_maps(result):
+    np.testing.assert_array_equal(result.labels, LABELS)
+    assert result.labels.dtype == np.uint8
+    np.testing.assert_allclose(result.confidence, 0.8, rtol=1e-6)
+    entropy = -(0.8 * np.log(0.8) + 2 * 0.1 * np.log(0.1))
+    np.testing.assert_allclose(result.entropy, entropy, rtol=1e-5)
+
+
+def test_areas_by_name(result):
+    assert result.areas() == {"background": 600 - 112 - 48, "road": 112, "car": 48}
+    assert list(result.areas()) == ["background", "road", "car"]
+    assert "20x30" in repr(result)
+
+
+def test_polygons_fill_to_the_labels(result):
+    found = result.polygons()
+    assert [(one["class"], one["area"], len(one["holes"])) for one in found] == [
+        ("road", 112, 1),
+        ("car", 48, 0),
+    ]
+    assert found[0]["score"] == pytest.approx(0.8)
+    for one in found:
+        canvas = Image.new("1", (300, 200))  # ten times as large: Pillow fills the outline's own pixels too
+        draw = ImageDraw.Draw(canvas)
+        draw.polygon([(10 * x, 10 * y) for x, y in one["exterior"]], fill=1)
+        for hole in one["holes"]:
+            draw.polygon([(10 * x, 10 * y) for x, y in hole], fill=0)
+        np.testing.assert_array_equal(np.asarray(canvas)[5::10, 5::10], one["class_id"] == LABELS)
+
+
+def test_boxes(result):
+    boxes = {one["class"]: one["box"] for one in result.boxes()}
+    assert boxes == {"road": (5, 4, 20, 6), "car": (20, 12, 8, 6)}
+    assert len(result.boxes(["car", "background"])) == 3  # the outside and the hole are background
+    assert result.boxes(least=50)[0]["class"] == "road"
+    with pytest.raises(SettingsError, match="'tree'"):
+        result.boxes(["tree"])
+
+
+def test_coco(result):
+    found = json.loads(json.dumps(result.to_coco()))
+    assert found["images"] == [{"id": 1, "file_name": "photo.jpg", "width": 30, "height": 20}]
+    assert [one["name"] for one in found["categories"]] == list(CLASSES)
+    road, car = found["annotations"]
+    assert (road["category_id"], road["area"], road["bbox"]) == (1, 112, [5, 4, 20, 6])
+    counts, decoded, value = road["segmentation"]["counts"], [], 0
+    for length in counts:
+        decoded += [value] * length
+        value = 1 - value
+    np.testing.assert_array_equal(np.array(decoded).reshape(30, 20).T, LABELS == 1)
+    xs, ys = car["segmentation"][0][::2], car["segmentation"][0][1::2]
+    assert (min(xs), max(xs), min(ys), max(ys)) == (20, 28, 12, 18)
+
+
+@pytest.mark.parametrize("transform", [None, (0.5, 0, 400000, 0, -0.5, 5700000), (2, 0, 0, 0, 3, 0)])
+def test_geojson(result, transform):
+    found = json.loads(json.dumps(result.to_geojson(transform)))
+    a, _, c, _, e, f = transform or (1, 0, 0, 0, -1, 0)
+    road, car = found["features"]
+    assert road["properties"]["class"] == "road"
+    for number, ring in enumerate(road["geometry"]["coordinates"]):
+        assert ring[0] == ring[-1]
+        x, y = np.array(ring).T
+        area = (x[:-1] * y[1:] - x[1:] * y[:-1]).sum() / 2
+        assert (area > 0) == (number == 0)  # RFC 7946: outlines counter-clockwise, holes clockwise
+        assert abs(area) == pytest.approx((120, 8)[number] * abs(a * e))
+    x, y = np.array(car["geometry"]["coordinates"][0]).T
+    np.testing.assert_allclose([x.min(), x.max()], [a * 20 + c, a * 28 + c])
+    np.testing.assert_allclose(sorted([y.min(), y.max()]), sorted([e * 12 + f, e * 18 + f]))
+
+
+def test_overlay_and_notebooks(result):
+    bare = result.overlay(alpha=1, legend=False)
+    np.testing.assert_array_equal(bare[LABELS == 2], np.broadcast_to(PALETTE[2], (48, 3)))
+    np.testing.assert_array_equal(bare[LABELS == 0], result.image[LABELS == 0])
+    assert result.overlay().shape[0] > 20
+    with Image.open(io.BytesIO(result._repr_png_())) as shown:
+        np.testing.assert_array_equal(np.asarray(shown), result.overlay())
+
+
+def test_saved_by_the_ending(result, tmp_path):
+    with Image.open(result.save(tmp_path / "m.png")) as mask:
+        np.testing.assert_array_equal(np.asarray(mask), LABELS)
+    with Image.open(result.save(tmp_path / "o.JPG")) as overlay:
+        assert overlay.size[0] >= 30
+    assert json.loads(result.save(tmp_path / "c.json").read_text()) == json.loads(
+        json.dumps(result.to_coco())
+    )
+    assert json.loads(result.save(tmp_path / "g.geojson").read_text())["type"] == "FeatureCollection"
+    rows = list(csv.DictReader(result.save(tmp_path / "a.csv").open()))
+    assert [(row["class"], int(row["pixels"])) for row in rows] == list(result.areas().items())
+    with np.load(result.save(tmp_path / "p.npz")) as saved:
+        np.testing.assert_array_equal(saved["probabilities"], result.probabilities)
+    with pytest.raises(SettingsError, match=r"\.geojson"):
+        result.save(tmp_path / "x.txt")
+
+
+def test_names_for_other_classes():
+    with pytest.raises(DataError, match="3 classes"):
+        Result(np.zeros((2, 2, 3), np.uint8), np.ones((2, 2, 3), np.float32) / 3, ("a",), PALETTE)
