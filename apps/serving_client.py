@@ -1,4 +1,4 @@
-"""Segment pictures with a served kseg model: sends a file's bytes, gets the mask, writes an overlay.
+"""Segment images with a served kseg model: sends a file's bytes, gets the mask, writes an overlay.
 
     python apps/serving_client.py street.jpg holiday/ --model streets                  REST, localhost:8501
     python apps/serving_client.py street.jpg --model streets --grpc localhost:8500     gRPC
@@ -6,12 +6,12 @@
     python apps/serving_client.py street.jpg --model streets --parallel 8 --requests 250
 
 The server is TensorFlow Serving (or one that speaks its protocol) with a model that ``kseg export --format
-saved_model`` wrote; its signature ``encoded`` is asked. Each picture becomes ``<out>/<stem>.png``, a palette PNG
-of class ids in the picture's own size, and ``<out>/<stem>_overlay.jpg``. With ``--export`` (the exported version's
+saved_model`` wrote; its signature ``encoded`` is asked. Each image becomes ``<out>/<stem>.png``, a palette PNG
+of class ids in the image's own size, and ``<out>/<stem>_overlay.jpg``. With ``--export`` (the exported version's
 folder) both have the model's class names and colours. ``--parallel`` and ``--requests`` measure instead: N clients
 send M requests each, nothing is written. gRPC needs the package tensorflow-serving-api.
 
-Exit codes: 0 done, 1 a picture was refused or an answer was wrong, 2 no server, no such model, or a mistake in
+Exit codes: 0 done, 1 an image was refused or an answer was wrong, 2 no server, no such model, or a mistake in
 what was given.
 """
 
@@ -34,7 +34,7 @@ ENDINGS = (".jpg", ".jpeg", ".png")
 CAMERA_SECONDS = 10
 
 
-def find_pictures(places: list[str]) -> list[Path]:
+def find_images(places: list[str]) -> list[Path]:
     """The files, and the JPEG and PNG files of the folders, in order."""
     found = []
     for place in map(Path, places):
@@ -49,18 +49,18 @@ def find_pictures(places: list[str]) -> list[Path]:
         found += inside
     names = Counter(path.stem for path in found)
     if twice := [name for name, count in names.items() if count > 1]:
-        raise ServingError(f"two pictures are named {twice[0]}: their masks would overwrite each other")
+        raise ServingError(f"two images are named {twice[0]}: their masks would overwrite each other")
     return found
 
 
-def refuse_overwriting(pictures: list[Path], out: Path) -> None:
-    """Raise ServingError where a mask or an overlay would take the place of a picture."""
-    sources = {path.resolve() for path in pictures}
-    for path in pictures:
+def refuse_overwriting(images: list[Path], out: Path) -> None:
+    """Raise ServingError where a mask or an overlay would take the place of an image."""
+    sources = {path.resolve() for path in images}
+    for path in images:
         for name in (f"{path.stem}.png", f"{path.stem}_overlay.jpg"):
             if (out / name).resolve() in sources:
                 raise ServingError(
-                    f"{out / name} is one of the pictures, and would be overwritten: give another --out"
+                    f"{out / name} is one of the images, and would be overwritten: give another --out"
                 )
 
 
@@ -77,13 +77,13 @@ def camera_frame(source: str, seconds: float = CAMERA_SECONDS) -> bytes:
     reader.start()
     reader.join(seconds)
     if not frames or frames[0] is None:
-        reason = "gives no picture" if frames else f"has not answered within {seconds:g} s"
+        reason = "gives no image" if frames else f"has not answered within {seconds:g} s"
         raise ServingError(f"camera {source} {reason}: is it plugged in and free?")
     return cv2.imencode(".jpg", frames[0], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
 
 
 def upright(data: bytes) -> bytes:
-    """The picture's bytes; a JPEG that its EXIF turns comes back as a turned PNG, since servers do not read EXIF."""
+    """The image's bytes; a JPEG that its EXIF turns comes back as a turned PNG, since servers do not read EXIF."""
     if b"Exif\0\0" not in data[:65536]:
         return data
     array = np.frombuffer(data, np.uint8)
@@ -98,7 +98,7 @@ def upright(data: bytes) -> bytes:
 
 
 def contents(path: Path) -> bytes:
-    """The picture's bytes, upright; Refused for a file that cannot be read."""
+    """The image's bytes, upright; Refused for a file that cannot be read."""
     try:
         return upright(path.read_bytes())
     except OSError as error:
@@ -106,12 +106,12 @@ def contents(path: Path) -> bytes:
 
 
 def write(stem: str, data: bytes, mask: np.ndarray, out: Path, side: dict) -> None:
-    """The mask in the picture's size as a palette PNG, and the overlay."""
+    """The mask in the image's size as a palette PNG, and the overlay."""
     from kseg.inference import draw
 
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
-        raise Refused("the server took the picture, but OpenCV cannot read it for the overlay")
+        raise Refused("the server took the image, but OpenCV cannot read it for the overlay")
     labels = cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     count = int(labels.max()) + 1
     palette = [tuple(colour) for colour in side.get("palette") or draw.default_palette(count)]
@@ -122,16 +122,16 @@ def write(stem: str, data: bytes, mask: np.ndarray, out: Path, side: dict) -> No
         )
     out.mkdir(parents=True, exist_ok=True)
     draw.write_palette_png(out / f"{stem}.png", labels, palette)
-    picture = draw.overlay(np.ascontiguousarray(image[..., ::-1]), labels, palette)
-    picture = draw.with_legend(picture, labels, classes, palette)
+    image = draw.overlay(np.ascontiguousarray(image[..., ::-1]), labels, palette)
+    image = draw.with_legend(image, labels, classes, palette)
     part = out / f".{stem}.{os.getpid()}.jpg"
-    part.write_bytes(cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes())
+    part.write_bytes(cv2.imencode(".jpg", image[..., ::-1])[1].tobytes())
     os.replace(part, out / f"{stem}_overlay.jpg")
 
 
 def throughput(
     make: Callable[[], RestClient | GrpcClient],
-    pictures: list[bytes],
+    images: list[bytes],
     clients: int,
     requests: int,
     retries: int,
@@ -140,9 +140,9 @@ def throughput(
 
     Returns:
         A dict: requests sent and answered, answers a second, median and 95th percentile of the time for one,
-        failures by what was said, and `differing`: answers unlike most of those to the same picture.
+        failures by what was said, and `differing`: answers unlike most of those to the same image.
     """
-    times, failures, answers = [], Counter(), [Counter() for _ in pictures]
+    times, failures, answers = [], Counter(), [Counter() for _ in images]
     counting = threading.Lock()
 
     def work(first: int) -> None:
@@ -150,7 +150,7 @@ def throughput(
         for number in range(first, first + requests):
             start = time.perf_counter()
             try:
-                mask = ask(client, pictures[number % len(pictures)], retries)
+                mask = ask(client, images[number % len(images)], retries)
             except ServingError as error:
                 with counting:
                     failures[str(error)] += 1
@@ -158,7 +158,7 @@ def throughput(
             spent = time.perf_counter() - start
             with counting:
                 times.append(spent)
-                answers[number % len(pictures)][mask.tobytes()] += 1
+                answers[number % len(images)][mask.tobytes()] += 1
         client.close()
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
@@ -182,13 +182,13 @@ def throughput(
 
 
 def segment(client: RestClient | GrpcClient, args: argparse.Namespace, side: dict) -> int:
-    """Ask for every picture and write what comes; the exit code."""
+    """Ask for every image and write what comes; the exit code."""
     if args.camera is not None:
         jobs = [("camera", None)]
     else:
-        pictures = find_pictures(args.pictures)
-        refuse_overwriting(pictures, args.out)
-        jobs = [(path.stem, path) for path in pictures]
+        images = find_images(args.images)
+        refuse_overwriting(images, args.out)
+        jobs = [(path.stem, path) for path in images]
     code = 0
     for stem, path in jobs:
         try:
@@ -207,13 +207,11 @@ def segment(client: RestClient | GrpcClient, args: argparse.Namespace, side: dic
 
 def measure(make: Callable[[], RestClient | GrpcClient], args: argparse.Namespace) -> int:
     if args.camera is not None:
-        pictures = [camera_frame(args.camera)]
+        images = [camera_frame(args.camera)]
     else:
-        pictures = [contents(path) for path in find_pictures(args.pictures)]
-    ask(
-        make(), pictures[0], args.retries
-    )  # a missing server is told once, and the first answer is a slow one
-    found = throughput(make, pictures, args.parallel, args.requests, args.retries)
+        images = [contents(path) for path in find_images(args.images)]
+    ask(make(), images[0], args.retries)  # a missing server is told once, and the first answer is a slow one
+    found = throughput(make, images, args.parallel, args.requests, args.retries)
     if args.json:
         print(json.dumps(found, indent=2))
     else:
@@ -247,7 +245,7 @@ def labelling(folder: str | None) -> dict:
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("pictures", nargs="*", metavar="PICTURE", help="JPEG and PNG files, or folders of them")
+    made.add_argument("images", nargs="*", metavar="IMAGE", help="JPEG and PNG files, or folders of them")
     made.add_argument("--camera", metavar="N", help="a frame of camera N, or of a video file, instead")
     made.add_argument("--model", required=True, metavar="NAME", help="the name it is served under")
     made.add_argument("--version", type=int, metavar="N", help="default: the latest")
@@ -267,8 +265,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     made = parser()
     args = made.parse_args(argv)
-    if bool(args.pictures) == (args.camera is not None):
-        made.error("give pictures, or --camera N")
+    if bool(args.images) == (args.camera is not None):
+        made.error("give images, or --camera N")
     if min(args.parallel or 1, args.requests or 1) < 1 or args.retries < 0 or args.timeout <= 0:
         made.error("--parallel, --requests and --timeout are above 0, --retries is not below")
     measuring = args.parallel is not None or args.requests is not None

@@ -23,7 +23,7 @@ class ServingError(Exception):
 
 
 class Refused(ServingError):
-    """The server took the request and refuses this picture."""
+    """The server took the request and refuses this image."""
 
 
 class Unavailable(ServingError):
@@ -156,7 +156,7 @@ def refusal(server: str, model: str, code: str | int, said: str) -> ServingError
             f"the model {model!r} has no signature {SIGNATURE!r}; was it exported by kseg? ({said})"
         )
     if code == "INVALID_ARGUMENT":
-        return Refused(f"the server refuses the picture: {said}")
+        return Refused(f"the server refuses the image: {said}")
     if code == "NOT_FOUND":
         return ServingError(
             f"{server} knows no model {model!r} ({said}); it is served under the exported folder's name, see "
@@ -210,7 +210,7 @@ def mask_of_png(data: bytes) -> np.ndarray:
 
 
 def ask(client: RestClient | GrpcClient, data: bytes, retries: int, pause: float = 0.2) -> np.ndarray:
-    """The mask of a picture; another try, after a growing pause, where no answer came."""
+    """The mask of an image; another try, after a growing pause, where no answer came."""
     for left in range(retries, -1, -1):
         try:
             return client.mask(data)

@@ -120,7 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", metavar="DIR", help="the folder that holds it")
     parser.add_argument("--val-split", default="val", metavar="SPLIT")
     parser.add_argument("--out", default="runs/ablation", metavar="DIR", help="default: runs/ablation")
-    parser.add_argument("--model", metavar="NAME", help="a net of the paper's kind (default: its small form)")
+    parser.add_argument(
+        "--model", metavar="NAME", help="a network of the paper's kind (default: its small form)"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="default: 0 1 2")
     parser.add_argument("--recipe", metavar="NAME", help="default: the data set's for this backbone")
     parser.add_argument("--epochs", type=int, default=6, help="of every training (default: 6)")
@@ -128,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, metavar="N")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the crops")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="tables whose title holds such a word")
-    parser.add_argument("--limit", type=int, metavar="N", help="score on so many validation pictures")
+    parser.add_argument("--limit", type=int, metavar="N", help="score on so many validation images")
     parser.add_argument("--table", action="store_true", help="train nothing; print what is there")
     return parser
 
@@ -185,7 +187,7 @@ def _recipe(model: str, args: argparse.Namespace):
 
 
 def build(model: str, num_classes: int, variant: Variant, seed: int):
-    """The net of a variant, on the catalog net's backbone with its weights."""
+    """The network of a variant, on the catalog network's backbone with its weights."""
     import keras
 
     import kseg

@@ -1,7 +1,7 @@
 """Speed and memory as ratios within one run, so that they mean the same on any machine.
 
     python tools/benchmark.py              everything
-    python tools/benchmark.py input        input pipeline against training, pictures a second
+    python tools/benchmark.py input        input pipeline against training, images a second
     python tools/benchmark.py evaluation   the confusion matrix's share of an evaluation step
     python tools/benchmark.py help         seconds of kseg --help
     python tools/benchmark.py memory       peak memory of a training step, in a process of its own
@@ -12,12 +12,12 @@
     python tools/benchmark.py crf_growth   the dense CRF's time and peak memory from 0.1 to 4 megapixels
     python tools/benchmark.py torch        training step and inference of pspnet_resnet50 against PyTorch; 8 GB
     python tools/benchmark.py loss         full-size logits that a training step at 150 classes holds
-    python tools/benchmark.py tiles        what a window over a large picture costs beside the model
+    python tools/benchmark.py tiles        what a window over a large image costs beside the model
     python tools/benchmark.py mirrored     a step on two logical CPUs against one device, the same batch
     python tools/benchmark.py checkpoint   writing last.keras as a share of an epoch
     python tools/benchmark.py skip         from starting at epoch 50 to the first batch, and at epoch 0
     python tools/benchmark.py order        input pipeline in any order, in order, with deterministic operations
-    python tools/benchmark.py export       exported files against Keras's graph, one picture
+    python tools/benchmark.py export       exported files against Keras's graph, one image
     python tools/benchmark.py serving      8 clients with 250 requests each against the loopback server
     python tools/benchmark.py webcam       frames a second against inference alone; int8, float32 and DeepLabV3
 
@@ -70,7 +70,7 @@ def batches(dataset, size, augment):
 
 
 def trainer(num_classes: int):
-    """The fastest net, compiled as training compiles it."""
+    """The fastest network, compiled as training compiles it."""
     import kseg
 
     model = kseg.models.build(MODEL, num_classes)
@@ -80,7 +80,7 @@ def trainer(num_classes: int):
 
 
 def input_against_training(steps: int = 30) -> None:
-    """Pictures a second of the input pipeline alone, and of training on one batch that is there already."""
+    """Images a second of the input pipeline alone, and of training on one batch that is there already."""
     dataset, size, augment = training_data()
     source = batches(dataset, size, augment)
     for _ in range(len(dataset) // BATCH + 1):  # the first epoch fills the cache; the others are the rule
@@ -93,7 +93,7 @@ def input_against_training(steps: int = 30) -> None:
     model = trainer(dataset.num_classes)
     training = BATCH / seconds(lambda: model.train_on_batch(image, label), max(steps // 5, 3))
     print(f"input pipeline ({dataset.name}, {size[0]}x{size[1]}, batch {BATCH}, augmented)")
-    print(f"  reads {reading:.1f} pictures a second, {MODEL} trains on {training:.1f}")
+    print(f"  reads {reading:.1f} images a second, {MODEL} trains on {training:.1f}")
     print(f"  ratio {reading / training:.1f} (3 or more is wanted)")
 
 
@@ -113,7 +113,7 @@ def confusion_share(repeats: int = 7) -> None:
         return kseg.metrics.confusion_matrix(label, predicted, dataset.num_classes, dataset.ignore_label)
 
     predicting, counting = seconds(lambda: predictor(image), repeats), seconds(count, repeats)
-    print(f"evaluation step ({dataset.name}, one picture of {image.shape[0]}x{image.shape[1]})")
+    print(f"evaluation step ({dataset.name}, one image of {image.shape[0]}x{image.shape[1]})")
     print(f"  predicting {1e3 * predicting:.1f} ms, counting {1e3 * counting:.2f} ms")
     print(f"  share of the confusion matrix {counting / (predicting + counting):.2%} (under 3 % is wanted)")
 
@@ -140,10 +140,10 @@ def peak_memory() -> None:
 def proposals_batched(
     boxes: int = 20,
     repeats: int = 3,
-    nets: tuple[str, ...] = ("deconvnet_small", "deconvnet_efficientnetlite0"),
+    networks: tuple[str, ...] = ("deconvnet_small", "deconvnet_efficientnetlite0"),
 ) -> None:
     """Prediction by object proposals in batches, and one crop at a time."""
-    for name in nets:
+    for name in networks:
         _proposals_of(name, boxes, repeats)
 
 

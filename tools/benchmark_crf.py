@@ -1,7 +1,7 @@
 """Speed and memory of the dense CRF: two measurements of tools/benchmark.py.
 
     python tools/benchmark.py crf         DenseCRF against pydensecrf at 500x375 pixels, 21 classes, 10 iterations
-    python tools/benchmark.py crf_error   the lattice's filter against the exact sum, on a small picture
+    python tools/benchmark.py crf_error   the lattice's filter against the exact sum, on a small image
     python tools/benchmark.py crf_growth  its time and peak memory from 0.1 to 4 megapixels, each in its own process
 
 The reference is PyPI's pydensecrf2 (needs a compiler); without it only DenseCRF's own time is printed.
@@ -21,8 +21,8 @@ HEIGHT, WIDTH, CLASSES, ITERATIONS = 375, 500, 21, 10
 MEGAPIXELS = (0.1, 0.5, 1.0, 2.0, 4.0)
 
 
-def picture(height: int, width: int) -> np.ndarray:
-    """A photograph of the pictures at hand, brought to this size; colours in soft blocks where there is none."""
+def photograph(height: int, width: int) -> np.ndarray:
+    """A photograph of the images at hand, brought to this size; colours in soft blocks where there is none."""
     import cv2
 
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -65,7 +65,7 @@ def crf_speed(rounds: int = 5, height: int = HEIGHT, width: int = WIDTH) -> None
     """DenseCRF and pydensecrf in turns, with all classes present and with four of them."""
     import kseg
 
-    crf, image = kseg.inference.DenseCRF(iterations=ITERATIONS), picture(height, width)
+    crf, image = kseg.inference.DenseCRF(iterations=ITERATIONS), photograph(height, width)
     print(f"dense CRF ({width}x{height}, {CLASSES} classes, {ITERATIONS} iterations)")
     for present in (CLASSES, 4):
         soft = probabilities(height, width, present)
@@ -90,7 +90,7 @@ def crf_error(height: int = 48, width: int = 64) -> None:
     """How far the lattice's weighted averages are from the exact sum over all pairs, on a small photograph."""
     from kseg.inference.crf.permutohedral import PermutohedralLattice
 
-    image, soft = picture(height, width), probabilities(height, width)
+    image, soft = photograph(height, width), probabilities(height, width)
     y, x = np.mgrid[:height, :width]
     values = np.concatenate([soft.reshape(-1, CLASSES), np.ones((height * width, 1))], axis=1).astype(
         np.float32
@@ -112,10 +112,10 @@ def crf_error(height: int = 48, width: int = 64) -> None:
 
 
 def crf_growth(sizes: tuple[float, ...] = MEGAPIXELS) -> None:
-    """Time of the second call and peak memory of a process that makes two, as pictures grow."""
+    """Time of the second call and peak memory of a process that makes two, as images grow."""
     import kseg
 
-    print(f"dense CRF as pictures grow ({CLASSES} classes, {ITERATIONS} iterations)")
+    print(f"dense CRF as images grow ({CLASSES} classes, {ITERATIONS} iterations)")
     for megapixels in sizes:
         height, width = size_of(megapixels)
         seconds, before, peak = figures(__file__, str(height), str(width))
@@ -142,9 +142,9 @@ def _one_size(height: int, width: int) -> None:
     """Seconds of a second call, and mebibytes before and at the peak."""
     import kseg
 
-    image, soft = picture(height, width), probabilities(height, width)
+    image, soft = photograph(height, width), probabilities(height, width)
     crf = kseg.inference.DenseCRF(iterations=ITERATIONS)
-    crf(image[:16, :16], np.ascontiguousarray(soft[:16, :16]))  # TensorFlow's own start is not the picture's
+    crf(image[:16, :16], np.ascontiguousarray(soft[:16, :16]))  # TensorFlow's own start is not the image's
     before = peak_mebibytes()
     crf(image, soft)
     start = time.perf_counter()

@@ -37,8 +37,8 @@ COLUMNS = "  {:<38} {:>9} {:>8} {:>8} {:>8} {:>8} {:>13}"
 def export_speed(
     models: Sequence[str] | None = None, rounds: int = 20, size=SIZE, folder: Path | None = None
 ) -> None:
-    """One picture through each exported file and through the compiled Keras graph, by wall and processor time."""
-    print(f"one picture of {size[0]}x{size[1]}, {os.cpu_count()} threads, {int8_operations()}")
+    """One image through each exported file and through the compiled Keras graph, by wall and processor time."""
+    print(f"one image of {size[0]}x{size[1]}, {os.cpu_count()} threads, {int8_operations()}")
     print("  how many times as fast as the Keras graph (its milliseconds first); int8 against float32 last")
     print(COLUMNS.format("", "Keras ms", *KINDS, "int8/float32"))
     ratios = []
@@ -73,33 +73,33 @@ def int8_operations() -> str:
 
 
 def runs_of(model: str, size, folder: Path) -> dict[str, Callable[[], object]]:
-    """A call of the Keras graph and of each file on the same picture; files that are in the folder are taken."""
+    """A call of the Keras graph and of each file on the same image; files that are in the folder are taken."""
     import tensorflow as tf
 
     import kseg
 
     image = np.random.default_rng(0).integers(0, 256, (1, *size, 3)).astype(np.float32)
-    net = kseg.models.build(model, 11)
-    graph, fixed = tf.function(lambda x: net(x, training=False), autograph=False), tf.constant(image)
+    network = kseg.models.build(model, 11)
+    graph, fixed = tf.function(lambda x: network(x, training=False), autograph=False), tf.constant(image)
     runs = {"Keras": lambda: graph(fixed).numpy()}
-    for kind, path in exported(net, size, folder, f"{model}_{size[0]}x{size[1]}"):
+    for kind, path in exported(network, size, folder, f"{model}_{size[0]}x{size[1]}"):
         runs[kind] = partial(kseg.export.load(path), image)
     return runs
 
 
-def exported(net, size, folder: Path, stem: str) -> Iterator[tuple[str, Path]]:
+def exported(network, size, folder: Path, stem: str) -> Iterator[tuple[str, Path]]:
     """(kind, file) of each kind; onnxruntime may be missing."""
     import kseg
 
     rng = np.random.default_rng(1)
-    pictures = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for _ in range(4)]
+    images = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for _ in range(4)]
     for kind, ending in KINDS.items():
         path = folder / f"{stem}.{ending}"
         try:
             if not path.exists() and kind == "onnx":
-                kseg.export.onnx(net, path, size=size)
+                kseg.export.onnx(network, path, size=size)
             elif not path.exists():
-                kseg.export.tflite(net, path, size=size, precision=kind, calibration=pictures)
+                kseg.export.tflite(network, path, size=size, precision=kind, calibration=images)
         except kseg.errors.SettingsError as error:
             print(f"  {error}")
             continue
@@ -113,16 +113,16 @@ def serving_load(clients: int = 8, requests: int = 250, model: str = MODEL, size
     import kseg
 
     rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for _ in range(4)]
-    files = [cv2.imencode(".png", picture[..., ::-1])[1].tobytes() for picture in pictures]
-    net = kseg.models.build(model, 11)
-    for variable in net.trainable_variables:  # an untrained head scores zero everywhere
+    images = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for _ in range(4)]
+    files = [cv2.imencode(".png", image[..., ::-1])[1].tobytes() for image in images]
+    network = kseg.models.build(model, 11)
+    for variable in network.trainable_variables:  # an untrained head scores zero everywhere
         if not np.asarray(variable).any():
             variable.assign(rng.normal(0, 0.05, variable.shape))
     with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder) / "net"
-        kseg.export.saved_model(net, base, size=size)
-        masks = np.asarray(net(np.stack(pictures).astype(np.float32))).argmax(-1)
+        base = Path(folder) / "network"
+        kseg.export.saved_model(network, base, size=size)
+        masks = np.asarray(network(np.stack(images).astype(np.float32))).argmax(-1)
         found = under_load(base, files, masks, clients, requests)
     print(
         f"{clients} clients with {requests} requests each over gRPC on loopback, {model} at {size[0]}x{size[1]}"
@@ -168,7 +168,7 @@ def under_load(base: Path, files: list[bytes], masks: np.ndarray, clients: int, 
 
 
 class Comparing:
-    """A client that adds to ``wrong`` the pictures whose answer is not the mask that they have."""
+    """A client that adds to ``wrong`` the images whose answer is not the mask that they have."""
 
     def __init__(self, client, files: list[bytes], masks: np.ndarray, wrong: list[bytes]):
         self.client, self.wrong = client, wrong

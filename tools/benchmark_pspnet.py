@@ -1,10 +1,10 @@
 """PSPNet: its speed against PyTorch, the memory of the loss at 150 classes, the overhead of tiles; ratios in one run.
 
     python tools/benchmark_pspnet.py           everything (PyTorch is compared where it is installed)
-    python tools/benchmark_pspnet.py torch     training step and inference of pspnet_resnet50 and of the same net
+    python tools/benchmark_pspnet.py torch     training step and inference of pspnet_resnet50 and of the same network
                                                in PyTorch (channels last), 473x473, batch 2; about 8 GB
     python tools/benchmark_pspnet.py loss      full-size logits that a training step at 150 classes holds
-    python tools/benchmark_pspnet.py tiles     what a window over a large picture costs beside the model
+    python tools/benchmark_pspnet.py tiles     what a window over a large image costs beside the model
 
 Never run while something else keeps the machine busy.
 """
@@ -23,7 +23,7 @@ SMALL = "pspnet_efficientnetlite0"
 
 
 def against_torch() -> None:
-    """Each net in a process of its own, so that neither's threads and memory are in the other's way."""
+    """Each network in a process of its own, so that neither's threads and memory are in the other's way."""
     ours, theirs = (figures(__file__, name) for name in ("_kseg", "_torch"))
     print(f"pspnet_resnet50, {SIZE[0]}x{SIZE[1]}, batch {BATCH}, {CLASSES} classes, second head, SGD")
     for name, (step, inference, peak) in (("kseg", ours), ("PyTorch", theirs)):
@@ -96,11 +96,11 @@ def kseg_step(model, recipe, classes: int = CLASSES, metric: bool = True) -> Cal
     kseg.training.memory.keep_freed_memory()
     images, labels = batch()
     labels[(labels >= classes) & (labels != 255)] = 0
-    twin = kseg.training.objective_of(model, recipe).model
+    training_model = kseg.training.objective_of(model, recipe).model
     metrics = [kseg.metrics.MeanIoU(classes)] if metric else []
     optimizer = kseg.training.SGD(0.01, 0.9, l2=1e-4)
-    twin.compile(optimizer, kseg.losses.CrossEntropy(), metrics=metrics, jit_compile=False)
-    return lambda: twin.train_on_batch(images, labels)
+    training_model.compile(optimizer, kseg.losses.CrossEntropy(), metrics=metrics, jit_compile=False)
+    return lambda: training_model.train_on_batch(images, labels)
 
 
 def _kseg() -> None:
@@ -122,20 +122,20 @@ def _torch() -> None:
     import torch
 
     images, labels = batch()
-    net = pspnet_in_torch.PSPNet(CLASSES).to(memory_format=torch.channels_last)
+    network = pspnet_in_torch.PSPNet(CLASSES).to(memory_format=torch.channels_last)
     images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-    step = seconds(pspnet_in_torch.training_step(net, images, torch.from_numpy(labels)), REPEATS)
-    net.eval()
+    step = seconds(pspnet_in_torch.training_step(network, images, torch.from_numpy(labels)), REPEATS)
+    network.eval()
 
     def infer():
         with torch.inference_mode():
-            return net(images)[0]
+            return network(images)[0]
 
     say(step, seconds(infer, REPEATS), peak_mebibytes())
 
 
 def one_convolution(classes: int):
-    """Nothing but scores at stride 8 and their enlargement, so that the loss is what takes the memory."""
+    """Nothing but scores at stride 8 and their upsampling, so that the loss is what takes the memory."""
     import keras
 
     import kseg

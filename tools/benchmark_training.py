@@ -88,11 +88,11 @@ def _first_batch(dataset, size, augment, epoch: int) -> float:
 
 
 def order_cost() -> None:
-    """Pictures a second of the input pipeline alone, each in a process of its own."""
+    """Images a second of the input pipeline alone, each in a process of its own."""
     any_order, in_order, deterministic = (
         figures(__file__, name)[0] for name in ("_any", "_order", "_deterministic")
     )
-    print("input pipeline, pictures a second")
+    print("input pipeline, images a second")
     print(f"  in any order {any_order:.1f}, in order {in_order:.1f}, --deterministic {deterministic:.1f}")
     print(
         f"  cost of the order {any_order / in_order:.2f}, of --deterministic {any_order / deterministic:.2f}"

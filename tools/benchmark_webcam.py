@@ -2,7 +2,7 @@
 
     python tools/benchmark_webcam.py       (python tools/benchmark.py webcam runs it too)
 
-The people model is the preset, or the same net untrained where the preset is missing: speed is the same. DeepLabV3
+The people model is the preset, or the same network untrained where the preset is missing: speed is the same. DeepLabV3
 is ../shared/reference_models/deeplabv3.tflite, where it is there. Never run while something else keeps the machine
 busy.
 """
@@ -17,7 +17,7 @@ from measuring import in_turns
 
 
 def webcam_files(folder: Path) -> dict[str, Path]:
-    """The people model as int8 and float32 TFLite (the net untrained where the preset is missing), and DeepLabV3."""
+    """The people model as int8 and float32 TFLite (untrained where the preset is missing), and DeepLabV3."""
     import numpy as np
 
     import kseg
@@ -27,10 +27,10 @@ def webcam_files(folder: Path) -> dict[str, Path]:
         if "people" in kseg.models.presets()
         else kseg.models.build("deeplabv3plus_efficientnetlite0_fast", 2)
     )
-    pictures = np.random.default_rng(0).uniform(0, 255, (4, 256, 256, 3)).astype("float32")
+    images = np.random.default_rng(0).uniform(0, 255, (4, 256, 256, 3)).astype("float32")
     files = {name: folder / f"{name}.tflite" for name in ("int8", "float32")}
     for name, path in files.items():
-        kseg.export.tflite(model, path, size=(256, 256), precision=name, calibration=pictures)
+        kseg.export.tflite(model, path, size=(256, 256), precision=name, calibration=images)
     shared = Path(__file__).resolve().parents[2] / "shared" / "reference_models" / "deeplabv3.tflite"
     return files | ({"deeplabv3": shared} if shared.is_file() else {})
 

@@ -1,4 +1,4 @@
-"""Export models to every format, check each file on real pictures, and print one table.
+"""Export models to every format, check each file on real images, and print one table.
 
     python tools/export_report.py runs/*/best.keras --data camvid --root ../shared/data/camvid
     python tools/export_report.py pspnet_efficientnetlite0 deconvnet_small --data camvid --root DIR --limit 10
@@ -109,7 +109,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--root", metavar="DIR")
     parser.add_argument("--split", default="val")
     parser.add_argument("--size", type=int, nargs=2, default=(360, 480), metavar=("H", "W"))
-    parser.add_argument("--limit", type=int, metavar="N", help="only N pictures, evenly spaced")
+    parser.add_argument("--limit", type=int, metavar="N", help="only N images, evenly spaced")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=["float32", "int8", "onnx"])
     parser.add_argument("--max-drop", type=float, default=0.02, metavar="IOU", help="of int8; default: 0.02")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the checks there too")

@@ -70,23 +70,23 @@ class PSPNet(nn.Module):
             level(functional.adaptive_avg_pool2d(x, bins))
             for bins, level in zip(self.bins, self.levels, strict=True)
         ]
-        x = torch.cat([x, *(enlarged(y, size) for y in pooled)], 1)
-        logits = enlarged(self.head(x), image.shape[2:])
-        return logits, enlarged(self.auxiliary(middle), image.shape[2:]) if self.training else None
+        x = torch.cat([x, *(upsampled(y, size) for y in pooled)], 1)
+        logits = upsampled(self.head(x), image.shape[2:])
+        return logits, upsampled(self.auxiliary(middle), image.shape[2:]) if self.training else None
 
 
-def enlarged(x, size):
+def upsampled(x, size):
     return functional.interpolate(x, size, mode="bilinear", align_corners=True)
 
 
-def training_step(net: PSPNet, images: torch.Tensor, labels: torch.Tensor) -> Callable[[], float]:
+def training_step(network: PSPNet, images: torch.Tensor, labels: torch.Tensor) -> Callable[[], float]:
     """A step of SGD on both losses."""
-    optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
 
     def step() -> float:
-        net.train()
+        network.train()
         optimizer.zero_grad(set_to_none=True)
-        losses = [functional.cross_entropy(logits, labels, ignore_index=255) for logits in net(images)]
+        losses = [functional.cross_entropy(logits, labels, ignore_index=255) for logits in network(images)]
         total = losses[0] + 0.4 * losses[1]
         total.backward()
         optimizer.step()

@@ -1,11 +1,11 @@
 """Run a SavedModel through TensorFlow's C library alone, as a server written in C++ does.
 
-    python tools/serving_c_api.py served/x/1 picture.jpg [picture.png ...] --out masks
+    python tools/serving_c_api.py served/x/1 image.jpg [image.png ...] --out masks
 
 This process never imports TensorFlow's Python: it opens the libraries inside the installed package with ctypes,
 loads the SavedModel with `TF_LoadSessionFromSavedModel` (the loader of TensorFlow Serving) and asks the signature
-`encoded` for each picture. One line a picture: its name, the mask's size, and the classes found. With --out the
-masks are written as 8-bit PNG files of class ids. Exit code 1 where a picture is refused, 2 where the model is.
+`encoded` for each image. One line an image: its name, the mask's size, and the classes found. With --out the
+masks are written as 8-bit PNG files of class ids. Exit code 1 where an image is refused, 2 where the model is.
 """
 
 import argparse
@@ -205,29 +205,29 @@ def main(argv: list[str]) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", help="the version's folder, such as served/x/1")
-    parser.add_argument("pictures", nargs="+", type=Path)
+    parser.add_argument("images", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the masks there")
     args = parser.parse_args(argv)
     try:
         model, code = SavedModel(args.folder), 0
     except Refused as error:
         parser.error(f"{args.folder}: {error.code}: {str(error).splitlines()[0]}")
-    for picture in args.pictures:
+    for image in args.images:
         try:
-            found = model.run("encoded", image_bytes=[picture.read_bytes()])
+            found = model.run("encoded", image_bytes=[image.read_bytes()])
         except OSError as error:
-            print(f"{picture}: {error.strerror}", file=sys.stderr)
+            print(f"{image}: {error.strerror}", file=sys.stderr)
             code = 1
             continue
         except Refused as error:
-            print(f"{picture}: {error.code}: {str(error).splitlines()[0]}", file=sys.stderr)
+            print(f"{image}: {error.code}: {str(error).splitlines()[0]}", file=sys.stderr)
             code = 1
             continue
         mask = found["mask"][0]
-        print(f"{picture}  {mask.shape[0]}x{mask.shape[1]}  classes {np.unique(mask).tolist()}")
+        print(f"{image}  {mask.shape[0]}x{mask.shape[1]}  classes {np.unique(mask).tolist()}")
         if args.out is not None:
             args.out.mkdir(parents=True, exist_ok=True)
-            (args.out / f"{picture.stem}.png").write_bytes(found["mask_bytes"][0])
+            (args.out / f"{image.stem}.png").write_bytes(found["mask_bytes"][0])
     return code
 
 

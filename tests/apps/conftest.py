@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def answer_to(image: np.ndarray) -> np.ndarray:
-    """The fake model: 2 where red, 1 where bright, else 0, on a picture half as wide and high."""
+    """The fake model: 2 where red, 1 where bright, else 0, on an image half as wide and high."""
     small = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).astype(int)
     red = small[..., 0] - small[..., 1] > 60
     return np.where(red, 2, small.mean(-1) > 120).astype(np.uint8)
@@ -85,7 +85,7 @@ def grpc_address(loopback, models):
 
 
 @pytest.fixture
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     """Dark, bright and red thirds, 24x36."""
     image = np.zeros((24, 36, 3), np.uint8)
     image[:, 12:24], image[:, 24:, 0] = 200, 220
@@ -93,5 +93,5 @@ def picture() -> np.ndarray:
 
 
 @pytest.fixture
-def png(picture) -> bytes:
-    return cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
+def png(image) -> bytes:
+    return cv2.imencode(".png", image[..., ::-1])[1].tobytes()

@@ -14,7 +14,7 @@ def app(programs):
 
 @pytest.fixture
 def files(tmp_path, png):
-    """A folder of two pictures, and a letter that is called a picture."""
+    """A folder of two images, and a letter that is called an image."""
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "a.png").write_bytes(png)
@@ -58,34 +58,34 @@ def test_names_and_colours_of_the_export(app, rest, files, tmp_path):
         assert app.main([*command, "--export", str(tmp_path / "1")]) == 2
 
 
-def test_a_refused_picture_does_not_stop_the_others(app, rest, files, tmp_path, capsys):
-    pictures = [str(tmp_path / "letter.jpg"), str(files / "a.png")]
-    assert app.main([*pictures, "--model", "streets", "--rest", rest, "--out", str(tmp_path / "o")]) == 1
+def test_a_refused_image_does_not_stop_the_others(app, rest, files, tmp_path, capsys):
+    images = [str(tmp_path / "letter.jpg"), str(files / "a.png")]
+    assert app.main([*images, "--model", "streets", "--rest", rest, "--out", str(tmp_path / "o")]) == 1
     said = capsys.readouterr()
-    assert "letter.jpg: the server refuses the picture" in said.err
+    assert "letter.jpg: the server refuses the image" in said.err
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["a.png", "a_overlay.jpg"]
 
 
 def test_a_folder_with_bad_files(app, rest, files, tmp_path, capsys):
-    """A letter, a file that cannot be read, a JPEG of 4290 megapixels, a folder that is named like a picture."""
+    """A letter, a file that cannot be read, a JPEG of 4290 megapixels, a folder that is named like an image."""
     (files / "c.png").symlink_to("gone.png")
     (files / "d.png").mkdir()
     exif = b"\xff\xe1\0\x0eExif\0\0II*\0\0\0"
     frame = b"\xff\xc0\0\x11\x08" + 2 * (65500).to_bytes(2, "big") + b"\3\1\x22\0\2\x11\1\3\x11\1"
     (tmp_path / "e.jpg").write_bytes(b"\xff\xd8" + exif + frame + bytes(50))
-    pictures, out = [str(files), str(tmp_path / "letter.jpg")], tmp_path / "o"
-    assert app.main([*pictures, "--model", "streets", "--rest", rest, "--out", str(out)]) == 1
+    images, out = [str(files), str(tmp_path / "letter.jpg")], tmp_path / "o"
+    assert app.main([*images, "--model", "streets", "--rest", rest, "--out", str(out)]) == 1
     assert sorted(path.name for path in out.iterdir()) == ["a.png", "a_overlay.jpg", "b.png", "b_overlay.jpg"]
     said = capsys.readouterr().err
     assert "c.png: cannot be read (No such file or directory)" in said
-    assert "letter.jpg: the server refuses the picture" in said
+    assert "letter.jpg: the server refuses the image" in said
     assert app.upright((tmp_path / "e.jpg").read_bytes())[:2] == b"\xff\xd8"
 
 
-def test_a_mask_never_takes_a_pictures_place(app, rest, files, capsys):
+def test_a_mask_never_takes_a_images_place(app, rest, files, capsys):
     before = (files / "a.png").read_bytes()
     assert app.main([str(files), "--model", "streets", "--rest", rest, "--out", str(files)]) == 2
-    assert "a.png is one of the pictures" in capsys.readouterr().err
+    assert "a.png is one of the images" in capsys.readouterr().err
     assert (files / "a.png").read_bytes() == before
     assert len(list(files.iterdir())) == 3
 
@@ -106,34 +106,34 @@ def test_a_thread_that_dies_is_no_success(app, models, rest, files, monkeypatch,
 
 
 def test_mistakes_are_told_in_a_line(app, rest, files, tmp_path, capsys):
-    picture = str(files / "a.png")
+    image = str(files / "a.png")
 
     def said(*argv):
         assert app.main([*argv, "--retries", "0"]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         return line
 
-    assert "knows no model 'roads'" in said(picture, "--model", "roads", "--rest", rest)
-    assert "no server answers" in said(picture, "--model", "streets", "--rest", "http://127.0.0.1:9")
+    assert "knows no model 'roads'" in said(image, "--model", "roads", "--rest", rest)
+    assert "no server answers" in said(image, "--model", "streets", "--rest", "http://127.0.0.1:9")
     assert "no such file" in said(str(tmp_path / "gone.jpg"), "--model", "streets", "--rest", rest)
     (tmp_path / "blocked").write_text("x")
     blocked = str(tmp_path / "blocked")
-    assert "blocked" in said(picture, "--model", "streets", "--rest", rest, "--out", blocked)
+    assert "blocked" in said(image, "--model", "streets", "--rest", rest, "--out", blocked)
     (tmp_path / "empty").mkdir()
     assert "holds no" in said(str(tmp_path / "empty"), "--model", "streets", "--rest", rest)
-    assert "named a" in said(str(files), picture, "--model", "streets", "--rest", rest)
+    assert "named a" in said(str(files), image, "--model", "streets", "--rest", rest)
     assert "camera" in said("--camera", str(tmp_path / "none.avi"), "--model", "streets", "--rest", rest)
-    for wrong in ([], [picture, "--camera", "0"], [picture, "--parallel", "-1"], [picture, "--timeout", "0"]):
+    for wrong in ([], [image, "--camera", "0"], [image, "--parallel", "-1"], [image, "--timeout", "0"]):
         with pytest.raises(SystemExit) as left:
             app.main([*wrong, "--model", "streets"])
         assert left.value.code == 2
 
 
-def test_a_frame_of_a_camera(app, rest, tmp_path, picture):
+def test_a_frame_of_a_camera(app, rest, tmp_path, image):
     film = cv2.VideoWriter(
         str(tmp_path / "f.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 5, (144, 96)
     )  # a file stands for the camera
-    film.write(cv2.resize(picture, (144, 96), interpolation=cv2.INTER_NEAREST)[..., ::-1].copy())
+    film.write(cv2.resize(image, (144, 96), interpolation=cv2.INTER_NEAREST)[..., ::-1].copy())
     film.release()
     command = ["--camera", str(tmp_path / "f.avi"), "--model", "streets", "--rest", rest]
     assert app.main([*command, "--out", str(tmp_path / "o")]) == 0
@@ -207,12 +207,12 @@ def test_throughput_tells_of_failures(app, models, rest, files, capsys):
     assert "out of luck" in said.err
 
 
-def test_a_photo_that_its_exif_turns_is_sent_upright(app, picture):
-    jpeg = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+def test_a_photo_that_its_exif_turns_is_sent_upright(app, image):
+    jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
     tag = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # orientation 6
     block = b"Exif\0\0" + tag
     turned = jpeg[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + jpeg[2:]
     assert app.upright(jpeg) is jpeg
     sent = cv2.imdecode(np.frombuffer(app.upright(turned), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    np.testing.assert_allclose(sent, np.rot90(picture, -1), atol=40)
-    assert app.upright(b"Exif\0\0 no picture") == b"Exif\0\0 no picture"
+    np.testing.assert_allclose(sent, np.rot90(image, -1), atol=40)
+    assert app.upright(b"Exif\0\0 no image") == b"Exif\0\0 no image"

@@ -53,7 +53,7 @@ def test_unknown_model_and_version(client, png, transport):
         assert not isinstance(caught.value, (transport.Refused, transport.Unavailable))
 
 
-def test_bytes_that_are_no_picture_are_refused(client, transport):
+def test_bytes_that_are_no_image_are_refused(client, transport):
     with pytest.raises(transport.Refused, match="not a JPEG or PNG"):
         client().mask(b"Dear Sir")
 
@@ -99,12 +99,12 @@ def test_an_answer_without_a_mask(client, png, models, transport):
 
 
 def test_what_the_server_says_is_shown_without_its_nodes(transport):
-    """Sentences of TensorFlow's C library for two pictures that it refused."""
-    pixels = "assertion failed: [image_bytes: a picture of more than 50000000 pixels:] [3600000000]"
+    """Sentences of TensorFlow's C library for two images that it refused."""
+    pixels = "assertion failed: [image_bytes: an image of more than 50000000 pixels:] [3600000000]"
     node = (
         " [[{{function_node map_while_Assert_2_AssertGuard_false_3805}}{{node map/while/Assert_2/Assert}}]]"
     )
-    assert transport.plain(pixels + node) == "image_bytes: a picture of more than 50000000 pixels: 3600000000"
+    assert transport.plain(pixels + node) == "image_bytes: an image of more than 50000000 pixels: 3600000000"
     shape = "Shape of tensor images [1,36,48,3] is not compatible with expected shape [?,36,48,3]."
     assert transport.plain(shape + "\n\t " + node.strip()) == shape
     assert len(transport.plain("x" * 1000)) == 300

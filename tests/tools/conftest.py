@@ -16,15 +16,15 @@ SIZE = (30, 42)
 
 
 class Served(NamedTuple):
-    """The Keras network, the folder that holds its version 1, pictures and the same as PNG files."""
+    """The Keras network, the folder that holds its version 1, images and the same as PNG files."""
 
-    net: keras.Model
+    network: keras.Model
     base: Path
     images: np.ndarray
     files: list[bytes]
 
 
-def small_net():
+def small_network():
     """Strided and dilated convolutions, depthwise ones, a normalisation, and resizing back to the image."""
     image = keras.Input((None, None, 3), name="image")
     x = kseg.layers.Normalize(mean=(127, 127, 127), std=(60, 60, 60))(image)
@@ -37,16 +37,16 @@ def small_net():
 @pytest.fixture(scope="session")
 def served(tmp_path_factory) -> Served:
     keras.utils.set_random_seed(3)
-    base, net = tmp_path_factory.mktemp("served") / "small", small_net()
-    kseg.export.saved_model(net, base, size=SIZE, confidence=True)
+    base, network = tmp_path_factory.mktemp("served") / "small", small_network()
+    kseg.export.saved_model(network, base, size=SIZE, confidence=True)
     images = np.random.default_rng(0).integers(0, 256, (3, *SIZE, 3)).astype(np.uint8)
     files = [cv2.imencode(".png", image[..., ::-1])[1].tobytes() for image in images]
-    return Served(net, base, images, files)
+    return Served(network, base, images, files)
 
 
 @pytest.fixture
-def few_pictures(tmp_path) -> kseg.data.Dataset:
-    """Nine 16x24 pictures of two classes."""
+def few_images(tmp_path) -> kseg.data.Dataset:
+    """Nine 16x24 images of two classes."""
     for number in range(9):
         for part, pixels in (
             ("images", np.full((16, 24, 3), 9 * number)),

@@ -1,4 +1,4 @@
-"""The ablations on a tiny net: tables, verdicts, and that a second start trains nothing again."""
+"""The ablations on a tiny network: tables, verdicts, and that a second start trains nothing again."""
 
 import importlib.util
 import json
@@ -20,7 +20,7 @@ _spec.loader.exec_module(ablate)
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
         for part in ("images", "masks"):
@@ -54,10 +54,10 @@ def tiny(name, num_classes):
 
 
 @pytest.mark.slow
-def test_trains_scores_and_goes_on(pictures, tmp_path, monkeypatch, capsys):
+def test_trains_scores_and_goes_on(images, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(kseg.models, "build", tiny)
     out = tmp_path / "out"
-    command = ["pspnet", "--data", "folder", "--root", str(pictures), "--out", str(out), "--seeds", "7"]
+    command = ["pspnet", "--data", "folder", "--root", str(images), "--out", str(out), "--seeds", "7"]
     command += ["--epochs", "1", "--steps-per-epoch", "1", "--batch-size", "2", "--size", "32", "32"]
     command += ["--only", "test"]
     assert ablate.main([*command, "--table"]) == 0
@@ -74,7 +74,7 @@ def test_trains_scores_and_goes_on(pictures, tmp_path, monkeypatch, capsys):
     scores = json.loads((folder / "scores.json").read_text())["scores"]
     assert set(scores) == {"single", "multi"}
     model = kseg.models.load(folder / "last.keras")
-    found = kseg.evaluation.evaluate(model, kseg.data.load("folder", pictures, "val"))
+    found = kseg.evaluation.evaluate(model, kseg.data.load("folder", images, "val"))
     assert scores["single"] == pytest.approx([100 * found.mean_iou, 100 * found.pixel_accuracy])
 
     monkeypatch.setattr(kseg.training, "fit", None)  # another start needs no training

@@ -18,10 +18,10 @@ _spec.loader.exec_module(benchmark)
 
 
 @pytest.fixture
-def small(few_pictures, monkeypatch):
-    """Nine 16x24 pictures and a net of one convolution in place of the real ones."""
+def small(few_images, monkeypatch):
+    """Nine 16x24 images and a network of one convolution in place of the real ones."""
     monkeypatch.setattr(
-        benchmark, "training_data", lambda: (few_pictures, (16, 16), kseg.data.Augment(mirror=True))
+        benchmark, "training_data", lambda: (few_images, (16, 16), kseg.data.Augment(mirror=True))
     )
 
     def build(name, num_classes):
@@ -59,7 +59,7 @@ def test_help_is_measured(capsys):
 
 @pytest.mark.slow
 def test_the_ratio_of_proposals_is_that_of_the_times(small, capsys):
-    benchmark.proposals_batched(boxes=12, repeats=2, nets=("deconvnet_small",))
+    benchmark.proposals_batched(boxes=12, repeats=2, networks=("deconvnet_small",))
     said = capsys.readouterr().out
     batches, singly, alone = (float(found) for found in re.findall(r"(\d+\.\d+) s", said))
     ratio, against = re.search(r"ratio (\d+\.\d+) .*, (\d+\.\d+) against", said).groups()

@@ -62,8 +62,8 @@ def test_the_fast_networks_are_those_of_the_catalog(tool):
 def test_files_are_made_once_and_measured(tool, tmp_path, capsys, monkeypatch):
     pytest.importorskip("onnxruntime")
     image = keras.Input((None, None, 3), name="image")
-    net = keras.Model(image, keras.layers.Conv2D(11, 3, padding="same")(image))
-    monkeypatch.setattr(kseg.models, "build", lambda name, classes: net)
+    network = keras.Model(image, keras.layers.Conv2D(11, 3, padding="same")(image))
+    monkeypatch.setattr(kseg.models, "build", lambda name, classes: network)
     assert tool.main(["one", "--files", str(tmp_path), "--size", "16", "24", "--rounds", "2"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  one")]
     assert [len(row) for row in rows] == [7, 8]  # "(processor)" is a word more
@@ -77,7 +77,7 @@ def test_files_are_made_once_and_measured(tool, tmp_path, capsys, monkeypatch):
 @pytest.mark.slow
 def test_a_server_under_load(tool, served):
     pytest.importorskip("tensorflow_serving.apis.predict_pb2")
-    masks = np.asarray(served.net(served.images.astype("float32"))).argmax(-1)
+    masks = np.asarray(served.network(served.images.astype("float32"))).argmax(-1)
     found = tool.under_load(served.base, served.files, masks, 4, 10)
     assert (found["requests"], found["answered"], found["wrong"]) == (40, 40, 0)
     assert min(found["memory"]) > 50

@@ -1,4 +1,4 @@
-"""The PSPNet benchmark on tiny nets: it says what it measured; its figures are no test's business."""
+"""The PSPNet benchmark on tiny networks: it says what it measured; its figures are no test's business."""
 
 import importlib.util
 import re

@@ -16,10 +16,10 @@ _spec.loader.exec_module(benchmark)
 
 
 @pytest.fixture(autouse=True)
-def _small(few_pictures, monkeypatch):
-    """Nine 16x24 pictures and a net of one convolution in place of the real ones."""
+def _small(few_images, monkeypatch):
+    """Nine 16x24 images and a network of one convolution in place of the real ones."""
     monkeypatch.setattr(
-        benchmark, "training_data", lambda: (few_pictures, (16, 16), kseg.data.Augment(mirror=True))
+        benchmark, "training_data", lambda: (few_images, (16, 16), kseg.data.Augment(mirror=True))
     )
 
     def trainer(num_classes):
@@ -46,7 +46,7 @@ def test_the_share_is_that_of_the_two_times(monkeypatch, capsys):
     times = iter([0.5, 2.0])
     monkeypatch.setattr(benchmark, "seconds", lambda function, repeats: (function(), next(times))[1])
     benchmark.checkpoint_share()
-    assert numbers(capsys)[-3:] == [2.0, 0.5, 400.0]  # nine pictures are one step of eight
+    assert numbers(capsys)[-3:] == [2.0, 0.5, 400.0]  # nine images are one step of eight
 
 
 def test_the_first_batch_is_waited_for(monkeypatch, capsys):

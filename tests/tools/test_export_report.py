@@ -17,7 +17,7 @@ def report(tools_on_path):
 
 @pytest.fixture
 def data(tmp_path):
-    """Left dark, right bright, in two pictures for training and two for validation."""
+    """Left dark, right bright, in two images for training and two for validation."""
     for split in ("train", "val"):
         for number in range(2):
             mask = np.zeros((16, 24), np.uint8)
@@ -33,13 +33,13 @@ def data(tmp_path):
 def model(tmp_path):
     """Scores that say which of the two a pixel is."""
     image = keras.Input((None, None, 3), name="image")
-    net = keras.Model(image, keras.layers.Conv2D(2, 1, name="score")(image))
-    net.get_layer("score").set_weights(
+    network = keras.Model(image, keras.layers.Conv2D(2, 1, name="score")(image))
+    network.get_layer("score").set_weights(
         [np.full((1, 1, 3, 2), [0.0, 0.01], "float32"), np.array([1.0, 0], "float32")]
     )
     path = tmp_path / "runs" / "two" / "best.keras"
     path.parent.mkdir(parents=True)
-    net.save(path)
+    network.save(path)
     return path
 
 
@@ -117,6 +117,6 @@ def test_a_name_of_the_catalog_has_logits_that_can_be_compared(report):
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", [n for n in kseg.models.names() if "efficientnetlite" in n or "small" in n])
 def test_formats_agree_on_camvid(report, real_data, name):
-    """99.9 % of the pixels and 1e-3 of the logits, float32 and ONNX, on pictures of CamVid's val."""
+    """99.9 % of the pixels and 1e-3 of the logits, float32 and ONNX, on images of CamVid's val."""
     command = [name, "--data", "camvid", "--root", str(real_data / "camvid"), "--limit", "3"]
     assert report.main([*command, "--size", "180", "240", "--formats", "float32", "onnx"]) == 0

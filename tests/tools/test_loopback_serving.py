@@ -53,7 +53,7 @@ def request(signature, model="small", version=None, outputs=(), **inputs):
 
 
 def test_official_stubs_get_the_masks_of_keras(served, stub):
-    expected = np.asarray(served.net(served.images.astype("float32"))).argmax(-1)
+    expected = np.asarray(served.network(served.images.astype("float32"))).argmax(-1)
     answer = stub.Predict(request("serving_default", images=served.images), timeout=60)
     assert set(answer.outputs) == {"mask", "confidence"}
     np.testing.assert_array_equal(tf.make_ndarray(answer.outputs["mask"]), expected)
@@ -71,7 +71,7 @@ def test_bad_requests_have_the_codes_of_a_server(served, stub):
 
     bad = {
         "signature": (request("decode", images=served.images), "INVALID_ARGUMENT"),
-        "input": (request("encoded", pictures=served.files), "INVALID_ARGUMENT"),
+        "input": (request("encoded", images=served.files), "INVALID_ARGUMENT"),
         "dtype": (request("serving_default", images=served.images.astype("float32")), "INVALID_ARGUMENT"),
         "double": (request("serving_default", images=served.images.astype("float64")), "INVALID_ARGUMENT"),
         "channels": (request("serving_default", images=served.images[..., :2]), "INVALID_ARGUMENT"),
@@ -107,7 +107,7 @@ def test_warm_up_records_are_prediction_logs_that_the_model_answers(served, stub
 
 
 def test_clients_at_the_same_time_get_their_own_masks(served, stub):
-    expected = np.asarray(served.net(served.images.astype("float32"))).argmax(-1)
+    expected = np.asarray(served.network(served.images.astype("float32"))).argmax(-1)
     wrong = []
 
     def work(first):
@@ -137,7 +137,7 @@ def test_rest(served, loopback, models):
     rows = [{"image_bytes": {"b64": base64.b64encode(data).decode()}} for data in served.files]
     status, found = post("/v1/models/small:predict", {"signature_name": "encoded", "instances": rows})
     assert status == 200
-    expected = np.asarray(served.net(served.images.astype("float32"))).argmax(-1)
+    expected = np.asarray(served.network(served.images.astype("float32"))).argmax(-1)
     np.testing.assert_array_equal([row["mask"] for row in found["predictions"]], expected)
     png = base64.b64decode(found["predictions"][1]["mask_bytes"]["b64"])
     np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(png, np.uint8), -1), expected[1])
@@ -166,7 +166,7 @@ def test_saved_model_cli_runs_it(served, tmp_path):
     command += ["--dir", str(served.base / "1"), "--signature_def", "serving_default"]
     command += ["--inputs", f"images={tmp_path / 'images.npy'}", "--outdir", str(tmp_path)]
     subprocess.run(command, check=True)
-    expected = np.asarray(served.net(served.images.astype("float32"))).argmax(-1)
+    expected = np.asarray(served.network(served.images.astype("float32"))).argmax(-1)
     np.testing.assert_array_equal(np.load(tmp_path / "mask.npy"), expected)
 
 

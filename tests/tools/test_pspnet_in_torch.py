@@ -1,4 +1,4 @@
-"""The PyTorch net that PSPNet is measured against is PSPNet, and kseg's own: the same numbers, the same logits."""
+"""The PyTorch network that PSPNet is measured against is PSPNet, and kseg's own: the same numbers, the same logits."""
 
 import importlib.util
 from pathlib import Path
@@ -26,20 +26,20 @@ if torch is not None:
 
 def test_published_parameter_counts():
     with torch.device("meta"):
-        net = tool.PSPNet(150)
-    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in net.named_children()}
+        network = tool.PSPNet(150)
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
     auxiliary = counts.pop("auxiliary")
     assert (sum(counts.values()), auxiliary) == (46_782_550, 2_398_358)
 
 
 def test_sizes():
     with torch.device("meta"):
-        net = tool.PSPNet(5)
+        network = tool.PSPNet(5)
         image = torch.zeros(2, 3, 473, 473)
-        assert [tuple(y.shape) for y in net.train()(image)] == [(2, 5, 473, 473)] * 2
-        assert net.eval()(image)[1] is None
-        x = torch.nn.functional.max_pool2d(net.stem(image), 3, 2, 1)
-        assert net.stage5(net.stage4(net.stage3(net.stage2(x)))).shape == (2, 2048, 60, 60)
+        assert [tuple(y.shape) for y in network.train()(image)] == [(2, 5, 473, 473)] * 2
+        assert network.eval()(image)[1] is None
+        x = torch.nn.functional.max_pool2d(network.stem(image), 3, 2, 1)
+        assert network.stage5(network.stage4(network.stage3(network.stage2(x)))).shape == (2, 2048, 60, 60)
 
 
 def test_a_step_learns_and_leaves_out_ignored_pixels():
@@ -80,12 +80,12 @@ def fill_head(head, model, prefix):
     fill(head[2].bias, model.get_layer(f"{prefix}score").bias)
 
 
-def units(net):
-    """Layer names of keras.applications' kind, and the unit of the PyTorch net for each."""
-    for number, unit in enumerate(net.stem, 1):
+def units(network):
+    """Layer names of keras.applications' kind, and the unit of the PyTorch network for each."""
+    for number, unit in enumerate(network.stem, 1):
         yield f"conv1_{number}", unit
     for stage in range(2, 6):
-        for place, block in enumerate(getattr(net, f"stage{stage}"), 1):
+        for place, block in enumerate(getattr(network, f"stage{stage}"), 1):
             parts = enumerate(block.path, 1) if place > 1 else enumerate([block.shortcut, *block.path])
             for number, unit in parts:
                 yield f"conv{stage}_block{place}_{number}", unit
@@ -98,26 +98,31 @@ def test_the_same_numbers_give_the_same_logits():
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([rng.uniform(0.5, 1.2, w.shape) for w in layer.weights])
-    twin, net = with_auxiliary_head(model), tool.PSPNet(3)
-    for name, unit in units(net):
+    training_model, network = with_auxiliary_head(model), tool.PSPNet(3)
+    for name, unit in units(network):
         fill_unit(unit, model.get_layer(f"{name}_conv"), model.get_layer(f"{name}_bn"))
     pyramid = model.get_layer("pyramid")
-    for level in zip(net.levels, pyramid.convolutions, pyramid.normalizations, strict=True):
+    for level in zip(network.levels, pyramid.convolutions, pyramid.normalizations, strict=True):
         fill_unit(*level)
-    fill_head(net.head, twin, "")
-    fill_head(net.auxiliary, twin, "auxiliary_")
-    counts = [sum(int(np.prod(w.shape)) for w in kind) for kind in (net.parameters(), twin.trainable_weights)]
+    fill_head(network.head, training_model, "")
+    fill_head(network.auxiliary, training_model, "auxiliary_")
+    counts = [
+        sum(int(np.prod(w.shape)) for w in kind)
+        for kind in (network.parameters(), training_model.trainable_weights)
+    ]
     assert counts[0] == counts[1]
     image = rng.uniform(0, 255, (1, 65, 81, 3)).astype("float32")
     with torch.inference_mode():
         batch = torch.from_numpy(image).permute(0, 3, 1, 2)
-        logits = net.eval()(batch)[0].permute(0, 2, 3, 1).numpy()
-        middle = net.stage4(
-            net.stage3(
-                net.stage2(torch.nn.functional.max_pool2d(net.stem(batch.flip(1) - net.mean), 3, 2, 1))
+        logits = network.eval()(batch)[0].permute(0, 2, 3, 1).numpy()
+        middle = network.stage4(
+            network.stage3(
+                network.stage2(
+                    torch.nn.functional.max_pool2d(network.stem(batch.flip(1) - network.mean), 3, 2, 1)
+                )
             )
         )
-        auxiliary = tool.enlarged(net.auxiliary(middle), (65, 81)).permute(0, 2, 3, 1).numpy()
-    ours = twin(image)
+        auxiliary = tool.upsampled(network.auxiliary(middle), (65, 81)).permute(0, 2, 3, 1).numpy()
+    ours = training_model(image)
     for found, expected in ((ours["logits"], logits), (ours["auxiliary"], auxiliary)):
         np.testing.assert_allclose(found, expected, atol=1e-3 * np.std(expected))

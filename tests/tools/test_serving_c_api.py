@@ -16,9 +16,9 @@ PROGRAM = """
 import json, sys
 import numpy as np
 import serving_c_api as tool
-folder, pictures, out = sys.argv[1:]
+folder, images, out = sys.argv[1:]
 model = tool.SavedModel(folder)
-with np.load(pictures) as file:
+with np.load(images) as file:
     images, files = file["images"], [bytes(data) for data in file["files"]]
 masks = model.run("serving_default", images=images)
 encoded = model.run("encoded", image_bytes=files)
@@ -34,7 +34,7 @@ bad = {
     "empty batch": ("serving_default", {"images": images[:0]}),
     "no bytes": ("encoded", {"image_bytes": []}),
     "garbage": ("encoded", {"image_bytes": [bytes(range(256))]}),
-    "text": ("encoded", {"image_bytes": [b"a letter named picture.jpg"]}),
+    "text": ("encoded", {"image_bytes": [b"a letter named image.jpg"]}),
     "cut short": ("encoded", {"image_bytes": [files[0][: len(files[0]) // 2]]}),
     "65 MB": ("encoded", {"image_bytes": [files[0] + bytes(65_000_000)]}),
     "signature": ("decoded", {"images": images}),
@@ -76,13 +76,13 @@ def answered(served):
 def test_no_python_of_tensorflow_was_there(answered):
     said = answered[1]
     assert said["foreign"] == []
-    assert said["codes"] == [1, 2]  # a picture that is not there, a model that is not there
+    assert said["codes"] == [1, 2]  # an image that is not there, a model that is not there
     assert said["signatures"] == ["encoded", "serving_default"]
 
 
 def test_the_masks_are_those_of_keras_bit_for_bit(served, answered):
     found = answered[0]
-    logits = np.asarray(served.net(served.images.astype("float32")))
+    logits = np.asarray(served.network(served.images.astype("float32")))
     assert len(np.unique(logits.argmax(-1))) > 1
     np.testing.assert_array_equal(found["masks"], logits.argmax(-1))
     np.testing.assert_array_equal(found["encoded"], found["masks"])
