@@ -120,9 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", metavar="DIR", help="the folder that holds it")
     parser.add_argument("--val-split", default="val", metavar="SPLIT")
     parser.add_argument("--out", default="runs/ablation", metavar="DIR", help="default: runs/ablation")
-    parser.add_argument(
-        "--model", metavar="NAME", help="a network of the paper's kind (default: its small form)"
-    )
+    parser.add_argument("--model", metavar="NAME", help="one of the paper's kind (default: its small form)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="default: 0 1 2")
     parser.add_argument("--recipe", metavar="NAME", help="default: the data set's for this backbone")
     parser.add_argument("--epochs", type=int, default=6, help="of every training (default: 6)")
