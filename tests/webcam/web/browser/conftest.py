@@ -17,8 +17,10 @@ import numpy as np
 import psutil
 import pytest
 
+import kseg
 from kseg.errors import SettingsError
 from kseg.export.page import litert_js
+from kseg.models import load_trained
 from kseg.webcam.web import SiteServer, publish
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -92,6 +94,14 @@ def site(runtime, tmp_path_factory):
     folder = tmp_path_factory.mktemp("people") / "site"
     publish("people", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def float32_file(tmp_path_factory):
+    """People as a float32 .tflite file."""
+    path = tmp_path_factory.mktemp("float32") / "people.tflite"
+    kseg.export.tflite(load_trained("people"), path)
+    return path
 
 
 @pytest.fixture

@@ -102,7 +102,8 @@ def test_a_model_that_stops(tab, serve, copied):
     (copied / "worker.js").unlink()
     changed = worker.replace(
         "async function frame({ bitmap, view }) {",
-        "let count = 0;\nasync function frame({ bitmap, view }) {\n  if (++count > 9) throw new Error('device lost');",
+        "self.calls = 0;\nasync function frame({ bitmap, view }) {\n"
+        "  if (++self.calls > 30) throw new Error('device lost');",
     )
     assert changed != worker
     (copied / "worker.js").write_text(changed)

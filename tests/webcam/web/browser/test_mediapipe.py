@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.models import load_trained, preset_file
+from kseg.models import preset_file
 from kseg.webcam.segmentation import softmax
 
 SEGMENT = """async ([model, file]) => {
@@ -57,11 +57,8 @@ def image(frames):
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_the_preset(segment, image, tmp_path, precision):
-    path = preset_file("people", "int8")
-    if precision == "float32":
-        path = tmp_path / "m.tflite"
-        kseg.export.tflite(load_trained("people"), path)
+def test_the_preset(segment, image, float32_file, precision):
+    path = preset_file("people", "int8") if precision == "int8" else float32_file
     labels, masks = segment(path, image)
     assert labels == ["background", "person"]
     expected = softmax(kseg.export.load(path)(image[None])[0])

@@ -8,7 +8,7 @@ import pytest
 
 import kseg
 from kseg.export import load as load_exported
-from kseg.models import load_trained, preset_file
+from kseg.models import preset_file
 from kseg.webcam import load
 from kseg.webcam.smoothing import labels_of
 
@@ -76,12 +76,11 @@ def test_int8_without_relaxed_simd(tab, serve, copied, frames):
     np.testing.assert_array_equal(found, load_exported(preset_file("people", "int8"))(rgb[None])[0])
 
 
-def test_float32_scores(tab, serve, runtime, frames, tmp_path):
-    kseg.export.tflite(load_trained("people"), tmp_path / "m.tflite")
-    kseg.export.web(tmp_path / "m.tflite", tmp_path / "site")
+def test_float32_scores(tab, serve, runtime, float32_file, frames, tmp_path):
+    kseg.export.web(float32_file, tmp_path / "site")
     rgb = small(frames[0])
     found, how = scores(tab(serve(tmp_path / "site")), rgb, backend="wasm")
-    expected = load_exported(tmp_path / "m.tflite")(rgb[None])[0]
+    expected = load_exported(float32_file)(rgb[None])[0]
     assert how["precision"] == "float32"
     np.testing.assert_allclose(found, expected, atol=1e-4)
     np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))

@@ -10,6 +10,7 @@ import pytest
 
 import kseg
 from kseg.export.page.hosting import HEADERS
+from kseg.models import preset_file
 
 GREEN = np.array([40, 200, 120])  # of person, RGB
 
@@ -238,12 +239,10 @@ def test_150_classes(tab, serve, runtime, tmp_path, frame_file, frames):
 
 
 def test_streets(tab, serve, runtime, tmp_path, frame_file):
-    """The preset with eleven classes, none of them background."""
-    from kseg.webcam.web import publish
-
-    publish("camvid", tmp_path / "site")
+    """The preset with eleven classes, none of them background, from its int8 file alone."""
+    kseg.export.web(preset_file("camvid", "int8"), tmp_path / "site", name="Streets")
     one = tab(serve(tmp_path / "site"))
-    assert one.page.inner_text("#title") == "kseg: camvid"
+    assert one.page.inner_text("#title") == "kseg: Streets"
     one.page.set_input_files("#file", frame_file)
     one.until(lambda: "ms" in one.page.inner_text("#rate"))
     shares = [one.share(number) for number in range(11)]
