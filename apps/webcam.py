@@ -2,9 +2,7 @@
 
 import sys
 
-sys.argv[0] = "kseg"  # as the command itself: parts are imported when they are needed
-
-from kseg.cli.main import main  # noqa: E402
+from kseg_command import main
 
 if __name__ == "__main__":
     raise SystemExit(main(["webcam", *sys.argv[1:]]))

@@ -1,13 +1,13 @@
 """kseg: semantic segmentation for Keras 3 and TensorFlow.
 
 Importing kseg registers every layer, loss, metric and model under the package name "kseg", so that
-``keras.saving.load_model`` finds them. The command line is the one exception: it imports each part when a
-verb needs it, so that ``kseg --help`` answers at once.
+`keras.saving.load_model` finds them. The command line (`kseg_command.py`) is the one exception: it imports each part
+when a verb needs it, so that `kseg --help` answers at once.
 """
 
 import importlib
+import re
 import sys
-from pathlib import Path
 
 from kseg.errors import KsegError
 from kseg.version import __version__
@@ -30,14 +30,6 @@ _PARTS = (
 __all__ = ["KsegError", "__version__", "predict", "predictor", *_PARTS]
 
 
-def _is_command() -> bool:
-    """Whether this process is ``kseg ...`` or ``python -m kseg ...`` rather than a user's own program."""
-    if sys.argv[:1] == ["-m"]:
-        original = getattr(sys, "orig_argv", [])
-        return "kseg" in original[: original.index("-m") + 2] if "-m" in original else False
-    return Path(sys.argv[0]).stem == "kseg" if sys.argv else False
-
-
 def __getattr__(name: str):
     if name in ("predict", "predictor"):
         return getattr(importlib.import_module("kseg.prediction"), name)
@@ -47,9 +39,26 @@ def __getattr__(name: str):
 
 
 def register_all() -> None:
-    """Import every part of kseg, which registers its classes with Keras."""
+    """Import every part of kseg with all that it offers, which registers its classes with Keras."""
     for part in _PARTS:
-        importlib.import_module(f"kseg.{part}")
+        module = importlib.import_module(f"kseg.{part}")
+        for name in getattr(module, "__all__", ()):
+            getattr(module, name)
+
+
+def _is_command() -> bool:
+    """Whether this process is the command: `kseg ...` by its entry module, or `python -m kseg ...`."""
+    if "kseg_command" in sys.modules:
+        return True
+    words = iter(sys.orig_argv[1:])  # of the interpreter: its options, then -m and a module
+    for word in words:
+        if word in ("-X", "-W"):
+            next(words, None)
+        elif found := re.fullmatch(r"-[bBdEiIOPqsSuvx]*m(.*)", word):
+            return (found[1] or next(words, "")) == "kseg"
+        elif not word.startswith("-") or word.startswith("-c"):
+            return False
+    return False
 
 
 if not _is_command():

@@ -46,13 +46,34 @@ def test_names_to_build_on(name):
     assert hasattr(getattr(kseg, part), attribute)
 
 
-def test_importing_kseg_registers_its_classes():
-    program = (
+def test_importing_kseg_registers_its_classes(tmp_path):
+    """Also in a user's own program of that name, which is no command."""
+    (tmp_path / "kseg").write_text(
         "import json, kseg, keras\n"
         "print(json.dumps(sorted(name for name in keras.saving.get_custom_objects() if name[:5] == 'kseg>')))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    command = [sys.executable, str(tmp_path / "kseg"), "-m", "kseg"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     registered = set(json.loads(done.stdout.splitlines()[-1]))
     wanted = {"FCN", "VGG16", "EfficientNetLite", "Normalize", "ResizeLike", "BilinearUpsampling", "CropLike"}
     wanted |= {"CrossEntropy", "MeanIoU", "ConfusionMatrix", "AdamW", "SGD", "Poly", "Step"}
     assert {f"kseg>{name}" for name in wanted} - registered == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ("-m kseg predict", True),
+        ("-mkseg", True),
+        ("-X dev -W error -Im kseg", True),
+        ("kseg -m kseg", False),
+        ("-c -m kseg", False),
+        ("-m pytest kseg", False),
+        ("", False),
+        ("/usr/bin/kseg train", False),
+    ],
+)
+def test_what_counts_as_the_command(words, command, monkeypatch):
+    monkeypatch.delitem(sys.modules, "kseg_command", raising=False)
+    monkeypatch.setattr(sys, "orig_argv", ["python", *words.split()])
+    assert kseg._is_command() == command

@@ -21,15 +21,15 @@ from kseg.cli.options.arguments import (
     add_prediction,
     natural,
     positive,
-    predictor_of,
 )
 from kseg.cli.options.crf import add_crf, crf_of
 from kseg.cli.options.folders import removed_if_empty
+from kseg.cli.options.model_file import add_model, predictor_of_model
 from kseg.cli.terminal import Bar, warnings_told
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="M", help="a .keras file, or a preset (people)")
+    add_model(parser)
     add_data(parser)
     parser.add_argument("--split", default="val", metavar="SPLIT", help="default: val")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -58,11 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from kseg.data import load as load_data
     from kseg.evaluation import evaluate
-    from kseg.models import load_trained
 
     crf, others = crf_of(args), beside_of(args)  # a wrong file is said before the model is read
     dataset = load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
-    predictor = predictor_of(load_trained(args.model), args, crf)
+    predictor = predictor_of_model(args, crf)
     folder = None if args.save is None else Path(args.save)
     with contextlib.nullcontext() if folder is None else removed_if_empty(folder):
         if folder is not None:

@@ -10,14 +10,13 @@ import argparse
 import contextlib
 import importlib
 import io
-import logging
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 
 from kseg.cli.failures import outcome
 from kseg.cli.options.given import given
+from kseg.cli.quiet import import_keras, silence_tensorflow
 from kseg.version import __version__
 
 VERBS = {
@@ -34,6 +33,9 @@ VERBS = {
     "datasets": "datasets",
     "check-data": "check_data",
 }
+
+# These import Keras only where their model is a Keras model.
+LIGHT = {"predict", "evaluate", "webcam"}
 
 DESCRIPTION = "Semantic segmentation for Keras 3 and TensorFlow. Start with: kseg demo"
 
@@ -58,34 +60,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def silence_tensorflow() -> None:
-    """Keep TensorFlow's chatter off the screen; only the command does this, and a set variable wins."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # warnings about tracing are for developers
-    if "keras" not in sys.modules and os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3":
-        _import_quietly("keras")
-
-
-def _import_quietly(name: str) -> None:
-    """Import a module while the system's stderr goes to a file, which is shown only if the import fails.
-
-    TensorFlow's libraries write a few lines while they are loaded, before they look at any setting.
-    """
-    with tempfile.TemporaryFile() as said:
-        sys.stderr.flush()
-        stderr = os.dup(2)
-        os.dup2(said.fileno(), 2)
-        try:
-            importlib.import_module(name)
-        except BaseException:
-            said.seek(0)
-            os.write(stderr, said.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-
-
 def _run(argv: Sequence[str] | None) -> int:
     """The exit code of the verb, its output written out."""
     try:
@@ -96,6 +70,8 @@ def _run(argv: Sequence[str] | None) -> int:
         sys.stdout.flush()
         return exit_.code if isinstance(exit_.code, int) else 2
     silence_tensorflow()
+    if args.verb not in LIGHT:
+        import_keras()
     code = args.run(args)
     sys.stdout.flush()
     return code

@@ -22,16 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from kseg.cli.evaluate import write_picture
-from kseg.cli.options.arguments import add_max_pixels, add_prediction, fraction, predictor_of
+from kseg.cli.options.arguments import add_max_pixels, add_prediction, fraction
 from kseg.cli.options.crf import add_crf, crf_of
 from kseg.cli.options.folders import removed_if_empty
 from kseg.cli.options.given import refuse
+from kseg.cli.options.model_file import add_model, predictor_of_model
 from kseg.cli.terminal import Bar, terminated_as_interrupted, warnings_told
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="pictures, folders or quoted patterns")
-    parser.add_argument("--model", required=True, metavar="M", help="a .keras file, or a preset (people)")
+    add_model(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results; a video's file")
     parser.add_argument("--skip-existing", action="store_true", help="leave out what is there (to resume)")
     parser.add_argument("--no-overlay", action="store_true", help="write masks only")
@@ -57,7 +58,6 @@ def run(args: argparse.Namespace) -> int:
     from kseg.errors import SettingsError
     from kseg.inference import predict_files
     from kseg.inference.images import find_pictures
-    from kseg.models import load_trained
 
     out = Path(args.out)
     if is_video(args.inputs):
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.steps and not args.proposals:
         raise SettingsError("--steps draws how proposals add up: give --proposals too")
     crf = crf_of(args)
-    predictor = predictor_of(load_trained(args.model), args, crf)
+    predictor = predictor_of_model(args, crf)
     bar = Bar("predicting")
     steps = contextlib.nullcontext() if args.steps is None else removed_if_empty(Path(args.steps))
     with removed_if_empty(out), steps, bar, warnings_told(bar, lambda: f"{pictures[bar.done]}: "):
@@ -102,7 +102,7 @@ def made_by(args: argparse.Namespace) -> str:
     from kseg.models import preset_file, presets
 
     elsewhere = {"inputs", "out", "model", "ensemble", "crf", "skip_existing", "no_overlay", "alpha", "masks"}
-    elsewhere |= {"steps", "max_pixels", "run", "verb", "given"}
+    elsewhere |= {"steps", "max_pixels", "run", "verb", "given", "trust"}
     settings = {name: value for name, value in vars(args).items() if name not in elsewhere}
     found = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for name in (args.model, *(args.ensemble or ()), *([args.crf] if args.crf is not None else [])):
@@ -128,13 +128,12 @@ def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
     from kseg.inference import predict_video
     from kseg.io.video import check_pixels
     from kseg.io.video_file import VideoFile
-    from kseg.models import load_trained
 
     if args.steps or args.skip_existing or args.no_overlay:
         raise SettingsError("--steps, --skip-existing and --no-overlay are for pictures, not for a video")
     check_pixels(video, args.max_pixels)  # a wrong path is said before the model is read
     VideoFile(out, 25.0)
-    predictor = predictor_of(load_trained(args.model), args, crf_of(args))
+    predictor = predictor_of_model(args, crf_of(args))
     with Bar("predicting") as bar, warnings_told(bar), terminated_as_interrupted():
         summary = predict_video(predictor, video, out, masks=args.masks, alpha=args.alpha, progress=bar)
     if summary.damaged:

@@ -63,7 +63,7 @@ def _add_grid(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from kseg.data import load as load_data
-    from kseg.evaluation.evaluate import check_classes
+    from kseg.evaluation.scoring import check_classes
     from kseg.inference import DenseCRF, search_crf
     from kseg.inference.crf.settings_file import save_crf
     from kseg.models import load_trained

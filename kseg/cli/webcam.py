@@ -16,7 +16,9 @@ from typing import Any
 
 from kseg.cli.options.given import refuse
 from kseg.cli.options.webcam import add_arguments
+from kseg.cli.quiet import import_keras, quietly
 from kseg.cli.terminal import Bar, terminated_as_interrupted, warnings_told
+from kseg.io.source_name import check_source
 
 __all__ = ["add_arguments", "run"]
 MOST_SMOOTHING = 0.98
@@ -30,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
         raise SettingsError("kseg webcam --port and --runtime are for --browser")
     _refuse_unused(args)
+    check_source(args.source)  # before anything is imported
     from kseg import webcam
     from kseg.webcam.output import check_display
 
@@ -41,15 +44,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         webcam.check_opens(args.source, source)
         settings = settings_of(args, source.live)
-        model = webcam.load(
-            args.model,
-            size=_size(args.size),
-            threads=args.threads,
-            precision=args.precision,
-            values=args.input_range,
-            output=args.output_kind,
-            trust=args.trust,
-        )
+        model = _model(args)
     except BaseException:
         source.release()
         raise
@@ -68,6 +63,23 @@ def run(args: argparse.Namespace) -> int:
     return _told(report, settings)
 
 
+def _model(args: argparse.Namespace) -> Any:
+    from kseg import webcam
+
+    if args.precision == "float32" or args.model.lower().endswith(".keras"):
+        import_keras()
+    with quietly():
+        return webcam.load(
+            args.model,
+            size=_size(args.size),
+            threads=args.threads,
+            precision=args.precision,
+            values=args.input_range,
+            output=args.output_kind,
+            trust=args.trust,
+        )
+
+
 def _refuse_unused(args: argparse.Namespace) -> None:
     """SettingsError for options that nothing would use."""
     from kseg.errors import SettingsError
@@ -83,6 +95,8 @@ def _refuse_unused(args: argparse.Namespace) -> None:
         refuse(args, "it is asked of a camera", "camera_size")
     if args.headless:
         refuse(args, "screenshots and recordings are made by keys, and --headless takes none", "folder")
+    if args.headless and args.output is None and args.report is None:
+        raise SettingsError("--headless shows nothing: give --output out.mp4, --report report.json, or both")
     if args.smoothing > MOST_SMOOTHING:
         raise SettingsError(
             f"--smoothing {args.smoothing:g} would keep the first frame's classes: give {MOST_SMOOTHING} at most"
@@ -139,8 +153,6 @@ def settings_of(args: argparse.Namespace, live: bool) -> Any:
     from kseg.webcam.view import View
 
     output, report = (None if name is None else Path(name) for name in (args.output, args.report))
-    if args.headless and output is None and args.report is None:
-        raise SettingsError("--headless shows nothing: give --output out.mp4, --report report.json, or both")
     if output is not None:
         VideoFile(output, 30.0)  # a wrong ending is said now
         if output.exists() and Path(args.source).is_file() and output.samefile(args.source):

@@ -14,8 +14,8 @@ from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
 from kseg.checks import whole
 from kseg.data.augment import Augment
+from kseg.data.batches import CACHE_BYTES, SampleCache, sampler, user_errors
 from kseg.data.dataset import Dataset
-from kseg.data.pipeline import CACHE_BYTES, SampleCache, sampler, user_errors
 from kseg.errors import DataError, SettingsError
 
 

@@ -1,10 +1,25 @@
 """Evaluation: a model's scores on a data set."""
 
-from kseg.evaluation.boundary import BoundaryF1, TrimapIoU
-from kseg.evaluation.evaluate import evaluate
-from kseg.evaluation.report import Report, WorstImage
-from kseg.visualize.confusion import confusion_picture
-from kseg.visualize.curves import trimap_picture
+from typing import TYPE_CHECKING
+
+from kseg.parts import on_demand
+
+if TYPE_CHECKING:
+    from kseg.evaluation.boundary import BoundaryF1, TrimapIoU
+    from kseg.evaluation.report import Report, WorstImage
+    from kseg.evaluation.scoring import evaluate
+    from kseg.visualize.confusion import confusion_picture
+    from kseg.visualize.curves import trimap_picture
+
+_HOMES = {
+    "BoundaryF1": "boundary",
+    "Report": "report",
+    "TrimapIoU": "boundary",
+    "WorstImage": "report",
+    "confusion_picture": "kseg.visualize.confusion",
+    "evaluate": "scoring",
+    "trimap_picture": "kseg.visualize.curves",
+}
 
 __all__ = [
     "BoundaryF1",
@@ -15,3 +30,5 @@ __all__ = [
     "evaluate",
     "trimap_picture",
 ]
+
+__getattr__, __dir__ = on_demand(__name__, _HOMES)

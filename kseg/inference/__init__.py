@@ -3,8 +3,9 @@
 The parts are imported when they are first asked for: running an exported file needs neither TensorFlow nor Keras.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kseg.parts import on_demand
 
 if TYPE_CHECKING:
     from kseg.inference import draw
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from kseg.inference.crf.dense_crf import DenseCRF
     from kseg.inference.crf.search import SearchResult, search_crf
     from kseg.inference.ensemble import Ensemble
+    from kseg.inference.file_predictor import FilePredictor
     from kseg.inference.images import Summary, predict_files
     from kseg.inference.model_info import ModelInfo, inspect_model
     from kseg.inference.predictor import Predictor
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "DenseCRF": "crf.dense_crf",
     "Ensemble": "ensemble",
+    "FilePredictor": "file_predictor",
     "ModelInfo": "model_info",
     "Predictor": "predictor",
     "ProposalCache": "proposals.cache",
@@ -33,6 +36,7 @@ _HOMES = {
     "VideoSummary": "video",
     "activation_sheet": "activation_maps",
     "activations": "activation_maps",
+    "draw": "draw",
     "edge_box_proposals": "proposals.edge_boxes",
     "inspect_model": "model_info",
     "predict_files": "images",
@@ -45,6 +49,7 @@ _HOMES = {
 __all__ = [
     "DenseCRF",
     "Ensemble",
+    "FilePredictor",
     "ModelInfo",
     "Predictor",
     "ProposalCache",
@@ -64,16 +69,4 @@ __all__ = [
     "search_crf",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "draw":
-        return importlib.import_module("kseg.inference.draw")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'kseg.inference' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"kseg.inference.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = on_demand(__name__, _HOMES)

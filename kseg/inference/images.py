@@ -8,20 +8,23 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from kseg.data.reading.files import MAX_PIXELS, SUFFIXES, read_image
 from kseg.errors import DataError, FileError, KsegError, KsegWarning, SettingsError
 from kseg.inference.plan import Job, plan
-from kseg.inference.predictor import Predictor
 from kseg.inference.progress import Progress, within
 from kseg.io.atomic import clear_leftovers, write_bytes
+from kseg.io.images import MAX_PIXELS, SUFFIXES, read_image
 from kseg.io.origin import Origin, with_origin
 from kseg.visualize.legend import with_legend
 from kseg.visualize.overlay import overlay as draw_overlay
 from kseg.visualize.palette import Palette, default_palette, palette_png
+
+if TYPE_CHECKING:
+    from kseg.inference.predictor import Predictor
 
 JPEG_LONGEST = 65_000  # the format ends at 65,535
 

@@ -6,19 +6,22 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from kseg.errors import DataError, KsegWarning, SettingsError
 from kseg.inference.images import _labelling
-from kseg.inference.predictor import Predictor
 from kseg.inference.progress import Progress
 from kseg.io.atomic import write_text
 from kseg.io.video import VideoFrame, VideoReader
 from kseg.io.video_file import VideoFile, sayable
 from kseg.visualize.overlay import overlay as draw_overlay
 from kseg.visualize.palette import Palette, write_palette_png
+
+if TYPE_CHECKING:
+    from kseg.inference.predictor import Predictor
 
 
 @dataclass(frozen=True)

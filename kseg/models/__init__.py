@@ -1,22 +1,54 @@
 """Segmentation networks, one paper a file, and the catalog of their names."""
 
-from kseg.backbones.saving import check_reloads
-from kseg.models.catalog import build, describe, names
-from kseg.models.deconvnet import DeconvNet
-from kseg.models.deeplab_v1 import DeepLabV1
-from kseg.models.deeplab_v2 import DeepLabV2
-from kseg.models.deeplab_v3 import DeepLabV3
-from kseg.models.deeplab_v3plus import DeepLabV3Plus
-from kseg.models.dilated_fcn import DilatedFCN
-from kseg.models.fcn import FCN
-from kseg.models.lite_fpn import LiteFPN
-from kseg.models.load import load
-from kseg.models.lraspp import LRASPP
-from kseg.models.multi_scale import MultiScale
-from kseg.models.preset import from_preset, load_trained, preset_file, presets
-from kseg.models.pspnet import PSPNet, with_auxiliary_head
-from kseg.models.receptive_field import ReceptiveField, receptive_fields
-from kseg.models.segmenter import Segmenter
+from typing import TYPE_CHECKING
+
+from kseg.parts import on_demand
+
+if TYPE_CHECKING:
+    from kseg.backbones.saving import check_reloads
+    from kseg.models.catalog import build, describe, names
+    from kseg.models.deconvnet import DeconvNet
+    from kseg.models.deeplab_v1 import DeepLabV1
+    from kseg.models.deeplab_v2 import DeepLabV2
+    from kseg.models.deeplab_v3 import DeepLabV3
+    from kseg.models.deeplab_v3plus import DeepLabV3Plus
+    from kseg.models.dilated_fcn import DilatedFCN
+    from kseg.models.fcn import FCN
+    from kseg.models.lite_fpn import LiteFPN
+    from kseg.models.lraspp import LRASPP
+    from kseg.models.model_file import load
+    from kseg.models.multi_scale import MultiScale
+    from kseg.models.preset import from_preset, load_trained, preset_file, presets
+    from kseg.models.pspnet import PSPNet, with_auxiliary_head
+    from kseg.models.receptive_field import ReceptiveField, receptive_fields
+    from kseg.models.segmenter import Segmenter
+
+_HOMES = {
+    "DeconvNet": "deconvnet",
+    "DeepLabV1": "deeplab_v1",
+    "DeepLabV2": "deeplab_v2",
+    "DeepLabV3": "deeplab_v3",
+    "DeepLabV3Plus": "deeplab_v3plus",
+    "DilatedFCN": "dilated_fcn",
+    "FCN": "fcn",
+    "LRASPP": "lraspp",
+    "LiteFPN": "lite_fpn",
+    "MultiScale": "multi_scale",
+    "PSPNet": "pspnet",
+    "ReceptiveField": "receptive_field",
+    "Segmenter": "segmenter",
+    "build": "catalog",
+    "check_reloads": "kseg.backbones.saving",
+    "describe": "catalog",
+    "from_preset": "preset",
+    "load": "model_file",
+    "load_trained": "preset",
+    "names": "catalog",
+    "preset_file": "preset",
+    "presets": "preset",
+    "receptive_fields": "receptive_field",
+    "with_auxiliary_head": "pspnet",
+}
 
 __all__ = [
     "FCN",
@@ -44,3 +76,5 @@ __all__ = [
     "receptive_fields",
     "with_auxiliary_head",
 ]
+
+__getattr__, __dir__ = on_demand(__name__, _HOMES)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from kseg.archive import verify_sha256
 from kseg.errors import ModelError
-from kseg.models.load import load
 
 FOLDER = Path(__file__).parent / "presets"
 
@@ -53,6 +52,8 @@ def from_preset(name):
     Raises:
         ModelError: no such preset, or a damaged file.
     """
+    from kseg.models.model_file import load
+
     return load(preset_file(name))
 
 
@@ -65,6 +66,8 @@ def load_trained(what):
     Raises:
         ModelError: neither a preset nor a model that `load` takes.
     """
+    from kseg.models.model_file import load
+
     path = Path(what)
     known = not path.suffix and str(what) in presets()
     if not known and (path.suffix or path.exists() or path.name != str(what)):

@@ -12,11 +12,11 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from kseg.errors import DataError, SettingsError
+from kseg.errors import DataError
 from kseg.io.images import SUFFIXES, read_image
+from kseg.io.source_name import STREAM, check_source
 from kseg.io.video import VideoFrame, VideoReader, quiet
 
-STREAM = re.compile(r"^(rtsp|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
 SYNTHETIC_SIZE = (480, 640)
 FOLDER_FPS = 2.0
 
@@ -181,22 +181,16 @@ def opener(text: str, size: tuple[int, int] | None = None, paced: bool = True) -
     Raises:
         SettingsError: nothing that could be a source. DataError: a file or folder that is not there.
     """
+    check_source(text)
     if text == "synthetic":
         return lambda: Synthetic(size or SYNTHETIC_SIZE, paced)
     if re.fullmatch(r"\d+", text):
         return lambda: Live(int(text), size)
-    if re.fullmatch(r"-\d+", text):
-        raise SettingsError(f"--source {text}: cameras are numbered from 0 on")
     if STREAM.match(text):
         return lambda: Live(text)
     path = Path(text)
     if path.is_dir():
         return lambda: Folder(path)
-    if not path.is_file():
-        raise DataError(
-            f"--source {text}: no such file or folder; give a camera number, a video, a folder of images, a "
-            "stream's address (rtsp://, http://), or synthetic"
-        )
     return lambda: Video(path)
 
 

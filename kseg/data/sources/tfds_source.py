@@ -11,7 +11,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from kseg.archive import leads_out
 from kseg.data.dataset import Dataset
@@ -60,6 +59,8 @@ class TfdsSource:
 
     def _check_size(self, record: bytes, index: int) -> None:
         """DataError for a picture above the limit, before tfds decodes it."""
+        import tensorflow as tf  # only here: data sets of files are read without it
+
         fields = tf.train.Example.FromString(record).features.feature
         for name in (self.image, self.mask):
             for data in fields[name].bytes_list.value:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kseg.data import Dataset
-from kseg.data.pipeline import samples_of_step
+from kseg.data.batches import samples_of_step
 from kseg.errors import DataError
 
 _MOST = 0.01

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from kseg.data import Augment, Dataset, Sample, find_user_error, load, pipeline, user_errors
-from kseg.data.pipeline import SampleCache, samples_of_step
+from kseg.data.batches import SampleCache, samples_of_step
 from kseg.errors import DataError, SettingsError
 from kseg.io.colour_map import colour_map
 

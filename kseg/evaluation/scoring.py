@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from kseg.data import Dataset
 from kseg.errors import DataError, ModelError, SettingsError
 from kseg.evaluation.boundary import BoundaryF1, TrimapIoU
 from kseg.evaluation.report import Report, WorstImage
-from kseg.inference import Ensemble, Predictor, ProposalPredictor
 from kseg.inference.checks import checked_image
 from kseg.metrics import confusion_matrix, mean_iou
+
+if TYPE_CHECKING:
+    import keras
+
+    from kseg.inference import Ensemble, FilePredictor, Predictor, ProposalPredictor
 
 BATCH_PIXELS = 2_000_000  # images of one size are predicted together up to this many pixels
 BATCH_IMAGES = 8
@@ -25,7 +29,7 @@ Item = tuple[int, np.ndarray, np.ndarray]
 
 
 def evaluate(
-    model_or_predictor: keras.Model | Predictor | ProposalPredictor | Ensemble,
+    model_or_predictor: keras.Model | Predictor | FilePredictor | ProposalPredictor | Ensemble,
     dataset: Dataset,
     *,
     worst: int = 8,
@@ -39,7 +43,7 @@ def evaluate(
 
     Args:
         model_or_predictor: a Keras model with class logits, or a predictor (``Predictor``,
-            ``ProposalPredictor``, ``Ensemble``) with the test protocol wanted.
+            ``FilePredictor``, ``ProposalPredictor``, ``Ensemble``) with the test protocol wanted.
         dataset: the data set, with masks.
         worst: how many of the worst images the report lists.
         limit: evaluate only so many images, evenly spaced over the data set.
@@ -58,6 +62,8 @@ def evaluate(
     """
     predictor = model_or_predictor
     if not hasattr(predictor, "probabilities"):
+        from kseg.inference import Predictor
+
         predictor = Predictor(model_or_predictor, output=output)
     elif output is not None:
         raise SettingsError("`output` says what a model gives; a predictor was told when it was made")

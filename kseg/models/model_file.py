@@ -8,6 +8,7 @@ import keras
 
 from kseg.archive import check_archive
 from kseg.errors import ModelError
+from kseg.models import catalog, multi_scale  # noqa: F401  (their classes are registered, so that Keras finds them)
 
 
 def load(path: str | Path, custom_objects: dict[str, Any] | None = None) -> keras.Model:

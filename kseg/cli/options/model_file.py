@@ -1,0 +1,117 @@
+"""Which file of a model runs, in which runtime, and the predictor on it: LiteRT and onnxruntime start in a moment."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from kseg.cli.options.given import refuse
+from kseg.cli.quiet import import_keras, quietly
+
+# Options that only a Keras model can do.
+_KERAS_ONLY = {
+    *("scales", "fuse", "flip", "window", "long_side", "pad", "proposals", "ensemble"),
+    *("proposal_size", "smallest", "join", "ensemble_mode", "steps"),
+}
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """`--model`, `--backend` and `--trust`."""
+    parser.add_argument(
+        "--model", required=True, metavar="M", help="a .keras, .tflite or .onnx file, or a preset (people)"
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("litert", "keras"),
+        help="of a preset: its int8 file in LiteRT, or its Keras file; default: litert, where other options allow it",
+    )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="open a .tflite or .onnx file without trying it in a process of its own",
+    )
+
+
+def predictor_of_model(args: argparse.Namespace, crf: Any = None) -> Any:
+    """The predictor that `--model` and the options of prediction ask for."""
+    from kseg.errors import SettingsError
+
+    path = exported_file(args)
+    if path is None:
+        from kseg.cli.options.arguments import predictor_of
+
+        import_keras()
+        from kseg.models import load_trained
+
+        refuse(args, "a .keras file runs no code of its own", "trust")
+        return predictor_of(load_trained(args.model), args, crf)
+    if args.model != str(path):
+        refuse(args, "presets are trusted", "trust")
+    elif others := [name for name in vars(args) if name in args.given & _KERAS_ONLY]:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise SettingsError(f"{path}: {flags} needs the Keras model: give its .keras file")
+    return file_predictor(path, args.size, args.output_kind, crf, trust=args.trust or args.model != str(path))
+
+
+def exported_file(args: argparse.Namespace) -> Path | None:
+    """The file for LiteRT or onnxruntime that `--model` means; None where it is a Keras model."""
+    from kseg.errors import ModelError, SettingsError
+    from kseg.export.formats import suffixes
+    from kseg.models import preset_file, presets
+
+    path = Path(args.model)
+    if path.suffix.lower() in suffixes():
+        if args.backend is not None:
+            raise SettingsError(
+                f"--backend {args.backend}: {path} has a runtime of its own; --backend is of presets"
+            )
+        if not path.is_file():
+            raise ModelError(f"{path}: no such model file")
+        return path
+    if args.model not in presets():
+        if args.backend == "litert":
+            raise SettingsError(
+                "--backend litert is of presets; kseg export makes a .tflite file of your own model"
+            )
+        return None
+    wants = args.given & _KERAS_ONLY
+    size = presets()[args.model].get("size")
+    other = args.size is not None and list(args.size) != size
+    if args.backend == "litert" and (wants or other):
+        raise SettingsError(
+            f"--backend litert: {args.model}'s int8 file takes {size} only, at one scale; --backend keras does the rest"
+        )
+    if args.backend == "keras" or wants or other or "int8" not in presets()[args.model]["files"]:
+        return None
+    return preset_file(args.model, "int8")
+
+
+def file_predictor(
+    path: Path,
+    size: tuple[int, int] | None = None,
+    output: str | None = None,
+    crf: Any = None,
+    trust: bool = False,
+) -> Any:
+    """A `FilePredictor` on a .tflite or .onnx file."""
+    from kseg.errors import SettingsError
+    from kseg.export.formats import format_for
+    from kseg.inference.file_predictor import FilePredictor
+    from kseg.io.untrusted import check_runs
+
+    size = None if size is None else tuple(size)
+    if not trust:
+        check_runs(path, size)
+    with quietly():
+        runtime = format_for(path).open(path)
+    if size is not None and runtime.size is not None and size != runtime.size:
+        raise SettingsError(
+            f"--size: {path} takes {runtime.size[0]}x{runtime.size[1]} pixels only, not {size[0]}x{size[1]}"
+        )
+    classes, palette = runtime.metadata.get("classes"), runtime.metadata.get("palette")
+    if runtime.size is None and size is None and runtime.metadata:  # kseg's own: images at their own size
+        return FilePredictor(
+            lambda image: runtime(image[None])[0], output or runtime.output, None, classes, palette, crf
+        )
+    frames = runtime.frames(None, size)
+    brought = frames.size or size or (256, 256)
+    return FilePredictor(frames, output or frames.output, brought, classes, palette, crf)

@@ -1,0 +1,52 @@
+"""Importing Keras and TensorFlow without their chatter on the screen."""
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from kseg.errors import KsegError
+
+
+def silence_tensorflow() -> None:
+    """Keep TensorFlow's chatter off the screen; only the command does this, and a set variable wins."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # warnings about tracing are for developers
+
+
+def import_keras() -> None:
+    """Import Keras, quietly unless a set variable says otherwise."""
+    silence_tensorflow()
+    if "keras" not in sys.modules and os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3":
+        import_quietly("keras")
+
+
+def import_quietly(name: str) -> None:
+    """Import a module, `quietly`."""
+    with quietly():
+        importlib.import_module(name)
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """While it lasts, the system's stderr goes to a file, which is shown only after a failure.
+
+    TensorFlow and LiteRT write a few lines while they start, before they look at any setting.
+    """
+    with tempfile.TemporaryFile() as said:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, KsegError):  # whose sentence says it all
+                said.seek(0)
+                os.write(stderr, said.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,112 @@
+"""`FilePredictor`: label maps by an exported model in its own runtime, without TensorFlow or Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+
+from kseg.errors import ModelError
+from kseg.inference.checks import checked_image
+from kseg.inference.progress import Progress
+
+MOST_CLASSES = 2**16
+
+
+class FilePredictor:
+    """Predicts label maps with whatever runs one image, such as a `.tflite` file in LiteRT.
+
+    The image is brought to the size that the model works at (averaged where it shrinks), and the probabilities are
+    brought back bilinearly, as `Predictor` does it with a Keras model at one scale.
+
+    Args:
+        run: called with an RGB image, uint8 `(height, width, 3)`; gives `(h, w, classes)`, one channel for background
+            and object, or class ids `(h, w)`.
+        output: what `run` gives: "logits", "probabilities" or "labels".
+        size: (height, width) that images are brought to; None: their own.
+        classes: their names, or None.
+        palette: an RGB colour per class, or None.
+        crf: called with (image, probabilities) at the image's size; gives probabilities.
+
+    Call it with an image as a `Predictor`: gives labels `(height, width)`, uint8, or uint16 for more than 255 classes.
+
+    Raises:
+        ModelError: `run` gives no map of classes.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[np.ndarray], np.ndarray],
+        output: str,
+        size: tuple[int, int] | None = None,
+        classes: Sequence[str] | None = None,
+        palette: Sequence[Sequence[int]] | None = None,
+        crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    ):
+        self.run, self.output, self.size, self.crf = run, output, size, crf
+        first = self._scores(np.full((*(size or (64, 64)), 3), 127, np.uint8))
+        count = len(classes or ()) or int(first.max()) + 1 if first.ndim == 2 else first.shape[-1]
+        self.num_classes = count
+        fits = classes is not None and len(classes) == count
+        self.classes = tuple(classes) if fits else None
+        self.palette = tuple(map(tuple, palette)) if palette is not None and len(palette) == count else None
+
+    @property
+    def model(self) -> FilePredictor:
+        """What has `classes` and `palette`, as a Predictor's `model` has them."""
+        return self
+
+    def __call__(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+        dtype = np.uint8 if self.num_classes <= 255 else np.uint16
+        if self.output == "labels" and self.crf is None:
+            labels = self._scores(self._brought(checked_image(image)))
+            whole = image.shape[1::-1]
+            return cv2.resize(labels.astype(np.uint16), whole, interpolation=cv2.INTER_NEAREST).astype(dtype)
+        return self.probabilities(image, progress).argmax(-1).astype(dtype)
+
+    def batch(self, images: np.ndarray) -> np.ndarray:
+        """Labels of several images of one size, `(batch, height, width)`."""
+        return np.stack([self(image) for image in images])
+
+    def probabilities(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+        """Probabilities at the image's size: float32 `(height, width, classes)`."""
+        image = checked_image(image)
+        found = self._scores(self._brought(image))
+        if self.output == "labels":
+            found = (found[..., None] == np.arange(self.num_classes)).astype(np.float32)
+        found = cv2.resize(found, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        if progress is not None:
+            progress(1, 1)
+        return found if self.crf is None else self.crf(image, found)
+
+    def _brought(self, image: np.ndarray) -> np.ndarray:
+        """The image as uint8 at the model's size."""
+        image = np.clip(np.rint(image), 0, 255).astype(np.uint8) if image.dtype != np.uint8 else image
+        if self.size is None or image.shape[:2] == self.size:
+            return np.ascontiguousarray(image)
+        shrinks = image.shape[0] > self.size[0] or image.shape[1] > self.size[1]
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        return cv2.resize(image, self.size[::-1], interpolation=how)
+
+    def _scores(self, image: np.ndarray) -> np.ndarray:
+        """Probabilities (h, w, classes) float32, or class ids (h, w), of an image at the model's size."""
+        found = np.asarray(self.run(image))
+        if self.output == "labels":
+            found = found[..., 0] if found.ndim == 3 and found.shape[-1] == 1 else found
+            if found.ndim != 2:
+                raise ModelError(
+                    f"the model gives class ids of shape {found.shape}, expected (height, width)"
+                )
+            return found
+        found = found[..., None] if found.ndim == 2 else found
+        if found.ndim != 3 or 0 in found.shape or found.shape[-1] > MOST_CLASSES:
+            raise ModelError(f"the model gives {found.shape} an image; expected (height, width, classes)")
+        found = found.astype(np.float32)
+        if found.shape[-1] == 1:  # one object before background
+            one = 1 / (1 + np.exp(-np.clip(found, -60, 60))) if self.output == "logits" else found
+            return np.concatenate([1 - one, one], -1)
+        if self.output == "probabilities":
+            return found
+        powers = np.exp(found - found.max(-1, keepdims=True))
+        return powers / powers.sum(-1, keepdims=True)
