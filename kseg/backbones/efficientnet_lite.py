@@ -5,11 +5,12 @@ import math
 import keras
 from keras import layers
 
+from kseg import checks
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
+from kseg.backbones.inverted_residual import divisible
 from kseg.backbones.lite_blocks import conv_bn, inverted_residuals
-from kseg.backbones.slimming import slim_from
 from kseg.errors import ModelError
 from kseg.layers import MaxPoolingWithArgmax2D, Normalize, PadToMultiple, ScaledImage
 
@@ -20,7 +21,7 @@ _SCALES = {
     "lite2": (1.1, 1.2),
     "lite3": (1.2, 1.4),
     "lite4": (1.4, 1.8),
-    "lite0_slim": (1.0, 1.0),
+    "lite0_slim": (1.0, 1.0),  # in files of the first versions
 }
 # expansion of the seven groups where it is not the published one: most of lite0's time goes into the first maps
 _EXPANSIONS = {"lite0_slim": (1, 2, 2, 4, 4, 4, 4)}
@@ -55,9 +56,7 @@ class EfficientNetLite(Backbone):
     so a linear score layer reads more from them. ``stage5`` is the head's 1x1 convolution (1280 channels).
 
     Args:
-        variant: "lite0" to "lite4", or "lite0_slim" (kseg's own): lite0 with blocks expanded 2 to 4 times in
-            place of 6, about twice as fast in int8; the ImageNet numbers are the strongest channels of lite0's
-            and need training before they are of use.
+        variant: "lite0" to "lite4".
         output_stride: 32, 16 or 8; the strides beyond it become dilation and the stages keep their names. On
             inputs whose sides are multiples of 32 the dilated features, sampled at the old stride, are the
             undilated ones.
@@ -79,7 +78,8 @@ class EfficientNetLite(Backbone):
     ImageNet.
 
     Raises:
-        ModelError: unknown variant, output stride or last stage, or weights that are missing or do not fit.
+        SettingsError: an unknown variant, output stride or last stage.
+        ModelError: weights that are missing or do not fit.
 
     Source: Tan and Le, EfficientNet (ICML 2019), and the released code, tensorflow/tpu
     models/official/efficientnet/lite (padding SAME, BatchNorm epsilon 1e-3, input ``(x - 127) / 128``).
@@ -103,9 +103,13 @@ class EfficientNetLite(Backbone):
         trainable=True,
         dtype=None,
     ):
-        _check(variant, output_stride, last_stage, include_top)
-        if padding not in ("same", "image"):
-            raise ModelError(f"EfficientNetLite(padding=...) is 'same' or 'image', got {padding!r}.")
+        checks.one_of(variant, "variant", tuple(_SCALES))
+        output_stride = checks.one_of(output_stride, "output_stride", (32, 16, 8))
+        include_top = checks.flag(include_top, "include_top")
+        checks.one_of(last_stage, "last_stage", ("stage5",) if include_top else tuple(_STRIDES))
+        checks.one_of(padding, "padding", ("same", "image"))
+        image_scale = checks.number(image_scale, "image_scale", above=0)
+        num_classes = checks.whole(num_classes, "num_classes")
         width, depth = _SCALES[variant]
         image = keras.Input((None, None, 3), name="image")
         normalize = Normalize(mean=(127, 127, 127), std=(128, 128, 128), name="normalize")
@@ -125,10 +129,8 @@ class EfficientNetLite(Backbone):
         self.variant, self.output_stride = variant, output_stride
         self.padding, self.image_scale = padding, image_scale
         self.last_stage, self.include_top, self.num_classes = last_stage, include_top, num_classes
-        if weights == "imagenet" and variant in _EXPANSIONS:
-            slim_from(self, EfficientNetLite("lite0"))
-        elif weights is not None:
-            weight_files.load(self, _named_file(variant) if weights == "imagenet" else weights)
+        if weights is not None:
+            weight_files.load(self, _packaged(variant, include_top) if weights == "imagenet" else weights)
 
     @property
     def widths(self):
@@ -171,23 +173,11 @@ class EfficientNetLite(Backbone):
         return {**super().get_config(), **own}
 
 
-def _check(variant, output_stride, last_stage, include_top):
-    if variant not in _SCALES:
-        raise ModelError(f"EfficientNetLite has no variant {variant!r}; choose one of {', '.join(_SCALES)}.")
-    if output_stride not in (8, 16, 32):
-        raise ModelError(f"EfficientNetLite(output_stride=...) is 8, 16 or 32, not {output_stride!r}.")
-    if last_stage not in ("stage3", "stage4", "stage5") or (include_top and last_stage != "stage5"):
+def _packaged(variant, include_top):
+    if variant != "lite0" or include_top:
         raise ModelError(
-            f"EfficientNetLite(last_stage=...) is stage3, stage4 or stage5, and stage5 with include_top=True; "
-            f"got {last_stage!r} and include_top={include_top}."
-        )
-
-
-def _named_file(variant):
-    if variant != "lite0":
-        raise ModelError(
-            f"kseg carries ImageNet weights of EfficientNet-Lite0 only, not {variant}; "
-            "give weights=None or the path of an .npz file."
+            f"kseg carries the ImageNet features of EfficientNet-Lite0 only, not {variant}"
+            f"{' with its classifier' if include_top else ''}; give weights=None or the path of an .npz file."
         )
     return weight_files.packaged("efficientnet_lite0.npz")
 
@@ -200,11 +190,4 @@ def _groups(variant, width, depth):
     ):
         ends = place in (0, len(_GROUPS) - 1)  # the Lite nets do not deepen the first and last group
         repeats = repeats if ends else math.ceil(repeats * depth)
-        yield repeats, kernel, stride, expansion, _scaled(filters, width)
-
-
-def _scaled(filters, width, divisor=8):
-    """Filters times width, a multiple of 8 and not more than 10 % below."""
-    wanted = filters * width
-    rounded = max(divisor, int(wanted + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * wanted else rounded
+        yield repeats, kernel, stride, expansion, divisible(filters * width)

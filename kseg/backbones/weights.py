@@ -22,7 +22,6 @@ _VGG16_FILES = {
 _RENAMED = {"fc1": "fc6", "fc2": "fc7"}
 # convolutions inside of VGG's and ResNet's blocks, as keras.applications names them
 _IN_A_BLOCK = re.compile(r"block\d+_conv\d+|conv\d+_block\d+_")
-FINE = ".fine"  # behind the key of an array's second part
 _WAY_OUT = "give weights=None or a local .npz, .weights.h5 or .h5 file"
 
 
@@ -58,16 +57,15 @@ def keras_vgg16_imagenet(include_dense=True, timeout=10):
 
 
 def load(model, path):
-    """Give a model the numbers of a weights file.
+    """Give a model the weights of a file.
 
     Args:
         model: a Keras model whose layers have fixed names.
-        path: an .npz file with keys "<layer>/<variable>" (any float dtype, or the two parts that `split`
-            gives), a .weights.h5 file that Keras
-            saved from the same network, or an .h5 file of a keras.applications classifier, whose dense
-            kernels are reshaped where the model has a convolution of that name (fc1 and fc2 are known as
-            fc6 and fc7). Entries for layers that the model does not have, such as a classifier, are left
-            aside; more blocks than it has (ResNet-101 for ResNet-50) are refused.
+        path: an .npz file with keys "<layer>/<variable>" of any float dtype, a .weights.h5 file that Keras saved from
+            the same network, or an .h5 file of a keras.applications classifier, whose dense kernels are reshaped where
+            the model has a convolution of that name (fc1 and fc2 are known as fc6 and fc7). Entries for layers that the
+            model does not have, such as a classifier, are left aside; more blocks than it has (ResNet-101 for
+            ResNet-50) are refused.
 
     Returns:
         A dict "<layer>/bias" -> array of the biases that an .h5 file has for convolutions which have none here.
@@ -89,7 +87,7 @@ def load(model, path):
         _assign(model, arrays, path)
         return biases
     elif path.suffix == ".npz":
-        arrays = _read_npz(path)
+        arrays = read_npz(path)
         check_depth(model, (key.partition("/")[0] for key in arrays), path)
         _assign(model, arrays, path)
     else:
@@ -112,33 +110,9 @@ def check_depth(model, names, source):
 
 
 def save(model, path, dtype="float16"):
-    """Write a model's numbers as the .npz file that `load` reads."""
+    """Write a model's weights as the .npz file that `load` reads."""
     arrays = {key: np.asarray(variable).astype(dtype) for key, variable in _variables(model).items()}
     np.savez_compressed(path, **arrays)
-
-
-def split(values):
-    """Numbers as float16 and eight bits more: three bytes each, and a thousandth of float16's error.
-
-    float16 alone moves the deep features of an ImageNet network by one to two per cent.
-
-    Args:
-        values: float32 array within +-32,768.
-
-    Returns:
-        The values in float16, and how far each is off, int8 in 1/254 of float16's step there.
-    """
-    coarse = values.astype(np.float16)
-    return coarse, np.rint((values - coarse.astype(np.float32)) / _step(coarse)).astype(np.int8)
-
-
-def join(coarse, fine):
-    """The float32 array of which `split` made two parts."""
-    return coarse.astype(np.float32) + fine.astype(np.float32) * _step(coarse)
-
-
-def _step(coarse):
-    return np.abs(np.spacing(coarse)).astype(np.float32) / 254
 
 
 def _variables(model):
@@ -166,16 +140,6 @@ def _load_keras(model, path):
         model.load_weights(path)
     except Exception as error:  # h5py and Keras raise OSError, ValueError and KeyError
         raise ModelError(f"{path}: these weights do not fit {model.name}: {error}") from error
-
-
-def _read_npz(path):
-    arrays = read_npz(path)
-    for key in [key for key in arrays if key.endswith(FINE)]:
-        fine, whole = arrays.pop(key), key.removesuffix(FINE)
-        if whole not in arrays or arrays[whole].shape != fine.shape or arrays[whole].dtype != np.float16:
-            raise ModelError(f"{path}: {key} is the second part of no float16 array of its shape.")
-        arrays[whole] = join(arrays[whole], fine)
-    return arrays
 
 
 def _read_h5(model, path):

@@ -131,16 +131,6 @@ def deeplabv3plus_stride8(num_classes, weights="imagenet", *, rates, filters, lo
     )
 
 
-def deeplabv3plus_slim(num_classes, weights="imagenet", *, filters, low_level_filters):
-    """DeepLabv3+ on half of EfficientNet-Lite0, ended at stride 16: 256x256 in a few milliseconds in int8."""
-    backbone = EfficientNetLite(
-        "lite0_slim", last_stage="stage4", weights=weights, padding="image", name="efficientnetlite0"
-    )
-    return DeepLabV3Plus(
-        backbone, num_classes, rates=(), filters=filters, low_level_filters=low_level_filters
-    )
-
-
 def deeplabv3plus_fast(num_classes, weights="imagenet", *, filters, low_level_filters, image_scale):
     """DeepLabv3+ on EfficientNet-Lite0 ended at stride 16 that sees the picture reduced: for webcams."""
     backbone = EfficientNetLite(
@@ -194,7 +184,6 @@ CATALOG = {
     "deeplabv3plus_efficientnetlite0_stride8": partial(
         deeplabv3plus_stride8, rates=ASPP_S, filters=96, low_level_filters=32
     ),
-    "deeplabv3plus_efficientnetlite0_slim": partial(deeplabv3plus_slim, filters=32, low_level_filters=16),
     "deeplabv3plus_efficientnetlite0_fast": partial(
         deeplabv3plus_fast, filters=32, low_level_filters=16, image_scale=0.75
     ),

@@ -10,12 +10,12 @@ import pytest
 
 from kseg.backbones import EfficientNetLite
 from kseg.backbones.weights import packaged
-from kseg.errors import ModelError
+from kseg.errors import KsegError, SettingsError
 
 
 @pytest.fixture(scope="module")
 def lite0():
-    return EfficientNetLite("lite0", include_top=True)
+    return EfficientNetLite("lite0", weights=None, include_top=True)
 
 
 def _image(size=(64, 96), seed=0):
@@ -109,15 +109,15 @@ def test_mixed_precision_computes_in_half_and_keeps_its_policy():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"variant": "lite9"}, "lite0, lite1"),
-        ({"output_stride": 4}, "8, 16 or 32"),
+        ({"variant": "lite9"}, "'lite0', 'lite1'"),
+        ({"output_stride": 4}, "32, 16 or 8"),
         ({"variant": "lite3"}, "weights=None"),
-        ({"include_top": True, "num_classes": 7}, "predictions"),
+        ({"include_top": True}, "with its classifier"),
         ({"weights": "nowhere.npz"}, "nowhere.npz"),
     ],
 )
 def test_what_cannot_be_built_is_refused(arguments, words):
-    with pytest.raises(ModelError, match=words):
+    with pytest.raises(KsegError, match=words):
         EfficientNetLite(**arguments)
 
 
@@ -179,7 +179,7 @@ def _torch_forward(state, image):
 @pytest.mark.parametrize("size", [(64, 96), (75, 53)])
 def test_features_agree_with_the_original(original, tmp_path, size):
     converter, state = original
-    converter.write(tmp_path / "exact.npz", converter.convert(state, "float32"))
+    converter.write(tmp_path / "exact.npz", converter.convert(state))
     model, image = EfficientNetLite(weights=tmp_path / "exact.npz", include_top=True), _image(size)
     expected, ours = _torch_forward(state, image), model(image)
     for stage, key in {"stage1": 1, "stage2": 3, "stage3": 5, "stage4": 11, "stage5": "head"}.items():
@@ -199,30 +199,29 @@ def test_filled_images_keep_the_cells_in_place():
         np.testing.assert_allclose(np.asarray(filled(image)[stage]), expected, rtol=1e-4, atol=1e-4)
     again = EfficientNetLite.from_config(filled.get_config())
     assert again.padding == "image"
-    with pytest.raises(ModelError, match="padding"):
+    with pytest.raises(SettingsError, match="padding"):
         EfficientNetLite(padding="valid", weights=None)
 
 
 @pytest.mark.parity
 def test_features_of_the_shipped_weights_agree_with_the_original(original):
     _, state = original
-    model, image = EfficientNetLite(include_top=True), _image((96, 75))
+    model, image = EfficientNetLite(), _image((96, 75))
     expected, ours = _torch_forward(state, image), model(image)
     for stage, key in {"stage1": 1, "stage2": 3, "stage3": 5, "stage4": 11, "stage5": "head"}.items():
         reference = expected[key].transpose(0, 2, 3, 1)
         np.testing.assert_allclose(np.asarray(ours[stage]), reference, rtol=0, atol=1e-3, err_msg=stage)
-    assert (np.asarray(ours["logits"]).argmax(-1) == expected["logits"].argmax(-1)).all()
 
 
 @pytest.mark.parity
 def test_the_shipped_numbers_are_the_originals(original):
     converter, state = original
     with np.load(packaged("efficientnet_lite0.npz")) as shipped:
-        expected = converter.convert(state)
+        expected = {k: v for k, v in converter.convert(state).items() if not k.startswith("predictions/")}
         assert sorted(shipped.files) == sorted(expected)
         for key in shipped.files:
             np.testing.assert_array_equal(shipped[key], expected[key])
-            assert shipped[key].nbytes <= 4 * shipped[key].size
+            assert shipped[key].dtype == np.float32
 
 
 PHOTOS = {  # ImageNet's class index
@@ -240,7 +239,12 @@ PHOTOS = {  # ImageNet's class index
 
 
 @pytest.mark.realdata
-def test_photos_are_what_they_show(lite0, real_data):
+@pytest.mark.parity
+def test_photos_are_what_they_show(original, real_data, tmp_path):
+    """With the released classifier, which kseg does not carry."""
+    converter, state = original
+    converter.write(tmp_path / "exact.npz", converter.convert(state))
+    lite0 = EfficientNetLite(weights=tmp_path / "exact.npz", include_top=True)
     folder, crops = real_data / "voc_people" / "VOCdevkit" / "VOC2012" / "JPEGImages", []
     for name in PHOTOS:
         image = cv2.imread(str(folder / f"{name}.jpg"))[..., ::-1]

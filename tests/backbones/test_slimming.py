@@ -34,15 +34,3 @@ def test_left_out_channels_are_as_if_they_were_silent(lite0):
     wide = np.asarray(silenced(image)["stage3"])[..., strongest(lite0, "block4a", 160)]
     np.testing.assert_allclose(np.asarray(slim(image)["stage3"]), wide, rtol=1e-4, atol=1e-4)
     assert wide.std() > 0.1
-
-
-def test_packaged_weights_of_the_slim_variant(lite0):
-    slim = EfficientNetLite("lite0_slim", last_stage="stage4")
-    kernel = slim.get_layer("block6a_expand_conv").get_weights()[0]
-    assert kernel.shape == (1, 1, 112, 448)
-    whole = lite0.get_layer("block6a_expand_conv").get_weights()[0]
-    np.testing.assert_array_equal(kernel, whole[..., strongest(lite0, "block6a", 448)])
-    assert list(slim.stages) == ["stage1", "stage2", "stage3", "stage4"]
-    twin = EfficientNetLite.from_config(slim.get_config())
-    assert twin.last_stage == "stage4"
-    assert [v.shape for v in twin.variables] == [v.shape for v in slim.variables]

@@ -39,31 +39,6 @@ def test_npz_by_names(tmp_path, dtype, tolerance):
         np.testing.assert_allclose(ours, expected, rtol=tolerance)
 
 
-def test_split_and_join():
-    rng = np.random.default_rng(0)
-    scales = 10.0 ** rng.uniform(-4, 3, 5000)
-    values = np.append(rng.normal(size=5000) * scales, [0, 1, -1, 2**-5, 32000]).astype("float32")
-    coarse, fine = weights.split(values)
-    assert (coarse.dtype, fine.dtype) == (np.float16, np.int8)
-    # Half of a 254th of float16's step, which is at most 2**-10 of the number, and 2**-24 for the smallest.
-    bound = np.maximum(np.abs(values.astype(float)) * 2.0**-10, 2.0**-24) / 254 / 2 * 1.01
-    assert (np.abs(weights.join(coarse, fine).astype(float) - values) <= bound).all()
-
-
-def test_npz_of_split_kernels(tmp_path):
-    model = keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(2, 3, name="conv")])
-    kernel = np.random.default_rng(1).normal(size=(3, 3, 3, 2)).astype("float32")
-    coarse, fine = weights.split(kernel)
-    arrays = {"conv/kernel": coarse, "conv/kernel.fine": fine, "conv/bias": np.float32([1, 2])}
-    np.savez(tmp_path / "w.npz", **arrays)
-    weights.load(model, tmp_path / "w.npz")
-    np.testing.assert_allclose(model.layers[-1].kernel, kernel, rtol=3e-6)
-    del arrays["conv/kernel"]
-    np.savez(tmp_path / "half.npz", **arrays)
-    with pytest.raises(ModelError, match=r"half\.npz"):
-        weights.load(model, tmp_path / "half.npz")
-
-
 def test_a_classifier_in_the_file_is_left_aside(tmp_path):
     model = _randomise(_network())
     weights.save(model, tmp_path / "w.npz", "float32")

@@ -13,7 +13,7 @@ from contracts import check_segmenter
 
 
 def small(**arguments):
-    backbone = EfficientNetLite("lite0_slim", last_stage="stage4", weights=None)
+    backbone = EfficientNetLite("lite0", last_stage="stage4", weights=None)
     settings = {"rates": (2, 3), "filters": 8, "low_level_filters": 4, **arguments}
     return DeepLabV3Plus(backbone, 3, **settings)
 
@@ -48,7 +48,7 @@ def test_head_as_published():
 
 
 def test_rates_are_the_distance_of_taps():
-    model = DeepLabV3Plus(EfficientNetLite("lite0_slim", last_stage="stage3", weights=None), 3, filters=8)
+    model = DeepLabV3Plus(EfficientNetLite("lite0", last_stage="stage3", weights=None), 3, filters=8)
     assert [model.get_layer(f"aspp_{rate}_dwconv").dilation_rate for rate in (6, 12, 18)] == [
         (6, 6),
         (12, 12),

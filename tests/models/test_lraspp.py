@@ -13,7 +13,7 @@ from contracts import check_segmenter
 
 @pytest.fixture(scope="module")
 def backbone():
-    return EfficientNetLite("lite0_slim", last_stage="stage4", weights=None)
+    return EfficientNetLite("lite0", last_stage="stage4", weights=None)
 
 
 def test_contract(backbone, tmp_path):

@@ -28,7 +28,7 @@ def test_names_and_axes():
         "_bn0.running_var": np.arange(2.0),
         "_bn0.num_batches_tracked": np.array(7),
     }
-    out = tool.convert(state, "float16")
+    out = tool.convert(state)
     assert sorted(out) == [
         "block3a_dwconv/kernel",
         "predictions/bias",
@@ -36,7 +36,7 @@ def test_names_and_axes():
         "stem_bn/moving_variance",
         "stem_conv/kernel",
     ]
-    assert {array.dtype.name for array in out.values()} == {"float16"}
+    assert {array.dtype.name for array in out.values()} == {"float32"}
     assert out["stem_conv/kernel"][3, 4, 2, 1] == state["_conv_stem.weight"][1, 2, 3, 4]
     assert out["block3a_dwconv/kernel"][3, 4, 5, 0] == state["_blocks.3._depthwise_conv.weight"][5, 0, 3, 4]
     assert out["predictions/kernel"][2, 1] == state["_fc.weight"][1, 2]
@@ -58,22 +58,10 @@ def test_what_was_written_can_be_loaded(tmp_path):
     stem = keras.layers.Conv2D(2, 3, use_bias=False, name="stem_conv")
     model = keras.Sequential([keras.Input((4, 4, 3)), stem])
     kernel = np.random.default_rng(0).normal(size=(2, 3, 3, 3)).astype("float32")
-    tool.write(tmp_path / "w.npz", tool.convert({"_conv_stem.weight": kernel}, "float32"))
+    tool.write(tmp_path / "w.npz", tool.convert({"_conv_stem.weight": kernel}))
     load(model, tmp_path / "w.npz")
     np.testing.assert_array_equal(model.layers[-1].kernel, kernel.transpose(2, 3, 1, 0))
     assert [file.name for file in tmp_path.iterdir()] == ["w.npz"]
-
-
-def test_kernels_are_split_and_the_rest_is_whole():
-    kernel = np.random.default_rng(0).normal(size=(2, 3, 3, 3)).astype("float32")
-    bias = np.array([1e-4, 3.0], "float32")
-    out = tool.convert({"_conv_stem.weight": kernel, "_fc.bias": bias})
-    assert {key: array.dtype.name for key, array in out.items()} == {
-        "stem_conv/kernel": "float16",
-        "stem_conv/kernel.fine": "int8",
-        "predictions/bias": "float32",
-    }
-    np.testing.assert_array_equal(out["predictions/bias"], bias)
 
 
 def test_another_file_is_refused_and_nothing_is_written(tmp_path, capsys):

@@ -32,7 +32,6 @@ LITE0, RESNET50, RESNET101 = (
             "camvid",
             "camvid_lite0",
         ),  # not the finishing recipe
-        (LITE0, "deeplabv3plus_efficientnetlite0_slim", "camvid", "camvid_lite0"),
         (LITE0, "a net of one's own", "people", "voc_people_lite0"),
         (LITE0, "fcn8s_efficientnetlite0", "shapes", "shapes_demo"),
         (LITE0, "fcn8s_efficientnetlite0", "folder", "general"),
