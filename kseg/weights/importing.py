@@ -58,8 +58,8 @@ def identify(arrays: Arrays) -> str:
         ModelError: no source has such keys, or several do.
 
     Example:
-        >>> arrays, _ = kseg.weights.read("deeplabv3_resnet50.pth")
-        >>> kseg.weights.identify(arrays)
+        >>> arrays, _ = kseg.weights.read("deeplabv3_resnet50.pth")  # doctest: +SKIP
+        >>> kseg.weights.identify(arrays)  # doctest: +SKIP
         'torchvision/deeplabv3'
     """
     found = [name for name, source in SOURCES.items() if source.recognises(arrays)]
@@ -102,10 +102,10 @@ def import_weights(
         SettingsError: an unknown source, or names and colours that are not one a class.
 
     Example:
-        >>> found = kseg.weights.import_weights("fcn_resnet50_coco-1167a1af.pth")
-        >>> found.source, found.model.num_classes
+        >>> found = kseg.weights.import_weights("fcn_resnet50_coco-1167a1af.pth")  # doctest: +SKIP
+        >>> found.source, found.model.num_classes  # doctest: +SKIP
         ('torchvision/fcn', 21)
-        >>> found.model.save("fcn_resnet50.keras")
+        >>> found.model.save("fcn_resnet50.keras")  # doctest: +SKIP
     """
     if source != "auto" and source not in SOURCES:
         close = difflib.get_close_matches(str(source), SOURCES, n=2) or SOURCES

@@ -59,7 +59,8 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
             than it does.
 
     Example:
-        >>> arrays, meta = kseg.weights.read("pspnet_r50-d8.pth")
+        >>> np.savez("weights.npz", **{"decode_head.conv_seg.weight": np.zeros((19, 512, 1, 1), np.float32)})
+        >>> arrays, meta = kseg.weights.read("weights.npz")
         >>> arrays["decode_head.conv_seg.weight"].shape
         (19, 512, 1, 1)
     """
