@@ -143,7 +143,7 @@ def predictor_of(model: Any, args: argparse.Namespace, crf: Any = None) -> Any:
     refuse_unused(args)
     size = args.proposal_size
     if args.proposals and size is None:
-        size = getattr(model, "working_size", None) or trained_size(Path(args.model))
+        size = getattr(model, "working_size", None) or trained_size(Path(getattr(args, "model", "")))
     return predictor(
         model,
         scales=args.scales,
