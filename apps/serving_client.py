@@ -83,7 +83,7 @@ def camera_frame(source: str, seconds: float = CAMERA_SECONDS) -> bytes:
 
 
 def upright(data: bytes) -> bytes:
-    """The image's bytes; a JPEG that its EXIF turns comes back as a turned PNG, since servers do not read EXIF."""
+    """The image's bytes; a JPEG that its EXIF turns comes back as a turned PNG, for exports that do not turn it."""
     if b"Exif\0\0" not in data[:65536]:
         return data
     array = np.frombuffer(data, np.uint8)

@@ -76,7 +76,7 @@ def predictor(
     whole = bool(window or flip or size or long_side or pad or fuse != "mean" or list(scales) != [1.0])
     if proposals and whole and not ensemble:
         raise SettingsError(
-            "--scales, --fuse, --flip, --window, --pad, --size and --long-side are for whole pictures, not for "
+            "--scales, --fuse, --flip, --window, --pad, --size and --long-side are for whole images, not for "
             "--proposals, whose size is --proposal-size"
         )
 

@@ -149,7 +149,7 @@ def test_settings_that_do_not_go_together(model):
     for settings, words in (
         ({"fuse": "median"}, "mean or max"),
         ({"pad": True}, "window"),
-        ({"proposals": 5, "flip": True}, "for whole pictures"),
+        ({"proposals": 5, "flip": True}, "for whole images"),
     ):
         with pytest.raises(SettingsError, match=words):
             predictor(model, **settings)

@@ -1,8 +1,8 @@
 """Search the settings of a dense CRF that fit a model and a data set.
 
-Pictures of the validation split, evenly spaced, are predicted once; then a coarse grid of settings is tried on
+Images of the validation split, evenly spaced, are predicted once; then a coarse grid of settings is tried on
 their probabilities, and finer ones around the best (DeepLab, ICLR 2015, section 4.1). The file written is what
---crf of kseg predict and kseg evaluate takes. Measure the result on other pictures than these.
+--crf of kseg predict and kseg evaluate takes. Measure the result on other images than these.
 
   kseg tune-crf --model runs/voc/best.keras --data voc --root voc --limit 50 --out crf.json
   kseg tune-crf ... --weights 5 6 7 8 9 10 --xy 50 60 70 80 90 100 --rgb 3 4 5 6 7 8 9 10   the paper's grid
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="M", help="a .keras file, or a preset (people)")
     add_data(parser)
     parser.add_argument("--split", default="val", metavar="SPLIT", help="default: val")
-    parser.add_argument("--limit", type=positive, default=20, metavar="N", help="pictures used (20)")
+    parser.add_argument("--limit", type=positive, default=20, metavar="N", help="images used (20)")
     parser.add_argument("--out", required=True, metavar="FILE", help="the JSON file to write")
     _add_grid(parser.add_argument_group("search"))
     add_prediction(parser)
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
             rgb_stds=args.rgb,
             refinements=args.refinements,
             ignore_label=dataset.ignore_label,
-            progress=_Follower(bar, args),
+            progress=_TrialCallback(bar, args),
         )
     save_crf(found.best, out, **notes(found, dataset, len(samples)))
     print(outcome(found, len(samples)))
@@ -92,12 +92,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def predicted(predictor: Any, dataset: Any, limit: int) -> list[tuple[Any, Any, Any]]:
-    """(image, probabilities, labels) of so many pictures, evenly spaced over the data set."""
+    """(image, probabilities, labels) of so many images, evenly spaced over the data set."""
     from kseg.errors import DataError, SettingsError
     from kseg.inference.crf.dense_crf import GIB, free_memory
 
     if not len(dataset):
-        raise DataError(f"{dataset.name}: the {dataset.split} split has no pictures to search on")
+        raise DataError(f"{dataset.name}: the {dataset.split} split has no images to search on")
     count = min(limit, len(dataset))
     samples = []
     with Bar("predicting") as bar:
@@ -106,7 +106,7 @@ def predicted(predictor: Any, dataset: Any, limit: int) -> list[tuple[Any, Any, 
             need = image.shape[0] * image.shape[1] * len(dataset.classes) * 4 * (count - number)
             if need > SHARE * free_memory():
                 raise SettingsError(
-                    f"the probabilities of the pictures left would take about {need / GIB:.1f} GiB, more than "
+                    f"the probabilities of the images left would take about {need / GIB:.1f} GiB, more than "
                     "half of the free memory; give a smaller --limit"
                 )
             samples.append((image, predictor.probabilities(image), labels))
@@ -114,7 +114,7 @@ def predicted(predictor: Any, dataset: Any, limit: int) -> list[tuple[Any, Any, 
     return samples
 
 
-class _Follower:
+class _TrialCallback:
     """Moves the bar with every trial and says each new best."""
 
     def __init__(self, bar: Bar, args: argparse.Namespace):
@@ -145,7 +145,7 @@ def notes(found: Any, dataset: Any, count: int) -> dict[str, Any]:
 def outcome(found: Any, count: int) -> str:
     """The result for a reader."""
     lines = [
-        f"mean IoU of {count} pictures: {found.without:.4f} without a CRF, {found.mean_iou:.4f} with the best of "
+        f"mean IoU of {count} images: {found.without:.4f} without a CRF, {found.mean_iou:.4f} with the best of "
         f"{len(found.trials)} settings",
         _settings(found.best),
     ]

@@ -69,7 +69,7 @@ class BoundaryF1:
     within the tolerance of the true contour, recall the share of the true contour's within it of the
     predicted. The F1 of these is averaged over the image's classes, then over the images. A class without a
     contour on both sides (it fills the image) is left out; on one side it scores 0. A contour pixel belongs
-    to its class and has a 4-neighbour that does not; the picture's frame makes no contour. Predictions on
+    to its class and has a 4-neighbour that does not; the image's frame makes no contour. Predictions on
     ignored pixels are dropped.
 
     Args:

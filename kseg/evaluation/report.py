@@ -1,4 +1,4 @@
-"""`Report`: what an evaluation found, as a table, as plain data, as a picture."""
+"""`Report`: what an evaluation found, as a table, as plain data, as an image."""
 
 from __future__ import annotations
 

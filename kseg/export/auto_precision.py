@@ -72,11 +72,11 @@ def auto(
 
     Args:
         model, path, class_ids: see `kseg.export.tflite`.
-        dataset: labelled pictures that decide.
+        dataset: labelled images that decide.
         sizes: (height, width) to try. precisions: those to try.
         max_drop: mean IoU that may be lost.
-        calibration: pictures for int8; without them int8 is calibrated on ``dataset``.
-        limit: at most that many pictures for each check.
+        calibration: images for int8; without them int8 is calibrated on ``dataset``.
+        limit: at most that many images for each check.
         min_agreement, output: see `kseg.export.tflite`; a file that agrees less is not chosen.
         progress: called with (files tried, files in all).
 

@@ -17,7 +17,7 @@ from kseg.errors import ModelError, SettingsError
 from kseg.export.conversion.tflite import outside_builtins
 from kseg.export.formats import load
 from kseg.export.graph import Size, in_float32, inspected
-from kseg.export.images import as_batches, checked, made_up, resized
+from kseg.export.images import as_batches, checked, random_images, resized
 from kseg.export.parity import Comparison, Parity, as_scores, compiled, holds_indices, least_agreement
 from kseg.inference.model_info import ModelInfo
 from kseg.metrics import confusion_matrix, mean_iou
@@ -31,7 +31,7 @@ class Check:
         path, format, size, bytes: the file; ``size`` is its fixed (height, width), or None.
         operations: count of each operation; ``outside`` those that are not builtins (TFLite only).
         parity: agreement with the Keras model.
-        milliseconds, keras_milliseconds: one picture, median; the Keras model as a compiled graph.
+        milliseconds, keras_milliseconds: one image, median; the Keras model as a compiled graph.
         before, after: mean IoU, 0-1, of the Keras model and of the file at the same size; None without
             labels.
         max_drop: what may be lost of it; None: anything.
@@ -111,7 +111,7 @@ class Check:
                 f"{self.parity.largest_difference:.3g} (largest logit {self.parity.largest_logit:.3g})",
             ),
             (
-                "one picture",
+                "one image",
                 f"{self.milliseconds:.1f} ms; Keras graph {self.keras_milliseconds:.1f} ms "
                 f"({self.keras_milliseconds / max(self.milliseconds, 1e-9):.2f}x)",
             ),
@@ -144,15 +144,15 @@ def check(
 
     Args:
         model, path: the Keras model, and its .tflite or .onnx file, or SavedModel's version folder.
-        data: a `kseg.data.Dataset` (its labels give the mean IoU before and after), an iterable of pictures
-            (H, W, channels) 0-255, or None: made-up pictures. Resized to the file's size; predictions are
+        data: a `kseg.data.Dataset` (its labels give the mean IoU before and after), an iterable of images
+            (H, W, channels) 0-255, or None: random images. Resized to the file's size; predictions are
             brought to the labels' size (nearest) before they are counted.
         max_drop: mean IoU that may be lost (0.02 is two points); needs labels.
         min_agreement: fraction of pixels that must get the class that Keras gives them; None: by the precision of
             the file, as `kseg.export.tflite` has it.
         output: what the Keras model's output is, see `kseg.export.tflite`.
-        limit: at most that many pictures, evenly spaced. repeats: timed runs.
-        progress: called with (pictures compared, pictures in all).
+        limit: at most that many images, evenly spaced. repeats: timed runs.
+        progress: called with (images compared, images in all).
 
     Returns: `Check`; ``passed`` says whether the file may be used.
 
@@ -202,17 +202,17 @@ def _labelled(info: ModelInfo, data: Any, max_drop: float | None) -> bool:
 def _pictures(
     data: Any, labelled: bool, size: Size | None, channels: int, limit: int | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """Batches of one picture, rounded to whole numbers as a camera gives them, and their labels or None."""
+    """Batches of one image, rounded to whole numbers as a camera gives them, and their labels or None."""
     if not labelled:
         batches = (
-            made_up([size or (128, 160)], channels)
+            random_images([size or (128, 160)], channels)
             if data is None
             else as_batches(data, size, channels, limit)
         )
         yield from ((batch.round(), None) for batch in batches)
         return
     if len(data) == 0:
-        raise SettingsError(f"The data set {data.name} has no pictures to compare on")
+        raise SettingsError(f"The data set {data.name} has no images to compare on")
     for index in np.unique(
         np.linspace(0, len(data) - 1, min(limit or len(data), len(data))).round().astype(int)
     ):

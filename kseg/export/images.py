@@ -1,4 +1,4 @@
-"""Pictures for calibrating and for comparing: drawn from a data set, given by the user, or made up."""
+"""Images for calibrating and for comparing: drawn from a data set, given by the user, or made up."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from kseg.inference.checks import check_range
 
 
 def calibration_images(dataset: Any, size: Size, *, count: int = 100, seed: int = 0) -> list[np.ndarray]:
-    """Pictures of a data set with which int8 quantisation measures the range of every map.
+    """Images of a data set with which int8 quantisation measures the range of every map.
 
     Args:
         dataset: a `kseg.data.Dataset` (anything with a length and ``load(i) -> (image, mask)``).
-        size: (height, width) of the export; pictures are resized to it.
+        size: (height, width) of the export; images are resized to it.
         count: how many, drawn without repetition; fewer where the data set has fewer.
         seed: of the draw.
 
@@ -26,18 +26,18 @@ def calibration_images(dataset: Any, size: Size, *, count: int = 100, seed: int 
         uint8 arrays (height, width, 3), RGB 0-255.
 
     Raises:
-        SettingsError: a count below 1. DataError: an empty data set, or a picture that cannot be read.
+        SettingsError: a count below 1. DataError: an empty data set, or an image that cannot be read.
     """
     if count < 1:
         raise SettingsError(f"`count` of calibration images is at least 1, got {count}")
     if len(dataset) == 0:
-        raise DataError("Calibration needs pictures, and the data set has none")
+        raise DataError("Calibration needs images, and the data set has none")
     chosen = np.random.default_rng(seed).permutation(len(dataset))[:count]
     return [resized(dataset.load(int(index))[0], size) for index in sorted(chosen)]
 
 
 def resized(image: np.ndarray, size: Size) -> np.ndarray:
-    """The picture at (height, width), averaged where it shrinks; itself where it has that size."""
+    """The image at (height, width), averaged where it shrinks; itself where it has that size."""
     height, width = size
     if image.shape[:2] == (height, width):
         return image
@@ -46,7 +46,7 @@ def resized(image: np.ndarray, size: Size) -> np.ndarray:
 
 
 def as_batches(source: Any, size: Size | None, channels: int, count: int | None = None) -> list[np.ndarray]:
-    """float32 pictures (1, height, width, channels) from a data set or an iterable of pictures.
+    """float32 images (1, height, width, channels) from a data set or an iterable of images.
 
     Args:
         source: data set, or iterable of arrays (H, W, C) or (1, H, W, C), 0-255.
@@ -64,7 +64,7 @@ def as_batches(source: Any, size: Size | None, channels: int, count: int | None 
         source = [source.load(int(index))[0] for index in chosen]
     pictures = [checked(np.asarray(image), channels) for image in _first(source, count)]
     if not pictures:
-        raise DataError("At least one picture is needed, and none came")
+        raise DataError("At least one image is needed, and none came")
     return [(image if size is None else resized(image, size)).astype(np.float32)[None] for image in pictures]
 
 
@@ -80,15 +80,15 @@ def checked(image: np.ndarray, channels: int) -> np.ndarray:
     image = image[0] if image.ndim == 4 and len(image) == 1 else image
     if image.ndim != 3 or image.shape[-1] != channels or image.dtype.kind not in "uif" or 0 in image.shape:
         raise DataError(
-            f"Expected a picture (height, width, {channels}), 0-255, got {image.dtype} {image.shape}"
+            f"Expected an image (height, width, {channels}), 0-255, got {image.dtype} {image.shape}"
         )
     check_range(image)
     known = image.dtype in (np.uint8, np.uint16, np.float32)  # of those OpenCV resizes
     return image if known else image.astype(np.float32)
 
 
-def made_up(sizes: Sequence[Size], channels: int, seed: int = 0) -> list[np.ndarray]:
-    """float32 (1, height, width, channels), 0-255: soft blobs with some noise, one picture a size."""
+def random_images(sizes: Sequence[Size], channels: int, seed: int = 0) -> list[np.ndarray]:
+    """float32 (1, height, width, channels), 0-255: soft blobs with some noise, one image a size."""
     rng = np.random.default_rng(seed)
     pictures = []
     for height, width in sizes:

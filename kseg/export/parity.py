@@ -1,4 +1,4 @@
-"""Is the exported file the same network? Its outputs beside the Keras model's, picture by picture."""
+"""Is the exported file the same network? Its outputs beside the Keras model's, image by image."""
 
 from __future__ import annotations
 

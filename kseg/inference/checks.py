@@ -1,4 +1,4 @@
-"""Checks of what the predictors are given: pictures, sizes, scales and windows."""
+"""Checks of what the predictors are given: images, sizes, scales and windows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from kseg.errors import DataError, SettingsError
 
-LARGEST_SCALE = 1000  # beyond it a picture of any size has no end of windows
+LARGEST_SCALE = 1000  # beyond it an image of any size has no end of windows
 
 
 def checked_image(image: np.ndarray) -> np.ndarray:
@@ -126,13 +126,13 @@ def checked_window(
 
 
 def checked_long_side(long_side: int | None, size: int | Sequence[int] | None) -> int | None:
-    """Pixels of a picture's longer side, or None; SettingsError for what is no such number, and beside a size."""
+    """Pixels of an image's longer side, or None; SettingsError for what is no such number, and beside a size."""
     if long_side is None:
         return None
     if not (_is_whole(long_side) and long_side > 0):
         raise SettingsError(f"The longer side is a whole number of pixels from 1 on; got {long_side!r}")
     if size is not None:
-        raise SettingsError("Give the size that pictures are brought to, or their longer side, not both")
+        raise SettingsError("Give the size that images are brought to, or their longer side, not both")
     return int(long_side)
 
 

@@ -77,7 +77,7 @@ class Ensemble:
         return combined if self.crf is None else np.asarray(self.crf(image, combined), np.float32)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
-        """Labels (B, H, W) of pictures of one size (B, H, W, 3)."""
+        """Labels (B, H, W) of images of one size (B, H, W, 3)."""
         return np.stack([self(image) for image in images])
 
     def _joined(self, total: np.ndarray | None, more: np.ndarray) -> np.ndarray:

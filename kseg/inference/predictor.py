@@ -23,20 +23,20 @@ from kseg.inference.forward import Forward, mean_colour, output_stride
 from kseg.inference.model_info import check_rgb, inspect_model
 from kseg.inference.window_average import Progress, Span, WindowGrid, averaged_parts
 
-WHOLE_PIXELS = 4_000_000  # without a window, larger pictures are cut into windows of AUTO_WINDOW,
+WHOLE_PIXELS = 4_000_000  # without a window, larger images are cut into windows of AUTO_WINDOW,
 WHOLE_BYTES = 2**30  # and those of more probabilities, where they are larger than such a window
 AUTO_WINDOW = (1024, 1024)
 BATCH_PIXELS = 1_000_000  # tiles are batched up to this many pixels
 BATCH_TILES = 16
-CRF_BYTES = 2**32  # a CRF sees the whole picture's probabilities; beyond this it is refused
+CRF_BYTES = 2**32  # a CRF sees the whole image's probabilities; beyond this it is refused
 
 
 class Predictor:
     """Predicts label maps with any Keras model that turns images into class logits.
 
-    The probabilities of all scales and of the mirrored picture are averaged, brought to the picture's size,
-    and the class with the highest average wins. Pictures may have any size from 1x1 on. Memory does not grow
-    with the picture beyond the picture and its labels: the result is finished in strips of rows (and bands of
+    The probabilities of all scales and of the mirrored image are averaged, brought to the image's size,
+    and the class with the highest average wins. Images may have any size from 1x1 on. Memory does not grow
+    with the image beyond the image and its labels: the result is finished in strips of rows (and bands of
     columns where it is very wide), and mirroring and resizing happen window by window.
 
     Args:
@@ -44,24 +44,24 @@ class Predictor:
             it ends in a softmax or a sigmoid (see `output`); one channel is background and object. Also class ids
             (B, h', w'). A map of another size than the input is resized bilinearly before the softmax. A model with
             a fixed input size is run in windows of this size.
-        scales: the picture is predicted at each of these factors of its own size.
-        flip: average with the prediction of the mirrored picture.
-        window: (height, width) or one integer: cut the scaled picture into windows of this size, the last
-            ones shifted back to end with the picture, and average where they overlap. None: the whole
-            picture at once; above 4 megapixels (after scaling), or a gigabyte of probabilities, in windows of
+        scales: the image is predicted at each of these factors of its own size.
+        flip: average with the prediction of the mirrored image.
+        window: (height, width) or one integer: cut the scaled image into windows of this size, the last
+            ones shifted back to end with the image, and average where they overlap. None: the whole
+            image at once; above 4 megapixels (after scaling), or a gigabyte of probabilities, in windows of
             1024x1024.
         crf: called with (image, probabilities), gives probabilities of the same shape, at full resolution and
-            after averaging; needs the whole picture's probabilities in memory.
+            after averaging; needs the whole image's probabilities in memory.
         stride: step between windows as a part of the window, in (0, 1]; rounded up to pixels.
-        pad: pictures smaller than the window are filled up to it with the model's mean colour, at the bottom
+        pad: images smaller than the window are filled up to it with the model's mean colour, at the bottom
             and the right (PSPNet's released Caffe test; the later PyTorch one has half of it on each side). By
-            default the window is cut to the picture instead, so that a window larger than the picture is the
+            default the window is cut to the image instead, so that a window larger than the image is the
             plain prediction.
         batch_size: windows per model call; None: as many as have a megapixel, at most 16.
-        size: (height, width), or one integer: pictures are brought to this size first (averaged where they shrink),
+        size: (height, width), or one integer: images are brought to this size first (averaged where they shrink),
             and `scales` are of it. None: the model's `working_size`, where it has one and no `window` is asked for;
-            else the picture's own.
-        long_side: pictures are brought to this length of their longer side instead, keeping their shape, and
+            else the image's own.
+        long_side: images are brought to this length of their longer side instead, keeping their shape, and
             `scales` are of that: PSPNet's released test has 512 for ADE20K and VOC, and 2048 for Cityscapes.
         output: what the model's output is, "logits", "probabilities" or "labels"; None: what its graph says
             (`inspect_model`).
@@ -129,7 +129,7 @@ class Predictor:
         return self._averaged(image, progress) if self.crf is None else self._with_crf(image, progress)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
-        """Labels (B, H, W) of pictures of one size (B, H, W, 3), in one model call where the settings
+        """Labels (B, H, W) of images of one size (B, H, W, 3), in one model call where the settings
         allow."""
         if not len(images):
             return np.empty((0, *images.shape[1:3]), self.label_dtype)
@@ -138,7 +138,7 @@ class Predictor:
         return np.stack([self(image) for image in images])
 
     def _is_plain(self, size: Span) -> bool:
-        """Whether one model call on the picture as it is gives the labels."""
+        """Whether one model call on the image as it is gives the labels."""
         grid = self._grid(size, 1.0)
         return self.scales == (1.0,) and grid.window == size and grid.count((0, size[1])) == 1
 
@@ -158,10 +158,10 @@ class Predictor:
         need = image.shape[0] * image.shape[1] * self.num_classes * 4
         if need > CRF_BYTES:
             raise DataError(
-                f"A CRF needs the probabilities of the whole picture, {need / 2**30:.1f} GiB for "
+                f"A CRF needs the probabilities of the whole image, {need / 2**30:.1f} GiB for "
                 f"{image.shape[0]}x{image.shape[1]} pixels and {self.num_classes} classes: predict without "
                 "it, or cut "
-                "the picture into pieces"
+                "the image into pieces"
             )
         before = self._averaged(image, progress)
         after = np.asarray(self.crf(image, before), np.float32)
@@ -173,13 +173,13 @@ class Predictor:
         return probabilities.argmax(-1).astype(self.label_dtype)
 
     def _base(self, size: Span) -> tuple[float, float]:
-        """What the scales are of, for a picture of ``size``; not rounded yet."""
+        """What the scales are of, for an image of ``size``; not rounded yet."""
         if self.long_side is None:
             return self.size or size
         return tuple(length * self.long_side / max(size) for length in size)
 
     def _grid(self, size: Span, scale: float) -> WindowGrid:
-        """Where the windows lie over a picture of ``size`` at one scale."""
+        """Where the windows lie over an image of ``size`` at one scale."""
         size = _scaled(self._base(size), scale)
         window = self.window
         if window is None:
@@ -218,7 +218,7 @@ def _scaled(size: tuple[float, float], scale: float) -> Span:
 
 
 def _averaged_down(image: np.ndarray, size: Span) -> np.ndarray:
-    """The picture at a size, averaged along a side that shrinks; interpolating it would step over pixels."""
+    """The image at a size, averaged along a side that shrinks; interpolating it would step over pixels."""
     least = tuple(min(pair) for pair in zip(image.shape[:2], size, strict=True))
     if least == image.shape[:2]:
         return image

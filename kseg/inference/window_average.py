@@ -19,7 +19,7 @@ Predict = Callable[[np.ndarray], np.ndarray]  # float32 tiles (n, h, w, 3) -> pr
 
 STRIP_ROWS = 128  # rows of the result that are finished together
 STRIP_BYTES = 2**28  # of them where one window is the whole image: it is brought to its size in strips
-SUMS_BYTES = 2**30  # of unfinished sums, over all scales; wider images are done in bands of columns
+SUMS_BYTES = 2**30  # of sums under way, over all scales; wider images are done in bands of columns
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
@@ -43,7 +43,7 @@ def cover_counts(length: int, window: int, starts: list[int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class WindowGrid:
-    """How the windows lie over a image at one scale.
+    """How the windows lie over an image at one scale.
 
     ``size``: (height, width) of the scaled image. ``window``: (height, width) of a window; it exceeds
     ``size`` where the image is padded up to it. ``stride``: (vertical, horizontal).
@@ -120,7 +120,7 @@ def averaged_parts(
 
 
 def column_bands(grids: Sequence[WindowGrid], size: Span, strip: int, num_classes: int) -> list[Span]:
-    """Columns of the result that are worked on together, so that the unfinished sums stay within
+    """Columns of the result that are worked on together, so that the sums under way stay within
     SUMS_BYTES."""
     height, width = size
     if all(grid.count((0, grid.size[1])) == 1 for grid in grids):
@@ -153,7 +153,7 @@ def _mean(maps: list[np.ndarray]) -> np.ndarray:
 
 
 class WindowAverage:
-    """The averaged probabilities of a image at one scale, from top to bottom, for a band of columns.
+    """The averaged probabilities of an image at one scale, from top to bottom, for a band of columns.
 
     Holds a window's height of probabilities and no more, however tall the image is.
 

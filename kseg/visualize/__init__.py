@@ -1,1 +1,1 @@
-"""Pictures that explain: overlays, legends, grids, curves, confusion matrices, activations."""
+"""Images that explain: overlays, legends, grids, curves, confusion matrices, activations."""

@@ -30,7 +30,7 @@ def grid(
     cell: int = 320,
     ignore_label: int | None = 255,
 ) -> np.ndarray:
-    """A sheet with one row a image: image, truth, prediction; uint8 (height, width, 3).
+    """A sheet with one row an image: image, truth, prediction; uint8 (height, width, 3).
 
     Args:
         images: uint8 (H, W, 3) arrays of any sizes.
@@ -67,13 +67,13 @@ def _row(images: Sequence[np.ndarray | None], cell: int, gap: int, width: int) -
     for i, image in enumerate(images):
         if image is None:
             continue
-        method = _enlarging(scale) if i == 0 else cv2.INTER_NEAREST
+        method = _resampling(scale) if i == 0 else cv2.INTER_NEAREST
         left = gap + i * (cell + gap) + (cell - shown[0]) // 2
         row[: shown[1], left : left + shown[0]] = cv2.resize(image, shown, interpolation=method)
     return row
 
 
-def _enlarging(scale: float) -> int:
+def _resampling(scale: float) -> int:
     """How a photograph is best resized: a few pixels shown large stay pixels."""
     if scale > 2:
         return cv2.INTER_NEAREST
@@ -97,7 +97,7 @@ def sheet(
         images: uint8 (H, W, 3) RGB, shown as large as fits into ``cell`` pixels squared; few pixels stay squares.
         captions: a line of text for each.
         columns: the most images side by side.
-        cell: pixels a image may take.
+        cell: pixels an image may take.
 
     Raises:
         DataError: no images, or another number of captions.

@@ -61,7 +61,7 @@ def with_legend(
 ) -> np.ndarray:
     """An image (an overlay, say) with the legend of the classes in ``labels`` below it, uint8 (H', W', 3).
 
-    Images too narrow to read a legend under are enlarged by a whole number and centred.
+    Images too narrow to read a legend under are made larger by a whole number and centred.
     """
     image = _at_least(image, NARROWEST)
     height, width = image.shape[:2]
@@ -89,7 +89,7 @@ def _percent(share: float) -> str:
 
 
 def _at_least(image: np.ndarray, width: int) -> np.ndarray:
-    """The image enlarged by a whole number to ``width`` or more, and centred where it is still narrower."""
+    """The image made larger by a whole number to ``width`` or more, and centred where it is still narrower."""
     height, wide = image.shape[:2]
     factor = max(min(math.ceil(width / wide), 1200 // height), 1)
     image = image.repeat(factor, axis=0).repeat(factor, axis=1)

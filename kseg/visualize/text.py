@@ -1,4 +1,4 @@
-"""Small text on pictures, legible: OpenCV's TrueType font where it has one (OpenCV 5), else its stroke
+"""Small text on images, legible: OpenCV's TrueType font where it has one (OpenCV 5), else its stroke
 font."""
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ def text_width(text: str, size: int) -> int:
 
 
 def put_text(
-    picture: np.ndarray, text: str, left: int, baseline: int, size: int, colour: tuple[int, int, int] = INK
+    canvas: np.ndarray, text: str, left: int, baseline: int, size: int, colour: tuple[int, int, int] = INK
 ) -> None:
-    """Write ``text`` into ``picture``, uint8 RGB, in place."""
+    """Write ``text`` into ``canvas``, uint8 RGB, in place."""
     if hasattr(cv2, "FontFace"):
-        cv2.putText(picture, _shown(text), (left, baseline), colour, cv2.FontFace("sans"), size, 400)
+        cv2.putText(canvas, _shown(text), (left, baseline), colour, cv2.FontFace("sans"), size, 400)
     else:
         scale = size / _STROKE_PIXELS
-        cv2.putText(picture, _plain(text), (left, baseline), _STROKE, scale, colour, 1, cv2.LINE_AA)
+        cv2.putText(canvas, _plain(text), (left, baseline), _STROKE, scale, colour, 1, cv2.LINE_AA)
 
 
 def fitted(text: str, size: int, width: int) -> str:

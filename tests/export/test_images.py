@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kseg.errors import DataError, SettingsError
-from kseg.export.images import as_batches, calibration_images, made_up, resized
+from kseg.export.images import as_batches, calibration_images, random_images, resized
 
 
 class Numbered:
@@ -59,9 +59,9 @@ def test_batches_of_pictures():
         as_batches([], None, 3)
 
 
-def test_made_up_pictures():
-    first, second = made_up([(9, 12), (4, 5)], 8)
+def test_random_images():
+    first, second = random_images([(9, 12), (4, 5)], 8)
     assert first.shape == (1, 9, 12, 8)
     assert second.shape == (1, 4, 5, 8)
     assert 0 <= first.min() < first.max() <= 255
-    np.testing.assert_array_equal(first, made_up([(9, 12)], 8)[0])
+    np.testing.assert_array_equal(first, random_images([(9, 12)], 8)[0])

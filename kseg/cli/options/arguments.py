@@ -58,7 +58,7 @@ def add_max_pixels(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=50_000_000,
         metavar="N",
-        help="refuse larger pictures and masks before decoding them; default: 50000000",
+        help="refuse larger images and masks before decoding them; default: 50000000",
     )
 
 
@@ -72,7 +72,7 @@ def add_output_kind(parser: Any) -> None:
 
 
 def add_prediction(parser: argparse.ArgumentParser) -> None:
-    """How a picture is predicted: ``--scales``, ``--flip``, ``--window`` and so on, and ``add_combined``'s."""
+    """How an image is predicted: ``--scales``, ``--flip``, ``--window`` and so on, and ``add_combined``'s."""
     from kseg.cli.options.combined import add_combined
 
     group = parser.add_argument_group("prediction")
@@ -82,7 +82,7 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[1.0],
         metavar="S",
-        help="join the predictions of the picture at these scales",
+        help="join the predictions of the image at these scales",
     )
     group.add_argument(
         "--fuse",
@@ -90,7 +90,7 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         default="mean",
         help="of the scales: the mean of their probabilities, or the highest scores, as DeepLab v2 trains (mean)",
     )
-    group.add_argument("--flip", action="store_true", help="average with the mirrored picture")
+    group.add_argument("--flip", action="store_true", help="average with the mirrored image")
     group.add_argument(
         "--window",
         type=positive,
@@ -103,19 +103,19 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         type=positive,
         nargs=2,
         metavar=("H", "W"),
-        help="bring pictures to this size first; default: the size the model says it works at (a preset does), else "
+        help="bring images to this size first; default: the size the model says it works at (a preset does), else "
         "their own",
     )
     group.add_argument(
         "--long-side",
         type=positive,
         metavar="PIXELS",
-        help="bring pictures to this length of their longer side first, keeping their shape",
+        help="bring images to this length of their longer side first, keeping their shape",
     )
     group.add_argument(
         "--pad",
         action="store_true",
-        help="fill pictures smaller than the window up to it with the model's mean colour, as PSPNet's test does",
+        help="fill images smaller than the window up to it with the model's mean colour, as PSPNet's test does",
     )
     add_output_kind(group)
     add_combined(parser)

@@ -20,7 +20,7 @@ _RELEASED = ""
 
 def add_crf(parser: argparse.ArgumentParser) -> None:
     """``--crf`` and single settings of it."""
-    group = parser.add_argument_group("dense CRF, on the probabilities at the picture's own size")
+    group = parser.add_argument_group("dense CRF, on the probabilities at the image's own size")
     group.add_argument(
         "--crf",
         nargs="?",

@@ -29,7 +29,7 @@ from kseg.export.graph import (
     served_size,
     traced,
 )
-from kseg.export.images import as_batches, made_up
+from kseg.export.images import as_batches, random_images
 from kseg.export.metadata import describe
 from kseg.export.parity import Parity, compare, least_agreement
 from kseg.export.runtimes.onnx_runtime import ONNX
@@ -56,7 +56,7 @@ def onnx(
 ) -> Parity | None:
     """Write a Keras model as an ONNX file: input `image`, output `logits` (or `class_ids`), NHWC as in Keras.
 
-    The file is written beside its place, run in onnxruntime, compared with the Keras model on pictures, and
+    The file is written beside its place, run in onnxruntime, compared with the Keras model on images, and
     only then renamed. Classes, palette and input range lie in the file's metadata
     (`kseg.export.read_metadata`).
 
@@ -69,7 +69,7 @@ def onnx(
         dynamic: leave height and width free also where the model has a `working_size`.
         class_ids: the output is uint8 class ids (batch, height, width) instead of float32 logits.
         opset: ONNX operator set, 13 to 18.
-        images: pictures for the comparison: a data set or an iterable of (H, W, channels), 0-255; made up
+        images: images for the comparison: a data set or an iterable of (H, W, channels), 0-255; made up
             where there are none.
         verify: False writes the file without running it, where onnxruntime is not installed.
         min_agreement, output, accept: see `kseg.export.tflite`.
@@ -177,7 +177,7 @@ def _rename(graph: Any, old: str, new: str) -> None:
 
 
 def _raise_scales(graph: Any) -> None:
-    """Make every fixed enlargement reach its size.
+    """Make every fixed upsampling reach its size.
 
     tf2onnx writes bilinear resizing between known sizes as float32 scales, and a runtime takes the whole part
     of length times scale: 6 times 2.8333333 is 16, not 17. The next larger float32 gives 17 and moves no
@@ -222,7 +222,7 @@ def _verified(
     if images is not None:
         batches = as_batches(images, size, channels, 16)
     else:
-        batches = made_up([size] if size else [(96, 128), (81, 114)], channels)
+        batches = random_images([size] if size else [(96, 128), (81, 114)], channels)
     parity = compare(model, ONNX(part), batches, info)
     least = least_agreement("float32", min_agreement, parity.indices)
     refuse_different(parity, path, exact=True, min_agreement=least)

@@ -26,7 +26,7 @@ from kseg.export.graph import (
     plainly,
     temporary_saved_model,
 )
-from kseg.export.images import as_batches, made_up
+from kseg.export.images import as_batches, random_images
 from kseg.export.metadata import describe, pack
 from kseg.export.parity import Parity, compare, least_agreement
 from kseg.export.runtimes.litert import TFLite, tflite_operations
@@ -52,7 +52,7 @@ def tflite(
 ) -> Parity:
     """Write a Keras model as a .tflite file that every LiteRT interpreter runs.
 
-    The file is loaded again in LiteRT and compared with the Keras model on pictures before it gets its name.
+    The file is loaded again in LiteRT and compared with the Keras model on images before it gets its name.
     ``labels.txt`` and ``kseg.json`` (classes, palette, input range) are packed into it (`read_metadata`).
 
     Args:
@@ -61,7 +61,7 @@ def tflite(
         size: (height, width) of the fixed input; may be left out where the model has one itself, or with ``dynamic``.
         precision: "float32"; "float16" (weights of half the size); "dynamic" (int8 weights, float maps); "int8"
             (everything in int8; the input is uint8 0-255, needs ``calibration``).
-        calibration: about 100 pictures (H, W, channels) 0-255, or a data set; see `calibration_images`.
+        calibration: about 100 images (H, W, channels) 0-255, or a data set; see `calibration_images`.
         dynamic: leave height and width free; the app sets them with ``resize_tensor_input``.
         class_ids: the output is uint8 class ids (1, height, width) instead of float32 logits.
         images: images for the comparison, like ``calibration``; where there are none, some of ``calibration``, else
@@ -122,7 +122,7 @@ def _check(path: Path, precision: str, calibration: Any, *, sized: bool) -> None
         )
     if precision == "int8" and calibration is None:
         raise SettingsError(
-            "int8 needs calibration pictures: calibration=kseg.export.calibration_images(dataset, size)"
+            "int8 needs calibration images: calibration=kseg.export.calibration_images(dataset, size)"
         )
 
 
@@ -149,8 +149,8 @@ def _converted(model: keras.Model, info: ModelInfo, asked: _Asked, samples: list
 def _probes(info: ModelInfo, size: Size, images: Any, dynamic: bool) -> list[np.ndarray]:
     """The images to compare on; with free sizes also one of another, odd size."""
     channels = info.channels
-    batches = made_up([size], channels) if images is None else as_batches(images, size, channels, 16)
-    return batches + (made_up([(size[0] + 17, size[1] + 6)], channels, seed=1) if dynamic else [])
+    batches = random_images([size], channels) if images is None else as_batches(images, size, channels, 16)
+    return batches + (random_images([(size[0] + 17, size[1] + 6)], channels, seed=1) if dynamic else [])
 
 
 def _verified(
@@ -195,7 +195,7 @@ def _set_precision(converter: Any, precision: str, samples: list[np.ndarray] | N
 
 
 def _ranged(samples: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    """The pictures, each with a 0 and a 255 in it, so that the input's scale is exactly 1."""
+    """The images, each with a 0 and a 255 in it, so that the input's scale is exactly 1."""
     for sample in samples:
         sample = sample.copy()
         sample[0, 0, 0, 0], sample[0, -1, -1, -1] = 0, 255
@@ -233,7 +233,7 @@ def refuse_different(parity: Parity, path: Path, *, exact: bool, min_agreement: 
     if exact and not parity.equal:
         raise ModelError(
             f"{path} was not written: its logits differ from Keras by up to {parity.largest_difference:.3g} "
-            f"(the largest logit is {parity.largest_logit:.3g}) on {parity.images} pictures"
+            f"(the largest logit is {parity.largest_logit:.3g}) on {parity.images} images"
         )
     if min_agreement is not None and parity.agreement < min_agreement:
         raise ModelError(

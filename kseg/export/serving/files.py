@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from kseg.errors import KsegWarning
 from kseg.export.formats.description import LABELS, SIDE_FILE
-from kseg.export.images import made_up
+from kseg.export.images import random_images
 from kseg.export.metadata import labels_text
 from kseg.io.atomic import write_text
 
@@ -61,7 +61,7 @@ def warm_up_requests(
     model: str, size: tuple[int, int], dtype: str, channels: int, signatures: list[str]
 ) -> Iterator[bytes]:
     """One PredictionLog a signature and batch size 1, which the server answers before it takes requests."""
-    image = made_up([size], channels)[0]
+    image = random_images([size], channels)[0]
     yield prediction_log(model, "serving_default", {"images": image.astype(dtype)})
     if "encoded" in signatures:
         data = cv2.imencode(".png", image[0].astype(np.uint8)[..., ::-1])[1].tobytes()

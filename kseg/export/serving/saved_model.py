@@ -21,7 +21,7 @@ from kseg.export.graph import (
     served_size,
     writing,
 )
-from kseg.export.images import as_batches, made_up
+from kseg.export.images import as_batches, random_images
 from kseg.export.metadata import describe
 from kseg.export.parity import Parity, compare, least_agreement
 from kseg.export.runtimes.tf_saved_model import SavedModel
@@ -50,7 +50,7 @@ def saved_model(
 ) -> Parity:
     """Write a Keras model as `<path>/<version>/` for TensorFlow Serving, with the signatures of `signatures`.
 
-    The version is written under a hidden name, loaded again, compared with the Keras model on pictures, and then
+    The version is written under a hidden name, loaded again, compared with the Keras model on images, and then
     renamed, so that a server never picks up half of it. `write_extra` and `write_settings` say what lies in it and
     beside it; the model is served under the name of the folder `path`.
 
@@ -64,7 +64,7 @@ def saved_model(
         version: the version's number, from 1 on; servers take the highest. overwrite: replace it if it exists.
         dtype: of `serving_default`'s images, "uint8" or "float32".
         confidence: both signatures also give `confidence`, the winning class's probability.
-        images: pictures to compare on: a data set or an iterable of (H, W, 3), 0-255; None makes some up.
+        images: images to compare on: a data set or an iterable of (H, W, 3), 0-255; None makes some up.
         accept: asked about the finished version's folder before it gets its number (`kseg.export.check`, say);
             False throws it away.
         min_agreement, output: see `kseg.export.tflite`.
@@ -130,7 +130,7 @@ def _verified(
 ) -> Parity:
     channels = info.channels
     if images is None:
-        batches = made_up([size] if size else [(96, 128), (81, 114)], channels)
+        batches = random_images([size] if size else [(96, 128), (81, 114)], channels)
     else:
         batches = as_batches(images, size, channels, 16)
     parity = compare(model, SavedModel(part), [batch.round() for batch in batches], info)

@@ -1,4 +1,4 @@
-"""The signatures of a served model: images or encoded pictures in, masks out."""
+"""The signatures of a served model: images or encoded images in, masks out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kseg.export.graph import Size, class_ids_of, output_of
 from kseg.export.serving.orientation import orientation_of, upright
 from kseg.inference.model_info import ModelInfo
 
-MAX_BYTES = 32_000_000  # of one encoded picture
+MAX_BYTES = 32_000_000  # of one encoded image
 MAX_PIXELS = 50_000_000
 PIXELS_PER_BYTE = 512  # of a JPEG file, at most: every block of 8x8 pixels takes at least one bit
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
@@ -39,7 +39,7 @@ def signatures(
     Args:
         model, info: the model, and what its output is.
         size: (height, width) of `serving_default`; None takes any.
-        encoded_size: (height, width) that `encoded` resizes pictures to.
+        encoded_size: (height, width) that `encoded` resizes images to.
         dtype: of the images of `serving_default`, "uint8" or "float32".
         confidence: also give the winning class's probability, float32 (batch, height, width).
     """
@@ -75,7 +75,7 @@ def signatures(
 def _checked(batch: tf.Tensor, shape: tuple[int | None, ...], name: str) -> tf.Tensor:
     """The batch; InvalidArgumentError at run time for another shape than the signature has, or an empty batch.
 
-    A server feeds what it was sent: of the signature it compares names and types only, and a grey picture
+    A server feeds what it was sent: of the signature it compares names and types only, and a grey image
     (one channel) would be spread over all channels without a word.
     """
     batch = tf.ensure_shape(batch, shape, name=name)
@@ -87,8 +87,8 @@ def _checked(batch: tf.Tensor, shape: tuple[int | None, ...], name: str) -> tf.T
 def decoded(data: tf.Tensor, size: Size) -> tf.Tensor:
     """A JPEG or PNG file's bytes as float32 (height, width, 3), 0-255, upright, antialiased where it shrinks.
 
-    Sizes are read from the header first: a small file can claim a picture that fills the memory. Anything
-    else than a JPEG or PNG picture of at most 50 megapixels and 32 MB raises InvalidArgumentError.
+    Sizes are read from the header first: a small file can claim an image that fills the memory. Anything
+    else than a JPEG or PNG image of at most 50 megapixels and 32 MB raises InvalidArgumentError.
     """
     is_png = tf.strings.substr(data, 0, len(PNG)) == PNG
     is_jpeg = tf.strings.substr(data, 0, len(JPEG)) == JPEG
@@ -101,7 +101,7 @@ def decoded(data: tf.Tensor, size: Size) -> tf.Tensor:
     pixels = tf.cond(is_png, lambda: _png_pixels(data), lambda: _jpeg_pixels(data))
     fits = tf.debugging.Assert(
         (pixels > 0) & (pixels <= MAX_PIXELS),
-        [f"image_bytes: a picture of no or of more than {MAX_PIXELS} pixels:", pixels],
+        [f"image_bytes: an image of no or of more than {MAX_PIXELS} pixels:", pixels],
     )
     enough = tf.debugging.Assert(
         is_png | (tf.cast(tf.strings.length(data), tf.int64) * PIXELS_PER_BYTE >= pixels),

@@ -15,8 +15,8 @@ from kseg.inference.crf.permutohedral import PermutohedralLattice
 GIB = 2.0**30
 MOST_ITERATIONS = 1_000_000
 NEGLIGIBLE = 1e-5  # change of a probability by the messages of classes that are left out
-ROW_SUM = 4.0  # no row of a normalised kernel sums to more, as far as pictures have been seen
-BASE_BYTES = 128 * 2**20  # of the compiled program, whatever the picture
+ROW_SUM = 4.0  # no row of a normalised kernel sums to more, as far as images have been seen
+BASE_BYTES = 128 * 2**20  # of the compiled program, whatever the image
 BYTES_PER_PIXEL, BYTES_PER_CLASS = 1050, 36  # measured on photographs of 0.1 to 1 megapixels, 2 to 60 classes
 
 
@@ -32,7 +32,7 @@ class DenseCRF:
         refined = DenseCRF()(image, probabilities)
 
     The compiled program depends on the size of the problem, rounded up to one of eight an octave: the first
-    picture of a new size takes a second or two longer. The spatial lattice is kept for the last two sizes.
+    image of a new size takes a second or two longer. The spatial lattice is kept for the last two sizes.
 
     Source: Krähenbühl and Koltun 2011, "Efficient Inference in Fully Connected CRFs with Gaussian Edge
     Potentials", algorithm 1. The defaults are those of DeepLab v1's release.
@@ -48,13 +48,13 @@ class DenseCRF:
             pair of labels; Potts is `1 - np.eye(classes)`.
         floor: smallest probability that the unary term takes. Potts classes of so small a probability
             everywhere that their messages cannot change a result by more than about 1e-5 are not filtered, which
-            saves most of the time where a picture shows few of many classes.
-        tile: None to refine the picture whole, or the side in pixels of square tiles that are refined one by
+            saves most of the time where an image shows few of many classes.
+        tile: None to refine the image whole, or the side in pixels of square tiles that are refined one by
             one with a margin of twice the larger standard deviation: saves memory, loses what lies farther.
         memory_limit: bytes that one call may take; None for what the machine has free.
 
     Raises:
-        SettingsError: a parameter out of its range; a picture whose estimate exceeds `memory_limit`.
+        SettingsError: a parameter out of its range; an image whose estimate exceeds `memory_limit`.
         DataError: an image or probabilities of a wrong shape or type, or probabilities that are not finite,
             negative, or do not sum to one.
     """
@@ -102,11 +102,11 @@ class DenseCRF:
         return refined
 
     def memory(self, height: int, width: int, classes: int) -> int:
-        """Estimated peak of a call in bytes, for a picture with as many lattice vertices as pixels."""
+        """Estimated peak of a call in bytes, for an image with as many lattice vertices as pixels."""
         return BASE_BYTES + height * width * (BYTES_PER_PIXEL + BYTES_PER_CLASS * classes)
 
     def refine(self, image: np.ndarray, probabilities: np.ndarray, bilateral=None) -> np.ndarray:
-        """Refine the picture whole and unchecked, on a `bilateral_kernel` of the image where one is at hand."""
+        """Refine the image whole and unchecked, on a `bilateral_kernel` of the image where one is at hand."""
         from kseg.inference.crf.mean_field import mean_field
 
         height, width, classes = probabilities.shape
@@ -119,11 +119,11 @@ class DenseCRF:
             bilateral = bilateral or bilateral_kernel(image, self.bilateral_xy_std, self.bilateral_rgb_std)
             kernels.append(bilateral)
             weights.append(self.bilateral_weight)
-        heard = self._heard(rows) if kernels else None
-        refined = mean_field(rows, kernels, weights, self.iterations, self.floor, self.compatibility, heard)
+        active = self._active_classes(rows) if kernels else None
+        refined = mean_field(rows, kernels, weights, self.iterations, self.floor, self.compatibility, active)
         return refined.reshape(height, width, classes)
 
-    def _heard(self, rows: np.ndarray) -> np.ndarray | None:
+    def _active_classes(self, rows: np.ndarray) -> np.ndarray | None:
         """The classes whose messages can matter; None for all.
 
         Under Potts a class of at most p everywhere stays below p exp(m), as messages only add to a class's own
@@ -184,7 +184,7 @@ class DenseCRF:
     def check_memory(
         self, height: int, width: int, classes: int, advice: str = "refine it in tiles (tile=512)"
     ) -> None:
-        """Raise a SettingsError with the estimate where a picture refined whole is over the limit."""
+        """Raise a SettingsError with the estimate where an image refined whole is over the limit."""
         limit = free_memory() if self.memory_limit is None else self.memory_limit
         need = self.memory(height, width, classes)
         if need > limit:

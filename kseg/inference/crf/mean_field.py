@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kseg.inference.crf.permutohedral import PermutohedralLattice
 
-LATTICE_SIZES = 4  # an octave; the lattice of a picture of given size varies, its padding costs little
+LATTICE_SIZES = 4  # an octave; the lattice of an image of given size varies, its padding costs little
 CHUNK = 8  # members of a vertex summed in one row; a vertex with more owns several rows
 
 
@@ -78,18 +78,18 @@ def mean_field(
     iterations: int,
     floor: float,
     compatibility: np.ndarray | None = None,
-    heard: np.ndarray | None = None,
+    active: np.ndarray | None = None,
 ) -> np.ndarray:
     """Run the iterations on probabilities (points, classes).
 
-    With `heard` (class numbers; Potts only), only these classes send messages and the others' are taken as zero. The
+    With `active` (class numbers; Potts only), only these classes send messages and the others' are taken as zero. The
     others then keep their unary term, and what the loop needs of them is its sum.
     """
     points, classes = probabilities.shape
-    silent = np.delete(np.arange(classes), slice(None) if heard is None else heard)
+    silent = np.delete(np.arange(classes), slice(None) if active is None else active)
     others = probabilities[:, silent].clip(floor, 1)
     rows = np.full((padded(points), classes - len(silent)), np.float32(1))
-    rows[:points] = probabilities if heard is None else probabilities[:, heard]
+    rows[:points] = probabilities if active is None else probabilities[:, active]
     rest = np.zeros((len(rows), 1), np.float32)
     rest[:points, 0] = others.sum(axis=1)
     with tf.device("CPU:0"):
@@ -98,10 +98,10 @@ def mean_field(
         run = _program(tuple(k.corner.shape[1] for k in kernels), compatibility is not None)
         rows, rest = tf.constant(rows), tf.constant(rest)
         found, share = run(rows, rest, kernels, *numbers, tf.constant(iterations), *matrix)
-    if heard is None:
+    if active is None:
         return found.numpy()[:points]
     refined = np.empty(probabilities.shape, np.float32)
-    refined[:, heard] = found.numpy()[:points]
+    refined[:, active] = found.numpy()[:points]
     refined[:, silent] = others * share.numpy()[:points]
     return refined
 

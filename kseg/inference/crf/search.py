@@ -1,4 +1,4 @@
-"""Search of a dense CRF's bilateral parameters on a few validation pictures, as DeepLab did."""
+"""Search of a dense CRF's bilateral parameters on a few validation images, as DeepLab did."""
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
@@ -55,12 +55,12 @@ def search_crf(
     """Find the bilateral kernel that gives the highest mean IoU: a coarse grid, then finer ones around the best.
 
     The spatial kernel stays as it is. Each refinement tries the best setting with its neighbours at half the last
-    step, in all three parameters. One lattice is built for a picture and a pair of standard deviations, and every
-    weight runs on it; pictures are refined whole, whatever `tile` says.
+    step, in all three parameters. One lattice is built for an image and a pair of standard deviations, and every
+    weight runs on it; images are refined whole, whatever `tile` says.
 
     Source: Chen et al. 2015, "Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected
-    CRFs", section 4.1 (100 validation pictures, 10 iterations); the defaults are its first grid. That is 288
-    settings: thin the grids out, or take few pictures, where time is short.
+    CRFs", section 4.1 (100 validation images, 10 iterations); the defaults are its first grid. That is 288
+    settings: thin the grids out, or take few images, where time is short.
 
     Args:
         samples: a list of (image, probabilities, labels), gone through again and again: image (height, width, 3),
@@ -74,7 +74,7 @@ def search_crf(
     Raises:
         DataError: no samples, samples that the CRF would refuse, labels of another size or outside the classes, or
             none at all.
-        SettingsError: an empty grid, a value out of its range, or a picture over the CRF's `memory_limit`.
+        SettingsError: an empty grid, a value out of its range, or an image over the CRF's `memory_limit`.
     """
     crf = DenseCRF() if crf is None else crf
     grids = [sorted(set(map(float, grid))) for grid in (weights, xy_stds, rgb_stds)]
@@ -128,7 +128,7 @@ def _check_samples(samples: Sequence[Sample], crf: DenseCRF, ignore_label: int) 
     classes = samples[0][1].shape[-1]
     for n, (image, probabilities, labels) in enumerate(samples):
         crf.check(image, probabilities)
-        crf.check_memory(*probabilities.shape, "search on smaller pictures")
+        crf.check_memory(*probabilities.shape, "search on smaller images")
         if getattr(labels, "dtype", np.dtype(object)).kind not in "iu":
             raise DataError(f"sample {n} of search_crf has labels that are no array of whole numbers")
         if probabilities.shape != (*labels.shape, classes):

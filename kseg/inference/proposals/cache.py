@@ -1,4 +1,4 @@
-"""`ProposalCache`: proposals kept on disk, so that a picture is searched once."""
+"""`ProposalCache`: proposals kept on disk, so that an image is searched once."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from kseg.io.atomic import write_bytes
 
 
 class ProposalCache:
-    """Remembers the proposals of pictures in a folder: call it as ``edge_box_proposals``, (image, count).
+    """Remembers the proposals of images in a folder: call it as ``edge_box_proposals``, (image, count).
 
-    A file is named by a hash of the picture's pixels, the count and the settings of the search, so that renamed
-    pictures are known and changed ones are searched again. It appears whole or not at all: a search that was
+    A file is named by a hash of the image's pixels, the count and the settings of the search, so that renamed
+    images are known and changed ones are searched again. It appears whole or not at all: a search that was
     broken off goes on where it was, and several processes may share the folder. A file that cannot be read is
     made again.
 
@@ -53,7 +53,7 @@ class ProposalCache:
         return boxes
 
     def path_of(self, image: np.ndarray, count: int) -> Path:
-        """The file of a picture's proposals."""
+        """The file of an image's proposals."""
         image = np.ascontiguousarray(image)
         key = hashlib.sha256(f"{self.settings} {count} {image.shape} {image.dtype}".encode())
         key.update(image)
@@ -66,7 +66,7 @@ def default_cache_folder() -> Path:
 
 
 def edge_box_settings() -> str:
-    """Everything that decides what ``edge_box_proposals`` finds in a picture."""
+    """Everything that decides what ``edge_box_proposals`` finds in an image."""
     ours = (
         edge_boxes.LONGEST,
         edge_boxes.LEAST_SIDE,

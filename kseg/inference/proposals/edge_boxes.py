@@ -16,11 +16,11 @@ from kseg.inference.checks import checked_image
 
 Propose = Callable[[np.ndarray, int], np.ndarray]
 
-LONGEST = 800  # pixels; larger pictures are shrunk for the search, whose time grows with their area
-LEAST_SIDE = 16  # pictures that are smaller have no proposals
+LONGEST = 800  # pixels; larger images are shrunk for the search, whose time grows with their area
+LEAST_SIDE = 16  # images that are smaller have no proposals
 EDGE_SCALES = (1.0, 2.0)  # standard deviations in pixels of the smoothing before the gradient
 FULL_EDGE = 99  # percentile of the gradient that counts as an edge of strength 1
-LEAST_FULL_EDGE = 2.0  # but at least this, so that noise in an even picture stays weak
+LEAST_FULL_EDGE = 2.0  # but at least this, so that noise in an even image stays weak
 
 
 def edge_box_proposals(image: np.ndarray, count: int = 2000) -> np.ndarray:
@@ -35,7 +35,7 @@ def edge_box_proposals(image: np.ndarray, count: int = 2000) -> np.ndarray:
 
     Returns:
         int32 (boxes, 4): top, left, bottom, right in pixels, the last two exclusive; best first. No boxes for
-        pictures without edges or with a side below 16 pixels.
+        images without edges or with a side below 16 pixels.
 
     Raises:
         SettingsError: OpenCV without its contrib modules, or a count below 1.
@@ -128,13 +128,13 @@ def proposal_recall(
     """How many of one class's objects the best proposals find.
 
     Args:
-        dataset: labelled pictures; objects are `object_boxes` of the class.
+        dataset: labelled images; objects are `object_boxes` of the class.
         class_id: the class.
-        counts: numbers of boxes, the best ones of each picture.
+        counts: numbers of boxes, the best ones of each image.
         thresholds: intersection over union from which an object is found.
         least_pixels: regions with fewer pixels are not counted.
         propose: called with (image, count), gives boxes as `edge_box_proposals` does.
-        progress: called with (pictures done, pictures in all).
+        progress: called with (images done, images in all).
 
     Raises:
         SettingsError: no object of the class in the data set.

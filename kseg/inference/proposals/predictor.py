@@ -1,4 +1,4 @@
-"""`ProposalPredictor`: prediction object by object, put together to a label map of the picture."""
+"""`ProposalPredictor`: prediction object by object, put together to a label map of the image."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ MODES = ("max", "sum")
 
 
 class ProposalPredictor:
-    """Predicts a picture by its object proposals, as DeconvNet does.
+    """Predicts an image by its object proposals, as DeconvNet does.
 
-    Each box is cut out (black where it reaches beyond the picture), warped to the model's size and predicted;
+    Each box is cut out (black where it reaches beyond the image), warped to the model's size and predicted;
     its logits are warped back and joined with those of the other boxes pixel by pixel, starting from zero.
     The softmax of the result are the probabilities; a pixel that no box covers has equal ones and is labelled
     class 0, the background.
@@ -35,7 +35,7 @@ class ProposalPredictor:
         count: the most proposals to ask for.
         best: how many of them are used, the best ones that are not too small.
         smallest: boxes whose shorter side, with the context, is below this many pixels are skipped.
-        context: boxes are enlarged by this factor around their centre.
+        context: boxes grow by this factor around their centre.
         mode: "max" (the release) or "sum" of the logits.
         batch_size: boxes per model call.
         propose: called with (image, count), gives boxes (N, 4) as `edge_box_proposals` does.
@@ -46,7 +46,7 @@ class ProposalPredictor:
     Call it with an image, uint8 (H, W, 3) RGB: gives labels (H, W), uint8, or uint16 for more than 255 classes.
     ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called with (boxes done, boxes
     in all). ``accumulate(image)`` yields (boxes done, logits joined so far) after every batch. Where no box is
-    found the whole picture is the only box, and a `KsegWarning` says so.
+    found the whole image is the only box, and a `KsegWarning` says so.
 
     Raises:
         SettingsError: a setting out of its range. ModelError: not a model from images to class logits.
@@ -103,7 +103,7 @@ class ProposalPredictor:
         return result if self.crf is None else np.asarray(self.crf(image, result), np.float32)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
-        """Labels (B, H, W) of pictures of one size (B, H, W, 3)."""
+        """Labels (B, H, W) of images of one size (B, H, W, 3)."""
         return np.stack([self(image) for image in images])
 
     def accumulate(
@@ -136,7 +136,7 @@ class ProposalPredictor:
             yield done, joined
 
     def boxes(self, image: np.ndarray) -> np.ndarray:
-        """The boxes that are predicted, int32 (N, 4) with context: top, left, bottom, right, beyond the picture
+        """The boxes that are predicted, int32 (N, 4) with context: top, left, bottom, right, beyond the image
         too."""
         image = checked_image(image)
         found = np.asarray(self.propose(image, self.count)).reshape(-1, 4)
@@ -145,7 +145,7 @@ class ProposalPredictor:
         if len(boxes):
             return boxes
         warnings.warn(
-            f"none of {len(found)} proposals has a shorter side of {self.smallest} pixels or more: the whole picture "
+            f"none of {len(found)} proposals has a shorter side of {self.smallest} pixels or more: the whole image "
             "is predicted at once",
             KsegWarning,
             stacklevel=4,
@@ -163,7 +163,7 @@ class ProposalPredictor:
         top, left, bottom, right = (int(edge) for edge in box)
         whole = np.asarray(resize(logits[None], (bottom - top, right - left)))[0]
         rows, columns = inside(box, joined.shape)
-        if rows.start >= rows.stop or columns.start >= columns.stop:  # wholly beyond the picture
+        if rows.start >= rows.stop or columns.start >= columns.stop:  # wholly beyond the image
             return
         part = whole[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
         target = joined[rows, columns]
@@ -171,5 +171,5 @@ class ProposalPredictor:
 
 
 def _warped(image: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A box's pixels, black beyond the picture, at (height, width) `size`: float32."""
+    """A box's pixels, black beyond the image, at (height, width) `size`: float32."""
     return cv2.resize(cut_out(image, box).astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)

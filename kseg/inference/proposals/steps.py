@@ -1,4 +1,4 @@
-"""Pictures of how the predictions of object proposals add up."""
+"""Images of how the predictions of object proposals add up."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def proposal_steps(
 ) -> np.ndarray:
     """The labels after 1, 2, 4, 8, ... and all boxes, the largest boxes first; uint8 (height, width, 3).
 
-    The first picture shows the image with all boxes; each other one the labels so far over the image, with the
+    The first image shows the image with all boxes; each other one the labels so far over the image, with the
     boxes that came in since the one before. The last is the prediction, but for a CRF.
 
     Args:
         predictor: the ``ProposalPredictor``.
         image: uint8 (H, W, 3) RGB.
         palette: an RGB colour per class; None: the model's own, else VOC's colour map.
-        columns: pictures side by side.
+        columns: images side by side.
         progress: called with (boxes done, boxes in all).
 
     Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, the figure of
@@ -51,9 +51,9 @@ def proposal_steps(
     return sheet(shown, captions, columns)
 
 
-def _with_boxes(picture: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    picture = picture.copy()
-    thick = max(round(max(picture.shape[:2]) / 300), 1)
+def _with_boxes(drawn: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    drawn = drawn.copy()
+    thick = max(round(max(drawn.shape[:2]) / 300), 1)
     for top, left, bottom, right in boxes.tolist():
-        cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), BOX, thick)
-    return picture
+        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), BOX, thick)
+    return drawn

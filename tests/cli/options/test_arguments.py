@@ -61,5 +61,5 @@ def test_the_released_test_of_pspnet(model_file):
     with pytest.raises(SettingsError, match="not both"):
         arguments.predictor_of(model, parser.parse_args(["--long-side", "52", "--size", "8", "8"]))
     for option in (["--pad"], ["--long-side", "52"]):
-        with pytest.raises(SettingsError, match="--long-side are for whole pictures"):
+        with pytest.raises(SettingsError, match="--long-side are for whole images"):
             arguments.predictor_of(model, parser.parse_args(["--proposals", "5", "--window", "48", *option]))

@@ -90,7 +90,7 @@ def test_without_proposals_the_whole_picture_is_predicted_and_told(model_file, t
     assert main([str(word) for word in words]) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"kseg: {tmp_path / 'flat.png'}: none of 0 proposals")
-    assert "whole picture" in line
+    assert "whole image" in line
     assert read_mask(out / "flat.png").shape == (40, 60)
 
 
@@ -134,8 +134,8 @@ def test_mistakes(labelled, model_file, tmp_path, mistake):
         return mistake("predict", picture, "--model", model_file, "--out", out, *more)
 
     assert "--proposals too" in wrong("--steps", tmp_path / "steps")
-    assert "for whole pictures" in wrong("--proposals", 5, "--flip")
-    assert "for whole pictures" in wrong("--proposals", 5, "--size", 20, 20)
+    assert "for whole images" in wrong("--proposals", 5, "--flip")
+    assert "for whole images" in wrong("--proposals", 5, "--size", 20, 20)
     (tmp_path / "file").write_text("")
     assert "file" in wrong("--proposals", 5, "--steps", tmp_path / "file")
     assert "no.keras" in wrong("--ensemble", tmp_path / "no.keras")

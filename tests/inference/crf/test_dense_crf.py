@@ -95,18 +95,18 @@ def test_rare_classes_are_left_out_of_the_filter_without_loss(two_colours):
     image, probabilities = with_rare_classes(two_colours)
     settings = {"spatial_std": 2, "bilateral_xy_std": 6, "bilateral_rgb_std": 12}
     crf = DenseCRF(**settings)
-    np.testing.assert_array_equal(crf._heard(probabilities.reshape(-1, 12)), [4, 7, 9])
+    np.testing.assert_array_equal(crf._active_classes(probabilities.reshape(-1, 12)), [4, 7, 9])
     full = DenseCRF(**settings, compatibility=1 - np.eye(12))  # filters all twelve
-    assert full._heard(probabilities.reshape(-1, 12)) is None
+    assert full._active_classes(probabilities.reshape(-1, 12)) is None
     ours, expected = crf(image, probabilities), full(image, probabilities)
     np.testing.assert_allclose(ours, expected, atol=1e-5)
     np.testing.assert_array_equal(ours.argmax(-1), expected.argmax(-1))
 
 
-def test_a_class_that_is_strong_in_one_pixel_is_heard(two_colours):
+def test_a_class_that_is_strong_in_one_pixel_is_active_classes(two_colours):
     _, probabilities = with_rare_classes(two_colours)
     probabilities[3, 5] = np.eye(12)[2]
-    assert 2 in DenseCRF()._heard(probabilities.reshape(-1, 12))
+    assert 2 in DenseCRF()._active_classes(probabilities.reshape(-1, 12))
 
 
 def test_rows_of_the_kernels_sum_to_less_than_assumed(two_colours):

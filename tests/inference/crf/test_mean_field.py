@@ -53,14 +53,14 @@ def test_iterations_equal_numpy(problem, potts):
     np.testing.assert_allclose(ours, expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("heard", [[0, 2, 3], [1]])
-def test_classes_that_are_not_heard_send_nothing(problem, heard):
+@pytest.mark.parametrize("active", [[0, 2, 3], [1]])
+def test_classes_that_are_not_heard_send_nothing(problem, active):
     """As if the penalties that they give were zero, to themselves also: Potts less a constant a row."""
     lattices, probabilities = problem
     penalties = np.zeros((4, 4))
-    penalties[heard, heard] = -1
+    penalties[active, active] = -1
     ours = mean_field(
-        probabilities, [kernel(x) for x in lattices], [1.5, 2.5], 6, 1e-5, None, np.array(heard)
+        probabilities, [kernel(x) for x in lattices], [1.5, 2.5], 6, 1e-5, None, np.array(active)
     )
     expected = plain_mean_field(probabilities, [dense(x) for x in lattices], [1.5, 2.5], 6, penalties, 1e-5)
     np.testing.assert_allclose(ours, expected, atol=2e-5)

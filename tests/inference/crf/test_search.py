@@ -91,7 +91,7 @@ def test_bad_samples():
     for wrong in (labels / 2, labels.tolist()):
         with pytest.raises(DataError, match="whole numbers"):
             search_crf([(image, probabilities, wrong)])
-    with pytest.raises(SettingsError, match=r"GiB; search on smaller pictures"):
+    with pytest.raises(SettingsError, match=r"GiB; search on smaller images"):
         search_crf([(image, probabilities, labels)], crf=DenseCRF(memory_limit=1000))
 
 

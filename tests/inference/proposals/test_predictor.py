@@ -101,7 +101,7 @@ def test_the_best_boxes_that_are_large_enough_are_used():
 def test_without_boxes_the_whole_picture_is_predicted():
     image = picture(16, 16)
     predict = predictor([[0, 0, 5, 5]], smallest=8)
-    with pytest.warns(UserWarning, match="whole picture"):
+    with pytest.warns(UserWarning, match="whole image"):
         labels = predict(image)
     np.testing.assert_array_equal(labels, np.maximum(image / 64.0 - 1, 0).argmax(-1))
     with pytest.warns(UserWarning, match="none of 0 proposals"):
@@ -114,7 +114,7 @@ def test_pictures_smaller_than_the_window(size):
     image = np.full((*size, 3), 128, np.uint8)
     image[..., 1] = 200
     predict = ProposalPredictor(net(), size=(32, 32))
-    with pytest.warns(KsegWarning, match="whole picture"):
+    with pytest.warns(KsegWarning, match="whole image"):
         labels = predict(image)
     np.testing.assert_array_equal(labels, np.ones(size))
 
