@@ -32,6 +32,7 @@ VERBS = {
     "models": "models",
     "datasets": "datasets",
     "check-data": "check_data",
+    "convert": "convert",
 }
 
 # These import Keras only where their model is a Keras model.

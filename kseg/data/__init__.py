@@ -5,6 +5,12 @@ from typing import TYPE_CHECKING
 from kseg.parts import on_demand
 
 if TYPE_CHECKING:
+    from kseg.data.annotations.coco import from_coco, to_coco
+    from kseg.data.annotations.convert import convert
+    from kseg.data.annotations.cvat import from_cvat
+    from kseg.data.annotations.labelme import from_labelme
+    from kseg.data.annotations.roboflow import from_roboflow
+    from kseg.data.annotations.yolo import from_yolo
     from kseg.data.augment import Augment
     from kseg.data.batches import find_user_error, pipeline, user_errors
     from kseg.data.catalog import Description, datasets, load
@@ -29,11 +35,17 @@ _HOMES = {
     "Sample": "dataset",
     "check": "checks",
     "class_histogram": "statistics",
+    "convert": "annotations.convert",
     "datasets": "catalog",
     "find_user_error": "batches",
     "from_arrays": "sources.arrays",
+    "from_coco": "annotations.coco",
+    "from_cvat": "annotations.cvat",
     "from_generator": "sources.arrays",
+    "from_labelme": "annotations.labelme",
     "from_pairs": "sources.folder",
+    "from_roboflow": "annotations.roboflow",
+    "from_yolo": "annotations.yolo",
     "load": "catalog",
     "median_frequency_weights": "statistics",
     "object_crops": "crops",
@@ -41,6 +53,7 @@ _HOMES = {
     "proposal_crops": "crops",
     "read_image": "reading.files",
     "read_mask": "reading.files",
+    "to_coco": "annotations.coco",
     "user_errors": "batches",
 }
 
@@ -55,11 +68,17 @@ __all__ = [
     "Sample",
     "check",
     "class_histogram",
+    "convert",
     "datasets",
     "find_user_error",
     "from_arrays",
+    "from_coco",
+    "from_cvat",
     "from_generator",
+    "from_labelme",
     "from_pairs",
+    "from_roboflow",
+    "from_yolo",
     "load",
     "median_frequency_weights",
     "object_crops",
@@ -67,6 +86,7 @@ __all__ = [
     "proposal_crops",
     "read_image",
     "read_mask",
+    "to_coco",
     "user_errors",
 ]
 

@@ -13,7 +13,7 @@ from kseg.errors import DataError
 Colour = tuple[int, int, int]
 EXPECTED = 'expected "name", "name R G B" or "name #RRGGBB"'
 NAME_COLUMNS = {"name", "names", "class", "classes", "label", "labels", "category", "classname", "labelname"}
-ID_COLUMNS = {"id", "ids", "index", "idx", "classid", "labelid", "value", "no", "number"}
+ID_COLUMNS = {"id", "ids", "index", "idx", "classid", "labelid", "value", "pixelvalue", "no", "number"}
 COLOUR_COLUMNS = {
     "color",
     "colour",

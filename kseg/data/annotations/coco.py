@@ -1,0 +1,213 @@
+"""COCO's instance annotations as label maps, and label maps as COCO's annotations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from kseg.data.annotations.drawn import IGNORE_LABEL, DrawnImage, DrawnMasks, Shape
+from kseg.data.annotations.polygons import runs_of
+from kseg.data.dataset import Dataset
+from kseg.data.sources.layout import inside
+from kseg.errors import DataError
+from kseg.io.atomic import write_json
+from kseg.io.regular import read_regular
+
+MAX_BYTES = 1 << 30  # COCO's own instances_train2017.json has 450 MB
+
+
+def from_coco(
+    annotations: str | Path,
+    images: str | Path,
+    classes: Sequence[str] | None = None,
+    *,
+    background: str | None = "background",
+    crowd: str = "ignore",
+    name: str = "coco",
+    split: str = "train",
+) -> Dataset:
+    """Reads a COCO annotation file (instances, segmentations) as label maps.
+
+    Categories become classes in the order of their ids, without gaps, behind the background. Where objects overlap,
+    the smaller is on top. Polygons are filled as COCO's own tool fills them.
+
+    Args:
+        annotations: the JSON file.
+        images: the folder of the images that it names.
+        classes: names of the categories to use, in this order; None for all. Others become background.
+        background: name of class 0; None where the annotations cover everything: the rest is then ignored.
+        crowd: what regions of many objects (`iscrowd`) become: `"ignore"`, or `"class"` for their category.
+        name, split: for reports.
+
+    Returns:
+        A `Dataset`; images without annotations are all background.
+
+    Raises:
+        DataError: another program's JSON, an entry that refers to what is not there, an empty polygon, an unknown form
+            of segmentation, boxes alone; names the file and entry. When a sample is read: an image of another size, a
+            polygon outside of it, run lengths that do not fit.
+
+    Example:
+
+    ```python
+    train = kseg.data.from_coco("annotations/instances_train2017.json", "train2017", classes=["person", "dog"])
+    ```
+    """
+    path, folder = Path(annotations), Path(images)
+    found = read_json(path)
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(found, dict) or not isinstance(found.get(key), list):
+            raise DataError(f"{path}: no COCO annotation file: it has no list {key!r}")
+    if crowd not in ("ignore", "class"):
+        raise DataError(f"crowd is 'ignore' or 'class', got {crowd!r}")
+    names, ids = _categories(path, found["categories"], classes, background)
+    shapes: dict[Any, list[Shape]] = {}
+    for number, entry in enumerate(found["annotations"]):
+        where = f"{path}, annotation {_told(entry, number)}"
+        if not isinstance(entry, dict) or entry.get("category_id") not in ids:
+            raise DataError(
+                f"{where}: the category {_field(entry, 'category_id')!r} is in no list of the file"
+            )
+        label = ids[entry["category_id"]]
+        if label is None:
+            continue
+        if entry.get("iscrowd") and crowd == "ignore":
+            label = IGNORE_LABEL
+        shapes.setdefault(entry.get("image_id"), []).append(_shape(where, label, entry.get("segmentation")))
+    drawn, known = [], set()
+    for number, entry in enumerate(found["images"]):
+        where = f"{path}, image {_told(entry, number)}"
+        file = _field(entry, "file_name")
+        if not isinstance(file, str) or not file:
+            raise DataError(f"{where}: it has no file_name")
+        if entry.get("id") in known:
+            raise DataError(f"{where}: two images have this id")
+        known.add(entry.get("id"))
+        size = (entry.get("height"), entry.get("width"))
+        size = size if all(isinstance(side, int) and side > 0 for side in size) else None
+        image = inside(folder, file, path)
+        drawn.append(
+            DrawnImage(image, Path(file).stem, size, tuple(shapes.pop(entry.get("id"), ())), str(path))
+        )
+    if shapes:
+        raise DataError(
+            f"{path}: annotations of the image {next(iter(shapes))!r}, which is not in its list of images"
+        )
+    if not drawn:
+        raise DataError(f"{path}: it lists no images")
+    if not any(one.image.is_file() for one in drawn):
+        raise DataError(f"{drawn[0].image}: no such file, and none of the images of {path} is in {folder}")
+    rest = 0 if background is not None else IGNORE_LABEL
+    return Dataset(name, split, names, None, DrawnMasks(tuple(drawn), rest))
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file; DataError where it is none."""
+    data = read_regular(path, max_pixels=MAX_BYTES // 8)
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not a JSON file ({error})") from None
+
+
+def _field(entry: Any, key: str) -> Any:
+    return entry.get(key) if isinstance(entry, dict) else None
+
+
+def _told(entry: Any, number: int) -> str:
+    """How to name an entry: its id, else its place."""
+    found = _field(entry, "id")
+    return f"{number} of the list" if found is None else f"id {found}"
+
+
+def _categories(
+    path: Path, categories: list, classes: Sequence[str] | None, background: str | None
+) -> tuple[tuple[str, ...], dict[Any, int | None]]:
+    """Class names, and the class id of each category id (None for those that are not used)."""
+    named = {}
+    for number, entry in enumerate(categories):
+        if not isinstance(_field(entry, "name"), str) or not isinstance(_field(entry, "id"), int):
+            raise DataError(f"{path}, category {number}: expected an id and a name, got {entry!r}")
+        if entry["id"] in named:
+            raise DataError(f"{path}, category {number}: two categories have the id {entry['id']}")
+        named[entry["id"]] = entry["name"]
+    chosen = list(dict.fromkeys(named[one] for one in sorted(named))) if classes is None else list(classes)
+    missing = [one for one in chosen if one not in named.values() and one != background]
+    if missing:
+        raise DataError(f"{path}: no category {missing[0]!r}; it has {', '.join(map(str, named.values()))}")
+    names = list(chosen)
+    if background is not None and background not in names:
+        names.insert(0, background)
+    elif background is not None:
+        names = [background, *(one for one in names if one != background)]
+    return tuple(names), {one: names.index(label) if label in names else None for one, label in named.items()}
+
+
+def _shape(where: str, label: int, segmentation: Any) -> Shape:
+    if isinstance(segmentation, dict):
+        counts = segmentation.get("counts")
+        if not isinstance(counts, (str, list)):
+            raise DataError(f"{where}: run lengths without counts")
+        return Shape(label, runs=counts if isinstance(counts, str) else tuple(counts), where=where)
+    if segmentation in (None, []):
+        raise DataError(f"{where}: it has no segmentation, as a box alone: draw its outline, or remove it")
+    if not isinstance(segmentation, list):
+        raise DataError(f"{where}: a segmentation that is neither polygons nor run lengths")
+    polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
+    for points in polygons:
+        numbers = isinstance(points, list) and all(isinstance(one, (int, float)) for one in points)
+        if not numbers or len(points) % 2 or len(points) < 6 or not np.isfinite(points).all():
+            count = len(points) if isinstance(points, list) else 0
+            raise DataError(
+                f"{where}: a polygon of {count} numbers; it needs x and y of three corners at least"
+            )
+    return Shape(label, tuple(map(tuple, polygons)), where=where)
+
+
+def to_coco(dataset: Dataset, path: str | Path, *, background: int | None = 0) -> Path:
+    """Writes a data set's label maps as a COCO annotation file, one annotation a connected region.
+
+    Args:
+        dataset: a `Dataset`.
+        path: the JSON file to write.
+        background: the class that is not written; None to write all.
+
+    Returns:
+        The path. Regions are run lengths, so that nothing is lost; ignored pixels become crowd regions of the first
+        class that is written.
+    """
+    kept = [index for index in range(dataset.num_classes) if index != background]
+    categories = [{"id": index, "name": dataset.classes[index]} for index in kept]
+    images, annotations = [], []
+    for index in range(len(dataset)):
+        _, labels = dataset.load(index)
+        height, width = labels.shape
+        files = dataset.samples if isinstance(dataset.samples, Sequence) else None
+        file = dataset.name_of(index) + ".png" if files is None else files[index].image.name
+        images.append({"id": index + 1, "file_name": file, "height": height, "width": width})
+        for label in [*kept, dataset.ignore_label]:
+            count, regions = cv2.connectedComponents((labels == label).astype(np.uint8), connectivity=8)
+            for region in range(1, count):
+                mask = regions == region
+                rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+                top, left = int(rows[0]), int(columns[0])
+                ignored = label == dataset.ignore_label
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": index + 1,
+                        "category_id": kept[0] if ignored else label,
+                        "iscrowd": int(ignored),
+                        "area": int(mask.sum()),
+                        "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
+                        "segmentation": {"counts": runs_of(mask), "size": [height, width]},
+                    }
+                )
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    write_json(path, content)
+    return Path(path)

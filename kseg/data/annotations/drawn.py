@@ -1,0 +1,105 @@
+"""Data sets whose masks are drawn from annotations when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from kseg.data.annotations.polygons import fill_polygon, fill_runs
+from kseg.data.dataset import size_mismatch
+from kseg.errors import DataError
+from kseg.io.image_file import MAX_PIXELS
+from kseg.io.images import read_image
+
+IGNORE_LABEL = 255
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One annotation: a class id and what it covers, polygons in pixels or run lengths; `where` names it."""
+
+    label: int
+    polygons: tuple[tuple[float, ...], ...] = ()
+    runs: tuple[int, ...] | str | None = None
+    where: str = ""
+
+    def mask(self, height: int, width: int) -> np.ndarray:
+        """Its pixels, bool `(height, width)`."""
+        if self.runs is not None:
+            try:
+                return fill_runs(self.runs, height, width)
+            except ValueError as error:
+                raise DataError(f"{self.where}: {error}") from None
+        found = np.zeros((height, width), bool)
+        for polygon in self.polygons:
+            found |= fill_polygon(polygon, height, width)
+        return found
+
+
+@dataclass(frozen=True)
+class DrawnImage:
+    """An image file, the size that its annotations were made for, and the annotations.
+
+    `relative`: their points are parts of the width and height, from 0 to 1.
+    """
+
+    image: Path
+    name: str
+    size: tuple[int, int] | None
+    shapes: tuple[Shape, ...]
+    source: str
+    relative: bool = False
+
+
+@dataclass
+class DrawnMasks:
+    """An `ArraySource` of annotated images: large shapes are drawn first, so that small ones lie on top."""
+
+    images: Sequence[DrawnImage]
+    background: int = 0
+    max_pixels: int = MAX_PIXELS
+    makes_samples: bool = field(default=False, init=False)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def name_of(self, index: int) -> str:
+        return self.images[index].name
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        drawn = self.images[index]
+        image = read_image(drawn.image, self.max_pixels)
+        height, width = image.shape[:2]
+        if drawn.size is not None and drawn.size != (height, width):
+            raise DataError(size_mismatch(str(drawn.image), (height, width), drawn.source, drawn.size))
+        return image, self.draw(drawn, height, width)
+
+    def draw(self, drawn: DrawnImage, height: int, width: int) -> np.ndarray:
+        """The label map of an image's annotations."""
+        labels = np.full((height, width), self.background, np.uint8)
+        found = []
+        for shape in drawn.shapes:
+            if drawn.relative:
+                scale = np.array([width, height], np.float64)
+                polygons = tuple(
+                    tuple((np.asarray(points).reshape(-1, 2) * scale).ravel()) for points in shape.polygons
+                )
+                shape = Shape(shape.label, polygons, where=shape.where)
+            mask = shape.mask(height, width)
+            found.append((int(mask.sum()), mask, shape))
+        for area, mask, shape in sorted(found, key=lambda one: -one[0]):
+            if area == 0 and shape.polygons and not _tiny(shape):
+                raise DataError(
+                    f"{shape.where}: a polygon that lies outside of the image of {height}x{width} pixels"
+                )
+            labels[mask] = shape.label
+        return labels
+
+
+def _tiny(shape: Shape) -> bool:
+    """Whether all of a shape's polygons are thinner than a pixel, so that they may cover none."""
+    extents = [np.ptp(np.asarray(points).reshape(-1, 2), axis=0).min() for points in shape.polygons]
+    return max(extents, default=0) < 2
