@@ -2,6 +2,8 @@
 
 // Every function works on plain arrays; planes are row by row, `size` is [height, width].
 
+const [RED, GREEN, BLUE] = [0.299 / 255, 0.587 / 255, 0.114 / 255]; // of brightness
+
 /**
  * Probabilities (pixels x classes) of a model's output, or null where it is class ids.
  * kind: what model.json calls the output. One channel says how sure a pixel is to be the object.
@@ -119,7 +121,7 @@ function between(row, plane, top, bottom, part) {
 export function brightness(rgba) {
   const result = new Float32Array(rgba.length / 4);
   for (let i = 0, at = 0; i < result.length; i++, at += 4)
-    result[i] = (0.299 * rgba[at] + 0.587 * rgba[at + 1] + 0.114 * rgba[at + 2]) / 255;
+    result[i] = RED * rgba[at] + GREEN * rgba[at + 1] + BLUE * rgba[at + 2];
   return result;
 }
 
@@ -164,9 +166,9 @@ function applied(slope, offset, [height, width], large, [newHeight, newWidth]) {
     between(offsets, offset, top, bottom, down.part[y]);
     for (let x = 0; x < newWidth; x++, at++, from += 4) {
       const l = left[x], r = right[x], t = part[x];
-      const light = (0.299 * large[from] + 0.587 * large[from + 1] + 0.114 * large[from + 2]) / 255;
-      const value = (slopes[l] + t * (slopes[r] - slopes[l])) * light + offsets[l] + t * (offsets[r] - offsets[l]);
-      result[at] = value < 0 ? 0 : value > 1 ? 1 : value;
+      const light = RED * large[from] + GREEN * large[from + 1] + BLUE * large[from + 2];
+      const gain = slopes[l] + t * (slopes[r] - slopes[l]);
+      result[at] = Math.min(Math.max(gain * light + offsets[l] + t * (offsets[r] - offsets[l]), 0), 1);
     }
   }
   return result;
