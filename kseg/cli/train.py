@@ -161,12 +161,36 @@ def changed(recipe: Any, args: argparse.Namespace) -> Any:
         for option, setting in _SETTINGS.items()
         if getattr(args, option) is not None
     }
+    if ":" in str(given.get("loss", "")):
+        given["loss"] = own_loss(given["loss"])
     if "class_weights" in given:
         given["class_weights"] = _class_weights(given["class_weights"])
     if "ohem_fraction" in given:
         given["ohem_threshold"] = None
     given |= dict(setting(word) for word in args.set or ())
     return recipe.replace(**given) if given else recipe
+
+
+def own_loss(word: str) -> Any:
+    """The loss of FILE.py:NAME: an object, a function of (labels, logits), or a class that needs no arguments."""
+    import importlib.util
+
+    from kseg.errors import SettingsError
+
+    path, _, name = word.rpartition(":")
+    if not Path(path).is_file():
+        raise SettingsError(
+            f"--loss {word}: there is no file {path}; give FILE.py:NAME or a name of kseg.losses."
+        )
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    module = None if spec is None else importlib.util.module_from_spec(spec)
+    if module is None:
+        raise SettingsError(f"--loss {word}: {path} is no Python file.")
+    spec.loader.exec_module(module)
+    if not hasattr(module, name):
+        raise SettingsError(f"--loss {word}: {path} has no {name}.")
+    loss = getattr(module, name)
+    return loss() if isinstance(loss, type) else loss
 
 
 def setting(word: str) -> tuple[str, Any]:

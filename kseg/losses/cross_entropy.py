@@ -36,6 +36,7 @@ class CrossEntropy(MapLoss):
             left; or "sum", the unnormalised loss of the released FCN.
         seed: for `sampling`; an integer, or None for a random one.
         from_logits: False for a model whose output is probabilities.
+        label_smoothing: this share (0 up to 1) of a pixel's truth is spread over all classes.
         name: the loss's name.
 
     `sample_weight` (from `model.fit`), if given, multiplies the class weights: `(batch,)` or one a pixel.
@@ -62,6 +63,7 @@ class CrossEntropy(MapLoss):
         reduction="mean",
         seed=None,
         from_logits=True,
+        label_smoothing=0.0,
         name="cross_entropy",
     ):
         if reduction not in ("mean", "sum"):
@@ -73,6 +75,8 @@ class CrossEntropy(MapLoss):
         ):
             if value is not None and not 0 < value <= 1:
                 raise ValueError(f"`{argument}` must be above 0 and at most 1, got {value}")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"`label_smoothing` must be from 0 to below 1, got {label_smoothing}")
         if ohem_min_kept < 1:
             raise ValueError(f"`ohem_min_kept` must be 1 or more, got {ohem_min_kept}")
         if ohem_fraction is not None and ohem_threshold is not None:
@@ -82,6 +86,7 @@ class CrossEntropy(MapLoss):
         self.ohem_threshold = ohem_threshold
         self.ohem_min_kept = int(ohem_min_kept)
         self.sampling = sampling
+        self.label_smoothing = float(label_smoothing)
         self.seed = seed
         self.seed_generator = None if sampling is None else keras.random.SeedGenerator(seed)
 
@@ -90,11 +95,18 @@ class CrossEntropy(MapLoss):
         valid = self.valid(labels)
         labels = ops.where(valid, labels, 0)
         losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        if self.label_smoothing:
+            spread = -ops.mean(ops.log_softmax(logits, axis=-1), axis=-1)
+            losses = (1.0 - self.label_smoothing) * losses + self.label_smoothing * spread
         return self._of_pixels(losses, labels, valid, logits.shape[-1], sample_weight)
 
     def for_validation(self):
         return CrossEntropy(
-            self.ignore_label, self.class_weights, reduction=self.reduction, from_logits=self.from_logits
+            self.ignore_label,
+            self.class_weights,
+            reduction=self.reduction,
+            from_logits=self.from_logits,
+            label_smoothing=self.label_smoothing,
         )
 
     def of_enlarged(self, y_true, scores, rows, columns, sample_weight=None):
@@ -156,4 +168,5 @@ class CrossEntropy(MapLoss):
             "ohem_min_kept": self.ohem_min_kept,
             "sampling": self.sampling,
             "seed": self.seed,
+            "label_smoothing": self.label_smoothing,
         }

@@ -47,7 +47,9 @@ class KerasLoss(MapLoss):
     ):
         if isinstance(loss, dict):
             loss = keras.saving.deserialize_keras_object(loss)
-        super().__init__(ignore_label, class_weights, name=name or getattr(loss, "name", None))
+        super().__init__(
+            ignore_label, class_weights, name=name or getattr(loss, "name", getattr(loss, "__name__", None))
+        )
         if not callable(loss):
             raise SettingsError(
                 f"A loss is a Keras loss or a function of labels and predictions; got {loss!r}."

@@ -5,11 +5,26 @@ from typing import Any
 import keras
 
 from kseg.errors import SettingsError
+from kseg.losses.boundary_cross_entropy import BoundaryCrossEntropy
 from kseg.losses.cross_entropy import CrossEntropy
+from kseg.losses.dice import Dice
+from kseg.losses.focal import Focal
+from kseg.losses.jaccard import Jaccard
 from kseg.losses.keras_loss import KerasLoss
+from kseg.losses.lovasz import Lovasz
 from kseg.losses.map_loss import MapLoss
+from kseg.losses.tversky import Tversky
+from kseg.losses.weighted_sum import WeightedSum
 
-LOSSES: dict[str, type[MapLoss]] = {"cross_entropy": CrossEntropy}
+LOSSES: dict[str, type[MapLoss]] = {
+    "cross_entropy": CrossEntropy,
+    "boundary_cross_entropy": BoundaryCrossEntropy,
+    "dice": Dice,
+    "jaccard": Jaccard,
+    "tversky": Tversky,
+    "focal": Focal,
+    "lovasz": Lovasz,
+}
 
 
 def get(loss: Any) -> MapLoss:
@@ -17,7 +32,7 @@ def get(loss: Any) -> MapLoss:
 
     Args:
         loss: a `MapLoss`; any Keras loss, or function of (labels, logits), that takes integer labels; or one of the
-            names in `LOSSES`.
+            names in `LOSSES`, or a sum of them such as "cross_entropy + 0.5 * dice".
 
     Raises:
         SettingsError: nothing of these, or a loss of Keras that takes probabilities.
@@ -30,9 +45,10 @@ def get(loss: Any) -> MapLoss:
     if isinstance(loss, MapLoss):
         return loss
     if isinstance(loss, str):
-        if loss.strip() not in LOSSES:
-            raise SettingsError(f"There is no loss {loss!r}; there are {', '.join(LOSSES)}.")
-        return LOSSES[loss.strip()]()
+        terms = [_term(part, loss) for part in loss.split("+")]
+        if len(terms) == 1 and terms[0][0] == 1:
+            return terms[0][1]
+        return WeightedSum([term for _, term in terms], [weight for weight, _ in terms])
     if isinstance(loss, type) or not callable(loss):
         raise SettingsError(f"A loss is an object, a function or one of {', '.join(LOSSES)}; got {loss!r}.")
     if getattr(loss, "_fn_kwargs", {}).get("from_logits") is False:
@@ -43,8 +59,24 @@ def get(loss: Any) -> MapLoss:
     return KerasLoss(loss)
 
 
+def _term(text: str, whole: str) -> tuple[float, MapLoss]:
+    """The weight and the loss of "0.5 * dice", or of "dice"."""
+    weight, times, name = text.rpartition("*")
+    name = name.strip()
+    if name not in LOSSES:
+        raise SettingsError(
+            f"There is no loss {name!r}; there are {', '.join(LOSSES)}, and sums such as cross_entropy + 0.5 * dice."
+        )
+    try:
+        return float(weight) if times else 1.0, LOSSES[name]()
+    except ValueError:
+        raise SettingsError(
+            f"{whole!r} is no sum of losses; write it as cross_entropy + 0.5 * dice."
+        ) from None
+
+
 def to_dict(loss: MapLoss) -> dict[str, Any]:
-    """The loss as JSON has it: its registered name, and its settings."""
+    """The loss as JSON has it: its registered name, and its settings; no names, which Keras numbers."""
     name = keras.saving.get_registered_name(type(loss))
     return {"class": name, "config": _plain(loss.get_config())}
 
@@ -60,8 +92,9 @@ def from_dict(values: dict[str, Any]) -> MapLoss:
         raise SettingsError(
             f"Recipe: the loss {name!r} is not known; import the module that registers it with Keras."
         )
-    inner = config.get("loss")
-    if isinstance(inner, dict) and not _is_known(inner):
+    unknown = [inner for inner in _inside(config) if not _is_known(inner)]
+    if unknown:
+        inner = unknown[0]
         raise SettingsError(
             f"Recipe: the loss {inner.get('class_name')!r} is not known; give the loss itself again, or register it "
             "with keras.saving.register_keras_serializable."
@@ -72,6 +105,14 @@ def from_dict(values: dict[str, Any]) -> MapLoss:
         raise SettingsError(f"Recipe: the loss {name} cannot be made of {config} ({error}).") from error
 
 
+def _inside(value: Any) -> list[dict[str, Any]]:
+    """Everything in a config that Keras would make an object of."""
+    if isinstance(value, dict):
+        own = [value] if "class_name" in value else []
+        return own + [found for item in value.values() for found in _inside(item)]
+    return [found for item in value for found in _inside(item)] if isinstance(value, list) else []
+
+
 def _is_known(serialised: dict[str, Any]) -> bool:
     name, module = serialised.get("registered_name"), str(serialised.get("module"))
     return module.partition(".")[0] == "keras" or keras.saving.get_registered_object(str(name)) is not None
@@ -79,7 +120,7 @@ def _is_known(serialised: dict[str, Any]) -> bool:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items() if key != "name"}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

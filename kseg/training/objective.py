@@ -10,6 +10,7 @@ from keras import ops
 from kseg.errors import ModelError, SettingsError
 from kseg.layers import ResizeLike
 from kseg.layers.scaled_image import scaled, steps
+from kseg.losses import MapLoss
 from kseg.models import PSPNet, Segmenter, with_auxiliary_head
 from kseg.models.multi_scale import checked_scales, enlarged, scale_maps
 from kseg.ops.strips import Taps, enlarged_class_ids, taps
@@ -137,7 +138,7 @@ class TrainingModel(keras.Model):
 
     def _loss_of(self, term, y, y_pred, sample_weight):
         loss = keras.losses.get(self.loss)
-        if term.enlargement is not None and hasattr(loss, "of_enlarged"):
+        if term.enlargement is not None and _in_strips_too(loss):
             scores = y_pred[term.output]
             return loss.of_enlarged(y, scores, *_taps(term.enlargement, scores, y), sample_weight)
         labels, outputs, weights = _paired(term, y, y_pred, sample_weight)
@@ -151,6 +152,11 @@ class TrainingModel(keras.Model):
         elif isinstance(y_pred, dict):
             y, y_pred, sample_weight = _paired(first, y, y_pred, sample_weight)
         return super().compute_metrics(x, y, y_pred, sample_weight)
+
+
+def _in_strips_too(loss: MapLoss) -> bool:
+    """Whether a loss can be computed of a map that is upsampled strip by strip."""
+    return getattr(loss, "of_enlarged", None) is not None and not loss.label_smoothing
 
 
 def _strided(model: keras.Model, stride: int) -> tuple[keras.Model, tuple[LossTerm, ...]]:

@@ -188,3 +188,20 @@ def test_options_against_faults_and_for_devices(labelled, small_net, tmp_path, c
         line = failure(capsys, command(labelled, tmp_path / "other", *wrong))
         assert wrong[0].removeprefix("--").split("-")[0] in line or "TF_CONFIG" in line
         assert not (tmp_path / "other").exists()
+
+
+def test_a_loss_by_name_and_of_ones_own(labelled, small_net, tmp_path, capsys):
+    assert main(command(labelled, tmp_path / "a", "--loss", "cross_entropy + 0.5 * dice")) == 0
+    recipe = json.loads((tmp_path / "a" / "recipe.json").read_text())["recipe"]
+    assert recipe["loss"]["class"] == "kseg>WeightedSum"
+    (tmp_path / "mine.py").write_text(
+        "import keras\n"
+        "def half(labels, logits):\n"
+        "    return 0.5 * keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)\n"
+    )
+    own = ("--loss", f"{tmp_path / 'mine.py'}:half", "--epochs")
+    assert main(command(labelled, tmp_path / "b", *own, "1")) == 0
+    assert main(command(labelled, tmp_path / "b", *own, "2")) == 0
+    assert "going on after epoch 1" in capsys.readouterr().err
+    for word in ("dise", f"{tmp_path / 'mine.py'}:third", f"{tmp_path / 'no.py'}:half"):
+        assert "loss" in failure(capsys, command(labelled, tmp_path / "c", "--loss", word))

@@ -98,6 +98,21 @@ def test_ohem_threshold_on_probability():
     )
 
 
+@pytest.mark.parity
+def test_label_smoothing_is_torchs():
+    torch = pytest.importorskip("torch")
+    labels, logits = pixels()
+    truth = torch.tensor(labels.astype(np.int64))
+    expected = torch.nn.functional.cross_entropy(
+        torch.tensor(logits).permute(0, 3, 1, 2), truth, ignore_index=255, label_smoothing=0.2
+    )
+    loss = CrossEntropy(label_smoothing=0.2)
+    np.testing.assert_allclose(loss(labels, logits), float(expected), rtol=1e-5)
+    assert loss.for_validation().label_smoothing == 0.2
+    with pytest.raises(ValueError, match="label_smoothing"):
+        CrossEntropy(label_smoothing=1.0)
+
+
 def test_sampling_keeps_about_its_share_and_differs_each_time():
     labels, logits = np.zeros((1, 100, 100)), np.zeros((1, 100, 100, 2), "float32")
     loss = CrossEntropy(sampling=0.25, reduction="sum", seed=1)

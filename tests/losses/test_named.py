@@ -9,6 +9,11 @@ from kseg.errors import SettingsError
 from kseg.losses import CrossEntropy, KerasLoss, named
 
 
+class Own(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return y_pred[..., 0]
+
+
 def test_what_is_taken():
     loss = CrossEntropy(ohem_fraction=0.5)
     assert named.get(loss) is loss
@@ -36,6 +41,8 @@ def test_json():
     loss = CrossEntropy(class_weights={1: 2.0}, sampling=0.5, seed=3)
     again = named.from_dict(json.loads(json.dumps(named.to_dict(loss))))
     assert again.get_config() == loss.get_config()
+    one, two = (named.to_dict(KerasLoss(Own())) for _ in range(2))
+    assert one == two  # though Keras numbers their names
     for wrong in ({}, {"class": "kseg>CrossEntropy"}, {"class": "kseg>Normalize", "config": {}}):
         with pytest.raises(SettingsError, match="is not known"):
             named.from_dict(wrong)

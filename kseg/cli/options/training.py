@@ -12,7 +12,12 @@ def add_settings(group: Any) -> None:
         metavar="NAME=VALUE",
         help="any setting of the recipe, such as momentum=0.8, augment.rotate=5 or size=null; may be repeated",
     )
-    group.add_argument("--loss", metavar="NAME", help="cross_entropy (default) or another of kseg.losses")
+    group.add_argument(
+        "--loss",
+        metavar="NAME",
+        help="cross_entropy (default), dice, jaccard, tversky, focal, lovasz, boundary_cross_entropy, a sum such as "
+        "'focal + 0.5 * dice', or one's own, FILE.py:NAME",
+    )
     group.add_argument("--epochs", type=positive)
     group.add_argument("--steps-per-epoch", type=positive, metavar="N", help="default: once through the data")
     group.add_argument("--batch-size", type=positive, metavar="N")

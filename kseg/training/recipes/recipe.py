@@ -31,8 +31,8 @@ class Recipe:
         augment: changes of the images: scale, mirror, rotate, jitter, blur, brightness, contrast, saturation, hue.
         loss: a `kseg.losses` loss, any Keras loss of integer labels, or a name ("cross_entropy", "dice"). The data's
             ignored label, the class weights and the seed are filled in by `fit`. Of a `CrossEntropy`, reduction,
-            ohem_fraction, ohem_threshold, ohem_min_kept and sampling are settings. With `sampling`, a batch has
-            1 / sampling times as many images, as in the FCN paper.
+            ohem_fraction, ohem_threshold, ohem_min_kept, sampling and label_smoothing are settings. With `sampling`, a
+            batch has 1 / sampling times as many images, as in the FCN paper.
         class_weights: None, "median_frequency", a number a class, or a dict from class id or name to number;
             classes that the dict does not name have 1.
         optimizer: name ("sgd", "adamw"), momentum, weight_decay, head_multiplier, bias_multiplier.
@@ -204,7 +204,7 @@ class Recipe:
 # Part -> the settings inside of it that a recipe knows by their own names.
 PARTS: dict[str, tuple[str, ...]] = {
     "augment": tuple(each.name for each in dataclasses.fields(Augment)),
-    "loss": ("reduction", "ohem_fraction", "ohem_threshold", "ohem_min_kept", "sampling"),
+    "loss": ("reduction", "ohem_fraction", "ohem_threshold", "ohem_min_kept", "sampling", "label_smoothing"),
     "optimizer": ("momentum", "weight_decay", "head_multiplier", "bias_multiplier"),
     "schedule": ("learning_rate", "power", "step_every", "warmup_steps"),
 }

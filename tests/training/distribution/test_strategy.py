@@ -116,7 +116,18 @@ def without_dropout():
     return model
 
 
-CASES = {"whole": {}, "accumulated": {"accumulate": 2, "batch_size": 2, "ema": 0.9, "steps_per_epoch": 4}}
+def squared(labels, logits):
+    """A loss of one's own: one number a pixel."""
+    true = tf.gather(logits, tf.cast(labels, tf.int32), axis=-1, batch_dims=3)
+    return tf.reduce_sum(tf.square(logits), -1) - tf.square(true) + tf.square(true - 2)
+
+
+CASES = {
+    "whole": {},
+    "accumulated": {"accumulate": 2, "batch_size": 2, "ema": 0.9, "steps_per_epoch": 4},
+    "regions": {"loss": "cross_entropy + 0.5 * dice", "steps_per_epoch": 4},
+    "own": {"loss": squared, "accumulate": 2, "steps_per_epoch": 4, "learning_rate": 0.005},
+}
 
 
 def mirrored_is_one_device(folder, case):
@@ -207,7 +218,10 @@ def _same(found, expected):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("case", ["whole", pytest.param("accumulated", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "case",
+    ["whole", *(pytest.param(name, marks=pytest.mark.slow) for name in ("accumulated", "regions", "own"))],
+)
 def test_two_devices_train_like_one(tmp_path, case):
     in_two_devices("mirrored_is_one_device", tmp_path, case)
 

@@ -47,6 +47,7 @@ def unusual():
         ohem_fraction=0.5,
         ohem_min_kept=100,
         sampling=0.5,
+        label_smoothing=0.1,
         label_stride=8,
         input_scales=(0.5, 1),
         head_multiplier=10,
