@@ -95,6 +95,13 @@ class Backbone(keras.Model):
         """Pixels of the image from one cell of the last stage to the next."""
         return self.stride_of(self._stage_names[-1])
 
+    def free_name(self, name: str) -> str:
+        """A name for a head's layer: the one given, or "head_" and it where a layer of the backbone has it."""
+        taken = {layer.name for layer in self.layers}
+        while name in taken:
+            name = f"head_{name}"
+        return name
+
     def stride_of(self, stage: str) -> int | float:
         """Pixels of the image from one cell of a stage ("stage3") to the next.
 

@@ -13,7 +13,7 @@ MULTI_SCALE_FILTERS = 128
 
 @keras.saving.register_keras_serializable(package="kseg")
 class DeepLabV1(Segmenter):
-    """DeepLab v1: a 1x1 convolution scores the map of a dilated backbone; the scores are enlarged bilinearly.
+    """DeepLab v1: a 1x1 convolution scores the map of a dilated backbone; the scores are upsampled bilinearly.
 
     Args:
         backbone: a `Backbone` with `output_stride`, such as `DeepLabVGG16`; its deepest stage is scored.
@@ -51,16 +51,19 @@ class DeepLabV1(Segmenter):
         dtype=None,
     ):
         way = upsampling or ("cells" if checks.flag(align_corners, "align_corners") else "centres")
+        multi_scale = checks.flag(multi_scale, "multi_scale")
+        dropout = checks.fraction(dropout, "dropout", one=False)
         image, x = backbone.input, backbone.deepest
         if multi_scale:
             branches = [_branch(*source, dropout) for source in _sources(backbone)]
-            x = layers.Concatenate(name="multi_scale")([x, *branches])
-        x = score(num_classes, "fc8")(x)
+            x = layers.Concatenate(name=backbone.free_name("multi_scale"))([x, *branches])
+        gaussian = keras.initializers.RandomNormal(stddev=0.01)  # as released
+        x = layers.Conv2D(num_classes, 1, kernel_initializer=gaussian, name=backbone.free_name("fc8"))(x)
         logits = upsampled(x, image, backbone.deepest_stride, way)
         super().__init__(
             image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
-        self.multi_scale, self.dropout = bool(multi_scale), dropout
+        self.multi_scale, self.dropout = multi_scale, dropout
         self.align_corners, self.upsampling = bool(align_corners), upsampling
 
     def get_config(self):
@@ -71,12 +74,6 @@ class DeepLabV1(Segmenter):
             "upsampling": self.upsampling,
         }
         return {**super().get_config(), **own}
-
-
-def score(num_classes, name):
-    """The released score layer: 1x1, from a Gaussian of 0.01."""
-    gaussian = keras.initializers.RandomNormal(stddev=0.01)
-    return layers.Conv2D(num_classes, 1, kernel_initializer=gaussian, name=name)
 
 
 def _sources(backbone):

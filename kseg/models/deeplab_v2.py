@@ -54,7 +54,9 @@ class DeepLabV2(Segmenter):
     ):
         way = upsampling or ("cells" if checks.flag(align_corners, "align_corners") else "centres")
         image = backbone.input
-        aspp = AtrousSpatialPyramidPooling(num_classes, rates, hidden, dropout, name="aspp")
+        aspp = AtrousSpatialPyramidPooling(
+            num_classes, rates, hidden, dropout, name=backbone.free_name("aspp")
+        )
         logits = upsampled(aspp(backbone.deepest), image, backbone.deepest_stride, way)
         super().__init__(
             image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable

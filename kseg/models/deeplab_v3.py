@@ -78,12 +78,12 @@ class DeepLabV3(Segmenter):
         filters = checks.whole(filters, "filters")
         projection = checks.one_of(projection, "projection", (1, 3))
         dropout = checks.fraction(dropout, "dropout", one=False)
-        blocks = HeadBlocks(epsilon, momentum, synchronized)
+        blocks = HeadBlocks(epsilon, momentum, synchronized, free_name=backbone.free_name)
         x = blocks.pyramid(backbone.deepest, filters, rates, separable=False, projection=projection)
-        x = layers.Dropout(dropout, name="dropout")(x)
+        x = layers.Dropout(dropout, name=backbone.free_name("dropout"))(x)
         if checks.flag(head, "head"):
             x = blocks.convolution(x, filters, "head", 3)
-        x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name="score")(x)
+        x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name=backbone.free_name("score"))(x)
         logits = upsampled(x, backbone.input, backbone.deepest_stride, upsampling)
         super().__init__(
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable

@@ -119,7 +119,7 @@ class DeepLabV3Plus(Segmenter):
             "momentum": momentum,
             "synchronized": bool(synchronized),
         }
-        blocks = HeadBlocks(epsilon, momentum, synchronized, normalize_depthwise)
+        blocks = HeadBlocks(epsilon, momentum, synchronized, normalize_depthwise, backbone.free_name)
 
         def convolution(x, name):
             if separable:
@@ -127,15 +127,15 @@ class DeepLabV3Plus(Segmenter):
             return blocks.convolution(x, filters, name, decoder_kernel)
 
         x = blocks.pyramid(backbone.deepest, filters, rates, separable=separable, projection=projection)
-        x = layers.Dropout(dropout, name="dropout")(x)
+        x = layers.Dropout(dropout, name=backbone.free_name("dropout"))(x)
         if mix:
             x = convolution(x, "mix")
         low = blocks.convolution(backbone.stages[low_level], low_level_filters, "low_level")
-        x = ResizeLike(align_corners=align_corners, name="enlarge")([x, low])
-        x = layers.Concatenate(name="decoder")([x, low])
+        x = ResizeLike(align_corners=align_corners, name=backbone.free_name("enlarge"))([x, low])
+        x = layers.Concatenate(name=backbone.free_name("decoder"))([x, low])
         for number in range(1, decoder_convolutions + 1):
             x = convolution(x, f"decoder{number}")
-        x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name="score")(x)
+        x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name=backbone.free_name("score"))(x)
         logits = upsampled(x, backbone.input, backbone.stride_of(low_level), upsampling)
         super().__init__(
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable

@@ -73,15 +73,15 @@ class DilatedFCN(Segmenter):
         filters = checks.whole(filters, "filters")
         kernel = checks.one_of(kernel, "kernel", (1, 3))
         dropout = checks.fraction(dropout, "dropout", one=False)
-        blocks = HeadBlocks(epsilon, momentum, synchronized)
+        blocks = HeadBlocks(epsilon, momentum, synchronized, free_name=backbone.free_name)
         x = backbone.deepest
         for number in range(1, convolutions + 1):
             x = blocks.convolution(x, filters, f"head{number}", kernel)
         if checks.flag(concatenate, "concatenate"):
-            x = layers.Concatenate(name="head")([backbone.deepest, x])
+            x = layers.Concatenate(name=backbone.free_name("head"))([backbone.deepest, x])
             x = blocks.convolution(x, filters, "mix", kernel)
-        x = layers.Dropout(dropout, name="dropout")(x)
-        x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name="score")(x)
+        x = layers.Dropout(dropout, name=backbone.free_name("dropout"))(x)
+        x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name=backbone.free_name("score"))(x)
         logits = upsampled(x, backbone.input, backbone.deepest_stride, upsampling)
         super().__init__(
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable

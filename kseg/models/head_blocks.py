@@ -1,5 +1,6 @@
 """What the heads of DeepLab v3, v3+ and the dilated FCN are put together from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -17,12 +18,14 @@ class HeadBlocks:
         epsilon, momentum, synchronized: of BatchNormalization.
         normalize_depthwise: normalisation and ReLU also between the depthwise and the pointwise part of a separable
             convolution.
+        free_name: from a layer's name to one that the backbone has not (`Backbone.free_name`).
     """
 
     epsilon: float
     momentum: float
     synchronized: bool
     normalize_depthwise: bool = True
+    free_name: Callable[[str], str] = str
 
     def __post_init__(self):
         checks.number(self.epsilon, "epsilon", above=0)
@@ -32,7 +35,11 @@ class HeadBlocks:
 
     def convolution(self, x, filters, name, kernel=1, rate=1):
         """Convolution `<name>_conv`, normalisation `<name>_bn`, ReLU `<name>_relu`."""
-        settings = {"use_bias": False, "kernel_initializer": "he_normal", "name": f"{name}_conv"}
+        settings = {
+            "use_bias": False,
+            "kernel_initializer": "he_normal",
+            "name": self.free_name(f"{name}_conv"),
+        }
         if rate > 1:
             x = AtrousConv2D(filters, kernel, rate, **settings)(x)
         else:
@@ -47,7 +54,7 @@ class HeadBlocks:
             dilation_rate=rate,
             use_bias=False,
             depthwise_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
-            name=f"{name}_dwconv",
+            name=self.free_name(f"{name}_dwconv"),
         )(x)
         if self.normalize_depthwise:
             x = self._activated(x, f"{name}_dwconv")
@@ -69,14 +76,14 @@ class HeadBlocks:
                 branches.append(self.separable(x, filters, f"aspp_{rate}", rate))
             else:
                 branches.append(self.convolution(x, filters, f"aspp_{rate}", 3, rate))
-        pooled = layers.GlobalAveragePooling2D(keepdims=True, name="image_pool")(x)
+        pooled = layers.GlobalAveragePooling2D(keepdims=True, name=self.free_name("image_pool"))(x)
         pooled = self.convolution(pooled, filters, "image_level")
         # One value spread over the map; a resize from 1x1 is what the release does, and a LiteRT builtin.
-        branches.append(ResizeLike(name="image_level_enlarged")([pooled, x]))
-        x = layers.Concatenate(name="aspp")(branches)
+        branches.append(ResizeLike(name=self.free_name("image_level_enlarged"))([pooled, x]))
+        x = layers.Concatenate(name=self.free_name("aspp"))(branches)
         return self.convolution(x, filters, "projection", projection)
 
     def _activated(self, x, name):
         statistics = {"momentum": self.momentum, "synchronized": self.synchronized}
-        x = BatchNormalization(epsilon=self.epsilon, name=f"{name}_bn", **statistics)(x)
-        return layers.ReLU(name=f"{name}_relu")(x)
+        x = BatchNormalization(epsilon=self.epsilon, name=self.free_name(f"{name}_bn"), **statistics)(x)
+        return layers.ReLU(name=self.free_name(f"{name}_relu"))(x)

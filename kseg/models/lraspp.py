@@ -15,8 +15,8 @@ class LRASPP(Segmenter):
     """Lite Reduced ASPP: the deepest map, weighed by channel through a global average, scored with a finer one.
 
     One branch is a 1x1 convolution with normalisation and ReLU, the other the map's average through a 1x1
-    convolution and a sigmoid; their product is enlarged to the low-level stage. Class scores are the sum of a
-    1x1 convolution of each of the two, enlarged bilinearly to the image.
+    convolution and a sigmoid; their product is upsampled to the low-level stage. Class scores are the sum of a
+    1x1 convolution of each of the two, upsampled bilinearly to the image.
 
     Args:
         backbone: a `Backbone`; in the paper at output stride 16.
@@ -57,20 +57,23 @@ class LRASPP(Segmenter):
         filters, epsilon = checks.whole(filters, "filters"), checks.number(epsilon, "epsilon", above=0)
         momentum = checks.fraction(momentum, "momentum")
         synchronized = checks.flag(synchronized, "synchronized")
-        image, x, low = backbone.input, backbone.deepest, backbone.stages[low_level]
-        average = layers.GlobalAveragePooling2D(keepdims=True, name="average")(x)
-        scale = _convolution(average, filters, "scale", use_bias=False, activation="sigmoid")
-        x = _convolution(x, filters, "features", use_bias=False)
-        x = BatchNormalization(
-            epsilon=epsilon, momentum=momentum, synchronized=synchronized, name="features_bn"
-        )(x)
-        x = layers.Multiply(name="scaled")([layers.ReLU(name="features_relu")(x), scale])
-        # A 1x1 convolution and a bilinear resize commute: scoring first enlarges few channels, not many.
-        x = ResizeLike(name="enlarge")([_convolution(x, num_classes, "score"), low])
-        x = layers.Add(name="scores")([x, _convolution(low, num_classes, "low_score")])
-        logits = upsampled(x, image, backbone.stride_of(low_level), upsampling)
+        own, x, low = backbone.free_name, backbone.deepest, backbone.stages[low_level]
+
+        def convolution(x, filters, name, **settings):
+            return layers.Conv2D(filters, 1, kernel_initializer="he_normal", name=own(name), **settings)(x)
+
+        average = layers.GlobalAveragePooling2D(keepdims=True, name=own("average"))(x)
+        scale = convolution(average, filters, "scale", use_bias=False, activation="sigmoid")
+        x = convolution(x, filters, "features", use_bias=False)
+        statistics = {"epsilon": epsilon, "momentum": momentum, "synchronized": synchronized}
+        x = BatchNormalization(name=own("features_bn"), **statistics)(x)
+        x = layers.Multiply(name=own("scaled"))([layers.ReLU(name=own("features_relu"))(x), scale])
+        # A 1x1 convolution and a bilinear resize commute: scoring first upsamples few channels, not many.
+        x = ResizeLike(name=own("enlarge"))([convolution(x, num_classes, "score"), low])
+        x = layers.Add(name=own("scores"))([x, convolution(low, num_classes, "low_score")])
+        logits = upsampled(x, backbone.input, backbone.stride_of(low_level), upsampling)
         super().__init__(
-            image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
+            backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
         self.filters, self.low_level, self.upsampling, self.epsilon = filters, low_level, upsampling, epsilon
         self.momentum, self.synchronized = momentum, synchronized
@@ -85,7 +88,3 @@ class LRASPP(Segmenter):
             "synchronized": self.synchronized,
         }
         return {**super().get_config(), **own}
-
-
-def _convolution(x, filters, name, **kwargs):
-    return layers.Conv2D(filters, 1, kernel_initializer="he_normal", name=name, **kwargs)(x)

