@@ -238,3 +238,17 @@ def test_settings_from_json_are_equal_and_hashable():
 def test_bad_settings(setting):
     with pytest.raises(SettingsError, match=next(iter(setting))):
         Augment(**setting)
+
+
+def test_angles_spread_evenly_to_both_sides():
+    """The angle of the result's rows in the source, by least squares, against the bound that was asked for."""
+    angles = []
+    for seed in range(30):
+        rows, columns, _ = source_of(Augment(rotate=20), (40, 40), seed)
+        inside = (rows > 0) & (rows < HEIGHT - 1) & (columns > 0) & (columns < WIDTH - 1)
+        y, x = np.nonzero(inside)
+        fit = np.linalg.lstsq(np.stack([y, x, np.ones_like(y)], -1), rows[inside], rcond=None)[0]
+        angles.append(np.degrees(np.arctan2(fit[1], fit[0])))
+    assert np.abs(angles).max() <= 21
+    assert min(angles) < -8
+    assert max(angles) > 8

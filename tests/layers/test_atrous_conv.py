@@ -127,3 +127,22 @@ def test_onnx_is_one_convolution(tmp_path, size):
     assert found == ["Conv", "Relu", "Transpose", "Transpose"]
     session = runtime.InferenceSession(str(tmp_path / "m.onnx"))
     np.testing.assert_allclose(session.run(None, {session.get_inputs()[0].name: x})[0], want, atol=1e-5)
+
+
+def test_gradients_of_grouped_convolutions():
+    """They are left to Keras, whose dilated convolution has the same weights."""
+    x = _x(1, 9, 8, 4)
+    ours = AtrousConv2D(6, 3, 2, groups=2)
+    theirs = layers.Conv2D(6, 3, padding="same", dilation_rate=2, groups=2)
+    theirs.build(x.shape)
+    ours.build(x.shape)
+    ours.set_weights(theirs.get_weights())
+    found = []
+    for layer in (ours, theirs):
+        with tf.GradientTape() as tape:
+            variable = tf.constant(x)
+            tape.watch(variable)
+            loss = tf.reduce_sum(layer(variable) ** 2)
+        found.append(tape.gradient(loss, [variable, layer.kernel.value]))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)

@@ -28,3 +28,13 @@ def test_config_round_trip():
 def test_nonsense_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         PadToLeast(0)
+
+
+@pytest.mark.parametrize("size", [(2, 9), (8, 3), (1, 1), (9, 8)])
+def test_whole_shapes_and_the_corner(size):
+    """Batch and channels stay as they are; what was there stays at the top and the left."""
+    x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype("float32")
+    y = np.asarray(PadToLeast(7)(x))
+    expected = np.zeros((2, max(size[0], 7), max(size[1], 7), 3), "float32")
+    expected[:, : size[0], : size[1]] = x
+    np.testing.assert_array_equal(y, expected)

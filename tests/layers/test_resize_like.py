@@ -91,3 +91,9 @@ def test_a_fraction_puts_cells_where_the_stretched_map_has_them(size):
     small = keras.layers.AveragePooling2D(4)(image)
     model = keras.Model(image, ResizeLike(factor=3.5)([small, image]))
     assert model.predict(np.zeros((1, 12, 8, 2), "float32"), verbose=0).shape == (1, 10, 7, 2)
+
+
+@pytest.mark.parametrize("settings", [{"factor": 1}, {"factor": 1, "align_corners": True}])
+def test_a_factor_of_one_changes_nothing(settings):
+    x = np.random.default_rng(3).normal(size=(1, 3, 4, 2)).astype("float32")
+    np.testing.assert_allclose(np.asarray(ResizeLike(**settings)([x, x])), x, rtol=1e-6)

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kseg.layers import ResizeLike
 from kseg.losses import CrossEntropy
+from kseg.ops.strips import taps
 
 WEIGHTS = (0.5, 2.0, 1.0, 3.0)
 
@@ -207,3 +209,16 @@ def test_value_and_gradient_equal_pytorch(weights, reduction):
     np.testing.assert_allclose(
         tape.gradient(loss, ours), theirs.grad.numpy().transpose(0, 2, 3, 1), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("channel", [False, True])
+def test_the_loss_of_upsampled_scores_takes_labels_with_and_without_a_channel(channel):
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(2, 3, 4, 5)).astype("float32")
+    labels = rng.integers(0, 5, (2, 9, 12))
+    layer = ResizeLike()
+    sides = [taps(layer.positions(cells, size), cells) for cells, size in ((3, 9), (4, 12))]
+    given = labels[..., None] if channel else labels
+    found = CrossEntropy().of_enlarged(given, scores, *sides)
+    expected = CrossEntropy()(labels, layer([scores, labels[..., None]]))
+    np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=1e-5)

@@ -146,3 +146,19 @@ def test_one_program_for_the_same_function_settings_and_shape():
     np.testing.assert_array_equal(y, fusion.plain(doubled, 2.0)(LARGE)[0])
     fusion.compiled(doubled, 2.0)(tf.constant(LARGE[:1]))
     assert fusion._program.cache_info().misses == after.misses + 1
+
+
+def test_nothing_is_compiled_outside_of_a_graph_that_records():
+    assert fusion.training_graph() is False
+    found = []
+
+    @tf.function
+    def recorded(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            found.append(fusion.training_graph())
+        found.append(fusion.training_graph())
+        return tape.gradient(x * x, x)
+
+    recorded(tf.constant(1.0))
+    assert found == [True, False]

@@ -264,3 +264,12 @@ def test_pool_and_unpool_are_pytorchs(size, window, stride, ties):
         loss = tf.reduce_sum((y + 1) ** 3)
     np.testing.assert_array_equal(y, want.detach().numpy().transpose(0, 2, 3, 1))
     np.testing.assert_allclose(tape.gradient(loss, here), there.grad.numpy().transpose(0, 2, 3, 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["average", "max"])
+@pytest.mark.parametrize(("size", "bins"), [((3, 8), (3, 4)), ((8, 3), (4, 3)), ((3, 4), (3, 4))])
+def test_bins_that_divide_along_one_axis_alone(size, bins, mode):
+    x = _map(size, ties=False)
+    windows = x.reshape(2, bins[0], size[0] // bins[0], bins[1], size[1] // bins[1], 3)
+    expected = windows.mean((2, 4)) if mode == "average" else windows.max((2, 4))
+    np.testing.assert_allclose(np.asarray(pooling.grid_pool(x, bins, mode)), expected, rtol=1e-5, atol=1e-6)

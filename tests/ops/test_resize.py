@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kseg.ops.resize import resize, same_size
+from kseg.ops.resize import resize, same_size, spatial_shape
 
 
 def interpolate(x, size, align_corners):
@@ -55,3 +55,7 @@ def test_sizes_are_the_same_only_where_both_are_known():
     assert not same_size((3, 4), (3, 5))
     assert not same_size((None, 4), (None, 4))
     assert not same_size((ops.convert_to_tensor(3), 4), (3, 4))
+
+
+def test_spatial_shape_is_height_and_width():
+    assert spatial_shape(np.zeros((2, 3, 5, 7))) == (3, 5)
