@@ -183,14 +183,14 @@ def predict(model: Any, source: Any, **settings: Any) -> Result | list[Result] |
 
 
 def _of_path(used: Any, path: Path) -> Any:
-    from kseg.inference.images import find_pictures
+    from kseg.inference.images import find_images
     from kseg.io.video import SUFFIXES
 
     if path.suffix.lower() in SUFFIXES and path.is_file():
         return _frames(used, path)
     if path.is_file():
         return _result(used, path)
-    found = find_pictures(path, Path())  # says what is wrong before the first is asked for
+    found = find_images(path, Path())  # says what is wrong before the first is asked for
     return (_result(used, one) for one in found)
 
 

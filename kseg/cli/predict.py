@@ -1,13 +1,13 @@
-"""Predict pictures: a palette PNG mask of the picture's own size, and an overlay with a legend.
+"""Predict images: a palette PNG mask of the image's own size, and an overlay with a legend.
 
-NAME.jpg becomes DIR/NAME.png, whose pixels are the class ids, and DIR/NAME_overlay.jpg. A picture that cannot
+NAME.jpg becomes DIR/NAME.png, whose pixels are the class ids, and DIR/NAME_overlay.jpg. An image that cannot
 be read is named and left out; the exit code is then 2. A video becomes a video of overlays, of the same size and
 frames a second.
 
   kseg predict photo.jpg --model runs/camvid/best.keras --out predictions
   kseg predict photo.jpg --model runs/stage2/best.keras --proposals 50 --steps steps --out predictions
   kseg predict photo.jpg --model runs/voc/best.keras --out predictions --crf crf.json
-  kseg predict pictures/ 'more/*.png' --model runs/camvid/best.keras --out predictions --skip-existing
+  kseg predict images/ 'more/*.png' --model runs/camvid/best.keras --out predictions --skip-existing
   kseg predict clip.mp4 --model runs/camvid/best.keras --out overlay.mp4 --masks masks
 """
 
@@ -31,7 +31,7 @@ from kseg.cli.terminal import Bar, terminated_as_interrupted, warnings_told
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="pictures, folders or quoted patterns")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="images, folders or quoted patterns")
     add_model(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results; a video's file")
     parser.add_argument("--skip-existing", action="store_true", help="leave out what is there (to resume)")
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=fraction,
         default=0.5,
         metavar="A",
-        help="of the overlay: 0 picture to 1 classes (0.5)",
+        help="of the overlay: 0 image to 1 classes (0.5)",
     )
     parser.add_argument("--masks", metavar="DIR", help="of a video: also write a mask a frame there")
     add_max_pixels(parser)
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from kseg.errors import SettingsError
     from kseg.inference import predict_files
-    from kseg.inference.images import find_pictures
+    from kseg.inference.images import find_images
 
     out = Path(args.out)
     if is_video(args.inputs):
@@ -65,19 +65,19 @@ def run(args: argparse.Namespace) -> int:
     refuse(args, "of images the masks are in --out", "masks")
     if args.no_overlay:
         refuse(args, "there is no overlay with --no-overlay", "alpha")
-    pictures = find_pictures(args.inputs, out)  # a wrong path is said before the model is read
+    images = find_images(args.inputs, out)  # a wrong path is said before the model is read
     if args.steps and not args.proposals:
         raise SettingsError("--steps draws how proposals add up: give --proposals too")
     crf = crf_of(args)
     predictor = predictor_of_model(args, crf)
     bar = Bar("predicting")
     steps = contextlib.nullcontext() if args.steps is None else removed_if_empty(Path(args.steps))
-    with removed_if_empty(out), steps, bar, warnings_told(bar, lambda: f"{pictures[bar.done]}: "):
+    with removed_if_empty(out), steps, bar, warnings_told(bar, lambda: f"{images[bar.done]}: "):
         if args.steps:
             Path(args.steps).mkdir(parents=True, exist_ok=True)  # before the work, should it be refused
         summary = predict_files(
             predictor,
-            pictures,
+            images,
             out,
             overlay=not args.no_overlay,
             alpha=args.alpha,
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.steps:
         done = (*summary.masks, *summary.skipped)
-        draw_steps(predictor, done, pictures, out, Path(args.steps), args.max_pixels)
+        draw_steps(predictor, done, images, out, Path(args.steps), args.max_pixels)
     for failure in summary.failures:
         print(f"kseg: {' '.join(failure.split())}", file=sys.stderr)
     skipped = f", {len(summary.skipped)} were there already" if summary.skipped else ""
@@ -130,7 +130,7 @@ def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
     from kseg.io.video_file import VideoFile
 
     if args.steps or args.skip_existing or args.no_overlay:
-        raise SettingsError("--steps, --skip-existing and --no-overlay are for pictures, not for a video")
+        raise SettingsError("--steps, --skip-existing and --no-overlay are for images, not for a video")
     check_pixels(video, args.max_pixels)  # a wrong path is said before the model is read
     VideoFile(out, 25.0)
     predictor = predictor_of_model(args, crf_of(args))
@@ -155,16 +155,16 @@ def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
 
 
 def draw_steps(
-    predictor: Any, masks: Sequence[Path], pictures: Sequence[Path], out: Path, folder: Path, max_pixels: int
+    predictor: Any, masks: Sequence[Path], images: Sequence[Path], out: Path, folder: Path, max_pixels: int
 ) -> None:
-    """``NAME_steps.png`` for every picture with a mask: the labels while its boxes come in."""
+    """``NAME_steps.png`` for every image with a mask: the labels while its boxes come in."""
     from kseg.data import read_image
     from kseg.errors import KsegWarning
     from kseg.inference import Ensemble, proposal_steps
     from kseg.inference.plan import plan
 
     by_proposals = predictor.predictors[0] if isinstance(predictor, Ensemble) else predictor
-    jobs = [job for job in plan(pictures, out) if job.mask in set(masks)]
+    jobs = [job for job in plan(images, out) if job.mask in set(masks)]
     folder.mkdir(parents=True, exist_ok=True)
     with Bar("drawing steps") as bar, warnings.catch_warnings():
         warnings.simplefilter("ignore", KsegWarning)  # told while predicting

@@ -183,7 +183,7 @@ def settings_of(args: argparse.Namespace, live: bool) -> Any:
 
 
 def background(text: str) -> tuple[str, Any]:
-    """(picture, blur or replace, colour or picture to put behind) of ``--background``."""
+    """(picture, blur or replace, colour or image to put behind) of ``--background``."""
     import re
 
     from kseg.data import read_image
@@ -198,7 +198,7 @@ def background(text: str) -> tuple[str, Any]:
     if Path(text).is_file():
         return "replace", read_image(text)[..., ::-1].copy()
     raise SettingsError(
-        f"--background {text}: neither picture, blur, a colour of six hexadecimal digits, nor a picture's file"
+        f"--background {text}: neither picture, blur, a colour of six hexadecimal digits, nor an image file"
     )
 
 

@@ -1,4 +1,4 @@
-"""Predicting picture files: masks and overlays on disk, resumable, nothing half-written."""
+"""Predicting image files: masks and overlays on disk, resumable, nothing half-written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JPEG_LONGEST = 65_000  # the format ends at 65,535
 
 @dataclass(frozen=True)
 class Summary:
-    """What ``predict_files`` did: mask files written, mask files that were there already, and what failed."""
+    """What `predict_files` did: mask files written, mask files that were there already, and what failed."""
 
     masks: tuple[Path, ...]
     skipped: tuple[Path, ...]
@@ -53,39 +53,39 @@ def predict_files(
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Summary:
-    """Predict pictures into ``<out>/<stem>.png`` and ``<out>/<stem>_overlay.jpg``.
+    """Predict images into `<out>/<stem>.png` and `<out>/<stem>_overlay.jpg`.
 
-    A mask is a palette PNG of the picture's own size whose pixels are the class ids (a 16-bit grey PNG for
-    more than 255 classes). Pictures of the same stem get their ending into the name (``a_jpg.png``), and
-    their folder where that is not enough; so does a picture whose mask's name is taken by the mask of another picture,
-    from an earlier run. Files appear whole or not at all, and pictures are never overwritten. A mask holds a record
-    of the picture it was made of (``kseg.io.origin``).
+    A mask is a palette PNG of the image's own size whose pixels are the class ids (a 16-bit grey PNG for
+    more than 255 classes). Images of the same stem get their ending into the name (`a_jpg.png`), and
+    their folder where that is not enough; so does an image whose mask's name is taken by the mask of another image,
+    from an earlier run. Files appear whole or not at all, and images are never overwritten. A mask holds a record
+    of the image it was made of (`kseg.io.origin`).
 
     Args:
-        predictor: the ``Predictor``.
-        inputs: a file, a folder (its pictures, not its subfolders), a glob pattern (``**`` too), or several.
+        predictor: the `Predictor`.
+        inputs: a file, a folder (its images, not its subfolders), a glob pattern (`**` too), or several.
         out: the folder to write to; made if need be.
         palette: an RGB colour per class; None: the model's own, else VOC's colour map.
         classes: class names for the legend; None: the model's own, else "class 0", ...
         overlay: also write the overlay with its legend.
         alpha: how opaque the overlay's paint is, 0 to 1.
-        skip_existing: leave pictures alone whose files are all there, whole, and made of these pictures as they
+        skip_existing: leave images alone whose files are all there, whole, and made of these images as they
             are now (to resume).
-        keep_going: go on after a picture that cannot be read or predicted; ``Summary.failures`` then says
+        keep_going: go on after an image that cannot be read or predicted; `Summary.failures` then says
             why.
-        made_by: a text that names the model and its settings; with ``skip_existing``, files that were made by others
+        made_by: a text that names the model and its settings; with `skip_existing`, files that were made by others
             are made anew.
-        max_pixels: larger pictures are refused before they are decoded.
-        progress: called with (pictures done, pictures in all), where a picture is predicted in several parts
+        max_pixels: larger images are refused before they are decoded.
+        progress: called with (images done, images in all), where an image is predicted in several parts
             (windows, boxes) also with fractions.
 
     Raises:
-        DataError: no picture found, or one that cannot be read (unless ``keep_going``); names the file.
+        DataError: no image found, or one that cannot be read (unless `keep_going`); names the file.
         SettingsError: an output would overwrite an input; classes or palette do not fit the model.
-        FileError: nothing can be written any more (a full disk, ``out`` was removed), also with ``keep_going``.
+        FileError: nothing can be written any more (a full disk, `out` was removed), also with `keep_going`.
     """
     classes, palette = _labelling(predictor, classes, palette)
-    jobs = plan(find_pictures(inputs, out), out, overlay)
+    jobs = plan(find_images(inputs, out), out, overlay)
     Path(out).mkdir(parents=True, exist_ok=True)
     clear_leftovers(Path(out))
     masks, skipped, failures = [], [], []
@@ -121,20 +121,20 @@ def _raise_if_final(error: Exception, out: Path, left: str) -> None:
         raise FileError(f"{message}; {left}", error) from error
 
 
-def find_pictures(inputs: str | Path | Sequence[str | Path], out: str | Path) -> list[Path]:
-    """The pictures that ``inputs`` means, each once and in order.
+def find_images(inputs: str | Path | Sequence[str | Path], out: str | Path) -> list[Path]:
+    """The images that `inputs` means, each once and in order.
 
-    A folder or pattern may not sweep up ``out``'s own pictures: a second run would predict the first one's
+    A folder or pattern may not take in `out`'s own images: a second run would predict the first one's
     overlays.
     """
     found: dict[Path, Path] = {}
     for one in [inputs] if isinstance(inputs, (str, Path)) else inputs:
-        for path in _pictures(Path(one), Path(out)):
+        for path in _images(Path(one), Path(out)):
             found.setdefault(path.resolve(), path)
     return list(found.values())
 
 
-def _pictures(place: Path, out: Path) -> list[Path]:
+def _images(place: Path, out: Path) -> list[Path]:
     if place.is_file():
         return [place]
     if place.is_dir():
@@ -143,21 +143,21 @@ def _pictures(place: Path, out: Path) -> list[Path]:
         paths, what = map(Path, glob.glob(str(place), recursive=True)), f"{place}: the pattern finds"
     else:
         raise DataError(
-            f"{place}: no such file or folder; give a picture, a folder or a quoted pattern like 'in/*.jpg'"
+            f"{place}: no such file or folder; give an image, a folder or a quoted pattern like 'in/*.jpg'"
         )
-    pictures = sorted(
+    images = sorted(
         path
         for path in paths
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
-    if not pictures:
-        raise DataError(f"{what} no picture ({', '.join(SUFFIXES)})")
-    inside = [path for path in pictures if path.resolve().parent == out.resolve()]
+    if not images:
+        raise DataError(f"{what} no image ({', '.join(SUFFIXES)})")
+    inside = [path for path in images if path.resolve().parent == out.resolve()]
     if inside:
         raise SettingsError(
-            f"{out}: this output folder holds input pictures ({inside[0].name}): choose another folder"
+            f"{out}: this output folder holds input images ({inside[0].name}): choose another folder"
         )
-    return pictures
+    return images
 
 
 def _predict_one(
@@ -178,20 +178,20 @@ def _predict_one(
     except KsegError as error:
         raise type(error)(f"{job.image}: {error}") from error
     if job.overlay is not None:
-        picture = draw_overlay(image, labels, palette, alpha, ignore_label=None)
-        picture = with_legend(picture, labels, classes, palette, ignore_label=None)
-        write_jpeg(job.overlay, picture, origin)
+        drawn = draw_overlay(image, labels, palette, alpha, ignore_label=None)
+        drawn = with_legend(drawn, labels, classes, palette, ignore_label=None)
+        write_jpeg(job.overlay, drawn, origin)
     small = labels.dtype == np.uint8
     data = palette_png(labels, palette) if small else cv2.imencode(".png", labels)[1].tobytes()
     write_bytes(job.mask, with_origin(data, origin))
 
 
-def write_jpeg(path: str | Path, picture: np.ndarray, origin: Origin | None = None) -> None:
-    """Write a uint8 RGB picture, whole or not at all; made smaller where it is too large for the format."""
-    scale = JPEG_LONGEST / max(picture.shape)
+def write_jpeg(path: str | Path, image: np.ndarray, origin: Origin | None = None) -> None:
+    """Write a uint8 RGB image, whole or not at all; made smaller where it is too large for the format."""
+    scale = JPEG_LONGEST / max(image.shape)
     if scale < 1:
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92])
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92])
     write_bytes(path, data.tobytes() if origin is None else with_origin(data.tobytes(), origin))
 
 

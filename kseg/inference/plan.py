@@ -42,36 +42,36 @@ def _own_origin(result: Path, image: Path) -> Origin | None:
     return origin if origin is not None and origin.is_of(image) else None
 
 
-def plan(pictures: Sequence[Path], out: str | Path, overlay: bool = True) -> list[Job]:
-    """Which files each picture becomes; names depend on all pictures together, not on their order.
+def plan(images: Sequence[Path], out: str | Path, overlay: bool = True) -> list[Job]:
+    """Which files each image becomes; names depend on all images together, not on their order.
 
     Raises:
         SettingsError: an output would overwrite an input.
     """
-    out, names = Path(out), _distinct_names(pictures)
+    out, names = Path(out), _distinct_names(images)
     jobs, taken = [], {name.casefold() for name in names}
-    for picture, name in zip(pictures, names, strict=True):
-        free, note = _free_name(picture, name, out, taken), ""
+    for image, name in zip(images, names, strict=True):
+        free, note = _free_name(image, name, out, taken), ""
         if free != name:
             taken.add(free.casefold())
             note = (
                 f"{_shortened(name, '.png')} in {out} belongs to another image; this one becomes {free}.png"
             )
         mask, drawn = (out / _shortened(free, ending) for ending in (".png", "_overlay.jpg"))
-        jobs.append(Job(picture, mask, drawn if overlay else None, note))
-    sources = {picture.resolve() for picture in pictures}
+        jobs.append(Job(image, mask, drawn if overlay else None, note))
+    sources = {image.resolve() for image in images}
     for job in jobs:
         for target in (job.mask, job.overlay):
             if target is not None and target.resolve() in sources:
                 raise SettingsError(
-                    f"{target}: the result would overwrite this input picture: choose another folder"
+                    f"{target}: the result would overwrite this input image: choose another folder"
                 )
     return jobs
 
 
-def _distinct_names(pictures: Sequence[Path]) -> list[str]:
+def _distinct_names(images: Sequence[Path]) -> list[str]:
     """The stem where it is the only one; else with the ending, the folder, or at last a number."""
-    paths = [picture.resolve() for picture in pictures]
+    paths = [image.resolve() for image in images]
     candidates = [
         lambda path: path.stem,
         lambda path: f"{path.stem}_{path.suffix[1:].lower()}",
@@ -92,9 +92,9 @@ def _distinct_names(pictures: Sequence[Path]) -> list[str]:
     return [names[path] for path in paths]
 
 
-def _free_name(picture: Path, name: str, out: Path, taken: set[str]) -> str:
+def _free_name(image: Path, name: str, out: Path, taken: set[str]) -> str:
     """`name`, or another where `out` holds a mask of that name that was made of another image."""
-    path = picture.resolve()
+    path = image.resolve()
     wider = f"{path.parent.name}_{path.stem}"
     names = [name, f"{path.stem}_{path.suffix[1:].lower()}", wider, f"{wider}_{path.suffix[1:].lower()}"]
     numbered = (f"{path.stem}_{number}" for number in itertools.count(2))
@@ -114,12 +114,12 @@ def _free_name(picture: Path, name: str, out: Path, taken: set[str]) -> str:
     raise AssertionError  # numbers do not end
 
 
-def _is_foreign(mask: Path, picture: Path) -> bool:
+def _is_foreign(mask: Path, image: Path) -> bool:
     """Whether a file without a record is no mask of ours: a photo, or a labelled mask beside its image."""
     if not is_whole(mask):
         return False
-    with Image.open(mask) as image:
-        return len(image.getbands()) > 1 or mask.resolve().parent == picture.parent
+    with Image.open(mask) as file:
+        return len(file.getbands()) > 1 or mask.resolve().parent == image.parent
 
 
 def _shortened(name: str, ending: str) -> str:

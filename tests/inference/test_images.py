@@ -13,7 +13,7 @@ from PIL import Image
 from kseg.data.reading.files import read_image, read_mask
 from kseg.errors import DataError, FileError, KsegWarning, SettingsError
 from kseg.inference import DenseCRF, Predictor, predict_files
-from kseg.inference.images import find_pictures, write_jpeg
+from kseg.inference.images import find_images, write_jpeg
 from kseg.io.origin import Origin
 
 CLASSES = ("red", "green", "blue")
@@ -59,7 +59,7 @@ def test_one_file(predictor, tmp_path):
 def test_folder_and_globs(predictor, tmp_path, pattern):
     for name in ("a.png", "b.jpg", "notes.txt", ".hidden.png"):
         save(tmp_path / "in" / name) if not name.endswith("txt") else (tmp_path / "in" / name).write_text("x")
-    found = find_pictures(str(tmp_path / "in" / pattern), tmp_path / "out")
+    found = find_images(str(tmp_path / "in" / pattern), tmp_path / "out")
     assert [path.name for path in found] == ["a.png", "b.jpg"]
     seen = []
     run(predictor, found, tmp_path / "out", overlay=False, progress=lambda *args: seen.append(args))
@@ -69,7 +69,7 @@ def test_folder_and_globs(predictor, tmp_path, pattern):
 
 def test_a_file_whose_name_looks_like_a_pattern(predictor, tmp_path):
     path = save(tmp_path / "photo [1].png")
-    assert find_pictures(path, tmp_path / "out") == [path]
+    assert find_images(path, tmp_path / "out") == [path]
 
 
 def test_skip_existing_resumes(predictor, tmp_path):
@@ -270,7 +270,7 @@ def test_what_the_system_refuses_of_one_file_is_that_files_failure(predictor, tm
         return real(path, *args)
 
     monkeypatch.setattr(Origin, "of", of)
-    found = find_pictures(tmp_path / "in", tmp_path / "out")
+    found = find_images(tmp_path / "in", tmp_path / "out")
     summary = run(predictor, found, tmp_path / "out", keep_going=True)
     assert [path.name for path in summary.masks] == ["d.png"]
     reasons = ("Is a directory", "Input/output error", "No such file")

@@ -43,13 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_screen(group: Any) -> None:
     group.add_argument("--alpha", type=fraction, default=0.5, metavar="A", help="of the paint, 0 to 1 (0.5)")
-    group.add_argument("--no-mirror", action="store_true", help="do not mirror a camera's picture")
+    group.add_argument("--no-mirror", action="store_true", help="do not mirror a camera's image")
     group.add_argument("--colours", choices=COLOUR_MAPS, default="model", help="colour map (model's own)")
     group.add_argument(
         "--background",
         metavar="B",
         default="picture",
-        help="picture, blur, a colour such as 00a050, or a picture's file",
+        help="picture, blur, a colour such as 00a050, or an image file",
     )
     group.add_argument(
         "--smoothing",
