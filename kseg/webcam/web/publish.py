@@ -54,14 +54,7 @@ def publish(
         calibration = calibration_images(calibration, size, count=count)
     elif card is not None and list(size or ()) == card["size"] and "int8" in card["files"]:
         int8 = preset_file(what, "int8")
-    elif size is not None:
-        warnings.warn(
-            "There are no images to calibrate int8 on (calibration=, --data NAME --root DIR): the page gets the "
-            "float16 file alone, which is larger",
-            KsegWarning,
-            stacklevel=2,
-        )
-    return web(
+    found = web(
         model,
         out,
         size=size,
@@ -71,3 +64,11 @@ def publish(
         name=what if card is not None else None,
         overwrite=overwrite,
     )
+    if "int8" not in found.parities:
+        warnings.warn(
+            "There are no images to calibrate int8 on (calibration=, --data NAME --root DIR): the page has the "
+            "float16 file alone, which is larger",
+            KsegWarning,
+            stacklevel=2,
+        )
+    return found

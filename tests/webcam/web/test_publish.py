@@ -5,15 +5,19 @@ import numpy as np
 import pytest
 
 from kseg.errors import KsegWarning, SettingsError
+from kseg.export import Site
 from kseg.models import preset_file
 from kseg.webcam.web import publish
 
 
 def test_a_preset_brings_its_own_int8_file(runtime, tmp_path, monkeypatch):
     asked = {}
-    monkeypatch.setattr(
-        sys.modules["kseg.webcam.web.publish"], "web", lambda *_, **given: asked.update(given)
-    )
+
+    def web(*_, **given):
+        asked.update(given)
+        return Site("site", {"int8": None} if given["int8"] else {"float16": None}, {}, 0)
+
+    monkeypatch.setattr(sys.modules["kseg.webcam.web.publish"], "web", web)
     publish("people", tmp_path / "site", runtime=runtime)
     assert asked["int8"] == preset_file("people", "int8")
     assert (asked["name"], asked["calibration"]) == ("people", None)
