@@ -35,6 +35,7 @@ ALLOWED = (
     *("ResNet", "DeconvNet", "EfficientNet", "MobileNet", "DenseNet", "SegNet", "ImageNet", "PSPNet", "U-Net", "UNet"),
     *("DilatedNet", "AlexNet", "ConvNeXt", "GoogLeNet", "ParseNet", "FusionNet"),
     ".net",
+    *("def pictures(", '"pictures"'),  # old names of what kseg.data counts
     *("ZoomLike", "zoom_like"),  # inside .keras files that users have
 )
 FOLDERS = ("kseg", "apps", "tools")

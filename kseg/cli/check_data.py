@@ -4,7 +4,7 @@ Finds missing pairs, size mismatches, unknown class ids, odd palettes, unreadabl
 classes, and prints the label histogram. Exit code 0: nothing stops a training; 1: something does; 2: no such
 folder.
 
-  kseg check-data my_pictures
+  kseg check-data my_data
   kseg check-data --data camvid --root camvid
 """
 
@@ -59,7 +59,7 @@ def default_splits(name: str, root: str | None) -> tuple[str, ...]:
     """The splits that are looked at where none is named."""
     if name.startswith("tfds:"):
         return ("train",)
-    if name == "people":  # train holds every picture many times
+    if name == "people":  # train holds every image many times
         return "train_plain", "val_plain"
     if name == "oxford_iiit_pet":
         return "train", "test"

@@ -1,4 +1,4 @@
-"""Joint augmentation of a picture and its mask, in TensorFlow, a pure function of a seed."""
+"""Joint augmentation of an image and its mask, in TensorFlow, a pure function of a seed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _TO_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312
 
 @dataclass(frozen=True)
 class Augment:
-    """Random changes of a picture and its mask: ``augment(image, label, size, seed)``.
+    """Random changes of an image and its mask: ``augment(image, label, size, seed)``.
 
     Mirror, scale, rotation, jitter and crop are one resampling: bilinear for the image, nearest for the
-    mask, with the same geometry, so no class id is ever invented. What lies outside of the picture becomes
+    mask, with the same geometry, so no class id is ever invented. What lies outside of the image becomes
     ``MEAN_COLOUR`` in the image and ``ignore_label`` in the mask. Then the colours change, then the blur. One
     scale factor serves both axes: shapes are never stretched. Shrinking does not smooth first; below about
     half size fine texture aliases.
@@ -30,17 +30,17 @@ class Augment:
         mirror: mirror left to right half of the time.
         rotate: largest rotation to either side, degrees.
         jitter: largest shift along each axis, pixels (FCN's "translating them up to 32 pixels").
-        blur: largest standard deviation of a Gaussian blur, pixels; half of the pictures are blurred.
+        blur: largest standard deviation of a Gaussian blur, pixels; half of the images are blurred.
         brightness: colours are multiplied by a factor from ``1 - brightness`` to ``1 + brightness``.
-        contrast: the same for the distance from the picture's mean grey.
+        contrast: the same for the distance from the image's mean grey.
         saturation: the same for the distance from the pixel's own grey.
         hue: largest turn of the hue, as a part of the full circle (0 to 0.5), in YIQ's colour plane.
 
     Call arguments:
         image: uint8 (H, W, 3), RGB; label: uint8 (H, W).
-        size: (height, width) of the result, cut out at random; None keeps the picture's own size.
+        size: (height, width) of the result, cut out at random; None keeps the image's own size.
         seed: int tensor (2,). The same seed gives the same result.
-        ignore_label: the id in the mask for what lies outside of the picture.
+        ignore_label: the id in the mask for what lies outside of the image.
 
     Returns:
         image uint8 (height, width, 3) and label uint8 (height, width).
@@ -95,7 +95,7 @@ class Augment:
         transform = self._transform(draw, own_size, target)
         label = _resample(label[..., None], transform, target, "NEAREST", fill=ignore_label)[..., 0]
         image = tf.cast(image, tf.float32)
-        # The fourth channel tells how much of a pixel comes from inside of the picture.
+        # The fourth channel tells how much of a pixel comes from inside of the image.
         image = tf.concat([image, tf.ones_like(image[..., :1])], axis=-1)
         image = _resample(image, transform, target, "BILINEAR", fill=0)
         image = self._recolour(draw, image)
@@ -106,7 +106,7 @@ class Augment:
         return tf.ensure_shape(image, (*shape, 3)), tf.ensure_shape(label, shape)
 
     def _transform(self, draw, own_size, target) -> tf.Tensor:
-        """The eight numbers of a projective transform from the result's pixels to the picture's."""
+        """The eight numbers of a projective transform from the result's pixels to the image's."""
         factor = _between(draw[0], *self.scale)
         own_size, target = tf.cast(own_size, tf.float32), tf.cast(target, tf.float32)
         window = target / factor
@@ -145,7 +145,7 @@ class Augment:
 def centre(
     image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], ignore_label: int = IGNORE_LABEL
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The middle of a picture and its mask at ``size``, cut or padded (mean colour, ``ignore_label``), never
+    """The middle of an image and its mask at ``size``, cut or padded (mean colour, ``ignore_label``), never
     resampled.
     """
     own = tf.shape(image)[:2]

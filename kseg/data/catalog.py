@@ -41,7 +41,7 @@ class Description:
         summary: what it is.
         page: where a person gets it.
         layout: the folders that kseg expects below the root.
-        splits: their names, each with its number of pictures where that is fixed.
+        splits: their names, each with its number of images where that is fixed.
         size: what there is to download.
     """
 
@@ -66,7 +66,7 @@ _DESCRIPTIONS = {
         "train 960, val 96, test 96",
     ),
     "folder": Description(
-        "Your own pictures and masks in two folders",
+        "Your own images and masks in two folders",
         "",
         "ROOT/images/NAME.jpg and ROOT/masks/NAME.png, or the same below SPLIT/; classes.txt is optional",
         "the folders below images/, or train",
@@ -113,7 +113,7 @@ _DESCRIPTIONS = {
         "images.tar.gz 0.8 GB, annotations.tar.gz 0.02 GB",
     ),
     "people": Description(
-        "Person / background of PASCAL VOC and Clothing Co-Parsing, framed like a webcam's pictures",
+        "Person / background of PASCAL VOC and Clothing Co-Parsing, framed like a webcam's images",
         "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ ; https://github.com/bearpaw/clothing-co-parsing",
         "ROOT/voc_people/VOCdevkit/VOC2012 (or ROOT/VOCdevkit/VOC2012) and ROOT/ccp_people/images, "
         "ROOT/ccp_people/masks (0 background, 1 person); or one of both",
@@ -144,7 +144,7 @@ def load(
     """A split of a data set by name (see ``datasets()``); ``root`` is the folder that holds it.
 
     With ``complete=False`` files that are missing are no error yet, but when they are read: ``kseg.data.check``
-    then names all of them. Pictures and masks above ``max_pixels`` are refused before they are decoded.
+    then names all of them. Images and masks above ``max_pixels`` are refused before they are decoded.
 
     Raises:
         DataError: no such name, folder, or split, or a file is missing or, by a link, lies outside of the folder; it

@@ -32,20 +32,20 @@ MOST_REPEATS = 8
 
 @dataclass(frozen=True, slots=True)  # VOC's second stage has more than a million
 class Crop:
-    """One training example: the picture's number, the box with its context, and the class it stands for."""
+    """One training example: the image's number, the box with its context, and the class it stands for."""
 
-    picture: int
+    image: int
     box: Box
     class_id: int
 
 
 class Crops:
-    """Crops of a data set's pictures, warped to one size: the ``samples`` of a ``Dataset``.
+    """Crops of a data set's images, warped to one size: the ``samples`` of a ``Dataset``.
 
-    Beyond the picture a crop is black and ignored. Ignored pixels stay ignored.
+    Beyond the image a crop is black and ignored. Ignored pixels stay ignored.
 
     Args:
-        dataset: the pictures.
+        dataset: the images.
         crops: which parts of them.
         size: (height, width) of every crop; shapes are stretched, as at prediction. Bilinear for the image,
             nearest for the labels.
@@ -63,11 +63,11 @@ class Crops:
 
     def name_of(self, index: int) -> str:
         crop = self.crops[index]
-        return f"{self.dataset.name_of(crop.picture)}_{'_'.join(str(edge) for edge in crop.box)}"
+        return f"{self.dataset.name_of(crop.image)}_{'_'.join(str(edge) for edge in crop.box)}"
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         crop, ignored = self.crops[index], self.dataset.ignore_label
-        image, labels = self.dataset.load(crop.picture)
+        image, labels = self.dataset.load(crop.image)
         image = cv2.resize(cut_out(image, crop.box), self.size[::-1], interpolation=cv2.INTER_LINEAR)
         labels = _nearest(cut_out(labels, crop.box, fill=ignored), self.size)
         if self.only_centre:
@@ -94,21 +94,21 @@ def object_crops(
     ignored pixels excepted, which stay ignored. Class 0 must be the background.
 
     Args:
-        dataset: labelled pictures. They are all read once, to find the objects.
+        dataset: labelled images. They are all read once, to find the objects.
         size: (height, width) of the crops.
         context: how much larger than the object's box a crop is.
         only_centre: False keeps all classes.
         most_repeats: crops of rarer classes are repeated until each class has as many as the most frequent
             one, but at most this often; 1 repeats none.
-        find: called with (dataset, index, labels), gives the ``LabelledObject``s of a picture.
-        progress: called with (pictures done, pictures in all).
-        bad: where given, pictures that cannot be used are left out, and their numbers and reasons noted here.
+        find: called with (dataset, index, labels), gives the ``LabelledObject``s of an image.
+        progress: called with (images done, images in all).
+        bad: where given, images that cannot be used are left out, and their numbers and reasons noted here.
 
     The result has the classes and the ignored label of ``dataset``, and is the same every time, so that
     ``pipeline`` and ``fit`` treat it, and go on after an interruption, as with any other.
 
     Raises:
-        DataError: a picture that cannot be read (without ``bad``), or no object in the whole data set.
+        DataError: an image that cannot be read (without ``bad``), or no object in the whole data set.
         SettingsError: a setting out of its range.
 
     Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, sections 4.2 and
@@ -119,10 +119,10 @@ def object_crops(
     def crops_of(index: int) -> list[Crop]:
         return _crops(index, find(dataset, index, dataset.load(index)[1]), context)
 
-    found = _of_all_pictures(crops_of, len(dataset), progress, bad)
+    found = _of_all_images(crops_of, len(dataset), progress, bad)
     if not found:
         raise DataError(
-            f"data set {dataset.name}: no object found in the {len(dataset)} pictures of {dataset.split!r}; class 0 "
+            f"data set {dataset.name}: no object found in the {len(dataset)} images of {dataset.split!r}; class 0 "
             f"({dataset.classes[BACKGROUND]}) counts as background, and objects have some hundred pixels"
         )
     return _cropped(dataset, balanced(found, most_repeats), size, only_centre, "objects")
@@ -146,16 +146,16 @@ def proposal_crops(
     The second stage of DeconvNet's training, whose objects lie as they do at prediction.
 
     Args:
-        dataset: labelled pictures. They are all read, and proposals made for them.
+        dataset: labelled images. They are all read, and proposals made for them.
         propose: called with (image, count), gives boxes (N, 4) of top, left, bottom, right, such as
             ``kseg.inference.edge_box_proposals``, or a ``ProposalCache`` of them, which remembers.
-        count: the most proposals of a picture.
+        count: the most proposals of an image.
         overlap: a proposal is used if its box's intersection over union with that of an object is at least
             this; it stands for the class of the object that it meets best.
         size, context, most_repeats, find, progress, bad: as for ``object_crops``.
 
     Raises:
-        DataError: a picture that cannot be read (without ``bad``), or no proposal that meets an object.
+        DataError: an image that cannot be read (without ``bad``), or no proposal that meets an object.
         SettingsError: a setting out of its range.
 
     Source: Noh et al., ICCV 2015, sections 4.2 and 5.1 (release: 2.7 million crops for VOC).
@@ -172,10 +172,10 @@ def proposal_crops(
         boxes = np.asarray(propose(image, count)).reshape(-1, 4)
         return _crops(index, _meeting(boxes, objects, overlap), context)
 
-    found = _of_all_pictures(crops_of, len(dataset), progress, bad)
+    found = _of_all_images(crops_of, len(dataset), progress, bad)
     if not found:
         raise DataError(
-            f"data set {dataset.name}: no proposal meets an object by {overlap:g} in the {len(dataset)} pictures of "
+            f"data set {dataset.name}: no proposal meets an object by {overlap:g} in the {len(dataset)} images of "
             f"{dataset.split!r}: take a smaller overlap or more proposals"
         )
     return _cropped(dataset, balanced(found, most_repeats), size, False, "proposals")
@@ -206,21 +206,21 @@ def _meeting(boxes: np.ndarray, objects: Sequence[LabelledObject], overlap: floa
     ]
 
 
-def _crops(picture: int, objects: Sequence[LabelledObject], context: float) -> list[Crop]:
+def _crops(image: int, objects: Sequence[LabelledObject], context: float) -> list[Crop]:
     boxes = with_context([one.box for one in objects], context).tolist()
-    return [Crop(picture, tuple(box), one.class_id) for box, one in zip(boxes, objects, strict=True)]
+    return [Crop(image, tuple(box), one.class_id) for box, one in zip(boxes, objects, strict=True)]
 
 
 def _cropped(dataset: Dataset, crops: list[Crop], size, only_centre: bool, kind: str) -> Dataset:
     source = Crops(dataset, crops, size, only_centre)
-    # The pictures' own data set has turned stored ids and colours into class ids.
+    # The images' own data set has turned stored ids and colours into class ids.
     return replace(dataset, name=f"{dataset.name} {kind}", samples=source, stored_ids=(), mask_colours=())
 
 
-def _of_all_pictures(
+def _of_all_images(
     function: Callable[[int], list[Crop]], count: int, progress: Progress | None, bad: dict[int, str] | None
 ) -> list[Crop]:
-    """The crops of every picture, in the pictures' order, some pictures at a time."""
+    """The crops of every image, in the images' order, some images at a time."""
 
     def crops_of(index: int) -> list[Crop]:
         try:

@@ -201,7 +201,7 @@ class Dataset:
         else:
             sample = self.samples[index]
             if sample.mask is None:
-                raise DataError(f"{sample.image}: this picture has no mask")
+                raise DataError(f"{sample.image}: this image has no mask")
             image = read_image(sample.image, self.max_pixels)
             mask = read_mask(sample.mask, self.max_pixels, self.mask_colours, num_classes=self.num_classes)
             image_file, mask_file = str(sample.image), str(sample.mask)
@@ -230,7 +230,7 @@ def size_mismatch(image_file: str, image_size, mask_file: str, mask_size) -> str
     """The message for a mask of another size than its image; sizes are (height, width)."""
     hint = ""
     if tuple(image_size) == tuple(mask_size)[::-1]:
-        hint = " (one lies on its side: pictures are turned as their EXIF orientation says, masks never)"
+        hint = " (one lies on its side: images are turned as their EXIF orientation says, masks never)"
     return (
         f"{mask_file}: the mask has {mask_size[0]}x{mask_size[1]} pixels (height x width), but its image "
         f"{image_file} has {image_size[0]}x{image_size[1]}: both must have the same size{hint}"

@@ -27,7 +27,7 @@ class Findings:
         name: data set or folder.
         samples: number of images that can be used, with their masks.
         classes: class names.
-        pixels: labelled pixels of each class, and `pictures`: images where it occurs.
+        pixels: labelled pixels of each class, and `images`: images where it occurs.
         ignored: pixels with the ignore label.
         findings: problems and notes, problems first.
         ignore_label: the id of those pixels.
@@ -38,11 +38,16 @@ class Findings:
     samples: int
     classes: tuple[str, ...]
     pixels: tuple[int, ...]
-    pictures: tuple[int, ...]
+    images: tuple[int, ...]
     ignored: int
     findings: tuple[Finding, ...]
     ignore_label: int = IGNORE_LABEL
     found: int = 0
+
+    @property
+    def pictures(self) -> tuple[int, ...]:
+        """The old name of `images`."""
+        return self.images
 
     @property
     def ok(self) -> bool:
@@ -51,7 +56,7 @@ class Findings:
 
     def to_json(self) -> dict:
         """Everything as plain lists and numbers, for `json.dumps`."""
-        return {**asdict(self), "ok": self.ok}
+        return {**asdict(self), "ok": self.ok, "pictures": self.images}
 
     def table(self) -> str:
         """Problems, notes and the label histogram as text."""
@@ -69,7 +74,7 @@ class Findings:
         total = max(sum(self.pixels) + self.ignored, 1)
         width = max(len(name) for name in (*self.classes, "(ignored)"))
         largest = max(*self.pixels, self.ignored, 1)
-        rows = [(str(i), name, self.pixels[i], str(self.pictures[i])) for i, name in enumerate(self.classes)]
+        rows = [(str(i), name, self.pixels[i], str(self.images[i])) for i, name in enumerate(self.classes)]
         rows.append((str(self.ignore_label), "(ignored)", self.ignored, ""))
         lines = [f"{'id':>4}  {'class':{width}}  {'pixels':>13}  {'share':>7}  {'images':>8}"]
         for label, name, pixels, count in rows:

@@ -14,7 +14,7 @@ LEAST_SIDE = 56  # of a portrait, in the photo's pixels
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of a picture, in pixels; ``bottom`` and ``right`` are not part of it."""
+    """A rectangle of an image, in pixels; ``bottom`` and ``right`` are not part of it."""
 
     top: int
     left: int
@@ -38,8 +38,8 @@ def portrait_window(mask: np.ndarray, rng: np.random.Generator) -> Window | None
     """A window over the upper part of the largest person: head and shoulders, to half of the figure.
 
     A standing figure is seven to eight heads tall, so a quarter of it shows head and shoulders; of a figure that
-    is wider than tall (sitting, or cut off by the picture) more is shown. None where that has fewer than 56 rows:
-    enlarged to a portrait it would show a few blocks.
+    is wider than tall (sitting, or cut off by the image) more is shown. None where that has fewer than 56 rows:
+    scaled up to a portrait it would show a few blocks.
     """
     box = largest_person(mask)
     if box is None:
@@ -52,7 +52,7 @@ def portrait_window(mask: np.ndarray, rng: np.random.Generator) -> Window | None
         return None
     head = mask[top : top + max(int(0.3 * side), 1), left:right] == PERSON
     middle = left + np.flatnonzero(head.any(0)).mean()
-    width = side * np.exp(rng.uniform(np.log(0.65), np.log(1.5)))  # upright pictures to those of cameras
+    width = side * np.exp(rng.uniform(np.log(0.65), np.log(1.5)))  # upright images to those of cameras
     y = top - side * rng.uniform(0.02, 0.4)
     x = middle - width / 2 + width * rng.uniform(-0.2, 0.2)
     return clipped(y, x, side, width, mask.shape)
@@ -95,7 +95,7 @@ def window_about(
 
 
 def clipped(y: float, x: float, height: float, width: float, size: tuple[int, ...]) -> Window:
-    """The window shifted into the picture where it fits, and cut where it does not."""
+    """The window shifted into the image where it fits, and cut where it does not."""
     height, width = min(height, size[0]), min(width, size[1])
     top = int(min(max(y, 0), size[0] - height))
     left = int(min(max(x, 0), size[1] - width))
@@ -115,7 +115,7 @@ def resized(image: np.ndarray, mask: np.ndarray, size: tuple[int, int]) -> tuple
 def pasted(
     image: np.ndarray, mask: np.ndarray, background: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """The people of a picture before another background of the same size, with soft edges.
+    """The people of an image before another background of the same size, with soft edges.
 
     Ignored pixels (the outlines in VOC) stay half of each. The background's brightness is moved towards the
     people's, as one light falls on both.

@@ -1,4 +1,4 @@
-"""The objects of a labelled picture, as classes and boxes, from whatever tells them apart."""
+"""The objects of a labelled image, as classes and boxes, from whatever tells them apart."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FindObjects = Callable[[Dataset, int, np.ndarray], list[LabelledObject]]
 
 
 def find_objects(dataset: Dataset, index: int, labels: np.ndarray) -> list[LabelledObject]:
-    """The objects of picture ``index``, whose class ids are ``labels`` (H, W), from the best source there is.
+    """The objects of image ``index``, whose class ids are ``labels`` (H, W), from the best source there is.
 
     In this order: an instance mask (VOC's ``SegmentationObject/NAME.png`` beside the class masks' folder, or
     ``instances/...`` where the class masks lie in ``masks/...``), boxes (VOC's ``Annotations/NAME.xml``), or
@@ -124,8 +124,8 @@ def box_overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def with_context(boxes: np.ndarray, factor: float) -> np.ndarray:
-    """Boxes (boxes, 4) enlarged by a factor around their centres, int32, at least a pixel each way; they may reach
-    beyond the picture."""
+    """Boxes (boxes, 4) grown by a factor around their centres, int32, at least a pixel each way; they may reach
+    beyond the image."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     centre, side = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) * factor
     start, stop = np.round(centre - side / 2), np.round(centre + side / 2)
@@ -133,13 +133,13 @@ def with_context(boxes: np.ndarray, factor: float) -> np.ndarray:
 
 
 def inside(box: Sequence[int], shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """The rows and columns of a box that lie in a picture of this shape."""
+    """The rows and columns of a box that lie in an image of this shape."""
     top, left, bottom, right = (int(edge) for edge in box)
     return slice(max(top, 0), min(bottom, shape[0])), slice(max(left, 0), min(right, shape[1]))
 
 
 def cut_out(pixels: np.ndarray, box: Sequence[int], fill: float = 0) -> np.ndarray:
-    """A box's pixels (h, w, ...), `fill` where it reaches beyond the picture."""
+    """A box's pixels (h, w, ...), `fill` where it reaches beyond the image."""
     top, left, bottom, right = (int(edge) for edge in box)
     result = np.full((bottom - top, right - left, *pixels.shape[2:]), fill, pixels.dtype)
     rows, columns = inside(box, pixels.shape)

@@ -15,13 +15,18 @@ class Histogram:
 
     Args:
         pixels: pixels of each class.
-        labelled_where_present: labelled pixels, of any class, in the pictures where the class occurs.
-        pictures: pictures where the class occurs.
+        labelled_where_present: labelled pixels, of any class, in the images where the class occurs.
+        images: images where the class occurs.
     """
 
     pixels: np.ndarray
     labelled_where_present: np.ndarray
-    pictures: np.ndarray
+    images: np.ndarray
+
+    @property
+    def pictures(self) -> np.ndarray:
+        """The old name of `images`."""
+        return self.images
 
 
 def class_histogram(dataset: Dataset) -> Histogram:
@@ -37,7 +42,7 @@ def class_histogram(dataset: Dataset) -> Histogram:
 def median_frequency_weights(histogram: Histogram) -> np.ndarray:
     """Class weights median(f) / f, float64 (num_classes,), for ``CrossEntropy(class_weights=...)``.
 
-    f is a class's share of the labelled pixels in the pictures where it occurs (Eigen and Fergus 2015,
+    f is a class's share of the labelled pixels in the images where it occurs (Eigen and Fergus 2015,
     section 6.3.1, as SegNet uses it). A class that never occurs gets the weight 1: no pixel will use it.
     """
     present = histogram.pixels > 0

@@ -22,9 +22,9 @@ from PIL import (
 )
 
 from kseg.errors import DataError
-from kseg.io.headers import check_png, orientation_of, webp_frame
-from kseg.io.jpeg import Damage, Frame, check_complete, check_size, check_zeros, read_frame
-from kseg.io.jpeg_codes import SPARE_BYTES, check_scans
+from kseg.io.formats.headers import check_png, orientation_of, webp_frame
+from kseg.io.formats.jpeg import Damage, Frame, check_complete, check_size, check_zeros, read_frame
+from kseg.io.formats.jpeg_codes import SPARE_BYTES, check_scans
 from kseg.io.regular import read_regular
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".tif", ".tiff", ".gif")

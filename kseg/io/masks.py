@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from kseg.errors import DataError
+from kseg.io.formats.mat_mask import read_mat_mask
 from kseg.io.image_file import MAX_PIXELS, ImageFile, open_image
 from kseg.io.images import deep_pixels, load
-from kseg.io.mat_mask import read_mat_mask
 
 IGNORE_LABEL = 255
 Colours = Sequence[tuple[tuple[int, int, int], int]]

@@ -1,4 +1,4 @@
-"""Reading a file whole that somebody else packed: no device, no pipe, nothing larger than a picture can be."""
+"""Reading a file whole that somebody else packed: no device, no pipe, nothing larger than an image can be."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from kseg.errors import DataError
 
-SPARE_BYTES = 64 << 20  # for what a picture file holds besides pixels
+SPARE_BYTES = 64 << 20  # for what an image file holds besides pixels
 
 
 def read_regular(path: Path, max_pixels: int) -> bytes:
-    """The bytes of a regular file that is not larger than a picture can be: 16 bits, four channels.
+    """The bytes of a regular file that is not larger than an image can be: 16 bits, four channels.
 
     With ``max_pixels`` 0, a list or another text of up to 64 MiB.
 
@@ -22,7 +22,7 @@ def read_regular(path: Path, max_pixels: int) -> bytes:
     """
     size = regular_size(path)
     if size > 8 * max_pixels + SPARE_BYTES:
-        needs = f"a picture of {max_pixels:,} pixels" if max_pixels else "a list or text"
+        needs = f"an image of {max_pixels:,} pixels" if max_pixels else "a list or text"
         raise DataError(f"{path}: {size:,} bytes are more than {needs} needs: not read")
     with told(path):
         return path.read_bytes()

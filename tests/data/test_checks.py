@@ -23,7 +23,7 @@ def test_sound_folder(tmp_path, write):
     assert findings.samples == 3
     expected = np.bincount(np.concatenate([mask.ravel() for _, mask in arrays]), minlength=3)
     np.testing.assert_array_equal(findings.pixels, expected)
-    assert findings.pictures == (3, 3, 3)
+    assert findings.images == (3, 3, 3)
     assert findings.ignored == 0
 
 

@@ -89,7 +89,7 @@ def test_rare_classes_are_repeated():
     crops = [Crop(i, (0, 0, 9, 9), 1) for i in range(7)] + [Crop(i, (0, 0, 9, 9), 2) for i in range(2)]
     found = balanced(crops, 3)
     assert found[:9] == crops
-    assert [(c.picture, c.class_id) for c in found[9:]] == [(0, 2), (1, 2), (0, 2), (1, 2)]
+    assert [(c.image, c.class_id) for c in found[9:]] == [(0, 2), (1, 2), (0, 2), (1, 2)]
     assert sum(c.class_id == 2 for c in balanced(crops, 8)) == 7
     assert balanced(crops, 1) == crops
     assert balanced([], 3) == []
@@ -163,7 +163,7 @@ def test_masks_with_stored_ids_are_mapped_once(tmp_path):
 
 
 def test_pictures_without_objects_are_refused_in_words():
-    with pytest.raises(DataError, match="no object found in the 2 pictures"):
+    with pytest.raises(DataError, match="no object found in the 2 images"):
         object_crops(scenes(2), find=lambda *_: [])
     nothing = np.zeros((0, 4), np.int32)
     with pytest.raises(DataError, match=r"no proposal meets an object by 0\.5"):
@@ -172,7 +172,7 @@ def test_pictures_without_objects_are_refused_in_words():
     one = object_crops(
         scenes(2), find=lambda _, i, __: [LabelledObject(1, (10, 20, 50, 40))] if i else [], most_repeats=1
     )
-    assert [c.picture for c in one.samples.crops] == [1]
+    assert [c.image for c in one.samples.crops] == [1]
 
 
 def test_a_broken_picture_is_named(tmp_path):
@@ -196,7 +196,7 @@ def test_bad_pictures_are_left_out_where_asked():
         object_crops(broken)
     bad = {}
     crops = object_crops(broken, most_repeats=1, bad=bad)
-    assert [c.picture for c in crops.samples.crops] == [0, 0, 2]
+    assert [c.image for c in crops.samples.crops] == [0, 0, 2]
     assert bad == {1: "scene1.png: broken"}
     cat, again = np.array([[10, 20, 50, 40]], np.int32), {}
     assert len(proposal_crops(broken, lambda *_: cat, most_repeats=1, bad=again)) == 2

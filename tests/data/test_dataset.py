@@ -41,7 +41,7 @@ def test_other_size_names_both_files_and_sizes(dataset, tmp_path):
 
 
 def test_picture_without_mask(dataset, tmp_path):
-    with pytest.raises(DataError, match=r"one\.png: this picture has no mask"):
+    with pytest.raises(DataError, match=r"one\.png: this image has no mask"):
         replace(dataset, samples=(Sample(tmp_path / "one.png"),)).load(0)
 
 

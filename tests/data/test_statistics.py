@@ -14,7 +14,7 @@ def test_by_hand(tmp_path, write):
     histogram = class_histogram(load("folder", tmp_path))
     np.testing.assert_array_equal(histogram.pixels, [16, 2, 1, 0])
     np.testing.assert_array_equal(histogram.labelled_where_present, [19, 9, 10, 0])
-    np.testing.assert_array_equal(histogram.pictures, [2, 1, 1, 0])
+    np.testing.assert_array_equal(histogram.images, [2, 1, 1, 0])
     # frequencies 16/19, 2/9, 1/10: the median is 2/9
     np.testing.assert_allclose(median_frequency_weights(histogram), [2 / 9 * 19 / 16, 1, 20 / 9, 1])
 

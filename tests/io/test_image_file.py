@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from kseg.errors import DataError
+from kseg.io.formats.jpeg import Damage
 from kseg.io.image_file import image_kind, load_jpeg, open_image
-from kseg.io.jpeg import Damage
 
 RNG = np.random.default_rng(0)
 IMAGE = Image.fromarray(RNG.integers(0, 256, (15, 22, 3), dtype=np.uint8))

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from kseg.errors import DataError
-from kseg.io.mat_mask import read_mat_mask
+from kseg.io.formats.mat_mask import read_mat_mask
 from kseg.io.regular import SPARE_BYTES, read_regular
 
 
@@ -33,5 +33,5 @@ def test_pipes_folders_and_what_is_not_there(tmp_path, reader):
 def test_a_file_that_is_larger_than_a_picture(tmp_path, reader):
     with open(tmp_path / "hole.mat", "wb") as file:
         file.truncate(8 * 100 + SPARE_BYTES + 1)  # takes no space on the disk
-    with pytest.raises(DataError, match="more than a picture of 100 pixels needs"):
+    with pytest.raises(DataError, match="more than an image of 100 pixels needs"):
         reader(tmp_path / "hole.mat", 100)

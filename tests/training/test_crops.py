@@ -69,7 +69,7 @@ def test_bad_images_are_told_and_left_out(discs, monkeypatch, capsys):
         cut(recipe, train, val, skip_bad=True)
     monkeypatch.setattr("kseg.training.crops.MOST_BAD", 0.5)
     crops, checked = cut(recipe, train, val, skip_bad=True)
-    assert {crop.picture for crop in crops.samples.crops} == {0, 2}
+    assert {crop.image for crop in crops.samples.crops} == {0, 2}
     assert len(checked) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("kseg: no crops of 1 images of train")

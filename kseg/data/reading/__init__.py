@@ -1,1 +1,1 @@
-"""From bytes to arrays: headers before decoding, pictures, masks, records, and no link out of the folder."""
+"""From bytes to arrays: headers before decoding, images, masks, records, and no link out of the folder."""

@@ -1,1 +1,1 @@
-"""One data set a file: where its pictures and masks lie, its classes and colours."""
+"""One data set a file: where its images and masks lie, its classes and colours."""

@@ -24,7 +24,7 @@ PALETTE = (
 IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 STORED_IDS = tuple((stored, IDS.index(stored) if stored in IDS else 255) for stored in range(34))
 
-# split -> (folder of the pictures, annotations), one pair or several
+# split -> (folder of the images, annotations), one pair or several
 _PARTS = {
     "train": (("train", "gtFine"),),
     "val": (("val", "gtFine"),),
@@ -56,12 +56,12 @@ def _samples(root: Path, part: str, annotations: str, complete: bool) -> list[Sa
     masks = locate(root / annotations, (), (part,), LAYOUT) / part
     found = sorted(path for path in images.glob("*/*_leftImg8bit.png") if not path.name.startswith("."))
     if not found:
-        raise DataError(f"{images}: no pictures CITY/*_leftImg8bit.png; expected {LAYOUT}")
+        raise DataError(f"{images}: no images CITY/*_leftImg8bit.png; expected {LAYOUT}")
     samples = [Sample(path, masks / path.parent.name / _mask_name(path, annotations)) for path in found]
     there = set(masks.glob(f"*/*_{annotations}_labelIds.png"))
     missing = [sample for sample in samples if sample.mask not in there]
     if missing and complete:
-        more = f" (and {len(missing) - 1} more pictures without a mask)" if len(missing) > 1 else ""
+        more = f" (and {len(missing) - 1} more images without a mask)" if len(missing) > 1 else ""
         raise DataError(f"{missing[0].image}: no mask found; expected {missing[0].mask}{more}")
     return samples
 

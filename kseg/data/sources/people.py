@@ -1,4 +1,4 @@
-"""People: person against background, from PASCAL VOC and Clothing Co-Parsing, framed like a webcam's pictures."""
+"""People: person against background, from PASCAL VOC and Clothing Co-Parsing, framed like a webcam's images."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ PALETTE = ((0, 0, 0), (40, 200, 120))
 VOC_PERSON = 15
 LAYOUT = "voc_people/VOCdevkit/VOC2012 (or VOCdevkit/VOC2012) and ccp_people/images, ccp_people/masks; or one of both"
 SPLITS = ("train", "val", "train_plain", "val_plain", "val_portraits", "val_empty")
-VARIANTS = 64  # framings of each picture of train
-SIDE = 256  # of a framed picture
-KEPT_BYTES = 2 * 1024**3  # of decoded pictures
+VARIANTS = 64  # framings of each image of train
+SIDE = 256  # of a framed image
+KEPT_BYTES = 2 * 1024**3  # of decoded images
 HELD_OUT = 10  # every tenth of Clothing Co-Parsing, which has no splits, is val
-# how often a sample of train is: a portrait, one before another background, the whole picture, one without people
+# how often a sample of train is: a portrait, one before another background, the whole image, one without people
 KINDS = {"portrait": 0.4, "pasted": 0.24, "whole": 0.1, "empty": 0.14, "animal": 0.12}
 ANIMALS = (3, 8, 10, 12, 13, 17)  # VOC's bird, cat, cow, dog, horse and sheep: they have faces too
 OTHER_THINGS = (*range(1, VOC_PERSON), *range(VOC_PERSON + 1, 21))  # VOC's animals, vehicles and furniture
@@ -35,12 +35,12 @@ OTHER_THINGS = (*range(1, VOC_PERSON), *range(VOC_PERSON + 1, 21))  # VOC's anim
 def load_people(root: str | Path | None, split: str = "train", complete: bool = True) -> Dataset:
     """Person / background of the folders in ``LAYOUT``.
 
-    ``train`` holds every picture 64 times, framed, pasted before other backgrounds, lit and degraded differently
+    ``train`` holds every image 64 times, framed, pasted before other backgrounds, lit and degraded differently
     (see ``kseg.data.framing``), and always the same way: a sample is a function of its number. ``val`` holds each
-    picture whole and, where a person is large enough, its head and shoulders; ``val_portraits`` has the latter alone,
-    ``val_empty`` parts of its pictures without people. ``train_plain`` and ``val_plain`` are the pictures as they are.
+    image whole and, where a person is large enough, its head and shoulders; ``val_portraits`` has the latter alone,
+    ``val_empty`` parts of its images without people. ``train_plain`` and ``val_plain`` are the images as they are.
 
-    VOC's own lists split VOC; of Clothing Co-Parsing every tenth picture is val.
+    VOC's own lists split VOC; of Clothing Co-Parsing every tenth image is val.
     """
     check_split("people", split, SPLITS)
     root = existing_folder(root, LAYOUT)
@@ -68,7 +68,7 @@ def _samples(root: Path, split: str, complete: bool) -> tuple[tuple[Sample, bool
 
 
 class _Photos:
-    """The pictures as they are, with the masks' ids made 0, 1 and 255; decoded once where there is room."""
+    """The images as they are, with the masks' ids made 0, 1 and 255; decoded once where there is room."""
 
     def __init__(self, samples: tuple[tuple[Sample, bool], ...]):
         self.samples, self.max_pixels = samples, MAX_PIXELS
@@ -88,14 +88,14 @@ class _Photos:
         return image, stored
 
     def things(self, index: int, ids: tuple[int, ...] = OTHER_THINGS) -> np.ndarray | None:
-        """1 where a picture of VOC has one of these classes, else 0; None for other pictures."""
+        """1 where an image of VOC has one of these classes, else 0; None for other images."""
         if not self.samples[index][1]:
             return None
         return np.isin(self._stored(index)[1], ids).astype(np.uint8)
 
     @cached_property
     def with_animals(self) -> list[int]:
-        """The pictures of VOC that show an animal of some size."""
+        """The images of VOC that show an animal of some size."""
         return [
             index
             for index, (_, is_voc) in enumerate(self.samples)
@@ -125,7 +125,7 @@ class _Photos:
 
 
 class _Framed:
-    """``VARIANTS`` framings of every picture, each a function of its number."""
+    """``VARIANTS`` framings of every image, each a function of its number."""
 
     makes_samples = True  # in the memory they would take room that they are not read from again
 
@@ -192,7 +192,7 @@ class _Framed:
         return None
 
     def _background(self, rng: np.random.Generator) -> np.ndarray | None:
-        """A part without people of another picture, or None where chance finds none."""
+        """A part without people of another image, or None where chance finds none."""
         for _ in range(3):
             image, mask = self.photos.read(int(rng.integers(len(self.photos))))
             if (window := framing.empty_window(mask, rng)) is not None:
@@ -201,7 +201,7 @@ class _Framed:
 
 
 class _Portraits(_Framed):
-    """Every picture whole, then the head and shoulders of every picture; neither lit nor degraded."""
+    """Every image whole, then the head and shoulders of every image; neither lit nor degraded."""
 
     def __len__(self) -> int:
         return 2 * len(self.photos)
@@ -211,7 +211,7 @@ class _Portraits(_Framed):
         return f"{self.photos.name_of(photo)}_{'portrait' if part else 'whole'}"
 
     def window_of(self, index: int) -> framing.Window | None:
-        """The part of the photo that a portrait shows; None for whole pictures."""
+        """The part of the photo that a portrait shows; None for whole images."""
         part, photo = divmod(index, len(self.photos))
         rng = np.random.default_rng((1, index))
         return framing.portrait_window(self.photos.read(photo)[1], rng) if part else None

@@ -1,4 +1,4 @@
-"""The Semantic Boundaries Dataset (Hariharan et al. 2011): masks for 11,355 pictures of PASCAL VOC.
+"""The Semantic Boundaries Dataset (Hariharan et al. 2011): masks for 11,355 images of PASCAL VOC.
 
 ::
 
@@ -38,12 +38,12 @@ def sbd_samples(folder: Path, split: str) -> tuple[Sample, ...]:
 def augmented_samples(
     year_folder: Path, folder: Path, train: Iterable[str], val: Iterable[str]
 ) -> tuple[Sample, ...]:
-    """VOC's train and all of SBD without VOC's val (10,582 pictures), as DeepLab and PSPNet train on.
+    """VOC's train and all of SBD without VOC's val (10,582 images), as DeepLab and PSPNet train on.
 
     Args:
         year_folder: ``VOC2012``.
         folder: SBD's.
-        train, val: names in VOC's lists. Pictures of ``train`` keep VOC's own mask.
+        train, val: names in VOC's lists. Images of ``train`` keep VOC's own mask.
     """
     sources = _names(folder, ("train", "val"))
     own, excluded = set(train), set(val)

@@ -46,7 +46,7 @@ def load_shapes(root: str | Path | None = None, split: str = "train") -> Dataset
 
 
 def draw_scene(rng: np.random.Generator, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
-    """One picture, uint8 (size, size, 3), and its mask, uint8 (size, size), from a random generator."""
+    """One image, uint8 (size, size, 3), and its mask, uint8 (size, size), from a random generator."""
     image = _texture(rng, size) * _light(rng, size, strength=0.25)
     mask = np.zeros((size, size), np.uint8)
     for _ in range(rng.integers(2, 6)):

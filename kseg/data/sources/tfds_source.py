@@ -58,7 +58,7 @@ class TfdsSource:
         return image, mask.astype(np.uint8)
 
     def _check_size(self, record: bytes, index: int) -> None:
-        """DataError for a picture above the limit, before tfds decodes it."""
+        """DataError for an image above the limit, before tfds decodes it."""
         import tensorflow as tf  # only here: data sets of files are read without it
 
         fields = tf.train.Example.FromString(record).features.feature
@@ -93,7 +93,7 @@ class TfdsSource:
             return self.builder.info.features.deserialize_example_np(record)
         except DataError:
             raise
-        except Exception as error:  # protobuf and the picture decoders each raise their own kinds
+        except Exception as error:  # protobuf and the image decoders each raise their own kinds
             raise DataError(
                 f"{path}: record {index} of {self.split!r} is damaged ({str(error).splitlines()[0][:120]}): "
                 "prepare the data set again"
@@ -191,14 +191,14 @@ def _features(builder) -> tuple[str, str]:
     """The names of the image feature and of the mask feature."""
     from tensorflow_datasets import features
 
-    pictures = {
+    found = {
         name: feature
         for name, feature in builder.info.features.items()
         if isinstance(feature, features.Image)
     }
-    masks = [name for name, feature in pictures.items() if isinstance(feature, features.LabeledImage)]
-    masks += [name for name in _MASK_WORDS if name in pictures and pictures[name].shape[-1] == 1]
-    images = [name for name in ("image", *sorted(pictures)) if name in pictures and name not in masks]
+    masks = [name for name, feature in found.items() if isinstance(feature, features.LabeledImage)]
+    masks += [name for name in _MASK_WORDS if name in found and found[name].shape[-1] == 1]
+    images = [name for name in ("image", *sorted(found)) if name in found and name not in masks]
     if not masks or not images:
         raise DataError(
             f"{builder.data_path}: expected an image feature and a one-channel mask feature (such as "

@@ -137,5 +137,5 @@ def test_wrong_layouts_say_what_was_expected_and_found(unpacked):
         load("cityscapes", unpacked, "val")
     for picture in (unpacked / "leftImg8bit/test").rglob("*.png"):
         picture.unlink()
-    with pytest.raises(DataError, match=r"no pictures CITY/\*_leftImg8bit\.png"):
+    with pytest.raises(DataError, match=r"no images CITY/\*_leftImg8bit\.png"):
         load("cityscapes", unpacked, "test")

@@ -10,7 +10,7 @@ import pytest
 from kseg.data import check, load
 from kseg.errors import DataError
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "io"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "io" / "formats"))
 from test_mat_mask import mat_file
 
 VOC_TRAIN, VOC_VAL = ["2007_000032", "2008_000002"], ["2007_000033", "2009_000001"]

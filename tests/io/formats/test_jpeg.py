@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kseg.io.jpeg import Damage, check_complete, check_size, check_zeros, read_frame
+from kseg.io.formats.jpeg import Damage, check_complete, check_size, check_zeros, read_frame
 
 RNG = np.random.default_rng(0)
 IMAGE = Image.fromarray(RNG.integers(0, 256, (45, 77, 3), dtype=np.uint8))

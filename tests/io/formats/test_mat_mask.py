@@ -8,7 +8,7 @@ import pytest
 
 from kseg.data import read_mask
 from kseg.errors import DataError
-from kseg.io.mat_mask import read_mat_mask
+from kseg.io.formats.mat_mask import read_mat_mask
 
 CELL, STRUCT, UINT8 = 1, 2, 9
 LIMIT = 10_000

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from kseg.io.jpeg import PROGRESSIVE, RESTART, Damage, Frame, Scan
+from kseg.io.formats.jpeg import PROGRESSIVE, RESTART, Damage, Frame, Scan
 
 SPARE_BYTES = 2  # of an encoder that flushes more than it must
 _TOO_EARLY = "its compressed data ends too early"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kseg.io.jpeg import Damage, read_frame
-from kseg.io.jpeg_codes import check_scans
+from kseg.io.formats.jpeg import Damage, read_frame
+from kseg.io.formats.jpeg_codes import check_scans
 
 RNG = np.random.default_rng(0)
 NOISE = Image.fromarray(RNG.integers(0, 256, (70, 93, 3), dtype=np.uint8))

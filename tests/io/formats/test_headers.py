@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kseg.io.headers import check_png, orientation_of, png_chunks, webp_frame
+from kseg.io.formats.headers import check_png, orientation_of, png_chunks, webp_frame
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (13, 21, 3), dtype=np.uint8)
 

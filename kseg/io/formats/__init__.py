@@ -1,0 +1,1 @@
+"""Single file formats: what Pillow does not tell of them, or does not read."""
