@@ -151,7 +151,7 @@ def make(args: argparse.Namespace) -> dict:
         val = kseg.data.load(args.data, args.root, args.split)
         scores = {
             "split": f"{args.data} {args.split}",
-            "keras": class_scores(kseg.export.parity.compiled(model), val, size),
+            "keras": class_scores(lambda images: model(images, training=False), val, size),
             "int8": class_scores(kseg.export.load(int8_file), val, size),
         }
         for split in args.more_splits:

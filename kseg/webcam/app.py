@@ -97,7 +97,7 @@ class App:
         self.saved: list[Path] = []
         self._said: tuple[float, list[str]] = (float("-inf"), [])
         self._last_show = 0.0
-        self._held: tuple[np.ndarray, np.ndarray] | None = None
+        self._held: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self._ended = ""
 
     def run(self) -> dict:
@@ -178,7 +178,7 @@ class App:
         with self.timings.measure("draw"):
             probabilities = self.smoothing(self.model.probabilities(result.output))
             frame = result.frame.image
-            self._held = frame, labels_of(probabilities, frame.shape[:2])
+            self._held = frame, labels_of(probabilities, frame.shape[:2]), probabilities
             drawn = self._draw(*self._held)
         with self.timings.measure("show"):
             self._write(drawn)
@@ -189,9 +189,9 @@ class App:
         if self.progress is not None:
             self.progress(self.timings.frames)
 
-    def _draw(self, frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def _draw(self, frame: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         """The painted frame with what is written on it."""
-        drawn = self.painter(frame, labels, self.view)
+        drawn = self.painter(frame, labels, self.view, probabilities)
         drawn = drawn.copy() if drawn is frame else drawn
         if self.view.legend and not self.view.help:
             screen.legend(drawn, labels, self.painter, self._lines(), self.view)

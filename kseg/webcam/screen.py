@@ -8,6 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from kseg.webcam.matting import Matting
 from kseg.webcam.view import KEYS, View
 
 _text_size = lru_cache(1024)(cv2.getTextSize)
@@ -37,11 +38,17 @@ class Painter:
             self._colours[i, 0] = colour[::-1]
         self._unpainted = 0 if self.classes[0].lower() in ("background", "unlabeled", "void") else None
         self._behind, self._fitted = background, None
+        self._matting = Matting()
         self._flat: tuple[tuple, np.ndarray] | None = None
 
-    def __call__(self, frame: np.ndarray, labels: np.ndarray, view: View) -> np.ndarray:
-        """The painted frame; the frame itself stays as it was."""
-        drawn = self._replaced(frame, labels, view.background)
+    def __call__(
+        self, frame: np.ndarray, labels: np.ndarray, view: View, probabilities: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The painted frame; the frame itself stays as it was.
+
+        With the probabilities `(h, w, classes)` behind the labels, a background ends at the edges of the frame itself.
+        """
+        drawn = self._replaced(frame, labels, view.background, probabilities)
         if view.alpha > 0:
             drawn = self._painted(drawn, labels, view)
         return cv2.flip(drawn, 1) if view.mirror else drawn
@@ -75,12 +82,16 @@ class Painter:
             self._flat = ((alone, labels.shape), colours)
         return self._flat[1]
 
-    def _replaced(self, frame: np.ndarray, labels: np.ndarray, how: str) -> np.ndarray:
+    def _replaced(
+        self, frame: np.ndarray, labels: np.ndarray, how: str, probabilities: np.ndarray | None
+    ) -> np.ndarray:
         if how == "picture":
             return frame
         behind = _blurred(frame) if how == "blur" else self._picture_behind(frame.shape)
-        # A narrow soft edge, in eight bits.
-        share = cv2.GaussianBlur((labels > 0).astype(np.uint8) * 255, (0, 0), 1.5)
+        if probabilities is not None and probabilities.ndim == 3:
+            share = self._matting(probabilities, frame)
+        else:  # a narrow soft edge, in eight bits
+            share = cv2.GaussianBlur((labels > 0).astype(np.uint8) * 255, (0, 0), 1.5)
         share = cv2.merge([share] * 3)
         front = cv2.multiply(frame, share, scale=1 / 255)
         return cv2.add(front, cv2.multiply(behind, cv2.bitwise_not(share), scale=1 / 255))

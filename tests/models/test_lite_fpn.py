@@ -51,6 +51,5 @@ def test_every_level_is_heard(backbone):
         layer = model.get_layer(name)
         weights = layer.get_weights()
         layer.set_weights([-weight for weight in weights])
-        changed = np.abs(np.asarray(model(image)) - before).max()
-        assert changed > 1e-3 * np.abs(before).max(), name
+        assert (np.asarray(model(image)) != before).mean() > 0.5, name
         layer.set_weights(weights)
