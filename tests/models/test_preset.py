@@ -80,7 +80,7 @@ def test_cards_may_not_lead_out_of_the_folder(folder):
 def test_the_presets_of_the_package():
     """The webcam's people and CamVid's streets: loaded, of the card's classes, and one answer in both files."""
     cards = models.presets()
-    assert {"people", "camvid"} <= set(cards)
+    assert {"people", "people_portrait", "camvid"} <= set(cards)
     assert "NC" in cards["camvid"]["licence"]
     for name, card in cards.items():
         model = models.from_preset(name)
@@ -113,7 +113,7 @@ def test_people_score_on_val_what_their_card_says(real_data):
             assert both / either == pytest.approx(scores[split]["class_iou"]["person"], abs=1e-3)
         else:
             assert 1 - found / empty == pytest.approx(scores[split]["class_iou"]["background"], abs=1e-3)
-            assert found / empty < 0.01
+            assert found / empty < 0.015
 
 
 def test_the_cards_that_come_with_kseg_are_complete():
