@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kseg.errors import DataError, SettingsError
+from kseg.export.formats import suffixes
+from kseg.inference.checks import as_pair
 
 if TYPE_CHECKING:
     from kseg.inference.result import Result
@@ -36,11 +38,13 @@ def predictor(
     ensemble_mode: str = "mean",
     crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     output: str | None = None,
+    trust: bool = False,
 ) -> Any:
     """The predictor that `kseg predict` and `kseg evaluate` build of the same settings.
 
     Args:
-        model: a Keras model, the path of a .keras file, or the name of a preset.
+        model: a Keras model, the path of a .keras file, or the name of a preset; or the path of a .tflite or .onnx
+            file, which takes `size`, `crf` and `output` of these settings.
         scales, flip, window, pad, size, long_side, output: see `kseg.inference.Predictor`.
         fuse: how several scales are joined: "mean" of their probabilities, or "max", the highest scores, as DeepLab
             v2 does (`kseg.models.MultiScale`).
@@ -52,9 +56,10 @@ def predictor(
             (`kseg.inference.Ensemble`).
         ensemble_mode: "mean" or "product" of their probabilities.
         crf: called with (image, probabilities) at the end, such as `kseg.inference.DenseCRF()`.
+        trust: open a .tflite or .onnx file without trying it in a process of its own first.
 
     Returns:
-        A `Predictor`, `ProposalPredictor` or `Ensemble`: called with an image it gives labels,
+        A `Predictor`, `ProposalPredictor`, `Ensemble` or `FilePredictor`: called with an image it gives labels,
         `probabilities(image)` the probabilities.
 
     Raises:
@@ -66,9 +71,6 @@ def predictor(
         labels = predict(image)
         ```
     """
-    from kseg.inference import Ensemble, Predictor, ProposalCache, ProposalPredictor
-    from kseg.inference.proposals.cache import default_cache_folder
-
     if fuse not in FUSIONS:
         raise SettingsError(f"Scales are joined by {' or '.join(FUSIONS)}; got fuse={fuse!r}")
     if pad and window is None:
@@ -79,6 +81,15 @@ def predictor(
             "--scales, --fuse, --flip, --window, --pad, --size and --long-side are for whole images, not for "
             "--proposals, whose size is --proposal-size"
         )
+    if isinstance(model, str | Path) and Path(model).suffix.lower() in suffixes():
+        if proposals or ensemble or window or flip or long_side or pad or list(scales) != [1.0]:
+            raise SettingsError(
+                f"{model}: only size, crf and output go with an exported file; give the .keras file"
+            )
+        return file_predictor(Path(model), as_pair(size, "A size"), output, crf, trust)
+
+    from kseg.inference import Ensemble, Predictor, ProposalCache, ProposalPredictor
+    from kseg.inference.proposals.cache import default_cache_folder
 
     def of_whole_images(model: Any, crf: Any) -> Predictor:
         used = tuple(scales)
@@ -108,6 +119,44 @@ def predictor(
         return first(_loaded(model), crf)
     others = [of_whole_images(_loaded(one), None) for one in ensemble]
     return Ensemble([first(_loaded(model), None), *others], ensemble_mode, crf)
+
+
+def file_predictor(
+    path: Path,
+    size: tuple[int, int] | None = None,
+    output: str | None = None,
+    crf: Any = None,
+    trust: bool = False,
+) -> Any:
+    """A `FilePredictor` on a .tflite or .onnx file, which needs neither TensorFlow nor Keras.
+
+    Args:
+        path: the file.
+        size: (height, width) that images are brought to, where the file leaves it open.
+        output: what its values are; None: what the file says.
+        crf: called with (image, probabilities) at the end.
+        trust: open the file without trying it in a process of its own first.
+    """
+    from kseg.export.formats import format_for
+    from kseg.inference.file_predictor import FilePredictor
+    from kseg.io.untrusted import check_runs
+
+    size = None if size is None else tuple(size)
+    if not trust:
+        check_runs(path, size)
+    runtime = format_for(path).open(path)
+    if size is not None and runtime.size is not None and size != runtime.size:
+        raise SettingsError(
+            f"--size: {path} takes {runtime.size[0]}x{runtime.size[1]} pixels only, not {size[0]}x{size[1]}"
+        )
+    classes, palette = runtime.metadata.get("classes"), runtime.metadata.get("palette")
+    if runtime.size is None and size is None and runtime.metadata:  # kseg's own: images at their own size
+        return FilePredictor(
+            lambda image: runtime(image[None])[0], output or runtime.output, None, classes, palette, crf
+        )
+    frames = runtime.frames(None, size)
+    brought = frames.size or size or (256, 256)
+    return FilePredictor(frames, output or frames.output, brought, classes, palette, crf)
 
 
 def _loaded(model: Any) -> Any:

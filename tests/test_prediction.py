@@ -153,3 +153,11 @@ def test_settings_that_do_not_go_together(model):
     ):
         with pytest.raises(SettingsError, match=words):
             predictor(model, **settings)
+
+
+def test_exported_files_are_predicted_in_their_own_runtime(model, tmp_path):
+    kseg.export.tflite(model, tmp_path / "m.tflite", size=(12, 17))
+    result = predict(tmp_path / "m.tflite", IMAGE, trust=True)
+    np.testing.assert_allclose(result.probabilities, expected(model), atol=1e-4)
+    with pytest.raises(SettingsError, match=r"give the \.keras file"):
+        predictor(tmp_path / "m.tflite", flip=True)

@@ -17,6 +17,7 @@ CALLS = {
     "kseg.layers.AtrousConv2D": (2, 3),
     "kseg.layers.AtrousSpatialPyramidPooling": (3,),
     "kseg.layers.BilinearUpsampling": (2,),
+    "kseg.layers.DepthToSpace": (2,),
     "kseg.layers.PadToLeast": (4,),
     "kseg.layers.PadToMultiple": (4,),
     "kseg.layers.PyramidPooling": (3,),

@@ -53,7 +53,7 @@ TOP = {
     "checks": {"errors"},
     "errors": set(),
     "parts": set(),
-    "prediction": {"models", "inference", "visualize"},
+    "prediction": {"models", "inference", "export", "visualize"},
     "version": set(),
 }
 # Folders whose code may name TensorFlow; every other folder speaks keras.ops and NumPy.

@@ -49,7 +49,12 @@ def predictor_of_model(args: argparse.Namespace, crf: Any = None) -> Any:
     elif others := [name for name in vars(args) if name in args.given & _KERAS_ONLY]:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in others)
         raise SettingsError(f"{path}: {flags} needs the Keras model: give its .keras file")
-    return file_predictor(path, args.size, args.output_kind, crf, trust=args.trust or args.model != str(path))
+    from kseg.prediction import file_predictor
+
+    with quietly():
+        return file_predictor(
+            path, args.size, args.output_kind, crf, trust=args.trust or args.model != str(path)
+        )
 
 
 def exported_file(args: argparse.Namespace) -> Path | None:
@@ -83,35 +88,3 @@ def exported_file(args: argparse.Namespace) -> Path | None:
     if args.backend == "keras" or wants or other or "int8" not in presets()[args.model]["files"]:
         return None
     return preset_file(args.model, "int8")
-
-
-def file_predictor(
-    path: Path,
-    size: tuple[int, int] | None = None,
-    output: str | None = None,
-    crf: Any = None,
-    trust: bool = False,
-) -> Any:
-    """A `FilePredictor` on a .tflite or .onnx file."""
-    from kseg.errors import SettingsError
-    from kseg.export.formats import format_for
-    from kseg.inference.file_predictor import FilePredictor
-    from kseg.io.untrusted import check_runs
-
-    size = None if size is None else tuple(size)
-    if not trust:
-        check_runs(path, size)
-    with quietly():
-        runtime = format_for(path).open(path)
-    if size is not None and runtime.size is not None and size != runtime.size:
-        raise SettingsError(
-            f"--size: {path} takes {runtime.size[0]}x{runtime.size[1]} pixels only, not {size[0]}x{size[1]}"
-        )
-    classes, palette = runtime.metadata.get("classes"), runtime.metadata.get("palette")
-    if runtime.size is None and size is None and runtime.metadata:  # kseg's own: images at their own size
-        return FilePredictor(
-            lambda image: runtime(image[None])[0], output or runtime.output, None, classes, palette, crf
-        )
-    frames = runtime.frames(None, size)
-    brought = frames.size or size or (256, 256)
-    return FilePredictor(frames, output or frames.output, brought, classes, palette, crf)
