@@ -8,7 +8,7 @@ import pytest
 import kseg
 from kseg.parts import on_demand
 
-PACKAGES = [part for part in kseg.__all__ if hasattr(getattr(kseg, part), "_HOMES")]
+PACKAGES = [part for part in kseg._PARTS if hasattr(getattr(kseg, part), "_HOMES")]
 
 
 @pytest.mark.parametrize("part", PACKAGES)

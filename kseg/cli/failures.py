@@ -38,6 +38,8 @@ def outcome(error: BaseException) -> tuple[str, int]:
         return f"the system refused: {error.strerror}{where}.", 2
     if isinstance(error, MemoryError) or "OOM when allocating" in str(error):
         return "the memory is not enough: give a smaller --size, --window or --batch-size.", 2
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("kseg"):
+        return f"the package {error.name} is needed for this and not installed: pip install {error.name}", 2
     said = one_sentence(error)
     for words in _SYSTEM:
         if words in said and _of_a_library(error):

@@ -211,9 +211,10 @@ def _constant_rate(times: np.ndarray, nominal: float) -> tuple[float, bool]:
     """
     even = (len(times) - 1) / times[-1]
     if (np.abs(times * even - np.arange(len(times))) <= 0.6).all():
-        if abs(nominal - even) * times[-1] < 0.5:  # less than half a frame at the end
+        # What a header says of a short clip may be an estimate: it counts if it is right to the end.
+        if abs(nominal - even) * times[-1] < 0.5 and abs(nominal - even) < 0.01 * even:
             return nominal, False
-        return _common(even, 0.001), False
+        return _common(even, max(0.001, 0.001 / times[-1])), False  # times may be rounded to milliseconds
     return _common(min(1 / float(np.percentile(np.diff(times), 5)), HIGHEST_RATE), 0.03, nominal), True
 
 

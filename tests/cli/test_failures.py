@@ -35,6 +35,8 @@ HDF5 = "Unable to flush file (file write failed: errno = 28, error message = 'No
         ),
         (MemoryError(), 2, "memory"),
         (ValueError("No space left on device"), 3, "unexpected failure, ValueError"),
+        (ModuleNotFoundError("No module named 'x'", name="x"), 2, "pip install x"),
+        (ModuleNotFoundError("No module named 'kseg.x'", name="kseg.x"), 3, "unexpected failure"),
         (RecursionError(), 3, "RecursionError"),
         (KeyboardInterrupt(), 130, "stopped"),
     ],
