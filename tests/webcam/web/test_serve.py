@@ -11,6 +11,14 @@ from kseg.errors import ModelError, SettingsError
 from kseg.webcam.web import cached_site, serve
 
 
+@pytest.fixture(autouse=True)
+def _interrupts():
+    """Ctrl-C is heard, also where the tests run in the background, whose processes ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.filterwarnings("ignore::kseg.errors.KsegWarning")
 def test_the_page_is_written_once_for_a_model(runtime, tmp_path):
     image = keras.Input((8, 8, 3))
