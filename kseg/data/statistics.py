@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from kseg.data.dataset import Dataset
+from kseg.data.sources.arrays import as_dataset
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class Histogram:
         return self.images
 
 
-def class_histogram(dataset: Dataset) -> Histogram:
-    """Count the labels of every mask of a data set (reads every sample once)."""
+def class_histogram(dataset: Any) -> Histogram:
+    """Count the labels of every mask (reads every sample once) of a `Dataset`, `(x, y)`, or batches for Keras."""
+    dataset = as_dataset(dataset)
     counts = np.zeros((len(dataset), dataset.num_classes), np.int64)
     for index in range(len(dataset)):
         counts[index] = np.bincount(dataset.load(index)[1].ravel(), minlength=256)[: dataset.num_classes]

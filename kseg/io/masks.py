@@ -78,6 +78,13 @@ def read_mask(
     if palette is not None:
         return _ids_of_palette(file.name, values, palette, colours)
     if values.ndim == 3 and colours:
+        known = {colour for colour, _ in colours}
+        grey = values[..., 0]
+        equal = (values == values[..., :1]).all()
+        if equal and not all((int(value),) * 3 in known for value in np.unique(grey)):
+            return _ids_of_grey(
+                file.name, grey, colours, num_classes
+            )  # ids in three channels, as WebP stores them
         return _ids_of_colours(file.name, values, colours)
     if values.ndim == 3:
         if (values != values[..., :1]).any():

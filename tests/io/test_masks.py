@@ -169,3 +169,13 @@ def test_values_that_are_no_ids(array, says):
 def test_ids_that_were_stretched_to_16_bits():
     with pytest.raises(DataError, match=r"class id 1028 in the mask \(id 4, stretched to 16 bits\?\)"):
         read_mask(encoded(Image.fromarray(IDS.astype(np.uint16) * 257)))
+
+
+def test_ids_in_three_equal_channels_are_ids_where_colours_are_declared():
+    """As WebP, which has no grey, stores the same mask that PNG stores in one channel."""
+    colours = (((0, 0, 0), 0), ((100, 0, 0), 1), ((0, 200, 0), 2), ((9, 9, 90), 3), ((1, 1, 7), 4))
+    grey = Image.fromarray(IDS)
+    for form, settings in (("PNG", {}), ("WEBP", {"lossless": True})):
+        data = encoded(Image.merge("RGB", [grey] * 3), form, **settings)
+        np.testing.assert_array_equal(read_mask(data, colours=colours), IDS)
+    np.testing.assert_array_equal(read_mask(encoded(grey), colours=colours), IDS)
