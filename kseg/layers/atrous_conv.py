@@ -2,8 +2,9 @@
 
 import keras
 
+from kseg import checks
 from kseg.errors import SettingsError
-from kseg.ops.convolution import as_rates, atrous_conv2d
+from kseg.ops.convolution import atrous_conv2d
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -34,15 +35,14 @@ class AtrousConv2D(keras.layers.Conv2D):
     """
 
     def __init__(self, filters, kernel_size, rate=1, padding="same", **kwargs):
-        unknown = {"strides", "dilation_rate", "data_format"} & set(kwargs)
-        if unknown or padding not in ("same", "valid"):
+        if unknown := sorted({"strides", "dilation_rate", "data_format"} & set(kwargs)):
             raise SettingsError(
-                "AtrousConv2D has `rate` instead of `dilation_rate`, strides of 1, channels last, and "
-                f"padding 'same' or 'valid'; got padding={padding!r}"
-                + "".join(f", {k}={kwargs[k]!r}" for k in sorted(unknown))
+                "AtrousConv2D has `rate` instead of `dilation_rate`, strides of 1 and channels last; got "
+                + ", ".join(f"{name}={kwargs[name]!r}" for name in unknown)
                 + "."
             )
-        rate = as_rates(rate)
+        checks.one_of(padding, "padding", ("same", "valid"))
+        rate = checks.pair(rate, "rate")
         super().__init__(
             filters, kernel_size, padding=padding, dilation_rate=rate, data_format="channels_last", **kwargs
         )

@@ -1,11 +1,9 @@
 """`AtrousSpatialPyramidPooling`: DeepLab v2's head, several fields of view at once."""
 
-from operator import index
-
 import keras
 from keras import layers, ops
 
-from kseg.errors import SettingsError
+from kseg import checks
 from kseg.layers.atrous_conv import AtrousConv2D
 
 
@@ -43,8 +41,9 @@ class AtrousSpatialPyramidPooling(keras.layers.Layer):
         self, num_classes, rates=(6, 12, 18, 24), hidden=None, dropout=0.5, kernel_regularizer=None, **kwargs
     ):
         super().__init__(**kwargs)
-        self.num_classes, self.rates, self.hidden = _checked(num_classes, rates, hidden, dropout)
-        self.dropout = float(dropout)
+        self.num_classes, self.rates = checks.whole(num_classes, "num_classes"), checks.wholes(rates, "rates")
+        self.hidden = None if hidden is None else checks.whole(hidden, "hidden")
+        self.dropout = checks.fraction(dropout, "dropout", one=False)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.branches = [self._branch(i + 1, rate) for i, rate in enumerate(self.rates)]
 
@@ -97,19 +96,3 @@ def _through(branch, x, training):
     for layer in branch:
         x = layer(x, training=training) if isinstance(layer, layers.Dropout) else layer(x)
     return x
-
-
-def _checked(num_classes, rates, hidden, dropout):
-    """The first three as whole numbers; SettingsError where that cannot be, or one makes no sense."""
-    try:
-        whole = index(num_classes), tuple(map(index, rates)), None if hidden is None else index(hidden)
-        least = min(whole[0], *whole[1], 1 if hidden is None else whole[2])
-        sensible = least >= 1 and len(whole[1]) > 0 and 0 <= dropout < 1
-    except TypeError:
-        sensible = False
-    if not sensible:
-        raise SettingsError(
-            "ASPP needs at least one class, one or more rates of at least 1, hidden filters of at least 1 "
-            f"(or None) and dropout in [0, 1); got {num_classes}, {rates}, {hidden} and {dropout}."
-        )
-    return whole

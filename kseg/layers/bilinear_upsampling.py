@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kseg import checks
 from kseg.ops.resize import resize, spatial_shape
 
 
@@ -20,27 +21,38 @@ def bilinear_kernel(factor):
 
 @keras.saving.register_keras_serializable(package="kseg")
 class BilinearUpsampling(keras.layers.Layer):
-    """Enlarges a map by a whole factor with FCN's transposed convolution.
+    """Upsamples a map by a whole factor with FCN's transposed convolution.
 
     The kernel has the size 2 factor - factor % 2 and starts as bilinear interpolation on each channel by itself
     (a `channels x channels x k x k` kernel that is zero off the diagonal). Beyond the border the map counts as
     zero, as in any transposed convolution, so scores fade towards the outermost pixels.
 
     Args:
-        factor: the enlargement, at least 1.
+        factor: a whole number from 1 on.
         learned: True holds the dense kernel as a trainable weight (Long et al., section 3.3). False keeps the
             interpolation fixed and has no weights; it then runs as a resize, with equal numbers.
         padding: "same" gives `factor * size`, centred. "valid" gives the whole `(size - 1) * factor + k`, for
             networks that crop to the image by an offset (the released FCN).
 
-    Input: `(batch, height, width, channels)`. Output: `(batch, new height, new width, channels)`.
+    Input shape: `(batch, height, width, channels)`.
+
+    Output shape: `(batch, new height, new width, channels)`.
+
+    Raises:
+        SettingsError: a factor below 1, or an unknown padding.
+
+    Reference: Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017, section 3.3.
+
+    Example:
+
+    >>> kseg.layers.BilinearUpsampling(2)(np.ones((1, 3, 4, 5))).shape
+    TensorShape([1, 6, 8, 5])
     """
 
     def __init__(self, factor, learned=False, padding="same", **kwargs):
         super().__init__(**kwargs)
-        if int(factor) < 1 or padding not in ("same", "valid"):
-            raise ValueError(f"need factor >= 1 and padding 'same' or 'valid'; got {factor} and {padding!r}")
-        self.factor, self.learned, self.padding = int(factor), bool(learned), padding
+        self.factor, self.learned = checks.whole(factor, "factor"), checks.flag(learned, "learned")
+        self.padding = checks.one_of(padding, "padding", ("same", "valid"))
 
     @property
     def kernel_size(self):

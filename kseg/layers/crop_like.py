@@ -2,6 +2,7 @@
 
 import keras
 
+from kseg import checks
 from kseg.ops.resize import same_size, spatial_shape
 
 
@@ -21,7 +22,7 @@ class CropLike(keras.layers.Layer):
 
     def __init__(self, offset=0, **kwargs):
         super().__init__(**kwargs)
-        self.offset = int(offset)
+        self.offset = checks.whole(offset, "offset", least=0)
 
     def call(self, inputs):
         x, like = inputs

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from kseg import checks
+
 
 @keras.saving.register_keras_serializable(package="kseg")
 class DilatedPooling2D(keras.layers.Layer):
@@ -24,15 +26,13 @@ class DilatedPooling2D(keras.layers.Layer):
 
     def __init__(self, pool_size=2, rate=1, padding=((0, 0), (0, 0)), mode="max", **kwargs):
         super().__init__(**kwargs)
-        self.pool_size = (pool_size, pool_size) if isinstance(pool_size, int) else tuple(pool_size)
-        self.rate = int(rate)
-        self.padding = tuple(tuple(int(side) for side in pair) for pair in padding)
-        self.mode = mode
-        if mode not in ("max", "average") or self.rate < 1 or min(self.pool_size) < 1:
-            raise ValueError(
-                "DilatedPooling2D needs mode 'max' or 'average' and a positive pool_size and rate; "
-                f"got {mode!r}, {pool_size!r}, {rate!r}"
-            )
+        self.pool_size, self.rate = checks.pair(pool_size, "pool_size"), checks.whole(rate, "rate")
+        vertical, horizontal = padding
+        self.padding = (
+            checks.wholes(vertical, "padding", least=0, count=2),
+            checks.wholes(horizontal, "padding", least=0, count=2),
+        )
+        self.mode = checks.one_of(mode, "mode", ("max", "average"))
 
     def call(self, inputs):
         if self.mode == "max":

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from kseg import checks
+
 
 @keras.saving.register_keras_serializable(package="kseg")
 class Normalize(keras.layers.Layer):
@@ -17,16 +19,25 @@ class Normalize(keras.layers.Layer):
         bgr: True flips the channels to blue, green, red after normalising (Caffe's order, as the original VGG
             weights and keras.applications' "caffe" mode expect).
 
-    Input: `(batch, height, width, 3)`, 0-255. Output: same shape, the layer's compute dtype.
+    Input shape: `(batch, height, width, 3)`, 0-255.
+
+    Output shape: the same, in the layer's compute dtype.
+
+    Raises:
+        SettingsError: not three values each, or a divisor that is not above 0.
+
+    Example:
+
+    >>> y = kseg.layers.Normalize((127.5,) * 3, (127.5,) * 3)(np.array([[[[0, 127.5, 255]]]]))
+    >>> np.asarray(y).tolist()
+    [[[[-1.0, 0.0, 1.0]]]]
     """
 
     def __init__(self, mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5), bgr=False, **kwargs):
         super().__init__(**kwargs)
-        self.mean = tuple(float(m) for m in mean)
-        self.std = tuple(float(s) for s in std)
-        self.bgr = bool(bgr)
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ValueError(f"`mean` and `std` need 3 values, `std` positive; got {mean} and {std}")
+        self.mean = checks.numbers(mean, "mean", count=3)
+        self.std = checks.numbers(std, "std", count=3, above=0)
+        self.bgr = checks.flag(bgr, "bgr")
 
     def call(self, image):
         # In float32 first: a half-precision mean would shift every pixel by its rounding.

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from kseg import checks
 from kseg.ops.resize import spatial_shape
 
 
@@ -20,9 +21,7 @@ class PadToLeast(keras.layers.Layer):
 
     def __init__(self, size, **kwargs):
         super().__init__(**kwargs)
-        self.size = int(size)
-        if self.size < 1:
-            raise ValueError(f"`size` must be at least 1, got {size}")
+        self.size = checks.whole(size, "size")
 
     def call(self, x):
         size, (height, width) = self.size, spatial_shape(x)

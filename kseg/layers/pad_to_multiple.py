@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from kseg import checks
 from kseg.ops.resize import spatial_shape
 
 
@@ -20,14 +21,12 @@ class PadToMultiple(keras.layers.Layer):
     Input: `(batch, height, width, channels)`. Output: the same with up to `factor - 1` rows and columns more.
 
     Raises:
-        ValueError: a factor below 1.
+        SettingsError: a factor below 1.
     """
 
     def __init__(self, factor, **kwargs):
         super().__init__(**kwargs)
-        self.factor = int(factor)
-        if self.factor < 1:
-            raise ValueError(f"`factor` must be at least 1, got {factor}")
+        self.factor = checks.whole(factor, "factor")
 
     def call(self, x):
         height, width = spatial_shape(x)

@@ -1,11 +1,9 @@
 """`PyramidPooling`: PSPNet's view of a map through grids of several coarseness."""
 
-from operator import index
-
 import keras
 from keras import layers, ops
 
-from kseg.errors import SettingsError
+from kseg import checks
 from kseg.layers.batch_normalization import BatchNormalization
 from kseg.ops.pooling import MODES, grid_pool
 from kseg.ops.resize import resize, spatial_shape
@@ -54,15 +52,14 @@ class PyramidPooling(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.filters, self.bins, self.mode = _whole(filters), _all_whole(bins), mode
-        self.reduce, self.align_corners = bool(reduce), bool(align_corners)
-        self.momentum, self.epsilon, self.synchronized = float(momentum), float(epsilon), bool(synchronized)
+        self.filters, self.bins = checks.whole(filters, "filters"), checks.wholes(bins, "bins")
+        self.mode = checks.one_of(mode, "mode", MODES)
+        self.reduce = checks.flag(reduce, "reduce")
+        self.align_corners = checks.flag(align_corners, "align_corners")
+        self.momentum = checks.fraction(momentum, "momentum")
+        self.epsilon = checks.number(epsilon, "epsilon", above=0)
+        self.synchronized = checks.flag(synchronized, "synchronized")
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        if self.filters < 1 or not self.bins or min(self.bins) < 1 or mode not in MODES:
-            raise SettingsError(
-                "PyramidPooling needs at least one filter, one or more bins of at least 1 and a mode of "
-                f"{', '.join(MODES)}; got {filters!r}, {bins!r} and {mode!r}."
-            )
         self.convolutions = [self._convolution(b) for b in self.bins] if self.reduce else []
         self.normalizations = [self._normalization(b) for b in self.bins] if self.reduce else []
 
@@ -126,15 +123,3 @@ class PyramidPooling(keras.layers.Layer):
             "synchronized": self.synchronized,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
-
-
-def _whole(value):
-    """A whole number of any type as an int; 0, which is refused, for everything else."""
-    try:
-        return index(value)
-    except TypeError:
-        return 0
-
-
-def _all_whole(values):
-    return tuple(map(_whole, values)) if hasattr(values, "__iter__") else ()

@@ -1,8 +1,9 @@
-"""`ScaledImage`: a picture at a part of its size, for networks that see several scales."""
+"""`ScaledImage`: an image at a part of its size, for networks that see several scales."""
 
 import keras
 from keras import ops
 
+from kseg import checks
 from kseg.ops.resize import resize, spatial_shape
 
 
@@ -13,7 +14,7 @@ class ScaledImage(keras.layers.Layer):
     Args:
         scale: factor on height and width, above 0.
         stride: None for the half-pixel rule and `round(scale * side)` pixels. Or the output stride of a network
-            whose cells stand at every `stride`-th pixel (`ZoomLike`): the image is filled up with copies of its
+            whose cells stand at every `stride`-th pixel: the image is filled up with copies of its
             last row and column to `stride * n + 1` pixels and resized with aligned corners to
             `stride * round(scale * n) + 1`, as the released DeepLab v2 does with its crops of such sizes; first
             and last cell of the network's map then stand over the same pixels at every scale.
@@ -21,14 +22,13 @@ class ScaledImage(keras.layers.Layer):
     Input: `(batch, height, width, channels)`. Output: the same, scaled, at least one pixel.
 
     Raises:
-        ValueError: a scale that is not above 0, or a stride below 1.
+        SettingsError: a scale that is not above 0, or a stride below 1.
     """
 
     def __init__(self, scale, stride=None, **kwargs):
         super().__init__(**kwargs)
-        self.scale, self.stride = float(scale), None if stride is None else int(stride)
-        if not self.scale > 0 or (self.stride is not None and self.stride < 1):
-            raise ValueError(f"`scale` must be above 0 and `stride` at least 1; got {scale} and {stride}")
+        self.scale = checks.number(scale, "scale", above=0)
+        self.stride = None if stride is None else checks.whole(stride, "stride")
 
     def call(self, x):
         if self.stride is None:

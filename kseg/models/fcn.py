@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from kseg import checks
 from kseg.backbones.construction import draws_graph
 from kseg.layers import BilinearUpsampling, CropLike
 from kseg.models.segmenter import Segmenter
@@ -17,8 +18,8 @@ SKIPS = {32: (), 16: ("stage4",), 8: ("stage4", "stage3")}
 class FCN(Segmenter):
     """FCN-32s, FCN-16s and FCN-8s.
 
-    A 1x1 convolution scores the deepest features; the scores are enlarged twofold and summed with the 1x1 scores
-    of stage 4 (16s) and then of stage 3 (8s); the sum is enlarged to the image. Score layers start at zero, so a
+    A 1x1 convolution scores the deepest features; the scores are upsampled twofold and summed with the 1x1 scores
+    of stage 4 (16s) and then of stage 3 (8s); the sum is upsampled to the image. Score layers start at zero, so a
     skip stage begins by changing nothing, and layers have the same names at every stride, so that 16s can start
     from a trained 32s and 8s from 16s (`kseg.training.initialise_from`).
 
@@ -27,7 +28,7 @@ class FCN(Segmenter):
             `VGG16(padding="original")` gives the released net with its crop offsets; with "same" padding maps
             align by themselves.
         num_classes: number of classes.
-        stride: 32, 16 or 8: the stride of the map that is enlarged to the image.
+        stride: 32, 16 or 8: the stride of the map that is upsampled to the image.
         learned_upsampling: "none" (the release: rate 0), "intermediate" (the paper: the last one stays fixed) or
             "all".
         skip_scales: fixed factors on stage 4 and stage 3 before they are scored; (0.01, 0.0001) makes the
@@ -53,12 +54,9 @@ class FCN(Segmenter):
         trainable=True,
         dtype=None,
     ):
-        if stride not in SKIPS:
-            raise ValueError(f"`stride` must be 32, 16 or 8, got {stride}")
-        if learned_upsampling not in ("none", "intermediate", "all"):
-            raise ValueError(
-                f"`learned_upsampling` must be none, intermediate or all; got {learned_upsampling!r}"
-            )
+        stride = checks.one_of(stride, "stride", tuple(SKIPS))
+        checks.one_of(learned_upsampling, "learned_upsampling", ("none", "intermediate", "all"))
+        skip_scales = checks.numbers(skip_scales, "skip_scales", count=2)
         original = backbone.padding == "original"
         edges, crops = ("valid", CROPS[stride]) if original else ("same", (0,) * len(CROPS[stride]))
         image, between = backbone.input, learned_upsampling != "none"
@@ -84,7 +82,7 @@ class FCN(Segmenter):
             image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
         self.stride, self.learned_upsampling = stride, learned_upsampling
-        self.skip_scales = tuple(skip_scales)
+        self.skip_scales = skip_scales
 
     def get_config(self):
         own = {

@@ -1,12 +1,11 @@
 """`MultiScale`: a segmentation model that sees its picture at several scales and keeps the highest scores."""
 
-import math
-
 import keras
 from keras import layers
 
+from kseg import checks
 from kseg.backbones.construction import draws_graph, graph_settings
-from kseg.errors import ModelError, SettingsError
+from kseg.errors import ModelError
 from kseg.layers import ResizeLike, ScaledImage
 from kseg.models.segmenter import Segmenter
 
@@ -51,7 +50,7 @@ class MultiScale(Segmenter):
     ):
         if not isinstance(model, Segmenter):
             raise ModelError(f"multi-scale inputs need a Segmenter of kseg, got {type(model).__name__}")
-        scales = checked_scales(scales)
+        scales = checks.scales(scales, with_one=True)
         image = keras.Input((None, None, 3), name="image")
         _, _, fused, enlargement = scale_maps(model, scales, image)
         logits = enlarged(fused, image, enlargement, "logits")
@@ -123,21 +122,6 @@ def enlarged(scores, image, enlargement, name):
     if enlargement is not None:
         settings = {key: getattr(enlargement, key) for key in ("method", "align_corners", "factor")}
     return ResizeLike(name=name, dtype="float32", **settings)([scores, image])
-
-
-def checked_scales(scales):
-    """The scales as floats in the order given; SettingsError where they make no sense."""
-    try:
-        numbers = tuple(float(scale) for scale in scales)
-        sensible = 1.0 in numbers and len(set(numbers)) == len(numbers)
-        sensible = sensible and all(0 < scale < math.inf for scale in numbers)
-    except (TypeError, ValueError):
-        sensible = False
-    if not sensible:
-        raise SettingsError(
-            f"scales are different numbers above 0 with 1 among them, such as {SCALES}; got {scales}"
-        )
-    return numbers
 
 
 def _words(scale):

@@ -1,11 +1,9 @@
 """Atrous (dilated) convolution as one operation of the graph, with gradients on every machine."""
 
-from collections.abc import Iterable
-from operator import index
-
 import keras
 from keras import ops
 
+from kseg import checks
 from kseg.errors import SettingsError
 
 if keras.backend.backend() == "tensorflow":
@@ -32,7 +30,7 @@ def atrous_conv2d(x, kernel, rate=1, padding="same"):
         `(batch, height, width, filters)`, smaller by `rate * (taps - 1)` with "valid". Equal to
         `keras.ops.conv(..., dilation_rate=rate)`.
     """
-    rate = as_rates(rate)
+    rate = checks.pair(rate, "rate")
     taps = tuple(kernel.shape[:2])
     _check_fit(x, taps, rate, padding)
     if keras.backend.backend() != "tensorflow":
@@ -44,22 +42,8 @@ def atrous_conv2d(x, kernel, rate=1, padding="same"):
     )
 
 
-def as_rates(rate):
-    """Check a rate and return it as (vertical, horizontal)."""
-    try:
-        pair = tuple(map(index, rate)) if isinstance(rate, Iterable) else (index(rate),) * 2
-    except TypeError:
-        pair = ()
-    if len(pair) != 2 or min(pair) < 1:
-        raise SettingsError(
-            f"`rate` is a positive integer or a pair (vertical, horizontal) of them, not {rate!r}."
-        )
-    return pair
-
-
 def _check_fit(x, taps, rate, padding):
-    if padding not in ("same", "valid"):
-        raise SettingsError(f"`padding` is 'same' or 'valid', not {padding!r}.")
+    checks.one_of(padding, "padding", ("same", "valid"))
     for size, k, r in zip(x.shape[1:3], taps, rate, strict=True):
         if padding == "valid" and size is not None and size < (k - 1) * r + 1:
             raise SettingsError(

@@ -4,12 +4,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from kseg import checks
 from kseg.errors import SettingsError
 from kseg.ops import windows
 from kseg.ops.fusion import compiled, plain, training_graph
 from kseg.ops.resize import spatial_shape
 from kseg.ops.switches import INDEX_DTYPE, at_hand, check_indices, check_unpooling, unpooled_size
-from kseg.ops.windows import as_pair, pooling_axes, window_and_stride
+from kseg.ops.windows import pooling_axes, window_and_stride
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -114,7 +115,7 @@ def grid_pool(x, bins, mode="average"):
     Raises:
         SettingsError: bins below 1, another mode, or a tensor of other dimensions.
     """
-    grid = as_pair(bins, "bins")
+    grid = checks.pair(bins, "bins")
     if len(x.shape) != 4:
         raise SettingsError(
             f"Pooling takes (batch, height, width, channels), not a tensor of {tuple(x.shape)}."

@@ -3,6 +3,9 @@
 import keras
 from keras import ops
 
+from kseg import checks
+from kseg.errors import SettingsError
+
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
@@ -33,10 +36,9 @@ def resize(x, size, method="bilinear", align_corners=False):
     Returns:
         Tensor `(batch, *size, channels)` of the dtype of `x`. No antialiasing.
     """
-    if method not in METHODS:
-        raise ValueError(f"`method` must be one of {METHODS}, got {method!r}")
+    checks.one_of(method, "method", METHODS)
     if align_corners and method != "bilinear":
-        raise ValueError("`align_corners=True` is defined for method='bilinear' only")
+        raise SettingsError("`align_corners=True` is defined for method='bilinear' only.")
     if keras.backend.backend() != "tensorflow":
         return _resize_generic(x, size, method, align_corners)
     size = tf.stack([tf.cast(s, tf.int32) for s in size])

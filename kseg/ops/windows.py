@@ -5,11 +5,11 @@ are comparisons and selections. They compile under XLA, convert to builtin LiteR
 give the same bits everywhere. Windows may overlap (window > stride), touch, or leave gaps (window < stride).
 """
 
-from operator import index
 from typing import Any, NamedTuple
 
 from keras import ops
 
+from kseg import checks
 from kseg.errors import SettingsError
 
 
@@ -52,24 +52,10 @@ def _known(value, number) -> bool:
 
 def window_and_stride(pool_size, strides, padding):
     """Check the settings of a pooling: (height, width) of the window and of the step."""
-    window = as_pair(pool_size, "pool_size")
-    stride = window if strides is None else as_pair(strides, "strides")
-    if padding not in ("same", "valid"):
-        raise SettingsError(f"`padding` is 'same' or 'valid', not {padding!r}.")
+    window = checks.pair(pool_size, "pool_size")
+    stride = window if strides is None else checks.pair(strides, "strides")
+    checks.one_of(padding, "padding", ("same", "valid"))
     return window, stride
-
-
-def as_pair(value, name):
-    """A positive integer or a pair of them as (height, width)."""
-    try:
-        pair = tuple(index(v) for v in value) if hasattr(value, "__iter__") else (index(value),) * 2
-    except TypeError:
-        pair = ()
-    if len(pair) != 2 or min(pair) < 1:
-        raise SettingsError(
-            f"`{name}` is a positive integer or a pair (height, width) of them, not {value!r}."
-        )
-    return pair
 
 
 def pooling_axes(size, pool_size, strides, padding):

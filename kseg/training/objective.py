@@ -7,12 +7,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from kseg import checks
 from kseg.errors import ModelError, SettingsError
 from kseg.layers import ResizeLike
 from kseg.layers.scaled_image import scaled, steps
 from kseg.losses import MapLoss
 from kseg.models import PSPNet, Segmenter, with_auxiliary_head
-from kseg.models.multi_scale import checked_scales, enlarged, scale_maps
+from kseg.models.multi_scale import enlarged, scale_maps
 from kseg.ops.strips import Taps, enlarged_class_ids, taps
 from kseg.training.recipes.recipe import Recipe
 
@@ -69,7 +70,8 @@ def objective_of(model: keras.Model, recipe: Recipe) -> Objective:
     if recipe.input_scales is not None and recipe.auxiliary_weight is not None:
         raise SettingsError("Recipe: give input_scales or auxiliary_weight, not both.")
     if recipe.input_scales is not None:
-        graph, terms = _multi_scale(model, checked_scales(recipe.input_scales), recipe.label_stride)
+        scales = checks.scales(recipe.input_scales, "input_scales", with_one=True)
+        graph, terms = _multi_scale(model, scales, recipe.label_stride)
     elif recipe.auxiliary_weight is not None:
         graph, terms = _auxiliary(model, recipe)
     elif recipe.label_stride is not None:

@@ -71,7 +71,7 @@ def test_strides_and_bad_rates_are_refused():
     ):
         with pytest.raises(SettingsError, match="`rate` instead"):
             AtrousConv2D(4, 3, **settings)
-    with pytest.raises(SettingsError, match="positive integer"):
+    with pytest.raises(SettingsError, match="whole number from 1 on"):
         AtrousConv2D(4, 3, rate=0)
 
 

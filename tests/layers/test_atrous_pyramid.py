@@ -81,5 +81,5 @@ def test_mixed_precision():
     ],
 )
 def test_refuses(bad):
-    with pytest.raises(SettingsError, match="ASPP needs"):
+    with pytest.raises(SettingsError, match="must be"):
         AtrousSpatialPyramidPooling(**{"num_classes": 3, **bad})

@@ -26,7 +26,7 @@ def test_config_round_trip():
 
 
 def test_nonsense_is_refused():
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="from 1 on"):
         PadToLeast(0)
 
 

@@ -21,5 +21,5 @@ def test_config_and_mistakes():
     layer = PadToMultiple.from_config(PadToMultiple(6, name="p").get_config())
     assert (layer.factor, layer.name) == (6, "p")
     assert layer.compute_output_shape((None, 13, None, 3)) == (None, 18, None, 3)
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="from 1 on"):
         PadToMultiple(0)

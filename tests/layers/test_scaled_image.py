@@ -52,5 +52,5 @@ def test_traces_with_unknown_sizes_and_reloads(stride, tmp_path):
 
 @pytest.mark.parametrize("arguments", [(0,), (-1,), (0.5, 0)])
 def test_refusals(arguments):
-    with pytest.raises(ValueError, match="scale"):
+    with pytest.raises(ValueError, match="must be"):
         ScaledImage(*arguments)

@@ -170,5 +170,5 @@ def test_numpy_integers_are_rates():
 
 @pytest.mark.parametrize("padding", ["SAME", "causal", None])
 def test_other_paddings_are_refused(padding):
-    with pytest.raises(SettingsError, match="`padding` is 'same' or 'valid'"):
+    with pytest.raises(SettingsError, match="`padding` must be 'same' or 'valid'"):
         atrous_conv2d(*_inputs(3), 2, padding)
