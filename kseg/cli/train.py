@@ -44,7 +44,7 @@ _SETTINGS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="NAME", help="net (kseg models lists them)")
+    parser.add_argument("--model", required=True, metavar="NAME", help="network (kseg models lists them)")
     add_data(parser)
     parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/MODEL-DATA)")
     parser.add_argument(

@@ -55,7 +55,7 @@ class BoundaryCrossEntropy(CrossEntropy):
             weights = weights * per_pixel(ops.cast(sample_weight, "float32"))
         return super().call(y_true, y_pred, weights)
 
-    of_enlarged = None  # borders need the whole map of labels, and logits beside it
+    of_upsampled = None  # borders need the whole map of labels, and logits beside it
 
     def border_weights(self, labels):
         """1 and 1 + `factor`, float32 `(batch, height, width)`, for class ids of that shape."""

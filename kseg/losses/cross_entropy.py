@@ -109,11 +109,11 @@ class CrossEntropy(MapLoss):
             label_smoothing=self.label_smoothing,
         )
 
-    def of_enlarged(self, y_true, scores, rows, columns, sample_weight=None):
-        """The loss of a score map enlarged bilinearly to the labels' size, whose logits are never held as a whole.
+    def of_upsampled(self, y_true, scores, rows, columns, sample_weight=None):
+        """The loss of a score map upsampled bilinearly to the labels' size, whose logits are never held as a whole.
 
         Scores `(batch, h, w, classes)`; `rows` and `columns` are `kseg.ops.strips.Taps` for the labels' height and
-        width. The loss is that of the enlarged logits, within rounding.
+        width. The loss is that of the upsampled logits, within rounding.
         """
         labels = ops.convert_to_tensor(y_true)
         if len(labels.shape) == 4:

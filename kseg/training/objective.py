@@ -17,7 +17,7 @@ from kseg.models.multi_scale import enlarged, scale_maps
 from kseg.ops.strips import Taps, enlarged_class_ids, taps
 from kseg.training.recipes.recipe import Recipe
 
-STRIP_BYTES = 2**27  # of the batch's logits at full size; beyond this they are enlarged strip by strip
+STRIP_BYTES = 2**27  # of the batch's logits at full size; beyond this they are upsampled strip by strip
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def objective_of(model: keras.Model, recipe: Recipe) -> Objective:
     elif _in_strips(model, "logits", recipe):
         layer = _layer(model, "logits")
         graph = keras.Model(model.input, {"logits": layer.input[0]}, name="scores")
-        terms = (LossTerm("logits", enlargement=layer),)
+        terms = (LossTerm("logits", upsampling=layer),)
     else:
         return Objective(model)
     theirs = {id(layer) for layer in model.layers}
@@ -93,7 +93,7 @@ class LossTerm:
 
     With `cells`, the output is a map of cells `stride` pixels apart on the image times `scale`, and meets the
     labels under its cells. Without, it has the image's size, and every `stride`-th of it is taken. With an
-    `enlargement` (the layer) the output is the map before it, and meets all labels.
+    `upsampling` (the layer) the output is the map before it, and meets all labels.
     """
 
     output: str
@@ -101,7 +101,7 @@ class LossTerm:
     stride: int = 1
     scale: float = 1.0
     cells: bool = False
-    enlargement: ResizeLike | None = None
+    upsampling: ResizeLike | None = None
 
 
 class TrainingModel(keras.Model):
@@ -129,7 +129,7 @@ class TrainingModel(keras.Model):
         if not isinstance(y_pred, dict):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         first, *others = self.terms
-        if first.enlargement is None:
+        if first.upsampling is None:
             labels, outputs, weights = _paired(first, y, y_pred, sample_weight)
             total = super().compute_loss(x, labels, outputs, weights, training)
         else:
@@ -140,17 +140,17 @@ class TrainingModel(keras.Model):
 
     def _loss_of(self, term, y, y_pred, sample_weight):
         loss = keras.losses.get(self.loss)
-        if term.enlargement is not None and _in_strips_too(loss):
+        if term.upsampling is not None and _in_strips_too(loss):
             scores = y_pred[term.output]
-            return loss.of_enlarged(y, scores, *_taps(term.enlargement, scores, y), sample_weight)
+            return loss.of_upsampled(y, scores, *_taps(term.upsampling, scores, y), sample_weight)
         labels, outputs, weights = _paired(term, y, y_pred, sample_weight)
         return loss(labels, outputs, weights)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         first = self.terms[0]
-        if isinstance(y_pred, dict) and first.enlargement is not None:
+        if isinstance(y_pred, dict) and first.upsampling is not None:
             scores = ops.cast(y_pred[first.output], "float32")
-            y_pred = enlarged_class_ids(scores, *_taps(first.enlargement, scores, y))
+            y_pred = enlarged_class_ids(scores, *_taps(first.upsampling, scores, y))
         elif isinstance(y_pred, dict):
             y, y_pred, sample_weight = _paired(first, y, y_pred, sample_weight)
         return super().compute_metrics(x, y, y_pred, sample_weight)
@@ -158,7 +158,7 @@ class TrainingModel(keras.Model):
 
 def _in_strips_too(loss: MapLoss) -> bool:
     """Whether a loss can be computed of a map that is upsampled strip by strip."""
-    return getattr(loss, "of_enlarged", None) is not None and not loss.label_smoothing
+    return getattr(loss, "of_upsampled", None) is not None and not loss.label_smoothing
 
 
 def _strided(model: keras.Model, stride: int) -> tuple[keras.Model, tuple[LossTerm, ...]]:
@@ -176,7 +176,7 @@ def _auxiliary(model: keras.Model, recipe: Recipe) -> tuple[keras.Model, tuple[L
         if _in_strips(full, name, recipe):
             layer = _layer(full, name)
             outputs[name] = layer.input[0]
-            terms.append(LossTerm(name, factor, enlargement=layer))
+            terms.append(LossTerm(name, factor, upsampling=layer))
         else:
             outputs[name], cells = _at_stride(full, name, full.output[name], stride)
             terms.append(LossTerm(name, factor, stride, cells=cells))
@@ -196,7 +196,7 @@ def _layer(model: keras.Model, name: str) -> keras.layers.Layer | None:
 
 
 def _in_strips(model: keras.Model, name: str, recipe: Recipe) -> bool:
-    """Whether the logits of this name are too large to be held, and come of a bilinear enlargement."""
+    """Whether the logits of this name are too large to be held, and come of bilinear upsampling."""
     layer = _layer(model, name)
     bilinear = isinstance(layer, ResizeLike) and layer.method == "bilinear"
     if not bilinear or recipe.size is None or recipe.label_stride is not None:
@@ -205,10 +205,10 @@ def _in_strips(model: keras.Model, name: str, recipe: Recipe) -> bool:
     return pixels * layer.output.shape[-1] * 4 > STRIP_BYTES
 
 
-def _taps(enlargement: ResizeLike, scores: Any, labels: Any) -> tuple[Taps, Taps]:
+def _taps(upsampling: ResizeLike, scores: Any, labels: Any) -> tuple[Taps, Taps]:
     """Where the labels' rows and columns stand in a map of scores."""
     sides = zip(ops.shape(scores)[1:3], ops.shape(labels)[1:3], strict=True)
-    return tuple(taps(enlargement.positions(cells, size), cells) for cells, size in sides)
+    return tuple(taps(upsampling.positions(cells, size), cells) for cells, size in sides)
 
 
 def _multi_scale(
@@ -217,13 +217,13 @@ def _multi_scale(
     if not isinstance(model, Segmenter):
         raise ModelError(f"input_scales are for kseg's own models; {model.name} is a {type(model).__name__}")
     image = keras.Input((None, None, 3), name="image")
-    maps, alike, fused, enlargement = scale_maps(model, scales, image)
+    maps, alike, fused, upsampling = scale_maps(model, scales, image)
     stride = stride or 1
-    cells = enlargement is not None and stride == enlargement.cell_stride
+    cells = upsampling is not None and stride == upsampling.cell_stride
     found = [("fused", fused, 1.0)]
     found += [(f"at_{s:g}".replace(".", "_"), one, s) for s, one in (maps if cells else alike).items()]
     outputs = {
-        name: one if cells else enlarged(one, image, enlargement, f"logits_{name}") for name, one, _ in found
+        name: one if cells else enlarged(one, image, upsampling, f"logits_{name}") for name, one, _ in found
     }
     terms = [LossTerm(name, 1.0, stride, scale if cells else 1.0, cells) for name, _, scale in found]
     return keras.Model(image, outputs, name="multi_scale"), tuple(terms)
@@ -232,9 +232,9 @@ def _multi_scale(
 def _paired(term: LossTerm, labels: Any, outputs: dict[str, Any], weights: Any) -> tuple[Any, Any, Any]:
     """The labels that a term meets, its output at the same places, and the sample weights there."""
     output, stride = outputs[term.output], term.stride
-    if term.enlargement is not None:  # for a loss that cannot do without the whole map
+    if term.upsampling is not None:  # for a loss that cannot do without the whole map
         like = ops.reshape(labels, (*ops.shape(labels)[:3], 1))
-        return labels, term.enlargement([output, like]), weights
+        return labels, term.upsampling([output, like]), weights
     if not term.cells:
         output = output[:, ::stride, ::stride]
         at = _every(stride)

@@ -1,4 +1,4 @@
-"""`TensorBoard`: scalars, and pictures of image, truth and prediction, for TensorBoard."""
+"""`TensorBoard`: scalars, and images of image, truth and prediction, for TensorBoard."""
 
 import sys
 from pathlib import Path
@@ -13,14 +13,14 @@ from kseg.training.optimization.schedules import rate_of_last_step
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """Writes every number of Keras's logs, and after each validation a picture a sample, for TensorBoard.
+    """Writes every number of Keras's logs, and after each validation an image a sample, for TensorBoard.
 
-    A picture shows the image, its true labels and the predicted labels side by side in the data set's
+    It shows the image, its true labels and the predicted labels side by side in the data set's
     palette; ignored pixels are white.
 
     Args:
         folder: where the event files go.
-        dataset: where the sample pictures come from; None writes scalars only.
+        dataset: where the sample images come from; None writes scalars only.
         samples: how many of them, spread over the data set.
 
     A folder that cannot be written at the beginning ends the training. Later (a disk that is full) that is said once
@@ -89,9 +89,9 @@ class TensorBoard(keras.callbacks.Callback):
         tf.summary.scalar("learning_rate", rate_of_last_step(self.model.optimizer))
         if any(name.startswith("val_") for name in logs):
             for index in self.samples:
-                tf.summary.image(self.dataset.name_of(index), self._picture(index)[None])
+                tf.summary.image(self.dataset.name_of(index), self._panel(index)[None])
 
-    def _picture(self, index: int) -> np.ndarray:
+    def _panel(self, index: int) -> np.ndarray:
         image, labels = self.dataset.load(index)
         predicted = self.model.predict_on_batch(image[None])[0].argmax(-1)
         return np.concatenate([image, self._coloured(labels), self._coloured(predicted)], axis=1)

@@ -51,9 +51,9 @@ class Validation:
                 labels.numpy(), predictions.numpy(), classes, self.dataset.ignore_label
             )
             losses += (float(loss), (labels.numpy() != self.dataset.ignore_label).any())
-        counts, (total, pictures) = sum_over_workers(counts), sum_over_workers(losses)
+        counts, (total, images) = sum_over_workers(counts), sum_over_workers(losses)
         self._check(counts.sum(1))
-        return {"val_loss": float(total / max(pictures, 1)), "val_mean_iou": float(mean_iou(counts))}
+        return {"val_loss": float(total / max(images, 1)), "val_mean_iou": float(mean_iou(counts))}
 
     def _check(self, pixels: np.ndarray) -> None:
         """Say once, of the true pixels of each class, where a score tells nothing."""

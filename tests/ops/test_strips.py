@@ -102,8 +102,8 @@ def test_the_loss_is_that_of_the_enlarged_logits(settings):
     if not settings.get("ignore_label"):
         labels = tf.where(tf.random.stateless_uniform(labels.shape, (1, 2)) < 0.2, 255, labels)
     weight = tf.constant([0.5, 2.0])
-    found = loss.of_enlarged(labels[..., None], scores, *sides(layer, scores, labels), weight)
+    found = loss.of_upsampled(labels[..., None], scores, *sides(layer, scores, labels), weight)
     np.testing.assert_allclose(found, loss(labels, whole(layer, scores, labels), weight), rtol=1e-5)
     labels = tf.fill(labels.shape, 99)
     with pytest.raises(tf.errors.InvalidArgumentError):
-        loss.of_enlarged(labels, scores, *sides(layer, scores, labels))
+        loss.of_upsampled(labels, scores, *sides(layer, scores, labels))

@@ -53,7 +53,7 @@ def add_settings(group: Any) -> None:
         "--sampling",
         type=fraction,
         metavar="F",
-        help="compute the loss on this part of the pixels, drawn anew each step, with 1/F as many pictures",
+        help="compute the loss on this part of the pixels, drawn anew each step, with 1/F as many images",
     )
     group.add_argument("--validate-every", type=positive, metavar="N", help="epochs between validations")
     group.add_argument(
@@ -82,7 +82,7 @@ def add_losses(group: Any) -> None:
         type=above_zero,
         nargs="+",
         metavar="S",
-        help="on the picture at each of these scales and on their maximum (DeepLab v2: 0.5 0.75 1)",
+        help="on the image at each of these scales and on their maximum (DeepLab v2: 0.5 0.75 1)",
     )
     group.add_argument(
         "--auxiliary-weight", type=above_zero, metavar="W", help="on a second head of PSPNet, times W (0.4)"
@@ -98,7 +98,7 @@ def add_safety(group: Any) -> None:
         "--keep", type=positive, default=1, metavar="K", help="last checkpoints to keep (default: 1)"
     )
     group.add_argument(
-        "--skip-bad", action="store_true", help="skip pictures that cannot be used, up to 1 %% of them"
+        "--skip-bad", action="store_true", help="skip images that cannot be used, up to 1 %% of them"
     )
     group.add_argument(
         "--strategy",

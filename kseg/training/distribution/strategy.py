@@ -78,7 +78,7 @@ def check_batch_size(batch_size: int) -> None:
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if batch_size % replicas:
         raise SettingsError(
-            f"{replicas} devices cannot share a batch of {batch_size} pictures evenly; give a batch size that is "
+            f"{replicas} devices cannot share a batch of {batch_size} images evenly; give a batch size that is "
             f"a multiple of {replicas}."
         )
 

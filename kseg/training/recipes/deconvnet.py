@@ -57,7 +57,7 @@ DECONVNET_SMALL_STAGE2 = DECONVNET_SMALL_STAGE1.replace(
     validate_every=5,
     source="as deconvnet_small_stage1, from which it starts (--init-from)",
 )
-# Whole streets have no objects to centre on: random windows of pictures at half their size, where `--size 180 240`
+# Whole streets have no objects to centre on: random windows of images at half their size, where `--size 180 240`
 # evaluates them too. Many more steps than FCN (SegNet, TPAMI 2017, table 3).
 DECONVNET_SMALL_CAMVID = Recipe(
     name="deconvnet_small_camvid",
@@ -70,7 +70,7 @@ DECONVNET_SMALL_CAMVID = Recipe(
     size=(96, 128),
     augment=Augment(scale=(0.27, 0.6), mirror=True, brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02),
     validate_every=45,
-    source="windows of small pictures instead of objects; from random weights",
+    source="windows of small images instead of objects; from random weights",
 )
 DECONVNET_SMALL_CAMVID_FINISH = DECONVNET_SMALL_CAMVID.replace(
     name="deconvnet_small_camvid_finish",
@@ -116,7 +116,7 @@ DECONVNET_LITE0_CAMVID_FINISH = DECONVNET_LITE0_CAMVID.replace(
     expected_minutes=15,
     source="CamVid's validation split on two busy CPU cores; from deconvnet_lite0_camvid (--init-from)",
 )
-# On a backbone that knows pictures: fewer steps, and crops large enough for maps at stride 32.
+# On a backbone that knows images: fewer steps, and crops large enough for maps at stride 32.
 DECONVNET_LITE0_STAGE1 = DECONVNET_SMALL_STAGE1.replace(
     name="deconvnet_lite0_stage1",
     model="deconvnet_efficientnetlite0",

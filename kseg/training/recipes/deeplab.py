@@ -5,7 +5,7 @@ from kseg.training.recipes.fcn import CAMVID_LITE0_FINISH
 from kseg.training.recipes.parts import OptimizerSettings, ScheduleSettings
 from kseg.training.recipes.recipe import Recipe
 
-# The released solver and train.prototxt of DeepLab-LargeFOV, on the 10,582 pictures of train_aug from VGG16's ImageNet
+# The released solver and train.prototxt of DeepLab-LargeFOV, on the 10,582 images of train_aug from VGG16's ImageNet
 # weights (--train-split train_aug --weights imagenet): 6,000 steps of 30 crops, the score layer at ten times the rate,
 # the loss on every 8th label. That is days on a CPU, and was not run here. A CPU's size of it, to see the loss fall:
 #   kseg train --model deeplabv1_vgg16 --data camvid --root camvid --recipe deeplabv1_voc --weights imagenet \
@@ -28,8 +28,8 @@ DEEPLABV1_VOC = Recipe(
     expected_score=0.6225,
     source="DeepLab-LargeFOV, arXiv v3 and its train.prototxt: 62.25 on VOC12 val, 67.64 with CRF (4 / 49 / 5, 3 / 3)",
 )
-# The second stage of the paper: only the weights that MSc adds are trained, on the net of the first stage. Its score
-# layer is new as a whole, as it reads 640 channels more.
+# The second stage of the paper: only the weights that MSc adds are trained, on the network of the first stage. Its
+# score layer is new as a whole, as it reads 640 channels more.
 DEEPLABV1_VOC_MSC = DEEPLABV1_VOC.replace(
     name="deeplabv1_voc_msc",
     model="deeplabv1_vgg16_msc",

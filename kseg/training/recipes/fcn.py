@@ -39,7 +39,7 @@ CAMVID_LITE0 = Recipe(
     source="CamVid's validation split on two busy CPU cores; the same recipe serves FCN-32s and 16s",
 )
 
-# From a net of camvid_lite0: harder pictures, averaged weights, the first maps as they are; for what generalises.
+# From a network of camvid_lite0: harder images, averaged weights, the first maps as they are; for what generalises.
 CAMVID_LITE0_FINISH = CAMVID_LITE0.replace(
     name="camvid_lite0_finish",
     learning_rate=8e-4,
@@ -62,7 +62,7 @@ CAMVID_LITE0_FINISH = CAMVID_LITE0.replace(
     source="CamVid's validation split, on two busy CPU cores; DeepLab v2 reaches 0.741",
 )
 
-# For the ensemble with DeconvNet: VOC's people against the rest, pictures as they are.
+# For the ensemble with DeconvNet: VOC's people against the rest, images as they are.
 VOC_PEOPLE_LITE0 = CAMVID_LITE0.replace(
     name="voc_people_lite0",
     data="people",
@@ -75,7 +75,7 @@ VOC_PEOPLE_LITE0 = CAMVID_LITE0.replace(
     validate_every=2,
     expected_score=0.876,
     expected_minutes=13,
-    source="VOC's validation pictures with people (--val-split val_plain), two busy CPU cores",
+    source="VOC's validation images with people (--val-split val_plain), two busy CPU cores",
 )
 
 # The papers' solver instead of AdamW: Caffe's momentum and L2, new layers at ten times the rate, biases at twice.
@@ -91,7 +91,7 @@ CAMVID_LITE0_SGD = CAMVID_LITE0.replace(
     source="camvid_lite0 under DeepLab v2's solver (poly 0.9, head x10, biases x2), rate chosen for batches of 8",
 )
 
-# The released nets: whole pictures one at a time, the summed loss (hence the tiny rates), Caffe's momentum
+# The released networks: whole images one at a time, the summed loss (hence the tiny rates), Caffe's momentum
 # and decay, biases at twice the rate. 25 rounds of 4,000 steps are the 100,000 of `solve.py`.
 FCN_PAPER_32S = Recipe(
     name="fcn_paper_32s",

@@ -18,7 +18,7 @@ PEOPLE_LITE0 = Recipe(
     size=(256, 256),
     augment=Augment(mirror=True, rotate=8.0, brightness=0.15, contrast=0.25, saturation=0.3, hue=0.02),
     ema=0.998,
-    source="the framed pictures of VOC people and Clothing Co-Parsing; made for the preset people",
+    source="the framed images of VOC people and Clothing Co-Parsing; made for the preset people",
 )
 
 PEOPLE_LITE0_LONGER = PEOPLE_LITE0.replace(

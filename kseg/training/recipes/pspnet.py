@@ -7,10 +7,10 @@ from kseg.training.recipes.recipe import Recipe
 # Settings and scores are those of the authors' second release, hszhao/semseg (config/ade20k/ade20k_pspnet50.yaml and
 # so on): losses at full size, batches of 16 with synchronised normalisation (kseg train --strategy mirrored), from
 # ImageNet's weights (--weights FILE; Keras has none for the deep stem). Scores are mean IoU on the validation split,
-# one scale, in windows of the crop's size, the longer side of a picture brought to 512 pixels (Cityscapes 2048):
+# one scale, in windows of the crop's size, the longer side of an image brought to 512 pixels (Cityscapes 2048):
 #     kseg evaluate --window 473 --pad --long-side 512          (Cityscapes: --window 713 --pad --long-side 2048)
 # The second number of `source` is with --scales 0.5 0.75 1 1.25 1.5 1.75 --flip. semseg mirrors for both.
-# There, half of the pictures are rotated and the blur is always of 1.1 pixels; here all are, and up to 1.1.
+# There, half of the images are rotated and the blur is always of 1.1 pixels; here all are, and up to 1.1.
 PSPNET_ADE20K = Recipe(
     name="pspnet_ade20k",
     model="pspnet_resnet50",
@@ -25,14 +25,14 @@ PSPNET_ADE20K = Recipe(
     auxiliary_weight=0.4,
     validate_every=10,
     expected_score=0.4189,
-    source="hszhao/semseg: 41.89, multi-scale 42.84; the paper's own net 41.68, 42.78 (150,000 steps)",
+    source="hszhao/semseg: 41.89, multi-scale 42.84; the paper's own network 41.68, 42.78 (150,000 steps)",
 )
 PSPNET_ADE20K_101 = PSPNET_ADE20K.replace(
     name="pspnet_ade20k_101",
     model="pspnet_resnet101",
     backbone="ResNet 101",
     expected_score=0.431,
-    source="hszhao/semseg: 43.10, multi-scale 44.15; the paper's own net 41.96, 43.29",
+    source="hszhao/semseg: 43.10, multi-scale 44.15; the paper's own network 41.96, 43.29",
 )
 # --train-split train_aug
 PSPNET_VOC = PSPNET_ADE20K.replace(
@@ -63,7 +63,7 @@ PSPNET_CITYSCAPES_101 = PSPNET_CITYSCAPES.replace(
     model="pspnet_resnet101",
     backbone="ResNet 101",
     expected_score=0.7863,
-    source="hszhao/semseg: 78.63, multi-scale 79.29; the paper's own net 79.70, 80.91, and 78.4 on the test split",
+    source="hszhao/semseg: 78.63, multi-scale 79.29; the paper's own network 79.70, 80.91, and 78.4 on the test split",
 )
 
 PSPNET_RECIPES = (

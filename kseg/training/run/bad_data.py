@@ -63,7 +63,7 @@ class SkippingDataset:
             self.bad[number] = reason
             if len(self.bad) > _MOST * len(self):
                 raise DataError(
-                    f"{len(self.bad)} of {len(self)} pictures cannot be used, more than {_MOST:.0%}: {self.listed(3)}"
+                    f"{len(self.bad)} of {len(self)} images cannot be used, more than {_MOST:.0%}: {self.listed(3)}"
                 )
 
     def stand_in(self, number: int) -> int:
@@ -80,7 +80,7 @@ class SkippingDataset:
 
 
 def files_of_step(dataset: Dataset | SkippingDataset, *, batch_size: int, seed: int, step: int) -> list[str]:
-    """The names of the pictures in a training's batch `step` (from 0, over all epochs); nothing is read."""
+    """The names of the images in a training's batch `step` (from 0, over all epochs); nothing is read."""
     numbers = samples_of_step(len(dataset), batch_size=batch_size, seed=seed, shuffle=True, step=step)
     if isinstance(dataset, SkippingDataset):
         numbers = [dataset.stand_in(number) for number in numbers]

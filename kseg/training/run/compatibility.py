@@ -59,7 +59,7 @@ def _check_data(classes: int, recipe: Recipe, train: Dataset, val: Dataset | Non
             raise SettingsError(f"{dataset.name}: the {dataset.split} split is empty.")
     if recipe.size is None and batch_size(recipe) > 1:
         raise SettingsError(
-            f"Whole pictures (size null) differ in size, so a batch holds one; the recipe says {batch_size(recipe)}."
+            f"Whole images (size null) differ in size, so a batch holds one; the recipe says {batch_size(recipe)}."
         )
     if recipe.ema is not None and val is None:
         raise SettingsError("The averaged weights (ema) go into best.keras, which needs validation data.")
@@ -115,8 +115,8 @@ def check_normalization(model: keras.Model, recipe: Recipe, train: Dataset) -> N
         layer.trainable = False
 
 
-def _check_distribution(pictures: int, every: Every | None) -> None:
-    check_batch_size(pictures)
+def _check_distribution(images: int, every: Every | None) -> None:
+    check_batch_size(images)
     if every is not None and every.minutes is not None and place()[1] > 1:
         raise SettingsError(
             "Workers on several machines write checkpoints together, so --checkpoint-every is a number of steps."
@@ -124,6 +124,6 @@ def _check_distribution(pictures: int, every: Every | None) -> None:
 
 
 def batch_size(recipe: Recipe) -> int:
-    """Pictures in a batch."""
-    # The FCN paper raises the number of pictures by 1/p where it keeps a share p of the loss.
+    """Images in a batch."""
+    # The FCN paper raises the number of images by 1/p where it keeps a share p of the loss.
     return round(recipe.batch_size / (recipe.sampling or 1))

@@ -61,7 +61,7 @@ def test_more_than_one_in_a_hundred_stops():
     data.load(1)
     data.load(3)
     assert len(data.bad) == 2
-    with pytest.raises(DataError, match="3 of 200 pictures cannot be used, more than 1%: n1: "):
+    with pytest.raises(DataError, match="3 of 200 images cannot be used, more than 1%: n1: "):
         data.load(5)
 
 
