@@ -17,6 +17,7 @@
     python tools/benchmark.py checkpoint   writing last.keras as a share of an epoch
     python tools/benchmark.py skip         from starting at epoch 50 to the first batch, and at epoch 0
     python tools/benchmark.py order        input pipeline in any order, in order, with deterministic operations
+    python tools/benchmark.py models       the README's table of models
     python tools/benchmark.py export       exported files against Keras's graph, one image
     python tools/benchmark.py serving      8 clients with 250 requests each against the loopback server
     python tools/benchmark.py webcam       frames a second against inference alone; int8, float32 and DeepLabV3
@@ -215,6 +216,7 @@ MEASUREMENTS = {
     "export": elsewhere("benchmark_export", "export_speed"),
     "serving": elsewhere("benchmark_export", "serving_load"),
     "webcam": elsewhere("benchmark_webcam", "webcam_speed"),
+    "models": elsewhere("benchmark_models", "model_table"),
 }
 _IN_A_PROCESS = {"_peak_import": _peak_import, "_peak_step": _peak_step}
 
