@@ -26,7 +26,7 @@ def classifier():
 
 
 def resnet(**changes):
-    return kseg.backbones.ResNet(50, filters=2, output_stride=8, **changes)
+    return kseg.backbones.ResNet(18, filters=1, output_stride=8, **changes)
 
 
 NETWORKS = {
@@ -70,9 +70,6 @@ def test_channels_first_in_keras_json_changes_nothing(name, channels_first):
     logits = np.asarray(expected(IMAGE))
     keras.config.set_image_data_format("channels_first")
     np.testing.assert_array_equal(np.asarray(model(IMAGE)), logits)
-    again = type(model).from_config(model.get_config())
-    again.set_weights(model.get_weights())
-    np.testing.assert_array_equal(again.predict(IMAGE, verbose=0), expected.predict(IMAGE, verbose=0))
 
 
 def test_channels_first_and_what_is_made_of_models(channels_first):
