@@ -69,7 +69,7 @@ def test_strides_and_bad_rates_are_refused():
         {"data_format": "channels_first"},
         {"padding": "causal"},
     ):
-        with pytest.raises(SettingsError, match="`rate` instead|`padding` must be"):
+        with pytest.raises(SettingsError, match=r"`rate` instead|`padding` must be"):
             AtrousConv2D(4, 3, **settings)
     with pytest.raises(SettingsError, match="whole number from 1 on"):
         AtrousConv2D(4, 3, rate=0)
