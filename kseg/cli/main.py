@@ -24,6 +24,7 @@ VERBS = {
     "train": "train",
     "evaluate": "evaluate",
     "predict": "predict",
+    "label": "label",
     "tune-crf": "tune_crf",
     "export": "export",
     "import-weights": "import_weights",

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from kseg.inference.crf.search import SearchResult, search_crf
     from kseg.inference.ensemble import Ensemble
     from kseg.inference.file_predictor import FilePredictor
-    from kseg.inference.images import Summary, predict_files
+    from kseg.inference.images import Summary, find_images, predict_files
     from kseg.inference.model_info import ModelInfo, inspect_model
     from kseg.inference.predictor import Predictor
     from kseg.inference.proposals.cache import ProposalCache
     from kseg.inference.proposals.edge_boxes import edge_box_proposals, proposal_recall
     from kseg.inference.proposals.predictor import ProposalPredictor
     from kseg.inference.proposals.steps import proposal_steps
+    from kseg.inference.pseudo_labels import confident_labels, label_images
     from kseg.inference.video import VideoSummary, predict_video
 
 _HOMES = {
@@ -36,9 +37,12 @@ _HOMES = {
     "VideoSummary": "video",
     "activation_sheet": "activation_maps",
     "activations": "activation_maps",
+    "confident_labels": "pseudo_labels",
     "draw": "draw",
     "edge_box_proposals": "proposals.edge_boxes",
+    "find_images": "images",
     "inspect_model": "model_info",
+    "label_images": "pseudo_labels",
     "predict_files": "images",
     "predict_video": "video",
     "proposal_recall": "proposals.edge_boxes",
@@ -59,9 +63,12 @@ __all__ = [
     "VideoSummary",
     "activation_sheet",
     "activations",
+    "confident_labels",
     "draw",
     "edge_box_proposals",
+    "find_images",
     "inspect_model",
+    "label_images",
     "predict_files",
     "predict_video",
     "proposal_recall",

@@ -1,0 +1,37 @@
+"""Label images by a trained model where it is sure, to train another on them.
+
+kseg label photos --model runs/teacher/best.keras --out masks
+kseg label photos --model people --confidence 0.9 --out masks
+
+Writes NAME.png of class ids for every image. Pixels that the model is less sure of are 255, which training leaves out.
+"""
+
+import argparse
+
+from kseg.cli.options.arguments import add_max_pixels, fraction
+from kseg.cli.terminal import Bar
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("inputs", nargs="+", metavar="IMAGE", help="images, or folders of images")
+    parser.add_argument("--model", required=True, metavar="M", help="a .keras file, or a preset (people)")
+    parser.add_argument("--out", required=True, metavar="DIR", help="the folder of the masks")
+    parser.add_argument(
+        "--confidence", type=fraction, default=0.8, metavar="P", help="least probability of a label (0.8)"
+    )
+    add_max_pixels(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from kseg.inference import Predictor, find_images, label_images
+    from kseg.models import load_trained
+
+    images = find_images(args.inputs, args.out)  # a wrong path is said before the model is read
+    predictor = Predictor(load_trained(args.model))
+    shares = []
+    with Bar("labelling") as bar:
+        for _, share in label_images(predictor, images, args.out, args.confidence, args.max_pixels):
+            shares.append(share)
+            bar(len(shares), len(images))
+    print(f"{len(shares)} images, {sum(shares) / len(shares):.1%} of their pixels labelled: {args.out}")
+    return 0

@@ -1,0 +1,78 @@
+"""Labels of a trained model for images that have none, where it is sure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from kseg import checks
+from kseg.errors import DataError
+from kseg.inference.images import find_images
+from kseg.io.atomic import write_bytes
+from kseg.io.images import MAX_PIXELS, read_image
+
+IGNORED = 255
+
+
+def confident_labels(probabilities: np.ndarray, confidence: float = 0.8) -> np.ndarray:
+    """The likeliest class of each pixel, and 255 (ignored in training) where that is not likely enough.
+
+    Args:
+        probabilities: `(height, width, classes)`, at most 255 classes.
+        confidence: the least probability of a label, 0 to 1.
+
+    Returns:
+        uint8 labels `(height, width)`.
+
+    Reference:
+        Lee, "Pseudo-label: the simple and efficient semi-supervised learning method for deep neural networks",
+        ICML workshop 2013.
+
+    Example:
+
+    >>> confident_labels(np.array([[[0.9, 0.1], [0.6, 0.4]]]), confidence=0.8)
+    array([[  0, 255]], dtype=uint8)
+    """
+    confidence = checks.fraction(confidence, "confidence")
+    sure = probabilities.max(-1) >= confidence
+    return np.where(sure, probabilities.argmax(-1), IGNORED).astype(np.uint8)
+
+
+def label_images(
+    predictor: Any,
+    inputs: str | Path | Sequence[str | Path],
+    out: str | Path,
+    confidence: float = 0.8,
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[tuple[Path, float]]:
+    """Write `NAME.png` with the confident labels of every image into a folder, which `kseg train` takes as masks.
+
+    Args:
+        predictor: a `Predictor`.
+        inputs: images, or folders of images.
+        out: the folder.
+        confidence: as of `confident_labels`.
+        max_pixels: larger images are refused.
+
+    Yields:
+        The mask's path, and the share of its pixels that are labelled.
+
+    Raises:
+        DataError: no images, one that cannot be read, or two whose masks would have one name.
+        SettingsError: a folder that holds the images, or a confidence outside 0 to 1.
+    """
+    confidence = checks.fraction(confidence, "confidence")
+    images = find_images(inputs, out)
+    targets = [Path(out) / f"{image.stem}.png" for image in images]
+    if len(set(targets)) < len(targets):
+        twice = next(target for target in targets if targets.count(target) > 1)
+        raise DataError(f"{twice}: two images would write this mask; label their folders one by one")
+    Path(out).mkdir(parents=True, exist_ok=True)
+    for image, target in zip(images, targets, strict=True):
+        labels = confident_labels(predictor.probabilities(read_image(image, max_pixels)), confidence)
+        write_bytes(target, cv2.imencode(".png", labels)[1].tobytes())
+        yield target, float((labels != IGNORED).mean())

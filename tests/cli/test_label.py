@@ -1,0 +1,32 @@
+import cv2
+import keras
+import numpy as np
+
+from kseg.cli.main import main
+
+
+def test_the_masks_of_a_models_sure_pixels(tmp_path, capsys):
+    image = keras.Input((None, None, 3))
+    score = keras.layers.Conv2D(2, 1)
+    model = keras.Model(image, score(image))
+    score.set_weights([np.array([[[[0, 1], [0, 0], [0, 0]]]]) / 10, np.array([0.0, -10])])  # red: class 1
+    model.save(tmp_path / "model.keras")
+    picture = np.zeros((6, 9, 3), np.uint8)
+    picture[:, 3:6], picture[:, 6:] = (100, 0, 0), (200, 0, 0)  # RGB; the middle is undecided
+    cv2.imwrite(str(tmp_path / "a.png"), picture[..., ::-1])
+    words = [
+        str(tmp_path / "a.png"),
+        "--model",
+        str(tmp_path / "model.keras"),
+        "--out",
+        str(tmp_path / "masks"),
+    ]
+    assert main(["label", *words, "--confidence", "0.9"]) == 0
+    assert "1 images, 66.7% of their pixels labelled" in capsys.readouterr().out
+    mask = cv2.imread(str(tmp_path / "masks" / "a.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(mask, np.repeat([[0, 0, 0, 255, 255, 255, 1, 1, 1]], 6, 0))
+
+
+def test_mistakes_are_said_before_the_model_is_read(tmp_path, capsys):
+    assert main(["label", str(tmp_path / "no"), "--model", "none", "--out", str(tmp_path / "masks")]) == 2
+    assert "no such file or folder" in capsys.readouterr().err

@@ -1,0 +1,49 @@
+import cv2
+import numpy as np
+import pytest
+
+from kseg.errors import DataError, SettingsError
+from kseg.inference import confident_labels, label_images
+
+
+class Colours:
+    """Probabilities that are an image's colours, as shares."""
+
+    def probabilities(self, image):
+        return image / np.maximum(image.sum(-1, keepdims=True), 1)
+
+
+def test_the_likeliest_class_or_255():
+    probabilities = np.random.default_rng(0).dirichlet((0.5, 0.5, 0.5), (9, 7))
+    labels = confident_labels(probabilities, 0.7)
+    for row in range(9):
+        for column in range(7):
+            best = max(range(3), key=lambda k: probabilities[row, column, k])
+            expected = best if probabilities[row, column, best] >= 0.7 else 255
+            assert labels[row, column] == expected
+    assert labels.dtype == np.uint8
+    assert (confident_labels(probabilities, 0) != 255).all()
+    with pytest.raises(SettingsError):
+        confident_labels(probabilities, 1.5)
+
+
+def test_masks_beside_nothing_else(tmp_path):
+    (tmp_path / "in").mkdir()
+    image = np.zeros((5, 6, 3), np.uint8)
+    image[:, :2], image[:, 2:4], image[:, 4:] = (255, 0, 0), (100, 100, 90), (0, 0, 200)
+    for name in ("a", "b"):
+        cv2.imwrite(str(tmp_path / "in" / f"{name}.png"), image[..., ::-1])
+    found = dict(label_images(Colours(), tmp_path / "in", tmp_path / "out", 0.8))
+    assert sorted(found) == [tmp_path / "out" / "a.png", tmp_path / "out" / "b.png"]
+    mask = cv2.imread(str(tmp_path / "out" / "a.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(mask, np.repeat([[0, 0, 255, 255, 2, 2]], 5, 0))
+    assert set(found.values()) == {2 / 3}
+
+
+def test_images_whose_masks_would_have_one_name_are_refused(tmp_path):
+    for name in ("a.png", "a.bmp"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(DataError, match=r"a\.png: two images"):
+        list(label_images(Colours(), tmp_path, tmp_path / "out"))
+    with pytest.raises(SettingsError, match="holds input images"):
+        list(label_images(Colours(), tmp_path, tmp_path))
