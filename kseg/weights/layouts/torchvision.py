@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 import keras
 
-from kseg.models import DeepLabV3, DilatedFCN
+from kseg.models import LRASPP, DeepLabV3, DilatedFCN
 from kseg.weights.axes import torch_moves
+from kseg.weights.layouts.mobilenet import mobilenet, mobilenet_modules
 from kseg.weights.layouts.resnet import resnet, resnet_modules
 from kseg.weights.source import Arrays, Source, classes_of, is_counter
 from kseg.weights.transfer import Move
@@ -51,13 +52,35 @@ def aspp_modules(prefix: str, rates: Iterable[int] = _RATES) -> dict[str, str]:
 
 def _deeplab(arrays: Arrays, output_stride: int) -> keras.Model:
     source = "torchvision/deeplabv3"
-    backbone = resnet(arrays, "backbone.", output_stride, source, first_rate="previous")
+    if _is_resnet(arrays):
+        backbone = resnet(arrays, "backbone.", output_stride, source, first_rate="previous")
+    else:
+        backbone = mobilenet(arrays, "backbone.", 16, source)
     return DeepLabV3(backbone, classes_of(arrays, "classifier.4.weight"), rates=_RATES, **_HEAD)
 
 
 def _deeplab_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
-    modules = resnet_modules(model, arrays, "backbone.") | aspp_modules("classifier.0.")
+    own = resnet_modules if _is_resnet(arrays) else mobilenet_modules
+    modules = own(model, arrays, "backbone.") | aspp_modules("classifier.0.")
     modules |= {"head_conv": "classifier.1", "head_bn": "classifier.2", "score": "classifier.4"}
+    return torch_moves(model, modules)
+
+
+def _lraspp(arrays: Arrays, output_stride: int) -> keras.Model:
+    # its low level is the first map of stride 8
+    backbone = mobilenet(arrays, "backbone.", output_stride, "torchvision/lraspp", "first")
+    classes = classes_of(arrays, "classifier.low_classifier.weight")
+    return LRASPP(backbone, classes, filters=classes_of(arrays, "classifier.cbr.0.weight"), **_HEAD)
+
+
+def _lraspp_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+    modules = mobilenet_modules(model, arrays, "backbone.")
+    modules |= {
+        "features": "classifier.cbr.0",
+        "features_bn": "classifier.cbr.1",
+        "scale": "classifier.scale.1",
+    }
+    modules |= {"score": "classifier.high_classifier", "low_score": "classifier.low_classifier"}
     return torch_moves(model, modules)
 
 
@@ -88,6 +111,16 @@ SOURCES = (
         output_strides=(8, 16),
         left_out=_left_out,
         note=f"the first block of a dilated stage at the rate before, ASPP rates 12, 24, 36; {_NOTE}",
+        **_COMMON,
+    ),
+    Source(
+        name="torchvision/lraspp",
+        recognises=lambda arrays: "classifier.low_classifier.weight" in arrays,
+        build=_lraspp,
+        moves=_lraspp_moves,
+        output_strides=(16,),
+        left_out=_left_out,
+        note=_NOTE,
         **_COMMON,
     ),
     Source(

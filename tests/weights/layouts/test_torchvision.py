@@ -22,6 +22,8 @@ NETS = {
     "fcn_resnet101": "torchvision/fcn",
     "deeplabv3_resnet50": "torchvision/deeplabv3",
     "deeplabv3_resnet101": "torchvision/deeplabv3",
+    "deeplabv3_mobilenet_v3_large": "torchvision/deeplabv3",
+    "lraspp_mobilenet_v3_large": "torchvision/lraspp",
 }
 
 
@@ -31,7 +33,8 @@ NETS = {
 def test_against_torchvision(name, needs, folder):
     segmentation, torch = needs("torchvision").models.segmentation, needs("torch")
     make = getattr(segmentation, name)
-    net = randomised(make(weights=None, weights_backbone=None, num_classes=21, aux_loss=True))
+    more = {} if name.startswith("lraspp") else {"aux_loss": True}
+    net = randomised(make(weights=None, weights_backbone=None, num_classes=21, **more))
     torch.save(net.state_dict(), folder / "net.pth", _use_new_zipfile_serialization="fcn" not in name)
     found, image = import_weights(folder / "net.pth"), image_of(*SIZE)
     assert found.source == NETS[name]

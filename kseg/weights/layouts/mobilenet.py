@@ -1,0 +1,53 @@
+"""MobileNetV3 as torchvision names it."""
+
+from __future__ import annotations
+
+import keras
+
+from kseg.backbones import MobileNetV3
+from kseg.errors import ModelError
+from kseg.weights.source import Arrays, count_of, shape_of
+
+# Blocks between the stem and the last convolution.
+_BLOCKS = {15: "large", 11: "small"}
+
+
+def mobilenet(
+    arrays: Arrays, prefix: str, output_stride: int, what: str, stage_block: str = "last"
+) -> MobileNetV3:
+    """The backbone that the keys ask for, with random weights.
+
+    Args:
+        arrays: the file's.
+        prefix: of the backbone's keys.
+        output_stride: 32, 16 or 8.
+        what: for messages.
+        stage_block: as `MobileNetV3` takes it.
+    """
+    count = count_of(arrays, f"{prefix}{{}}.block.0.0.weight", 1)
+    if count not in _BLOCKS:
+        raise ModelError(f"{what}: a backbone of {count} blocks, which is no MobileNetV3 that kseg builds")
+    width = shape_of(arrays, f"{prefix}{count + 1}.0.weight", what)[0] / {15: 960, 11: 576}[count]
+    name = f"mobilenet_v3_{_BLOCKS[count]}"
+    return MobileNetV3(
+        _BLOCKS[count], output_stride=output_stride, stage_block=stage_block, width=width or 1, name=name
+    )
+
+
+def mobilenet_modules(model: keras.Model, arrays: Arrays, prefix: str) -> dict[str, str]:
+    """kseg's layers of a MobileNetV3 -> torchvision's modules."""
+    del model
+    count = count_of(arrays, f"{prefix}{{}}.block.0.0.weight", 1)
+    modules = {}
+    for layer, module in (("stem", f"{prefix}0"), ("last", f"{prefix}{count + 1}")):
+        modules |= {f"{layer}_conv": f"{module}.0", f"{layer}_bn": f"{module}.1"}
+    for block in range(1, count + 1):
+        inside, own = f"{prefix}{block}.block", f"block{block}"
+        parts = [n for n in range(4) if f"{inside}.{n}.0.weight" in arrays]
+        names = ("expand", "dw", "project")[3 - len(parts) :]  # the first block does not expand
+        for name, part in zip(names, parts, strict=True):
+            modules |= {f"{own}_{name}_conv": f"{inside}.{part}.0", f"{own}_{name}_bn": f"{inside}.{part}.1"}
+        squeeze = next((n for n in range(4) if f"{inside}.{n}.fc1.weight" in arrays), None)
+        if squeeze is not None:
+            modules |= {f"{own}_{fc}": f"{inside}.{squeeze}.{fc}" for fc in ("fc1", "fc2")}
+    return modules
