@@ -22,6 +22,8 @@ SOURCES: dict[str, Source] = {
     for layout in (torchvision, mmseg, semseg, smp, caffe_fcn, caffe_deeplab, caffe_pspnet)
     for source in layout.SOURCES
 }
+# Random numbers that the file's replace at once are not drawn: they would take longer than all the rest.
+_UNDRAWN = {"he_normal": keras.initializers.Zeros, "glorot_uniform": keras.initializers.Zeros}
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ def _build(source: Source, arrays: Arrays, output_stride: int | None) -> keras.M
         strides = " or ".join(map(str, source.output_strides))
         raise SettingsError(f"{source.name} has nets of output stride {strides}, not {stride}")
     try:
-        return source.build(arrays, stride)
+        with keras.utils.custom_object_scope(_UNDRAWN):
+            return source.build(arrays, stride)
     except ModelError:
         raise
     except (KsegError, KeyError, IndexError, ValueError, StopIteration, TypeError) as error:
