@@ -44,7 +44,9 @@ _SETTINGS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="NAME", help="network (kseg models lists them)")
+    parser.add_argument(
+        "--model", metavar="NAME", help="network (kseg models lists them); default: that of --init-from's file"
+    )
     add_data(parser)
     parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/MODEL-DATA)")
     parser.add_argument(
@@ -57,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-resume", action="store_true", help="replace the run in --out, if there is one")
     start = parser.add_argument_group("start")
     start.add_argument(
-        "--init-from", metavar="FILE", help="a trained .keras file whose fitting layers are taken"
+        "--init-from",
+        metavar="FILE",
+        help="a trained .keras file whose fitting layers are taken: with other classes, all but the score layer",
     )
     start.add_argument(
         "--weights",
@@ -84,6 +88,7 @@ def _train(args: argparse.Namespace) -> int:
     from kseg import data, training
     from kseg.training.distribution.workers import undone_on_failure
 
+    name_model(args)
     train = data.load(args.data, args.root, args.train_split, max_pixels=args.max_pixels)
     val = None
     if args.val_split != "none":
@@ -113,6 +118,21 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
+def name_model(args: argparse.Namespace) -> None:
+    """Name a run without ``--model`` after the file it starts from, whose network it trains."""
+    from kseg.errors import SettingsError
+
+    args.of_file = args.model is None
+    if not args.of_file:
+        return
+    if args.init_from is None:
+        raise SettingsError(
+            "kseg train needs --model NAME, or --init-from FILE.keras to train the network of that file"
+        )
+    refuse(args, "the network is that of --init-from's file: give --model to choose another", "weights")
+    args.model = Path(args.init_from).stem
+
+
 def recipe_and_model(args: argparse.Namespace, num_classes: int) -> tuple[Any, Any]:
     """The recipe with the settings of the command line, and the model built as it asks.
 
@@ -129,7 +149,10 @@ def recipe_and_model(args: argparse.Namespace, num_classes: int) -> tuple[Any, A
     recipe = changed(named or Recipe(), args)
     keras.utils.set_random_seed(recipe.seed)
     weights = None if args.weights == "none" else args.weights
-    model = models.build(args.model, num_classes, weights=weights, dtype=recipe.mixed_precision)
+    if args.of_file:
+        model = models.with_classes(models.load(args.init_from), num_classes, dtype=recipe.mixed_precision)
+    else:
+        model = models.build(args.model, num_classes, weights=weights, dtype=recipe.mixed_precision)
     if named is None:
         recipe = changed(default_recipe(model, args.model, args.data), args)
     return recipe.replace(model=args.model, data=args.data), model

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kseg.models.pspnet import PSPNet, with_auxiliary_head
     from kseg.models.receptive_field import ReceptiveField, receptive_fields
     from kseg.models.segmenter import Segmenter
+    from kseg.models.other_classes import with_classes
 
 _HOMES = {
     "DeconvNet": "deconvnet",
@@ -48,6 +49,7 @@ _HOMES = {
     "presets": "preset",
     "receptive_fields": "receptive_field",
     "with_auxiliary_head": "pspnet",
+    "with_classes": "other_classes",
 }
 
 __all__ = [
@@ -75,6 +77,7 @@ __all__ = [
     "presets",
     "receptive_fields",
     "with_auxiliary_head",
+    "with_classes",
 ]
 
 __getattr__, __dir__ = on_demand(__name__, _HOMES)

@@ -62,6 +62,30 @@ def test_a_run_starts_from_another_ones_weights(labelled, small_net, tmp_path, c
     assert np.abs(before.get_weights()[0]).max() > 0
 
 
+def test_the_network_of_a_file_for_other_classes(labelled, tmp_path, capsys):
+    """An imported model, say: all but its score layer is kept, and neither --model nor --weights has a say."""
+    backbone = kseg.backbones.ResNet(18, filters=4, output_stride=8, first_rate="previous")
+    given = kseg.models.DeepLabV3(backbone, 7, filters=4, rates=(2,), upsampling="corners")
+    file, out = tmp_path / "imported.keras", tmp_path / "run"
+    given.save(file)
+    words = [*command(labelled, out, "--learning-rate", "1e-30", "--init-from", file)]
+    del words[1:3]
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    assert "as they were: score" in said
+    trained = kseg.models.load(out / "last.keras")
+    assert isinstance(trained, kseg.models.DeepLabV3)
+    assert trained.num_classes != 7
+    assert (trained.upsampling, trained.rates) == ("corners", (2,))
+    for mine, theirs in zip(trained.trainable_weights, given.trainable_weights, strict=True):
+        if not mine.path.startswith("score"):
+            np.testing.assert_allclose(mine, theirs, atol=1e-20)  # zeros moved by the rate, which is tiny
+    assert main([*words, "--weights", "none"]) == 2
+    assert "--weights would do nothing" in capsys.readouterr().err
+    assert main(words[:1] + words[1:5]) == 2
+    assert "needs --model NAME, or --init-from" in capsys.readouterr().err
+
+
 def test_a_recipe_from_a_file_or_a_run(labelled, tmp_path):
     recipe = Recipe(name="mine", learning_rate=0.02, epochs=3)
     (tmp_path / "mine.json").write_text(recipe.to_json())
