@@ -161,7 +161,7 @@ def _data_set(name: str) -> Any:
 def download(path: Path) -> None:
     """Fetch a file that `kseg models --published` lists, unless it lies there already."""
     from kseg.errors import ModelError
-    from kseg.weights.published import fetch, find_published
+    from kseg.weights.published_files import fetch, find_published
 
     known = find_published(path.name)
     if known is None:

@@ -53,7 +53,7 @@ def _parameters(name: str, classes: int) -> int:
 
 
 def _published(as_json: bool) -> int:
-    from kseg.weights.published import published
+    from kseg.weights.published_files import published
 
     rows = published()
     if as_json:

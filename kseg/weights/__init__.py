@@ -1,8 +1,26 @@
 """Published weight files: safe readers, and one key map a source."""
 
-from kseg.weights.importing import SOURCES, Imported, identify, import_weights
-from kseg.weights.published import Published, published
-from kseg.weights.reading.read import read
-from kseg.weights.writing import write
+from typing import TYPE_CHECKING
+
+from kseg.parts import on_demand
+
+if TYPE_CHECKING:
+    from kseg.weights.importing import SOURCES, Imported, identify, import_weights
+    from kseg.weights.published_files import Published, published
+    from kseg.weights.reading.read import read
+    from kseg.weights.writing import write
+
+_HOMES = {
+    "SOURCES": "importing",
+    "Imported": "importing",
+    "Published": "published_files",
+    "identify": "importing",
+    "import_weights": "importing",
+    "published": "published_files",
+    "read": "reading.read",
+    "write": "writing",
+}
 
 __all__ = ["SOURCES", "Imported", "Published", "identify", "import_weights", "published", "read", "write"]
+
+__getattr__, __dir__ = on_demand(__name__, _HOMES)

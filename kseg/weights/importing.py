@@ -15,7 +15,7 @@ from kseg.errors import KsegError, ModelError, SettingsError
 from kseg.weights.layouts import caffe_deeplab, caffe_fcn, caffe_pspnet, mmseg, semseg, smp, torchvision
 from kseg.weights.reading.read import read
 from kseg.weights.source import Arrays, Source
-from kseg.weights.transfer import plan
+from kseg.weights.transfer import Move, plan
 
 SOURCES: dict[str, Source] = {
     source.name: source
@@ -116,7 +116,8 @@ def import_weights(
     try:
         chosen = _chosen(source, arrays, Path(path).name)
         model = _build(chosen, arrays, output_stride)
-        settled = plan(model, arrays, chosen.moves(model, arrays), chosen.left_out, chosen.name)
+        moves = _moves(chosen, model, arrays)
+        settled = plan(model, arrays, moves, chosen.left_out, chosen.name)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     del arrays
@@ -144,6 +145,13 @@ def _build(source: Source, arrays: Arrays, output_stride: int | None) -> keras.M
     except ModelError:
         raise
     except (KsegError, KeyError, IndexError, ValueError, StopIteration, TypeError) as error:
+        raise ModelError(f"{source.name}: its keys are not those of this source ({error})") from error
+
+
+def _moves(source: Source, model: keras.Model, arrays: Arrays) -> list[Move]:
+    try:
+        return list(source.moves(model, arrays))
+    except (KeyError, IndexError, ValueError, StopIteration, TypeError) as error:
         raise ModelError(f"{source.name}: its keys are not those of this source ({error})") from error
 
 

@@ -13,7 +13,7 @@ from kseg.errors import ModelError
 from kseg.io.atomic import put_in_place, temporary_path, told, write_json
 from kseg.version import __version__
 from kseg.weights.importing import SOURCES, Imported
-from kseg.weights.published import find_published
+from kseg.weights.published_files import find_published
 
 _SIDES = (65, 97)  # of the self-check's image: odd, and no multiple of anything
 

@@ -7,7 +7,7 @@ import kseg
 from kseg.weights import import_weights
 from tests.weights.conftest import caffemodel
 from tests.weights.layouts import test_mmseg, test_semseg, test_torchvision
-from tests.weights.layouts.conftest import image_of
+from tests.weights.layouts.conftest import bilinear, image_of
 
 SIZE = (65, 97)
 
@@ -28,6 +28,8 @@ def caffe_fcn():
         conv(name, outputs, side, inputs)
     conv("score_pool4", 3, 1, 512)
     conv("score_pool3", 3, 1, 256)
+    for name, side in (("upscore2", 4), ("upscore_pool4", 4), ("upscore8", 16)):
+        layers[name] = ("Deconvolution", [bilinear(3, side)])
     return caffemodel(layers)
 
 
@@ -65,15 +67,29 @@ def imported(request, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["saved_model", "tflite", "onnx"])
-def test_exported_within_a_ten_thousandth(imported, kind, tmp_path):
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
+def test_logits_of_exports(imported, kind, tmp_path):
     image = image_of(*SIZE)[None].astype("f4")
     logits = np.asarray(imported(image, training=False))
-    out = tmp_path / {"saved_model": "m", "tflite": "m.tflite", "onnx": "m.onnx"}[kind]
-    size = {} if kind == "saved_model" else {"size": SIZE}
-    getattr(kseg.export, kind)(imported, out, output="logits", **size)
-    found = np.asarray(kseg.export.load(out / "1" if kind == "saved_model" else out, trust=True)(image))
-    assert found.shape == logits.shape
+    out = tmp_path / f"m.{kind}"
+    getattr(kseg.export, kind)(imported, out, output="logits", size=SIZE)
+    found = np.asarray(kseg.export.load(out, trust=True)(image))
     worst = np.abs(found - logits).max() / np.abs(logits).max()
     print(f"{type(imported).__name__} as {kind}: {worst:.1e}")
+    assert found.shape == logits.shape
     assert worst <= 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_masks_and_confidence_of_a_saved_model(imported, tmp_path):
+    import tensorflow as tf
+
+    image = image_of(*SIZE)[None].astype("f4")
+    probabilities = tf.nn.softmax(imported(image, training=False)).numpy()
+    kseg.export.saved_model(imported, tmp_path / "m", output="logits", dtype="float32", confidence=True)
+    served = tf.saved_model.load(str(tmp_path / "m" / "1")).signatures["serving_default"](
+        images=tf.constant(image)
+    )
+    assert (served["mask"].numpy() == probabilities.argmax(-1)).mean() >= 0.9999
+    np.testing.assert_allclose(served["confidence"].numpy(), probabilities.max(-1), atol=1e-4)

@@ -10,7 +10,7 @@ import pytest
 
 from kseg.errors import ModelError
 from kseg.weights import SOURCES, published
-from kseg.weights.published import fetch, find_published
+from kseg.weights.published_files import fetch, find_published
 
 
 def test_every_file_is_of_a_source_and_says_where_it_is():
