@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from kseg.models.lraspp import LRASPP
     from kseg.models.model_file import load
     from kseg.models.multi_scale import MultiScale
+    from kseg.models.other_classes import with_classes
     from kseg.models.preset import from_preset, load_trained, preset_file, presets
     from kseg.models.pspnet import PSPNet, with_auxiliary_head
     from kseg.models.receptive_field import ReceptiveField, receptive_fields
     from kseg.models.segmenter import Segmenter
-    from kseg.models.other_classes import with_classes
 
 _HOMES = {
     "DeconvNet": "deconvnet",
