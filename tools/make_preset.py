@@ -88,7 +88,7 @@ def _half(array):
 
 
 def class_scores(model, dataset, size) -> dict:
-    """Class IoU and mean IoU of a callable (1, H, W, 3) -> logits, pictures stretched to ``size`` as the app does."""
+    """Class IoU and mean IoU of a callable (1, H, W, 3) -> logits, images stretched to ``size`` as the app does."""
     import cv2
     import numpy as np
 
@@ -104,7 +104,7 @@ def class_scores(model, dataset, size) -> dict:
         counts += confusion_matrix(labels, predicted, dataset.num_classes, dataset.ignore_label)
     iou = scores.class_iou(counts)
     by_class = {name: round(float(v), 4) for name, v in zip(dataset.classes, iou, strict=True)}
-    return {"mean_iou": round(float(np.nanmean(iou)), 4), "class_iou": by_class, "pictures": len(dataset)}
+    return {"mean_iou": round(float(np.nanmean(iou)), 4), "class_iou": by_class, "images": len(dataset)}
 
 
 def run_settings(model: Path) -> tuple[dict, str]:
@@ -118,7 +118,7 @@ def run_settings(model: Path) -> tuple[dict, str]:
         "kseg",
         "train",
         "--model",
-        run.get("model", {}).get("name") or recipe["model"],  # a recipe may train another net than its own
+        run.get("model", {}).get("name") or recipe["model"],  # a recipe may train another network than its own
         "--data",
         recipe["data"],
         "--recipe",
@@ -146,8 +146,8 @@ def make(args: argparse.Namespace) -> dict:
         packed(Path(args.model), keras_file, size)
         model = kseg.models.load(keras_file)
         calibration = kseg.data.load(args.data, args.root, args.calibration_split)
-        pictures = kseg.export.calibration_images(calibration, size, count=args.calibration)
-        kseg.export.tflite(model, int8_file, size=size, precision="int8", calibration=pictures)
+        images = kseg.export.calibration_images(calibration, size, count=args.calibration)
+        kseg.export.tflite(model, int8_file, size=size, precision="int8", calibration=images)
         val = kseg.data.load(args.data, args.root, args.split)
         scores = {
             "split": f"{args.data} {args.split}",
@@ -201,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--split", default="val", help="scored (val)")
     made.add_argument("--more-splits", nargs="*", default=(), help="scored in int8 too, for the card")
     made.add_argument("--calibration-split", default="train")
-    made.add_argument("--calibration", type=int, default=200, help="pictures for int8 (200)")
+    made.add_argument("--calibration", type=int, default=200, help="images for int8 (200)")
     made.add_argument("--size", type=int, nargs=2, default=(256, 256), metavar=("H", "W"))
     made.add_argument("--max-drop", type=float, default=0.02)
     made.add_argument("--out", default=str(PRESETS))

@@ -35,7 +35,7 @@ class Backbone(keras.Model):
         input: the image tensor.
         padding: "same"; "original" where the network pads the image itself by 100 pixels (the released FCN); "image"
             where it fills the image up to a multiple of its stride.
-        image_scale: what the network enlarges the image by before anything else; 1 is not at all.
+        image_scale: what the network upsamples the image by before anything else; 1 is not at all.
 
     Output: a dict from stage name to features. Heads build on `backbone.input` and `backbone.stages` directly.
 

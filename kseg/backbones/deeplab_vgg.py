@@ -18,8 +18,8 @@ MEAN = (122.675, 116.669, 104.008)
 class DeepLabVGG16(Backbone):
     """VGG16 at output stride 8: pool4 and pool5 do not stride, conv5 and fc6 have holes.
 
-    The defaults are DeepLab-LargeFOV. The paper's other nets: `kernel=4, rate=8, filters=4096` (4x4),
-    `kernel=7, rate=4, filters=4096` (7x7), and `kernel=4, rate=4, filters=4096, pool_size=2` (the plain net,
+    The defaults are DeepLab-LargeFOV. The paper's other networks: `kernel=4, rate=8, filters=4096` (4x4),
+    `kernel=7, rate=4, filters=4096` (7x7), and `kernel=4, rate=4, filters=4096, pool_size=2` (the plain network,
     all three with `average=False`). DeepLab v2 puts its own branches on `filters=None, average=False`.
 
     Args:

@@ -65,10 +65,10 @@ class EfficientNetLite(Backbone):
         last_stage: "stage3", "stage4" or "stage5"; an earlier one leaves out what comes after it. Ended at
             stage4, lite0 has 1.1 of its 3.4 million numbers and two thirds of its work.
         padding: "same" as released: on sizes that are no multiples of the stride, cells of the deep stages stand up to
-            half a cell beside those of other sizes. "image" first fills the picture up to such a multiple (zeros
+            half a cell beside those of other sizes. "image" first fills the image up to such a multiple (zeros
             behind the normalisation, at the bottom and the right), so that they stand in the same place at every
             size: for segmentation.
-        image_scale: what the picture is resized by before the first convolution; 0.75 leaves nine sixteenths of the
+        image_scale: what the image is resized by before the first convolution; 0.75 leaves nine sixteenths of the
             work, and of the detail.
         include_top: adds the classifier, as the entry "logits" (batch, num_classes) behind the stages; needs
             stage5.
@@ -188,6 +188,6 @@ def _groups(variant, width, depth):
     for place, ((repeats, kernel, stride, _, filters), expansion) in enumerate(
         zip(_GROUPS, expansions, strict=True)
     ):
-        ends = place in (0, len(_GROUPS) - 1)  # the Lite nets do not deepen the first and last group
+        ends = place in (0, len(_GROUPS) - 1)  # the Lite networks do not deepen the first and last group
         repeats = repeats if ends else math.ceil(repeats * depth)
         yield repeats, kernel, stride, expansion, divisible(filters * width)

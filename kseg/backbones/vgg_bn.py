@@ -26,7 +26,7 @@ class VGG16BatchNorm(Backbone):
     Args:
         widths: channels of the five stages.
         filters: width of fc6 and fc7; None leaves both out.
-        fc6_padding: "valid" (the published net: a map of 7x7, from 224x224 pixels, becomes one value; maps
+        fc6_padding: "valid" (the published network: a map of 7x7, from 224x224 pixels, becomes one value; maps
             below 7x7, from images below 193 pixels, are filled up with zeros) or "same" (keeps the size).
         mean: what is subtracted from the image, (red, green, blue); the released DeconvNet has
             (122.67891434, 116.66876762, 104.00698793).
@@ -95,7 +95,7 @@ class VGG16BatchNorm(Backbone):
     def _take_convolutions(self, weights):
         if self.widths != WIDTHS:
             raise ModelError(
-                f"VGG16's weights are for widths {WIDTHS}, this net has {self.widths}; give weights=None."
+                f"VGG16's weights are for widths {WIDTHS}, this network has {self.widths}; give weights=None."
             )
         plain = VGG16(filters=self.filters, weights=weights)
         for layer in plain.layers:

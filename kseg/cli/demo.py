@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.evaluate import write_picture
+from kseg.cli.evaluate import write_image
 from kseg.cli.options.arguments import natural, positive
 from kseg.cli.options.given import refuse
 from kseg.cli.terminal import Bar, invocation, minutes
@@ -108,8 +108,8 @@ def write_images(model: Any, dataset: Any, out: Path) -> None:
     )
     (out / "images").mkdir(exist_ok=True)
     for index, image in zip(chosen, images, strict=True):
-        write_picture(out / "images" / f"{dataset.name_of(index)}.png", image)
-    write_picture(out / "grid.png", sheet)
+        write_image(out / "images" / f"{dataset.name_of(index)}.png", image)
+    write_image(out / "grid.png", sheet)
 
 
 def next_steps(out: Path) -> str:

@@ -91,7 +91,7 @@ def save(report: Any, predictor: Any, dataset: Any, folder: Path) -> None:
 
     write_text(folder / "table.txt", report.table() + "\n")
     write_json(folder / "report.json", report.to_json())
-    write_picture(folder / "confusion.png", report.picture())
+    write_image(folder / "confusion.png", report.picture())
     if not report.worst:
         return
     images, truths = zip(*(dataset.load(one.index) for one in report.worst), strict=True)
@@ -104,7 +104,7 @@ def save(report: Any, predictor: Any, dataset: Any, folder: Path) -> None:
         captions=[f"{one.name}  mean IoU {one.mean_iou:.3f}" for one in report.worst],
         ignore_label=dataset.ignore_label,
     )
-    write_picture(folder / "worst.png", sheet)
+    write_image(folder / "worst.png", sheet)
 
 
 def beside_of(args: argparse.Namespace) -> dict[Path, list[float]]:
@@ -145,7 +145,7 @@ def save_curve(report: Any, others: dict[Path, list[float]], folder: Path) -> No
         return
     found = {**others, folder.resolve(): report.trimap}
     curves = dict(zip(distinct_names(list(found)), found.values(), strict=True))
-    write_picture(folder / "trimap.png", trimap_picture(curves))
+    write_image(folder / "trimap.png", trimap_picture(curves))
     plain = {name: [None if iou != iou else iou for iou in curve] for name, curve in curves.items()}
     pixels = list(range(1, 1 + max(map(len, plain.values()))))
     write_json(folder / "trimap.json", {"pixels": pixels, "mean_iou": plain})
@@ -160,10 +160,10 @@ def distinct_names(folders: list[Path]) -> list[str]:
     return names
 
 
-def write_picture(path: Path, picture: Any) -> None:
+def write_image(path: Path, image: Any) -> None:
     """A uint8 RGB array as a PNG file, whole or not at all."""
     import cv2
 
     from kseg.io.atomic import write_bytes
 
-    write_bytes(path, cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+    write_bytes(path, cv2.imencode(".png", image[..., ::-1])[1].tobytes())

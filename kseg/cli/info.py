@@ -1,8 +1,8 @@
-"""Describe a net of the catalog or a model file: parameters, stages, classes.
+"""Describe a network of the catalog or a model file: parameters, stages, classes.
 
 kseg info fcn8s_efficientnetlite0
 kseg info runs/camvid/best.keras --json
-kseg info runs/stage2/best.keras --activations photo.jpg --out pictures
+kseg info runs/stage2/best.keras --activations photo.jpg --out images
 """
 
 import argparse
@@ -11,7 +11,7 @@ from math import isinf, prod
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.evaluate import write_picture
+from kseg.cli.evaluate import write_image
 from kseg.cli.options.arguments import add_max_pixels, positive
 from kseg.cli.options.given import refuse
 
@@ -21,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model", metavar="MODEL", help="a name that kseg models lists, a .keras file, or a preset"
     )
     parser.add_argument(
-        "--classes", type=positive, default=21, metavar="N", help="of a named net; default: 21"
+        "--classes", type=positive, default=21, metavar="N", help="of a named network; default: 21"
     )
     parser.add_argument("--layers", action="store_true", help="also print every layer")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--activations", metavar="IMAGE", help="draw what the decoder of a model file sees in a picture"
+        "--activations", metavar="IMAGE", help="draw what the decoder of a model file sees in an image"
     )
     parser.add_argument("--out", metavar="DIR", help="folder for what is drawn; default: the current one")
     add_max_pixels(parser)
@@ -68,7 +68,7 @@ def draw_activations(model: Any, image: Path, folder: Path, max_pixels: int) -> 
     drawn = activation_sheet(model, read_image(image, max_pixels))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{image.stem}_activations.png"
-    write_picture(path, drawn)
+    write_image(path, drawn)
     return path
 
 
@@ -98,13 +98,13 @@ def describe(model: Any) -> dict[str, Any]:
 
 
 def stages(backbone: Any) -> list[dict[str, Any]]:
-    """Name, output stride, receptive field, channels, and the size on a 512x512 picture of each stage."""
+    """Name, output stride, receptive field, channels, and the size on a 512x512 image of each stage."""
     reach = fields(backbone, backbone.stages)
     small, large = (backbone.compute_output_shape((1, side, side, 3)) for side in (512, 1024))
     return [
         {
             "name": name,
-            # By how much the map grows with the picture: right also where the net pads the picture.
+            # By how much the map grows with the image: right also where the network pads the image.
             "stride": _number(512 / (large[name][1] - small[name][1])),
             "receptive_field": reach.get(name),
             "channels": small[name][3],
@@ -115,12 +115,12 @@ def stages(backbone: Any) -> list[dict[str, Any]]:
 
 
 def _number(stride: float) -> int | float:
-    """Two decimals where a network that enlarges its picture first has a stride that is no whole number."""
+    """Two decimals where a network that upsamples its image first has a stride that is no whole number."""
     return round(stride) if stride == round(stride) else round(stride, 2)
 
 
 def fields(model: Any, tensors: dict[str, Any]) -> dict[str, list[int] | str | None]:
-    """The receptive field of each tensor: [height, width], or "whole picture"; none where it cannot be told."""
+    """The receptive field of each tensor: [height, width], or "whole image"; none where it cannot be told."""
     from kseg.errors import ModelError
     from kseg.models.receptive_field import receptive_fields
 
@@ -129,7 +129,7 @@ def fields(model: Any, tensors: dict[str, Any]) -> dict[str, list[int] | str | N
     except ModelError:  # a layer of the user's own
         return {}
     return {
-        name: "whole picture" if isinf(max(field.size)) else [round(side) for side in field.size]
+        name: "whole image" if isinf(max(field.size)) else [round(side) for side in field.size]
         for name, field in found.items()
     }
 
@@ -145,7 +145,7 @@ def text(description: dict[str, Any]) -> str:
         *(f"  {part:<10}{count:>13,}" for part, count in description["parameters"].items()),
     ]
     if description["stages"]:
-        lines += ["", "stages      stride  receptive field  channels  of a 512x512 picture"]
+        lines += ["", "stages      stride  receptive field  channels  of a 512x512 image"]
         for stage in description["stages"]:
             size = _by(stage["at_512x512"])
             reach = _field(stage["receptive_field"])

@@ -1,4 +1,4 @@
-"""List the nets that kseg can build, one a line."""
+"""List the networks that kseg can build, one a line."""
 
 import argparse
 import json
@@ -48,7 +48,7 @@ def _parameters(name: str, classes: int) -> int:
 
     from kseg.models import build
 
-    keras.backend.clear_session()  # one net in memory at a time
+    keras.backend.clear_session()  # one network in memory at a time
     return build(name, classes, weights=None).count_params()
 
 

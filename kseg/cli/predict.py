@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.evaluate import write_picture
+from kseg.cli.evaluate import write_image
 from kseg.cli.options.arguments import add_max_pixels, add_prediction, fraction
 from kseg.cli.options.crf import add_crf, crf_of
 from kseg.cli.options.folders import removed_if_empty
@@ -170,5 +170,5 @@ def draw_steps(
         warnings.simplefilter("ignore", KsegWarning)  # told while predicting
         for done, job in enumerate(jobs, 1):
             drawn = proposal_steps(by_proposals, read_image(job.image, max_pixels))
-            write_picture(folder / f"{job.mask.stem}_steps.png", drawn)
+            write_image(folder / f"{job.mask.stem}_steps.png", drawn)
             bar(done, len(jobs))

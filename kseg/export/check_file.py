@@ -164,8 +164,8 @@ def check(
     labelled = _labelled(info, data, max_drop)
     exported, reference = load(path, trust=True), compiled(in_float32(model), info)
     comparison, scores = Comparison(holds_indices(model)), _Scores(data if labelled else None)
-    pictures = _pictures(data, labelled, exported.size, info.channels, limit)
-    for number, (batch, truth) in enumerate(pictures, 1):
+    images = _images(data, labelled, exported.size, info.channels, limit)
+    for number, (batch, truth) in enumerate(images, 1):
         outputs = reference(batch), as_scores(info, exported(batch))
         comparison.add(*outputs)
         scores.add(outputs, truth)
@@ -199,7 +199,7 @@ def _labelled(info: ModelInfo, data: Any, max_drop: float | None) -> bool:
     return labelled
 
 
-def _pictures(
+def _images(
     data: Any, labelled: bool, size: Size | None, channels: int, limit: int | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """Batches of one image, rounded to whole numbers as a camera gives them, and their labels or None."""

@@ -62,10 +62,10 @@ def as_batches(source: Any, size: Size | None, channels: int, count: int | None 
             else []
         )
         source = [source.load(int(index))[0] for index in chosen]
-    pictures = [checked(np.asarray(image), channels) for image in _first(source, count)]
-    if not pictures:
+    images = [checked(np.asarray(image), channels) for image in _first(source, count)]
+    if not images:
         raise DataError("At least one image is needed, and none came")
-    return [(image if size is None else resized(image, size)).astype(np.float32)[None] for image in pictures]
+    return [(image if size is None else resized(image, size)).astype(np.float32)[None] for image in images]
 
 
 def _first(source: Iterable[Any], count: int | None) -> Iterable[Any]:
@@ -90,10 +90,10 @@ def checked(image: np.ndarray, channels: int) -> np.ndarray:
 def random_images(sizes: Sequence[Size], channels: int, seed: int = 0) -> list[np.ndarray]:
     """float32 (1, height, width, channels), 0-255: soft blobs with some noise, one image a size."""
     rng = np.random.default_rng(seed)
-    pictures = []
+    images = []
     for height, width in sizes:
         coarse = rng.uniform(0, 255, (5, 7, channels)).astype(np.float32)
         planes = [cv2.resize(coarse[..., c], (width, height)) for c in range(channels)]
         noisy = np.stack(planes, axis=-1) + rng.normal(0, 8, (height, width, channels))
-        pictures.append(np.clip(noisy, 0, 255).astype(np.float32).round()[None])
-    return pictures
+        images.append(np.clip(noisy, 0, 255).astype(np.float32).round()[None])
+    return images

@@ -81,13 +81,13 @@ class BilinearUpsampling(keras.layers.Layer):
         x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
         y = resize(x, ((height + 2) * factor, (width + 2) * factor))
         start = factor if self.padding == "same" else (factor + 1) // 2
-        return y[:, start : start + self._enlarged(height), start : start + self._enlarged(width)]
+        return y[:, start : start + self._upsampled(height), start : start + self._upsampled(width)]
 
-    def _enlarged(self, size):
+    def _upsampled(self, size):
         return size * self.factor if self.padding == "same" else (size - 1) * self.factor + self.kernel_size
 
     def compute_output_shape(self, input_shape):
-        height, width = (None if s is None else self._enlarged(s) for s in input_shape[1:3])
+        height, width = (None if s is None else self._upsampled(s) for s in input_shape[1:3])
         return (input_shape[0], height, width, input_shape[3])
 
     def get_config(self):

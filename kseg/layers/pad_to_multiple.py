@@ -13,7 +13,7 @@ class PadToMultiple(keras.layers.Layer):
 
     A strided convolution with "same" padding looks at other pixels on odd sizes than on even ones: TensorFlow puts
     the margin first to the end, then to both sides. Behind this layer the cells of a network of stride `factor` stand
-    over the same pixels at every size of the picture.
+    over the same pixels at every size of the image.
 
     Args:
         factor: what height and width shall be multiples of.

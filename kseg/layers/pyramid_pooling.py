@@ -11,7 +11,7 @@ from kseg.ops.resize import resize, spatial_shape
 
 @keras.saving.register_keras_serializable(package="kseg")
 class PyramidPooling(keras.layers.Layer):
-    """Adds to a map what whole regions of it hold: pooled to grids, reduced, enlarged, concatenated.
+    """Adds to a map what whole regions of it hold: pooled to grids, reduced, upsampled, concatenated.
 
     Zhao et al., "Pyramid Scene Parsing Network" (2017), section 3.2. The bins follow the floor/ceil rule of
     `kseg.ops.pooling.grid_pool`, so any size of map will do.
@@ -24,7 +24,7 @@ class PyramidPooling(keras.layers.Layer):
         reduce: True follows each pooling with a 1x1 convolution (no bias), BatchNormalization and ReLU. False
             keeps all channels and has no weights (`filters` is then without effect), the paper's "without
             DR".
-        align_corners: how the levels are enlarged; True as in both releases.
+        align_corners: how the levels are upsampled; True as in both releases.
         momentum, epsilon: of BatchNormalization (Keras's momentum: the share of the old average that is
             kept).
         synchronized: whether BatchNormalization averages over all replicas of a distribution strategy.

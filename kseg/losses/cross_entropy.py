@@ -7,7 +7,7 @@ from keras import ops
 
 from kseg.losses.map_loss import MapLoss, per_pixel
 from kseg.ops.replicas import sum_over_replicas
-from kseg.ops.strips import enlarged_cross_entropy
+from kseg.ops.strips import upsampled_cross_entropy
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -121,7 +121,7 @@ class CrossEntropy(MapLoss):
         labels = ops.cast(labels, "int32")
         valid = self.valid(labels)
         labels = ops.where(valid, labels, 0)
-        losses = enlarged_cross_entropy(labels, ops.cast(scores, "float32"), rows, columns)
+        losses = upsampled_cross_entropy(labels, ops.cast(scores, "float32"), rows, columns)
         return self._of_pixels(losses, labels, valid, scores.shape[-1], sample_weight)
 
     def _of_pixels(self, losses, labels, valid, classes, sample_weight):

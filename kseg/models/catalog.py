@@ -1,4 +1,4 @@
-"""The catalog: a name for each net that kseg can build.
+"""The catalog: a name for each network that kseg can build.
 
 Each entry is a function of the number of classes and of the backbone's weights. The dict at the end is the whole
 of it; a new model adds a function, or a line.
@@ -132,7 +132,7 @@ def deeplabv3plus_stride8(num_classes, weights="imagenet", *, rates, filters, lo
 
 
 def deeplabv3plus_fast(num_classes, weights="imagenet", *, filters, low_level_filters, image_scale):
-    """DeepLabv3+ on EfficientNet-Lite0 ended at stride 16 that sees the picture reduced: for webcams."""
+    """DeepLabv3+ on EfficientNet-Lite0 ended at stride 16 that sees the image reduced: for webcams."""
     backbone = EfficientNetLite(
         "lite0",
         last_stage="stage4",
@@ -205,7 +205,7 @@ def describe(name):
 
 
 def build(name, num_classes, *, weights="packaged", dtype=None):
-    """Build a net of the catalog.
+    """Build a network of the catalog.
 
     Args:
         name: one of `names()`.

@@ -19,17 +19,17 @@ class DeconvNet(Segmenter):
     last convolution of a stage has the width of the next shallower one.
 
     Args:
-        backbone: a `VGG16BatchNorm`. As published (`filters=4096`, `fc6_padding="valid"`) the net sees
+        backbone: a `VGG16BatchNorm`. As published (`filters=4096`, `fc6_padding="valid"`) the network sees
             224x224 pixels through a single value 4096 wide; the same weights take any size: larger images
             are worked through fully convolutionally, below 193 pixels the deepest map is filled up with
             zeros. A backbone with `filters=None` has no bottleneck, and the decoder starts at "stage5". Or an
             `EfficientNetLite`, whose strided blocks pool nothing: its switches say where the maps that these blocks
-            take have their maxima. They end at stride 2, from where the scores are enlarged bilinearly.
+            take have their maxima. They end at stride 2, from where the scores are upsampled bilinearly.
         num_classes: number of classes.
         depths: transposed convolutions after each unpooling, in the order of the backbone's stages; None takes
             VGG16's 2, 2, 3, 3, 3.
         kernel_std: standard deviation of the Gaussian that the decoder's kernels start from (the release:
-            0.01); None takes He's, which suits nets of other widths.
+            0.01); None takes He's, which suits networks of other widths.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width, num_classes)`.

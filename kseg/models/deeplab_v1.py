@@ -18,7 +18,7 @@ class DeepLabV1(Segmenter):
     Args:
         backbone: a `Backbone` with `output_stride`, such as `DeepLabVGG16`; its deepest stage is scored.
         num_classes: number of classes.
-        multi_scale: the MSc net: the normalised image and stages 1 to 4 (`pool1` to `pool4`) each go through
+        multi_scale: the MSc network: the normalised image and stages 1 to 4 (`pool1` to `pool4`) each go through
             a 3x3 and a 1x1 convolution of 128 filters, with ReLU and dropout, and are scored together with
             the deepest stage.
         dropout: rate in those branches.

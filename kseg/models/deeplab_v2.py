@@ -76,7 +76,7 @@ class DeepLabV2(Segmenter):
 
 
 def start_branches_from(model, vgg16):
-    """Start fc6 and fc7 of every branch from a classifier's, as the released VGG16 net does.
+    """Start fc6 and fc7 of every branch from a classifier's, as the released VGG16 network does.
 
     Args:
         model: a `DeepLabV2` with `hidden` branches.

@@ -8,7 +8,7 @@ from kseg.backbones.construction import draws_graph
 from kseg.layers import BilinearUpsampling, CropLike
 from kseg.models.segmenter import Segmenter
 
-# Offsets of the released nets, for an image padded by 100: the last one cuts to the image, those before cut the
+# Offsets of the released networks, for an image padded by 100: the last one cuts to the image, those before cut the
 # scores of pool4 and pool3 to the upsampled map.
 CROPS = {32: (19,), 16: (5, 27), 8: (5, 9, 31)}
 SKIPS = {32: (), 16: ("stage4",), 8: ("stage4", "stage3")}
@@ -25,14 +25,14 @@ class FCN(Segmenter):
 
     Args:
         backbone: a `Backbone` with "stage3" (stride 8), "stage4" (stride 16) and a deepest stage of stride 32.
-            `VGG16(padding="original")` gives the released net with its crop offsets; with "same" padding maps
+            `VGG16(padding="original")` gives the released network with its crop offsets; with "same" padding maps
             align by themselves.
         num_classes: number of classes.
         stride: 32, 16 or 8: the stride of the map that is upsampled to the image.
         learned_upsampling: "none" (the release: rate 0), "intermediate" (the paper: the last one stays fixed) or
             "all".
         skip_scales: fixed factors on stage 4 and stage 3 before they are scored; (0.01, 0.0001) makes the
-            "at once" net, which trains in one stage.
+            "at once" network, which trains in one stage.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width, num_classes)`.

@@ -1,4 +1,4 @@
-"""`MultiScale`: a segmentation model that sees its picture at several scales and keeps the highest scores."""
+"""`MultiScale`: a segmentation model that sees its image at several scales and keeps the highest scores."""
 
 import keras
 from keras import layers
@@ -16,8 +16,8 @@ SCALES = (0.5, 0.75, 1.0)
 class MultiScale(Segmenter):
     """The multi-scale form of DeepLab v2, for training and for test: one set of weights, fused by maximum.
 
-    The picture is given to the model at every scale; the score maps are brought to the size of the one at scale 1
-    and each cell keeps its highest score of each class, before the scores are enlarged to the picture. The
+    The image is given to the model at every scale; the score maps are brought to the size of the one at scale 1
+    and each cell keeps its highest score of each class, before the scores are upsampled to the image. The
     wrapper shares the model's weights; it is itself saved, evaluated and exported like any model:
 
         MultiScale(kseg.models.load("best.keras")).save("multi_scale.keras")
@@ -25,9 +25,9 @@ class MultiScale(Segmenter):
     Averaging probabilities instead, as PSPNet's test does, is `kseg.inference.Predictor(model, scales=...)`.
 
     Args:
-        model: a `Segmenter`. Where it ends in a bilinear enlargement named "logits" (DeepLab, PSPNet), the scores
+        model: a `Segmenter`. Where it ends in a bilinear upsampling named "logits" (DeepLab, PSPNet), the scores
             before that are fused, as released; of others, the logits.
-        scales: factors on the picture's size; 1 is one of them.
+        scales: factors on the image's size; 1 is one of them.
         name, trainable: as in Keras.
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width, num_classes)`.
@@ -52,8 +52,8 @@ class MultiScale(Segmenter):
             raise ModelError(f"multi-scale inputs need a Segmenter of kseg, got {type(model).__name__}")
         scales = checks.scales(scales, with_one=True)
         image = keras.Input((None, None, 3), name="image")
-        _, _, fused, enlargement = scale_maps(model, scales, image)
-        logits = enlarged(fused, image, enlargement, "logits")
+        _, _, fused, upsampling = scale_maps(model, scales, image)
+        logits = upsampled(fused, image, upsampling, "logits")
         super().__init__(
             image,
             logits,
@@ -88,39 +88,39 @@ def scale_maps(model, scales, image):
 
     Returns:
         A dict from scale to map as the network gives it (its own size at each scale), a dict from scale to that map
-        at the size of scale 1, the maximum of the latter, and the layer that enlarges the model's scores (None
+        at the size of scale 1, the maximum of the latter, and the layer that upsamples the model's scores (None
         where the maps are logits).
     """
-    scores, enlargement = before_enlargement(model)
+    scores, upsampling = before_upsampling(model)
     network = keras.Model(model.input, scores, name="scores")
-    stride = None if enlargement is None else enlargement.cell_stride
+    stride = None if upsampling is None else upsampling.cell_stride
     maps = {}
     for scale in scales:
         shrink = ScaledImage(scale, stride, name=f"image_{_words(scale)}", dtype="float32")
         maps[scale] = network(shrink(image))
-    like = {"align_corners": getattr(enlargement, "align_corners", False), "dtype": "float32"}
+    like = {"align_corners": getattr(upsampling, "align_corners", False), "dtype": "float32"}
     alike = {
         scale: one if scale == 1 else ResizeLike(name=f"scores_{_words(scale)}", **like)([one, maps[1.0]])
         for scale, one in maps.items()
     }
     fused = list(alike.values())
     fused = layers.Maximum(name="fused", dtype="float32")(fused) if len(fused) > 1 else fused[0]
-    return maps, alike, fused, enlargement
+    return maps, alike, fused, upsampling
 
 
-def before_enlargement(model):
-    """A model's scores before the bilinear enlargement at its end, and that layer; else its logits and None."""
+def before_upsampling(model):
+    """A model's scores before the bilinear upsampling at its end, and that layer; else its logits and None."""
     last = next((layer for layer in model.layers if layer.name == "logits"), None)
     if isinstance(last, ResizeLike):
         return last.input[0], last
     return model.output, None
 
 
-def enlarged(scores, image, enlargement, name):
-    """Scores at the image's size, in float32, enlarged as the model does it."""
+def upsampled(scores, image, upsampling, name):
+    """Scores at the image's size, in float32, upsampled as the model does it."""
     settings = {}
-    if enlargement is not None:
-        settings = {key: getattr(enlargement, key) for key in ("method", "align_corners", "factor")}
+    if upsampling is not None:
+        settings = {key: getattr(upsampling, key) for key in ("method", "align_corners", "factor")}
     return ResizeLike(name=name, dtype="float32", **settings)([scores, image])
 
 

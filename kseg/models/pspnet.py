@@ -22,7 +22,7 @@ class PSPNet(Segmenter):
             deepest stage is pooled.
         num_classes: number of classes.
         bins: levels of the pyramid, each a grid of n x n bins; their order is that of the concatenation (the
-            released Caffe nets have (6, 3, 2, 1)). None at all, () or None, is the paper's baseline.
+            released Caffe networks have (6, 3, 2, 1)). None at all, () or None, is the paper's baseline.
         filters: width of each level and of the 3x3 convolution.
         mode: "average" or "max" pooling.
         reduce: a 1x1 convolution reduces each level to `filters`; False keeps the backbone's channels.
@@ -32,7 +32,7 @@ class PSPNet(Segmenter):
         epsilon: of the head's BatchNormalization.
         momentum: of the head's BatchNormalization (the share of the old average that is kept).
         synchronized: the head's BatchNormalization averages over all replicas of a distribution strategy.
-        align_corners: as in `DeepLabV1`, also for enlarging the levels.
+        align_corners: as in `DeepLabV1`, also for upsampling the levels.
         upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
             `kseg.layers.ResizeLike`); None is "cells", and "centres" without `align_corners`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".

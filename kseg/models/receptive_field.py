@@ -15,8 +15,8 @@ class ReceptiveField:
     """What one cell of a map depends on.
 
     Attributes:
-        size: (height, width) in pixels of the picture; infinite behind a layer that looks at the whole picture. The
-            map's padding counts as picture: cells near the border see less. Behind an enlargement the cells of
+        size: (height, width) in pixels of the image; infinite behind a layer that looks at the whole image. The
+            map's padding counts as image: cells near the border see less. Behind an upsampling the cells of
             one map differ by up to an old cell, and this is their mean.
         stride: (vertical, horizontal) pixels from one cell to the next: the output stride.
     """
@@ -121,8 +121,8 @@ def _window(field, places, rate=1, stride=1):
     return ReceptiveField(size, tuple(step * s for step, s in zip(field.stride, stride, strict=True)))
 
 
-def _enlarged(field, factor, reads=2):
-    """Behind an enlargement of which each new cell reads so many old ones in a row."""
+def _upsampled(field, factor, reads=2):
+    """Behind an upsampling of which each new cell reads so many old ones in a row."""
     factor, reads = _pair(factor), _pair(reads)
     grown = _window(field, tuple(n if f != 1 else 1 for n, f in zip(reads, factor, strict=True)))
     return ReceptiveField(grown.size, tuple(s / f for s, f in zip(field.stride, factor, strict=True)))
@@ -153,7 +153,7 @@ def _like(layer, given):
 
 
 def _scaled(layer, given):
-    return _enlarged(given[0], layer.scale)
+    return _upsampled(given[0], layer.scale)
 
 
 def _unpooled(layer, given):
@@ -182,10 +182,10 @@ _RULES = (
     ),
     ((own.DilatedPooling2D,), lambda layer, given: _window(given[0], layer.pool_size, layer.rate)),
     ((own.AtrousSpatialPyramidPooling,), lambda layer, given: _window(given[0], 3, max(layer.rates))),
-    ((own.BilinearUpsampling,), lambda layer, given: _enlarged(given[0], layer.factor)),
+    ((own.BilinearUpsampling,), lambda layer, given: _upsampled(given[0], layer.factor)),
     (
         (layers.UpSampling2D,),
-        lambda layer, given: _enlarged(given[0], layer.size, 1 if layer.interpolation == "nearest" else 2),
+        lambda layer, given: _upsampled(given[0], layer.size, 1 if layer.interpolation == "nearest" else 2),
     ),
     ((own.ResizeLike,), _like),
     ((own.ScaledImage,), _scaled),

@@ -48,7 +48,7 @@ def _check_fit(x, taps, rate, padding):
         if padding == "valid" and size is not None and size < (k - 1) * r + 1:
             raise SettingsError(
                 f"A filter of {k} taps at rate {r} spans {(k - 1) * r + 1} places and does not fit "
-                f"a map of {size}: enlarge the image or take padding='same'."
+                f"a map of {size}: upsample the image or take padding='same'."
             )
 
 

@@ -16,7 +16,7 @@ if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
 MODES = ("average", "max")
-FUSED_FROM = 2**17  # values in the map of one picture; below, compiling (half a second) is not paid back soon
+FUSED_FROM = 2**17  # values in the map of one image; below, compiling (half a second) is not paid back soon
 FUSED_PLACES = 9  # in a window; XLA compiles for a minute at 256
 
 

@@ -1,8 +1,8 @@
-"""Softmax cross-entropy and class ids of an enlarged score map, a strip of rows at a time.
+"""Softmax cross-entropy and class ids of an upsampled score map, a strip of rows at a time.
 
-At 150 classes and 473 x 473 pixels the logits of one picture are 134 MB, and enlarging them, their softmax, its
-gradient and the gradient's way back through the enlargement each hold them again. Here the full map never exists:
-rows are enlarged, scored and forgotten, and enlarged once more for the gradient.
+At 150 classes and 473 x 473 pixels the logits of one image are 134 MB, and upsampling them, their softmax, its
+gradient and the gradient's way back through the upsampling each hold them again. Here the full map never exists:
+rows are upsampled, scored and forgotten, and upsampled once more for the gradient.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ STRIP = 8  # rows that are held at a time
 
 
 class Taps(NamedTuple):
-    """For each line of the enlarged map along one side: its two source lines, and the weight of the second."""
+    """For each line of the upsampled map along one side: its two source lines, and the weight of the second."""
 
     low: Any
     high: Any
@@ -31,8 +31,8 @@ def taps(position, length):
     return Taps(low, ops.minimum(low + 1, length - 1), position - ops.cast(low, "float32"))
 
 
-def enlarged_cross_entropy(labels, scores, rows, columns):
-    """The cross-entropy of every pixel of a bilinearly enlarged score map.
+def upsampled_cross_entropy(labels, scores, rows, columns):
+    """The cross-entropy of every pixel of a bilinearly upsampled score map.
 
     Args:
         labels: int32 (batch, height, width), class ids 0 to classes - 1.
@@ -43,23 +43,23 @@ def enlarged_cross_entropy(labels, scores, rows, columns):
         float32 (batch, height, width). Its gradient reaches `scores` and holds one strip of logits too.
     """
     if keras.backend.backend() != "tensorflow":
-        logits = _enlarged(scores, rows, columns)
+        logits = _upsampled(scores, rows, columns)
         return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
     return _cross_entropy(labels, scores, rows, columns)
 
 
-def enlarged_class_ids(scores, rows, columns):
-    """The class with the highest score of every pixel of an enlarged score map: int32 (batch, height, width)."""
+def upsampled_class_ids(scores, rows, columns):
+    """The class with the highest score of every pixel of an upsampled score map: int32 (batch, height, width)."""
     if keras.backend.backend() != "tensorflow":
-        return ops.cast(ops.argmax(_enlarged(scores, rows, columns), axis=-1), "int32")
+        return ops.cast(ops.argmax(_upsampled(scores, rows, columns), axis=-1), "int32")
 
     def of_strip(start, stop):
-        return tf.argmax(_enlarged(scores, _part(rows, start, stop), columns), -1, tf.int32)
+        return tf.argmax(_upsampled(scores, _part(rows, start, stop), columns), -1, tf.int32)
 
     return _over_strips(of_strip, rows, tf.int32, (scores.shape[0], None, columns.low.shape[0]))
 
 
-def _enlarged(scores, rows, columns):
+def _upsampled(scores, rows, columns):
     return _lines(_lines(scores, rows, axis=1), columns, axis=2)
 
 
@@ -97,7 +97,7 @@ def _cross_entropy(labels, scores, rows, columns):
     @tf.custom_gradient
     def losses(scores):
         def of_strip(start, stop):
-            logits = _enlarged(scores, _part(rows, start, stop), columns)
+            logits = _upsampled(scores, _part(rows, start, stop), columns)
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels[:, start:stop], logits)
 
         def gradient(upstream):
@@ -117,7 +117,7 @@ def _gradient(labels, scores, rows, columns, upstream):
         start = number * STRIP
         part = _part(rows, start, tf.minimum(start + STRIP, height))
         true, weight = (values[:, start : start + STRIP] for values in (labels, upstream))
-        probabilities = tf.nn.softmax(_enlarged(scores, part, columns))
+        probabilities = tf.nn.softmax(_upsampled(scores, part, columns))
         truth = tf.one_hot(true, scores.shape[-1], dtype=scores.dtype)
         strip = tf.einsum("kw,brwc->brkc", across, (probabilities - truth) * weight[..., None])
         # only the few source rows from the strip's first to its last
@@ -132,7 +132,7 @@ def _gradient(labels, scores, rows, columns, upstream):
 
 
 def _shares(taps, lines):
-    """How much of each enlarged line is each of some source lines: float32 (source lines, enlarged lines)."""
+    """How much of each upsampled line is each of some source lines: float32 (source lines, upsampled lines)."""
     lines = lines[:, None]
     low, high = tf.equal(lines, taps.low), tf.equal(lines, taps.high)
     return tf.where(low, 1 - taps.weight, 0) + tf.where(high, taps.weight, 0)

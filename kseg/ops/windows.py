@@ -68,7 +68,7 @@ def pooling_axis(size, window, stride, padding):
     """The windows of a pooling along one axis, placed as TensorFlow places them."""
     if padding == "valid" and isinstance(size, int) and size < window:
         raise SettingsError(
-            f"A 'valid' pooling window of {window} does not fit a map of {size}: enlarge the image, "
+            f"A 'valid' pooling window of {window} does not fit a map of {size}: upsample the image, "
             "take a smaller pool_size, or padding='same'."
         )
     count = (size + stride - 1) // stride if padding == "same" else (size - window) // stride + 1

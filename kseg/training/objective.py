@@ -13,8 +13,8 @@ from kseg.layers import ResizeLike
 from kseg.layers.scaled_image import scaled, steps
 from kseg.losses import MapLoss
 from kseg.models import PSPNet, Segmenter, with_auxiliary_head
-from kseg.models.multi_scale import enlarged, scale_maps
-from kseg.ops.strips import Taps, enlarged_class_ids, taps
+from kseg.models.multi_scale import scale_maps, upsampled
+from kseg.ops.strips import Taps, taps, upsampled_class_ids
 from kseg.training.recipes.recipe import Recipe
 
 STRIP_BYTES = 2**27  # of the batch's logits at full size; beyond this they are upsampled strip by strip
@@ -150,7 +150,7 @@ class TrainingModel(keras.Model):
         first = self.terms[0]
         if isinstance(y_pred, dict) and first.upsampling is not None:
             scores = ops.cast(y_pred[first.output], "float32")
-            y_pred = enlarged_class_ids(scores, *_taps(first.upsampling, scores, y))
+            y_pred = upsampled_class_ids(scores, *_taps(first.upsampling, scores, y))
         elif isinstance(y_pred, dict):
             y, y_pred, sample_weight = _paired(first, y, y_pred, sample_weight)
         return super().compute_metrics(x, y, y_pred, sample_weight)
@@ -223,7 +223,7 @@ def _multi_scale(
     found = [("fused", fused, 1.0)]
     found += [(f"at_{s:g}".replace(".", "_"), one, s) for s, one in (maps if cells else alike).items()]
     outputs = {
-        name: one if cells else enlarged(one, image, upsampling, f"logits_{name}") for name, one, _ in found
+        name: one if cells else upsampled(one, image, upsampling, f"logits_{name}") for name, one, _ in found
     }
     terms = [LossTerm(name, 1.0, stride, scale if cells else 1.0, cells) for name, _, scale in found]
     return keras.Model(image, outputs, name="multi_scale"), tuple(terms)

@@ -47,7 +47,7 @@ class Settings:
         report: a JSON file for the times, or None.
         folder: for screenshots and recordings.
         view: the screen's state at the start.
-        background: RGB colour or BGR picture for "replace".
+        background: RGB colour or BGR image for "replace".
         smoothing: weight of the moving average of probabilities.
         give_up: headless, seconds without a frame from a live source after which to end; 15 times as long with
             others.
@@ -284,7 +284,7 @@ class App:
         if self.recording is not None:
             try:
                 self.recording.write(drawn)
-            except (KsegError, OSError) as error:  # the live picture goes on
+            except (KsegError, OSError) as error:  # the live image goes on
                 self._end_recording(str(error))
 
     def _say(self, notice: str) -> None:

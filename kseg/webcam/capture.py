@@ -210,7 +210,7 @@ class Capture:
             self._frame = Frame(image, self._number, now, seconds)
             self._last = self._reading_since = self._clock()
             dark = self._live and image[::16, ::16].mean() < BLACK
-            self._fault = "the picture is black: is the lens covered?" if dark else ""
+            self._fault = "the image is black: is the lens covered?" if dark else ""
             self._changed.notify_all()
 
     def _say(self, generation: int, fault: str) -> None:

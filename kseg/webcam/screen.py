@@ -23,7 +23,7 @@ class Painter:
     Args:
         classes: their names.
         palette: an RGB colour a class. Class 0 is left unpainted where it is called background.
-        background: what "replace" puts behind, an RGB colour or a BGR picture.
+        background: what "replace" puts behind, an RGB colour or a BGR image.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Painter:
     ) -> np.ndarray:
         if how == "picture":
             return frame
-        behind = _blurred(frame) if how == "blur" else self._picture_behind(frame.shape)
+        behind = _blurred(frame) if how == "blur" else self._image_behind(frame.shape)
         if probabilities is not None and probabilities.ndim == 3:
             share = self._matting(probabilities, frame)
         else:  # a narrow soft edge, in eight bits
@@ -96,7 +96,7 @@ class Painter:
         front = cv2.multiply(frame, share, scale=1 / 255)
         return cv2.add(front, cv2.multiply(behind, cv2.bitwise_not(share), scale=1 / 255))
 
-    def _picture_behind(self, shape: tuple[int, ...]) -> np.ndarray:
+    def _image_behind(self, shape: tuple[int, ...]) -> np.ndarray:
         if self._fitted is None or self._fitted.shape != shape:
             if isinstance(self._behind, np.ndarray):
                 self._fitted = cv2.resize(self._behind, shape[1::-1], interpolation=cv2.INTER_AREA)

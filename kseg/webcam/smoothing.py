@@ -66,7 +66,7 @@ def planes_of(probabilities: np.ndarray) -> np.ndarray:
 def labels_of(probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Class ids uint8 (height, width) at a frame's size.
 
-    Two classes are enlarged as probabilities, so that the outline is smooth; more classes by their ids, and ids
+    Two classes are upsampled as probabilities, so that the outline is smooth; more classes by their ids, and ids
     (h, w) as they are.
     """
     target = size[::-1]

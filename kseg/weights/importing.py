@@ -93,7 +93,7 @@ def import_weights(
         source: a name of `kseg.weights.SOURCES`, or "auto": `identify` says which.
         classes: names, one a class; None takes those of the file where it has them.
         palette: a colour (red, green, blue) a class; None takes the file's.
-        output_stride: of the backbone, where the source has nets of several; None takes its usual one.
+        output_stride: of the backbone, where the source has networks of several; None takes its usual one.
 
     Returns:
         The model with what was copied and what was left out.
@@ -138,7 +138,7 @@ def _build(source: Source, arrays: Arrays, output_stride: int | None) -> keras.M
     stride = source.output_strides[0] if output_stride is None else output_stride
     if stride not in source.output_strides:
         strides = " or ".join(map(str, source.output_strides))
-        raise SettingsError(f"{source.name} has nets of output stride {strides}, not {stride}")
+        raise SettingsError(f"{source.name} has networks of output stride {strides}, not {stride}")
     try:
         with keras.utils.custom_object_scope(_UNDRAWN):
             return source.build(arrays, stride)

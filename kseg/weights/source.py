@@ -23,7 +23,7 @@ class Source:
         recognises: whether arrays are of this source, by their keys.
         build: the network for arrays, with random weights; takes the arrays and `output_stride`.
         moves: where each array goes, for a network that `build` made.
-        output_strides: those that the source has trained nets for, the usual one first.
+        output_strides: those that the source has trained networks for, the usual one first.
         left_out: whether a key is known to have no place in the network.
         note: what no file says and kseg assumes.
         licence: as the source states it.

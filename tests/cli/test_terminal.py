@@ -64,9 +64,9 @@ def test_warnings_stand_above_the_bar_and_name_the_picture():
     ):
         bar(1, 1)
         for _ in range(2):
-            warnings.warn("no boxes,\n so the whole picture", KsegWarning, stacklevel=1)
+            warnings.warn("no boxes,\n so the whole image", KsegWarning, stacklevel=1)
     cleared = screen.getvalue().rpartition("\x1b[K")[2]
-    assert cleared == 2 * "kseg: picture 1: no boxes, so the whole picture\n"
+    assert cleared == 2 * "kseg: picture 1: no boxes, so the whole image\n"
 
 
 def test_other_warnings_go_their_own_way():

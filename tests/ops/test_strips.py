@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kseg.layers import ResizeLike, ZoomLike
 from kseg.losses import CrossEntropy
-from kseg.ops.strips import STRIP, enlarged_class_ids, enlarged_cross_entropy, taps
+from kseg.ops.strips import STRIP, taps, upsampled_class_ids, upsampled_cross_entropy
 
 pytestmark = pytest.mark.tensorflow
 CLASSES = 5
@@ -46,14 +46,14 @@ def test_losses_gradient_and_classes_are_those_of_the_whole_map(layer, size):
     upstream = tf.constant(np.random.default_rng(1).normal(size=(2, *size)), tf.float32)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(scores)
-        found = enlarged_cross_entropy(labels, scores, rows, columns)
+        found = upsampled_cross_entropy(labels, scores, rows, columns)
         logits = whole(layer, scores, labels)
         expected = keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
         totals = [tf.reduce_sum(losses * upstream) for losses in (found, expected)]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     gradients = [tape.gradient(total, scores) for total in totals]
     np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-4)
-    ids = np.asarray(enlarged_class_ids(scores, rows, columns))
+    ids = np.asarray(upsampled_class_ids(scores, rows, columns))
     top = np.sort(np.asarray(logits), -1)
     clear = top[..., -1] - top[..., -2] > 1e-4  # rounding decides elsewhere
     np.testing.assert_array_equal(ids[clear], np.asarray(logits).argmax(-1)[clear])
@@ -73,7 +73,7 @@ def test_sizes_that_only_the_graph_knows():
             tape.watch(scores)
             cells, size = tf.shape(scores), tf.shape(labels)
             parts = [taps(layer.positions(cells[i], size[i]), cells[i]) for i in (1, 2)]
-            loss = tf.reduce_sum(enlarged_cross_entropy(labels, scores, *parts))
+            loss = tf.reduce_sum(upsampled_cross_entropy(labels, scores, *parts))
         return tape.gradient(loss, scores)
 
     for size in SIZES[:2]:

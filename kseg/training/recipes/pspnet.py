@@ -48,7 +48,7 @@ PSPNET_VOC_101 = PSPNET_VOC.replace(
     model="pspnet_resnet101",
     backbone="ResNet 101",
     expected_score=0.7907,
-    source="hszhao/semseg, on the split train_aug: 79.07, multi-scale 79.63; the paper's own net 82.6 on VOC's test",
+    source="hszhao/semseg, on the split train_aug: 79.07, multi-scale 79.63; the paper's own 82.6 on VOC's test",
 )
 PSPNET_CITYSCAPES = PSPNET_ADE20K.replace(
     name="pspnet_cityscapes",

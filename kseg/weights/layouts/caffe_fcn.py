@@ -47,7 +47,7 @@ def _fcn(arrays: Arrays, output_stride: int) -> keras.Model:
 
 
 def _scale(arrays: Arrays, layer: str) -> float:
-    """The fixed factor on a skip of the "at once" nets; 1 where there is none."""
+    """The fixed factor on a skip of the "at once" networks; 1 where there is none."""
     blob = arrays.get(f"{layer}/0")
     if blob is None:
         return 1.0

@@ -20,7 +20,7 @@ _BINS = (1, 2, 3, 6)
 _NOTE = (
     "the first block of a dilated stage at the rate before, RGB with ImageNet's mean and standard deviation"
 )
-# The nets trained on 769x769 resize with aligned corners, all others with the half-pixel rule. No file says so.
+# The networks trained on 769x769 resize with aligned corners, all others with the half-pixel rule. No file says so.
 _CORNERS = "-corners"
 
 
@@ -143,20 +143,22 @@ def _source(name: str, mark: str, build: Callable, moves: Callable, corners: boo
 
 
 def _by_name(name: str) -> Callable[[str], str | None]:
-    """What the published names of files say and the keys do not: nets of 769x769 are another source."""
+    """What the published names of files say and the keys do not: networks of 769x769 are another source."""
 
     def other(file: str) -> str | None:
         if "mg124" in file or "-d6_" in file or "-d16" in file:
-            raise ModelError(f"{file}: a net with multi-grid or other rates, which kseg does not import yet")
+            raise ModelError(
+                f"{file}: a network with multi-grid or other rates, which kseg does not import yet"
+            )
         return f"mmseg/{name}{_CORNERS}" if "769x769" in file else None
 
     return other
 
 
-_NETS = (
+_NETWORKS = (
     ("pspnet", "psp_modules.0.1.conv.weight", _pspnet, _pspnet_moves),
     ("fcn", "conv_cat.conv.weight", _fcn, _fcn_moves),
     ("deeplabv3", "aspp_modules.1.conv.weight", _deeplab, _deeplab_moves),
     ("deeplabv3plus", "aspp_modules.1.depthwise_conv.conv.weight", _deeplab_plus, _deeplab_plus_moves),
 )
-SOURCES = tuple(_source(*net, corners=corners) for corners in (False, True) for net in _NETS)
+SOURCES = tuple(_source(*network, corners=corners) for corners in (False, True) for network in _NETWORKS)
