@@ -85,9 +85,8 @@ def reader(tmp_path_factory):
 
 
 def pages_with(language: str) -> list:
-    marks = {ROOT / "README.md": ()}
     return [
-        pytest.param(page, id=str(page.relative_to(ROOT)), marks=marks.get(page, pytest.mark.docs))
+        pytest.param(page, id=str(page.relative_to(ROOT)), marks=pytest.mark.docs)
         for page in PAGES
         if "results" not in page.parts and any(block.language == language for block in blocks(page))
     ]

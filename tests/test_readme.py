@@ -18,6 +18,7 @@ def block(marker):
     return found[1]
 
 
+@pytest.mark.docs
 def test_script_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(kseg.data.Dataset, "__len__", lambda self: 8)
     monkeypatch.chdir(tmp_path)

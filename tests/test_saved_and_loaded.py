@@ -176,6 +176,7 @@ PAIRS = {
 }
 SWITCHES = {layers.MaxPoolingWithArgmax2D, layers.MaxUnpooling2D}
 OBJECTS = {
+    layers.DepthToSpace: lambda: layers.DepthToSpace(3),
     losses.CrossEntropy: lambda: losses.CrossEntropy(7, (0.5, 1.0, 2.0), 0.5, None, 3, 0.4, "sum", 5),
     metrics.ConfusionMatrix: lambda: metrics.ConfusionMatrix(3, 7),
     metrics.MeanIoU: lambda: metrics.MeanIoU(3, 7),

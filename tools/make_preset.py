@@ -104,7 +104,7 @@ def class_scores(model, dataset, size) -> dict:
         counts += confusion_matrix(labels, predicted, dataset.num_classes, dataset.ignore_label)
     iou = scores.class_iou(counts)
     by_class = {name: round(float(v), 4) for name, v in zip(dataset.classes, iou, strict=True)}
-    return {"mean_iou": round(float(np.nanmean(iou)), 4), "class_iou": by_class, "images": len(dataset)}
+    return {"mean_iou": round(float(np.nanmean(iou)), 4), "class_iou": by_class, "pictures": len(dataset)}
 
 
 def run_settings(model: Path) -> tuple[dict, str]:

@@ -39,7 +39,7 @@ def write(imported: Imported, source_file: Path, out: Path) -> dict[str, Any]:
     before = _outputs(imported.model, image)
     with temporary_path(out) as part, told(out):
         imported.model.save(part)
-        after = _outputs(keras.saving.load_model(part, compile=False), image)
+        after = _outputs(keras.saving.load_model(part, compile=False, safe_mode=True), image)
         worst = max(float(np.abs(a - b).max(initial=0)) for a, b in zip(before, after, strict=True))
         largest = max(float(np.abs(a).max(initial=0)) for a in before)
         if not worst <= 1e-5 * max(largest, 1e-30):

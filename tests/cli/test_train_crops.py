@@ -85,5 +85,5 @@ def test_pictures_without_objects(discs, small_net, tmp_path, capsys):
     assert main(command(discs, out, "deconvnet_small_stage1")) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("kseg: ")
-    assert "no object found in the 3 pictures" in last
+    assert "no object found in the 3 images" in last
     assert not out.exists()

@@ -167,6 +167,7 @@ class Dying(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_a_stream_that_dies_is_not_finished(tmp_path, model, capsys, monkeypatch):
     monkeypatch.setattr("kseg.webcam.app.Settings.give_up", 0.5)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Dying)

@@ -73,8 +73,8 @@ def test_what_is_no_map(shape):
 def test_a_tflite_file_gives_what_its_keras_model_gives(tmp_path):
     import keras
 
-    from kseg.cli.options.model_file import file_predictor
     from kseg.export import tflite
+    from kseg.prediction import file_predictor
 
     keras.utils.set_random_seed(1)
     image = keras.Input((None, None, 3))
@@ -90,9 +90,9 @@ def test_a_tflite_file_gives_what_its_keras_model_gives(tmp_path):
 
 @pytest.mark.realdata
 def test_the_preset_in_litert_agrees_with_keras_on_photographs(real_data):
-    from kseg.cli.options.model_file import file_predictor
     from kseg.io.images import read_image
     from kseg.models import from_preset, preset_file
+    from kseg.prediction import file_predictor
 
     ours, theirs = file_predictor(preset_file("people", "int8"), trust=True), Predictor(from_preset("people"))
     paths = sorted((real_data / "voc_people").rglob("*.jpg"))[:12]

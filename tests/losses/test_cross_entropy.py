@@ -219,6 +219,6 @@ def test_the_loss_of_upsampled_scores_takes_labels_with_and_without_a_channel(ch
     layer = ResizeLike()
     sides = [taps(layer.positions(cells, size), cells) for cells, size in ((3, 9), (4, 12))]
     given = labels[..., None] if channel else labels
-    found = CrossEntropy().of_enlarged(given, scores, *sides)
+    found = CrossEntropy().of_upsampled(given, scores, *sides)
     expected = CrossEntropy()(labels, layer([scores, labels[..., None]]))
     np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=1e-5)

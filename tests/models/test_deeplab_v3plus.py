@@ -76,3 +76,6 @@ class _Stages(keras.Model):
 
     def stride_of(self, stage):
         return 2 ** int(stage[-1])
+
+    def free_name(self, name):
+        return name

@@ -25,7 +25,7 @@ def test_names_are_shown_as_they_are():
 def test_nothing_else_pays_for_it():
     """matplotlib is imported by the first chart, and its pyplot, which opens windows, never (Keras may import it)."""
     code = (
-        "import sys; sys.argv = ['kseg']\n"
+        "import sys, kseg_command\n"
         "import kseg.visualize.confusion, kseg.visualize.activations\n"
         "from kseg.visualize.curves import trimap_picture\n"
         "assert not {'matplotlib', 'keras'} & set(sys.modules)\n"

@@ -5,14 +5,19 @@ from collections.abc import Sequence
 
 
 def given(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> frozenset[str]:
-    """The names (as in the parsed arguments) of what `argv` gives itself. Takes the parser's defaults away."""
-    parsers = [parser]
+    """The names (as in the parsed arguments) of what `argv` gives itself, and not a default."""
+    parsers, defaults = [parser], []
     for one in parsers:
         for action in one._actions:
+            defaults.append((action, action.default))
             action.default = argparse.SUPPRESS
             if isinstance(action, argparse._SubParsersAction):
                 parsers += action.choices.values()
-    return frozenset(vars(parser.parse_args(argv))) - {"verb", "run"}
+    try:
+        return frozenset(vars(parser.parse_args(argv))) - {"verb", "run"}
+    finally:
+        for action, default in defaults:
+            action.default = default
 
 
 def refuse(args: argparse.Namespace, why: str, *names: str) -> None:

@@ -1,5 +1,7 @@
 """Every option that would do nothing is refused in one sentence, before any work."""
 
+import argparse
+
 import pytest
 
 from kseg.cli.main import build_parser, main
@@ -84,3 +86,12 @@ def image(tmp_path):
 
     Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
     return tmp_path / "a.png"
+
+
+def test_the_parser_keeps_its_defaults():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--size", default=3)
+    assert given(parser, ["--size", "4"]) == {"size"}
+    with pytest.raises(SystemExit):
+        given(parser, ["--wrong"])
+    assert parser.parse_args([]).size == 3

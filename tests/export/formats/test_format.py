@@ -72,7 +72,7 @@ def test_a_new_format_answers_what_it_does_not_say():
 def test_opening_a_file_imports_neither_tensorflow_nor_keras():
     """What starts in under a second must not pay for them."""
     code = (
-        "import sys; sys.argv = ['kseg']\n"
+        "import sys, kseg_command\n"
         "from kseg.export import load\n"
         "found = load(sys.orig_argv[-1])\n"
         "print(found.output, [name for name in ('keras', 'tensorflow') if name in sys.modules])"

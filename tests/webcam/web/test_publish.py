@@ -35,6 +35,7 @@ def saved(tmp_path):
     return str(tmp_path / "m.keras")
 
 
+@pytest.mark.slow
 def test_a_model_without_images_gets_float16_alone(runtime, tmp_path, saved):
     with pytest.warns(KsegWarning, match="--data NAME"):
         found = publish(saved, tmp_path / "site", size=(8, 8), runtime=runtime)
