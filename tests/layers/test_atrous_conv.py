@@ -129,6 +129,7 @@ def test_onnx_is_one_convolution(tmp_path, size):
     np.testing.assert_allclose(session.run(None, {session.get_inputs()[0].name: x})[0], want, atol=1e-5)
 
 
+@pytest.mark.tensorflow
 def test_gradients_of_grouped_convolutions():
     """They are left to Keras, whose dilated convolution has the same weights."""
     x = _x(1, 9, 8, 4)
