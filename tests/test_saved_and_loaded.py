@@ -56,6 +56,15 @@ def small_vgg(**changes):
 
 # Class -> instances with other than default arguments.
 NETWORKS = {
+    backbones.DeepLabMobileNetV2: [
+        lambda: backbones.DeepLabMobileNetV2(0.2, expansions=(1, 2, 3, 3, 2, 2, 2), output_stride=16, name="narrow")
+    ],
+    models.LiteFPN: [
+        lambda: models.LiteFPN(
+            backbones.DeepLabMobileNetV2(0.2), 3, context=5, levels=(("stage3", 6, 4), ("stage2", 5, 3)), decoder=2,
+            dropout=0.3, momentum=0.7, synchronized=True,
+        )
+    ],
     backbones.Backbone: [own_backbone],
     backbones.ClassifierBackbone: [
         lambda: backbones.from_classifier(
@@ -176,6 +185,10 @@ PAIRS = {
 }
 SWITCHES = {layers.MaxPoolingWithArgmax2D, layers.MaxUnpooling2D}
 OBJECTS = {
+    losses.KerasLoss: lambda: losses.KerasLoss(
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True), 7, (0.5, 1.0, 2.0)
+    ),
+    losses.WeightedSum: lambda: losses.WeightedSum([losses.CrossEntropy(), losses.Dice()], [1.0, 0.5]),
     layers.DepthToSpace: lambda: layers.DepthToSpace(3),
     losses.CrossEntropy: lambda: losses.CrossEntropy(7, (0.5, 1.0, 2.0), 0.5, None, 3, 0.4, "sum", 5),
     metrics.ConfusionMatrix: lambda: metrics.ConfusionMatrix(3, 7),

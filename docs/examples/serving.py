@@ -5,7 +5,7 @@ import tensorflow as tf
 
 import kseg
 
-kseg.export.saved_model(kseg.models.from_preset("people"), "served/people")
+kseg.export.saved_model(kseg.models.from_preset("people"), "served/people", overwrite=True)
 served = tf.saved_model.load("served/people/1")
 predict = served.signatures["serving_default"]
 print(predict.structured_input_signature[1], "->", predict.structured_outputs)

@@ -26,7 +26,9 @@ class Matting:
 
     Example:
 
-    >>> alpha = Matting()(model(frame), frame)
+    >>> frame = np.zeros((48, 64, 3), np.uint8)
+    >>> Matting()(np.full((12, 16, 2), 0.5, np.float32), frame).shape
+    (48, 64)
     """
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from kseg.backbones import EfficientNetLite
+from kseg.backbones import Backbone, EfficientNetLite
 from kseg.models import DeepLabV3Plus
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -32,7 +32,7 @@ def test_head_as_published():
     image = keras.Input((None, None, 3))
     low = keras.layers.Conv2D(256, 1, use_bias=False)(image)
     deep = keras.layers.Conv2D(2048, 1, strides=16, use_bias=False)(low)
-    backbone = _Stages(image, {"stage2": low, "stage5": deep})
+    backbone = Backbone(image, {"stage2": low, "stage5": deep})
     model = DeepLabV3Plus(backbone, 21)
     own = sum(int(np.prod(v.shape)) for v in model.trainable_variables) - 3 * 256 - 256 * 2048
 
@@ -67,15 +67,3 @@ def test_int8_has_builtins_only(tmp_path):
     operations = export.load(tmp_path / "m.tflite").operations
     known = {"CONV_2D", "DEPTHWISE_CONV_2D", "RESIZE_BILINEAR", "MEAN", "CONCATENATION", "QUANTIZE"}
     assert set(operations) <= known | {"DEQUANTIZE", "ADD", "MUL", "PAD"}
-
-
-class _Stages(keras.Model):
-    def __init__(self, image, stages):
-        super().__init__(image, stages)
-        self.stages, self.deepest = stages, stages["stage5"]
-
-    def stride_of(self, stage):
-        return 2 ** int(stage[-1])
-
-    def free_name(self, name):
-        return name

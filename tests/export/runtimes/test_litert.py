@@ -52,7 +52,7 @@ def test_damaged_tflite_files(net, tmp_path):
     behind = whole.index(b"PK\x03\x04")  # where the packed files begin
     for damaged in (whole[: behind // 2], b"\x10\0\0\0TFL3" + bytes(range(256)) * 2):
         path.write_bytes(damaged)
-        with pytest.raises(ModelError, match="damaged TFLite file"):
+        with pytest.raises(ModelError, match=r"damaged TFLite file|the file is damaged"):
             kseg.export.load(path)
     for place, what in (
         (whole.rindex(b"PK\x01\x02"), b"XXXX"),
