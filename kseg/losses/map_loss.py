@@ -10,6 +10,7 @@ from kseg.losses.class_weights import checked_class_weights, weights_of_classes
 from kseg.ops.replicas import replicas_in_sync
 
 
+@keras.saving.register_keras_serializable(package="kseg")
 class MapLoss(keras.losses.Loss):
     """A loss of whole label maps, one number a batch, that `kseg.training.fit` can train with.
 
