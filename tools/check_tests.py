@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 WITHOUT_TEST = {"__init__", "__main__", "version"}
-NOT_TESTS = {"conftest.py", "contracts.py", "torch_networks.py"}  # shared by the tests, no tests themselves
+NOT_TESTS = {"conftest.py", "contracts.py", "runs.py", "torch_networks.py"}  # shared by the tests, no tests themselves
 PATTERN = "test_*.py"  # pytest's python_files
 
 
