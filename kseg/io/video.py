@@ -20,6 +20,7 @@ ISO = (".mp4", ".m4v", ".mov")
 COMMON_RATES = (15, 23.976, 24, 25, 29.97, 30, 48, 50, 59.94, 60, 100, 119.88, 120)
 HIGHEST_RATE = 120.0  # frames a second of a video whose frames have uneven times
 LONGEST_GAP = 600.0  # seconds between two frames, above which the time stamps count as damaged
+SILENT = 0  # OpenCV's LOG_LEVEL_SILENT
 PATIENCE = 100  # frames that may fail one after the other before the rest of the file counts as lost
 
 
@@ -27,12 +28,12 @@ PATIENCE = 100  # frames that may fail one after the other before the rest of th
 def quiet() -> Iterator[None]:
     """Keep the lines of OpenCV and FFmpeg, which tell of what kseg says itself, off the screen."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    logging = cv2.utils.logging
-    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    set_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel  # OpenCV 4, 5
+    before = set_level(SILENT)
     try:
         yield
     finally:
-        logging.setLogLevel(before)
+        set_level(before)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ import pytest
 from kseg.backbones import TORCH, ResNet
 from kseg.backbones.resnet import BLOCKS
 
-torch_networks = pytest.importorskip("tests.models.torch_networks")
 pytestmark = pytest.mark.parity
 IMAGE = np.random.default_rng(0).integers(0, 256, (1, 75, 98, 3)).astype("uint8")
 
@@ -45,6 +44,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_features_of_pytorch(case):
+    torch_networks = pytest.importorskip("tests.models.torch_networks")
     ours, theirs = CASES[case]
     settings = {"depth": 50, "output_stride": 8, **TORCH, **ours}
     backbone = ResNet(filters=4, **settings)
