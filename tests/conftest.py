@@ -119,3 +119,34 @@ def write():
     return SimpleNamespace(
         indexed_png=indexed_png, grey_png=grey_png, huge_png=huge_png, folder_pair=folder_pair
     )
+
+
+@pytest.fixture
+def people_root(tmp_path):
+    """Two images of VOC and ten of Clothing Co-Parsing, in the layout of `kseg.data.load("people")`."""
+    voc = tmp_path / "voc_people" / "VOCdevkit" / "VOC2012"
+    ccp = tmp_path / "ccp_people"
+    rng = np.random.default_rng(0)
+    for folder in (voc / "JPEGImages", voc / "SegmentationClass", voc / "ImageSets" / "Segmentation"):
+        folder.mkdir(parents=True)
+    for folder in (ccp / "images", ccp / "masks"):
+        folder.mkdir(parents=True)
+    mask = np.zeros((80, 60), np.uint8)
+    mask[20:80, 20:45] = 15
+    mask[18:20] = 255
+    mask[:10, 50:] = 1  # an aeroplane: background here
+    for name, times in (("a", 1), ("b", 4)):
+        cv2.imwrite(
+            str(voc / "JPEGImages" / f"{name}.jpg"), rng.integers(0, 256, (80 * times, 60 * times, 3))
+        )
+        cv2.imwrite(
+            str(voc / "SegmentationClass" / f"{name}.png"), np.kron(mask, np.ones((times, times), np.uint8))
+        )
+    (voc / "ImageSets" / "Segmentation" / "train.txt").write_text("a\n")
+    (voc / "ImageSets" / "Segmentation" / "val.txt").write_text("b\n")
+    for i in range(10):
+        cv2.imwrite(str(ccp / "images" / f"{i:02d}.jpg"), rng.integers(0, 256, (90, 60, 3)))
+        cv2.imwrite(
+            str(ccp / "masks" / f"{i:02d}.png"), np.pad(np.ones((60, 20), np.uint8), ((15, 15), (20, 20)))
+        )
+    return tmp_path

@@ -118,8 +118,8 @@ def _kseg() -> None:
 
 
 def _torch() -> None:
-    import pspnet_in_torch
     import torch
+    from pspnet import pspnet_in_torch
 
     images, labels = batch()
     network = pspnet_in_torch.PSPNet(CLASSES).to(memory_format=torch.channels_last)

@@ -38,8 +38,8 @@ class DeepLabMobileNetV2(Backbone):
         width: factor on the number of channels, which is rounded to a multiple of 4 (DeepLab's rounding; the
             classifiers of 0.35 and 0.75 round to 8).
         expansions: of the blocks of the seven groups, (1, 6, 6, 6, 6, 6, 6) in the paper; smaller ones in the first
-            groups, whose maps are large, save the most time (`kseg.backbones.slimming.slim_from` then keeps a
-            trained network's strongest channels).
+            groups, whose maps are large, save the most time (tools/people/slimming.py keeps a trained
+            network's strongest channels).
         output_stride: 32, 16 or 8; strides beyond it become dilation.
         weights: None, or the path of an .npz or .weights.h5 file (see `kseg.backbones.weights.load`).
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
@@ -83,7 +83,9 @@ class DeepLabMobileNetV2(Backbone):
         if not width >= 0.1:
             raise ModelError(f"DeepLabMobileNetV2(width=...) is at least 0.1, got {width!r}.")
         if len(expansions) != len(_GROUPS):
-            raise ModelError(f"DeepLabMobileNetV2(expansions=...) has 7 entries, one a group; got {expansions!r}.")
+            raise ModelError(
+                f"DeepLabMobileNetV2(expansions=...) has 7 entries, one a group; got {expansions!r}."
+            )
         groups = [
             (*group[:3], expansion, _rounded(group[4] * width))
             for group, expansion in zip(_GROUPS, expansions, strict=True)

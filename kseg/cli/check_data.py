@@ -59,8 +59,6 @@ def default_splits(name: str, root: str | None) -> tuple[str, ...]:
     """The splits that are looked at where none is named."""
     if name.startswith("tfds:"):
         return ("train",)
-    if name == "people":  # train holds every image many times
-        return "train_plain", "val_plain"
     if name == "oxford_iiit_pet":
         return "train", "test"
     images = Path(root, "images") if name == "folder" and root else None

@@ -113,11 +113,11 @@ _DESCRIPTIONS = {
         "images.tar.gz 0.8 GB, annotations.tar.gz 0.02 GB",
     ),
     "people": Description(
-        "Person / background of PASCAL VOC and Clothing Co-Parsing, framed like a webcam's images",
+        "Person / background of PASCAL VOC and Clothing Co-Parsing",
         "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ ; https://github.com/bearpaw/clothing-co-parsing",
         "ROOT/voc_people/VOCdevkit/VOC2012 (or ROOT/VOCdevkit/VOC2012) and ROOT/ccp_people/images, "
         "ROOT/ccp_people/masks (0 background, 1 person); or one of both",
-        "train, val, train_plain, val_plain",
+        "train, val",
     ),
     "tfds:NAME": Description(
         "Any prepared tensorflow-datasets builder with an image and a one-channel mask feature",

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from kseg import data as data_module
 from kseg import export, models
 from kseg.errors import ModelError
 from kseg.models import preset
@@ -93,27 +92,6 @@ def test_the_presets_of_the_package():
         image = image[:, : fast.size[0], : fast.size[1]].astype("float32")
         same = np.asarray(model(image)).argmax(-1) == np.asarray(fast(image)).argmax(-1)
         assert same.mean() > 0.75, name  # on random colours, far from any photo
-
-
-@pytest.mark.realdata
-def test_people_score_on_val_what_their_card_says(real_data):
-    """Counted here once more, by hand, on the portraits and on parts without people."""
-    scores = models.presets()["people"]["scores"]
-    fast = export.load(models.preset_file("people", "int8"))
-    for split in ("val_portraits", "val_empty"):
-        data, both, either, found, empty = data_module.load("people", real_data, split), 0, 0, 0, 0
-        for index in range(len(data)):
-            image, labels = data.load(index)
-            logits = np.asarray(fast(image[None].astype("float32")))[0]
-            person, valid = logits[..., 1] > logits[..., 0], labels != 255
-            both += (person & (labels == 1) & valid).sum()
-            either += ((person | (labels == 1)) & valid).sum()
-            found, empty = found + (person & (labels == 0)).sum(), empty + (labels == 0).sum()
-        if split == "val_portraits":
-            assert both / either == pytest.approx(scores[split]["class_iou"]["person"], abs=1e-3)
-        else:
-            assert 1 - found / empty == pytest.approx(scores[split]["class_iou"]["background"], abs=1e-3)
-            assert found / empty < 0.015
 
 
 def test_the_cards_that_come_with_kseg_are_complete():

@@ -23,7 +23,7 @@ def tool(monkeypatch):
     for name, value in (("SIZE", (17, 17)), ("CLASSES", 4), ("REPEATS", 3)):
         monkeypatch.setattr(module, name, value)
     yield module
-    for name in ("measuring", "pspnet_in_torch"):
+    for name in ("measuring", "pspnet", "pspnet.pspnet_in_torch"):
         sys.modules.pop(name, None)
 
 

@@ -14,10 +14,10 @@ import torch
 
 sys.path.insert(0, "/opt/k/presets-work")
 from ai_edge_litert.interpreter import Interpreter
-from kseg.backbones.slimming import slim_from
 
 import network as torchnet
 from graph import save
+from slimming import slim_from
 
 i = Interpreter("/work/shared/reference_models/deeplabv3.tflite", experimental_preserve_all_tensors=True)
 i.allocate_tensors()

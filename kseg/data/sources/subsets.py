@@ -41,6 +41,15 @@ class Joined:
     def __len__(self) -> int:
         return sum(map(len, self.parts))
 
+    @property
+    def max_pixels(self) -> int:
+        """Larger images and masks are refused; of the part that allows most."""
+        return max(part.max_pixels for part in self.parts)
+
+    @max_pixels.setter
+    def max_pixels(self, value: int) -> None:
+        self.parts = [replace(part, max_pixels=value) for part in self.parts]
+
     def _find(self, index: int) -> tuple[Dataset, int]:
         for part in self.parts:
             if index < len(part):

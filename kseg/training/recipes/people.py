@@ -1,4 +1,4 @@
-"""Recipes of the preset `people`, for webcams."""
+"""Recipes of the preset `people_portrait`, for webcams; tools/people/portrait.py trains by them on framed images."""
 
 from kseg.data import Augment
 from kseg.training.recipes.parts import OptimizerSettings, ScheduleSettings
@@ -18,7 +18,7 @@ PEOPLE_LITE0 = Recipe(
     size=(256, 256),
     augment=Augment(mirror=True, rotate=8.0, brightness=0.15, contrast=0.25, saturation=0.3, hue=0.02),
     ema=0.998,
-    source="the framed images of VOC people and Clothing Co-Parsing; made for the preset people",
+    source="the framed images of VOC people and Clothing Co-Parsing; made for the preset people_portrait",
 )
 
 PEOPLE_LITE0_LONGER = PEOPLE_LITE0.replace(
@@ -29,7 +29,7 @@ PEOPLE_LITE0_LONGER = PEOPLE_LITE0.replace(
     epochs=8,
     validate_every=2,
     seed=1,
-    source="people_lite0 gone on with (--init-from); made for the preset people",
+    source="people_lite0 gone on with (--init-from); made for the preset people_portrait",
 )
 
 PEOPLE_RECIPES = (PEOPLE_LITE0, PEOPLE_LITE0_LONGER)

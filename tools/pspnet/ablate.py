@@ -1,8 +1,8 @@
 """A paper's ablations, run again: train every variant under one budget with several seeds, and print the paper's
 tables with its numbers beside ours.
 
-    python tools/ablate.py pspnet --data camvid --root DIR --out runs/ablation --epochs 6 --seeds 0 1 2
-    python tools/ablate.py pspnet --data camvid --root DIR --out runs/ablation --table      what is there so far
+    python tools/pspnet/ablate.py pspnet --data camvid --root DIR --out runs/ablation --epochs 6 --seeds 0 1 2
+    python tools/pspnet/ablate.py pspnet --data camvid --root DIR --out runs/ablation --table      what is there so far
 
 Every training is a run folder OUT/VARIANT-SEED with its scores in scores.json; the same command again goes on where
 it was broken off. Seeds come last, so that all variants have the first seed before any has the second. The last

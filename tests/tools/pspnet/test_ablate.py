@@ -12,8 +12,8 @@ import pytest
 
 import kseg
 
-ROOT = Path(__file__).resolve().parents[2]
-_spec = importlib.util.spec_from_file_location("ablate", ROOT / "tools" / "ablate.py")
+ROOT = Path(__file__).resolve().parents[3]
+_spec = importlib.util.spec_from_file_location("ablate", ROOT / "tools" / "pspnet" / "ablate.py")
 ablate = importlib.util.module_from_spec(_spec)
 sys.modules["ablate"] = ablate  # dataclasses look their module up
 _spec.loader.exec_module(ablate)

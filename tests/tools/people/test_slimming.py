@@ -1,8 +1,16 @@
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from kseg.backbones import EfficientNetLite
-from kseg.backbones.slimming import slim_from, strongest
+from kseg.backbones import DeepLabMobileNetV2, EfficientNetLite
+
+TOOL = Path(__file__).resolve().parents[3] / "tools" / "people" / "slimming.py"
+_spec = importlib.util.spec_from_file_location("slimming", TOOL)
+slimming = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(slimming)
+slim_from, strongest = slimming.slim_from, slimming.strongest
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +42,13 @@ def test_left_out_channels_are_as_if_they_were_silent(lite0):
     wide = np.asarray(silenced(image)["stage3"])[..., strongest(lite0, "block4a", 160)]
     np.testing.assert_allclose(np.asarray(slim(image)["stage3"]), wide, rtol=1e-4, atol=1e-4)
     assert wide.std() > 0.1
+
+
+def test_fewer_expanded_channels():
+    whole, slim = DeepLabMobileNetV2(0.25), DeepLabMobileNetV2(0.25, expansions=(1, 4, 4, 6, 6, 6, 6))
+    slim_from(slim, whole)
+    assert slim.stages["stage1"].shape[-1] * 3 == whole.stages["stage1"].shape[-1] * 2
+    np.testing.assert_array_equal(
+        np.asarray(slim.get_layer("block7a_project_conv").kernel),
+        np.asarray(whole.get_layer("block7a_project_conv").kernel),
+    )

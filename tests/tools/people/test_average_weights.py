@@ -8,8 +8,10 @@ import pytest
 
 import kseg
 
-ROOT = Path(__file__).resolve().parents[2]
-_spec = importlib.util.spec_from_file_location("average_weights", ROOT / "tools" / "average_weights.py")
+ROOT = Path(__file__).resolve().parents[3]
+_spec = importlib.util.spec_from_file_location(
+    "average_weights", ROOT / "tools" / "people" / "average_weights.py"
+)
 tool = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(tool)
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-TOOL = Path(__file__).parents[2] / "tools" / "make_preset.py"
+TOOL = Path(__file__).parents[3] / "tools" / "people" / "make_preset.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Make a preset of a trained model: a .keras file of half precision, an int8 TFLite file, and the card.
 
-    python tools/make_preset.py people --model runs/people/best.keras --data people --root ../shared/data \
+    python tools/people/make_preset.py people --model runs/people/best.keras --data people --root ../shared/data \
         --size 256 256 --licence "..." --limits "..." --description "..."
 
 Writes NAME.keras, NAME_int8.tflite and NAME.json into --out (default: kseg/models/presets). Settings and command
@@ -19,7 +19,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-PRESETS = Path(__file__).resolve().parents[1] / "kseg" / "models" / "presets"
+PRESETS = Path(__file__).resolve().parents[2] / "kseg" / "models" / "presets"
 MAX_BYTES = 10_000_000
 WEIGHTS = "model.weights.h5"
 CONFIG = "config.json"
@@ -118,7 +118,8 @@ def run_settings(model: Path) -> tuple[dict, str]:
         "kseg",
         "train",
         "--model",
-        run.get("model", {}).get("name") or recipe["model"],  # a recipe may train another network than its own
+        run.get("model", {}).get("name")
+        or recipe["model"],  # a recipe may train another network than its own
         "--data",
         recipe["data"],
         "--recipe",

@@ -1,6 +1,6 @@
 """Average the weights of runs of one network that went on from each other ("model soup").
 
-    python tools/average_weights.py runs/people/best.keras runs/longer/best.keras --out averaged.keras
+    python tools/people/average_weights.py runs/people/best.keras runs/longer/best.keras --out averaged.keras
 
 Every number, the statistics of batch normalisation too, becomes the mean of those of the files; --shares weights
 them. It helps where the runs share their start, and costs nothing when predicting; score the result before use.

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.parity, pytest.mark.skipif(torch is None, reason="need
 
 if torch is not None:
     _spec = importlib.util.spec_from_file_location(
-        "pspnet_in_torch", Path(__file__).resolve().parents[2] / "tools" / "pspnet_in_torch.py"
+        "pspnet_in_torch", Path(__file__).resolve().parents[3] / "tools" / "pspnet" / "pspnet_in_torch.py"
     )
     tool = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(tool)
