@@ -26,7 +26,7 @@ FLOORS = {
     "inference": {"ops", "data", "metrics", "visualize"},
     "evaluation": {"inference", "metrics", "data", "ops", "visualize"},
     "export": {"ops", "data", "inference", "metrics"},
-    "training": {"models", "layers", "losses", "metrics", "data", "evaluation", "inference", "ops"},
+    "training": {"models", "layers", "losses", "metrics", "data", "evaluation", "inference", "prediction", "ops"},
     "webcam": {"ops", "models", "data", "inference", "export", "visualize"},
     "cli": {
         "prediction",

@@ -16,7 +16,7 @@ from typing import Any
 
 from kseg.cli.options.arguments import add_data
 from kseg.cli.options.given import refuse
-from kseg.cli.options.training import add_losses, add_safety, add_settings
+from kseg.cli.options.training import add_losses, add_safety, add_settings, add_teacher
 
 # Option of the command -> setting of the recipe.
 _SETTINGS = {
@@ -45,7 +45,9 @@ _SETTINGS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", metavar="NAME", help="network (kseg models lists them); default: that of --init-from's file"
+        "--model",
+        metavar="NAME",
+        help="network (kseg models lists them); default: that of --init-from's file",
     )
     add_data(parser)
     parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/MODEL-DATA)")
@@ -71,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_settings(parser.add_argument_group("settings of the recipe"))
     add_losses(parser.add_argument_group("losses of the papers"))
+    add_teacher(parser.add_argument_group("learning from another model"))
     add_safety(parser.add_argument_group("faults and devices"))
 
 
@@ -79,6 +82,11 @@ def run(args: argparse.Namespace) -> int:
 
     if args.val_split == "none":
         refuse(args, "it is of a validation, and --val-split none has none", "validate_every")
+
+    if args.teacher is None:
+        refuse(
+            args, "it is of a teacher: give --teacher too", "teacher_weight", "teacher_classes", "unlabelled"
+        )
 
     with training.strategy(args.strategy, args.devices):
         return _train(args)
@@ -93,6 +101,8 @@ def _train(args: argparse.Namespace) -> int:
     val = None
     if args.val_split != "none":
         val = data.load(args.data, args.root, args.val_split, max_pixels=args.max_pixels)
+    if args.unlabelled is not None:
+        train = train + data.unlabelled(args.unlabelled, train, max_pixels=args.max_pixels)
     out = Path(args.out or f"runs/{args.model}-{args.data.replace(':', '-').replace('/', '-')}")
     recipe, model = recipe_and_model(args, train.num_classes)
     print(
@@ -108,6 +118,7 @@ def _train(args: argparse.Namespace) -> int:
             out,
             model_name=args.model,
             resume=not args.no_resume,
+            teacher=teacher_of(args),
             init_from=args.init_from,
             start=start,
             checkpoint_every=args.checkpoint_every,
@@ -156,6 +167,23 @@ def recipe_and_model(args: argparse.Namespace, num_classes: int) -> tuple[Any, A
     if named is None:
         recipe = changed(default_recipe(model, args.model, args.data), args)
     return recipe.replace(model=args.model, data=args.data), model
+
+
+def teacher_of(args: argparse.Namespace) -> Any:
+    """The `Teacher` of the command line, or None."""
+    from kseg.errors import SettingsError
+    from kseg.training import Teacher
+
+    if args.teacher is None:
+        return None
+    classes: dict[str, list[str]] = {}
+    for word in args.teacher_classes or ():
+        name, equals, theirs = word.partition("=")
+        if not (name and equals and theirs):
+            raise SettingsError(f"--teacher-classes {word}: give CLASS=THEIRS, such as person=15.")
+        classes.setdefault(name, []).append(theirs)
+    weight = 0.5 if args.teacher_weight is None else args.teacher_weight
+    return Teacher(args.teacher, weight, classes or None)
 
 
 def read_recipe(recipe: str) -> Any:

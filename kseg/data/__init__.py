@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kseg.data.reading.files import read_image, read_mask
     from kseg.data.sources.arrays import as_dataset, from_arrays, from_generator
     from kseg.data.sources.folder import from_pairs
+    from kseg.data.sources.unlabelled import unlabelled
     from kseg.data.statistics import Histogram, class_histogram, median_frequency_weights
 
 _HOMES = {
@@ -55,6 +56,7 @@ _HOMES = {
     "read_image": "reading.files",
     "read_mask": "reading.files",
     "to_coco": "annotations.coco",
+    "unlabelled": "sources.unlabelled",
     "user_errors": "batches",
 }
 
@@ -89,6 +91,7 @@ __all__ = [
     "read_image",
     "read_mask",
     "to_coco",
+    "unlabelled",
     "user_errors",
 ]
 

@@ -13,6 +13,7 @@ from kseg.training.recipes import RECIPES
 from kseg.training.recipes.default import default_recipe
 from kseg.training.recipes.parts import OptimizerSettings, ScheduleSettings
 from kseg.training.recipes.recipe import Recipe
+from kseg.training.teacher import Teacher
 from kseg.training.tensorboard import TensorBoard
 from kseg.training.trainer import Trainer
 
@@ -32,6 +33,7 @@ __all__ = [
     "ScheduleSettings",
     "Step",
     "StopOnNaN",
+    "Teacher",
     "TensorBoard",
     "Trainer",
     "default_recipe",

@@ -24,6 +24,7 @@ from kseg.training.recipes.recipe import Recipe
 from kseg.training.run import checkpoint, run_folder
 from kseg.training.run.bad_data import SkippingDataset, files_of_step
 from kseg.training.run.compatibility import batch_size, check, check_labels, check_normalization
+from kseg.training.teacher import Teacher
 from kseg.training.tensorboard import TensorBoard
 from kseg.training.trainer import Trainer
 
@@ -39,6 +40,7 @@ def fit(
     optimizer: keras.optimizers.Optimizer | None = None,
     metrics: Sequence[keras.metrics.Metric] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    teacher: Teacher | None = None,
     init_from: str | Path | None = None,
     restore_best: bool = False,
     model_name: str | None = None,
@@ -69,6 +71,7 @@ def fit(
         metrics: Keras metrics of (labels, predictions) on the training batches, beside the mean IoU.
         callbacks: Keras callbacks, called as by Keras's `fit`; those that watch validation see `val_mean_iou` and
             `val_loss`. What they remember themselves is not in the checkpoints.
+        teacher: another model to learn from, beside the labels, and on images that have none (`Teacher`).
         init_from: a `.keras` file whose fitting layers are taken before the first step; see `initialise_from`.
         restore_best: give `model` the weights of `best.keras` at the end, not those of the last step.
         model_name: what recipe.json calls the model; its Keras name by default.
@@ -94,11 +97,13 @@ def fit(
     recipe = recipe if loss is None else recipe.replace(loss=loss)
     say = (lambda text: print(text, file=sys.stderr)) if verbose and not place()[0] else (lambda text: None)
     check(model, recipe, train, val, every)
+    if teacher is not None:
+        teacher.fit_to(train.classes)
     _prepare(recipe)
     train, val = cut(recipe, train, val, skip_bad, say)
     if skip_bad:
         train, val = SkippingDataset(train), None if val is None else SkippingDataset(val, blank=True)
-    check_labels(train, val, model.output_shape[-1])
+    check_labels(train if teacher is None else None, val, model.output_shape[-1])
     freeze(model, recipe)
     check_normalization(model, recipe, train)
     length, weights = _length(recipe, train), class_weights(recipe, train)
@@ -111,7 +116,7 @@ def fit(
         val,
         length,
         class_weights=weights,
-        start=_start(start, init_from, optimizer),
+        start=_start(start, init_from, optimizer, teacher),
     )
     with workers.together() as chief, run_folder.alone(out) if chief else nullcontext():
         found = workers.open_run(out, described, resume, [checkpoint_every, skip_bad])
@@ -122,7 +127,15 @@ def fit(
             if not found:
                 _initialise(model, recipe, init_from, say)
             trainer = Trainer(
-                model, recipe, train, val, map_loss, length, optimizer=optimizer, metrics=metrics
+                model,
+                recipe,
+                train,
+                val,
+                map_loss,
+                length,
+                optimizer=optimizer,
+                metrics=metrics,
+                teacher=teacher,
             )
             if found:
                 found = _restore(trainer, out, found)
@@ -205,7 +218,10 @@ def _files(trainer: Trainer) -> Any:
 
 
 def _start(
-    start: dict[str, Any] | None, init_from: str | Path | None, optimizer: keras.optimizers.Optimizer | None
+    start: dict[str, Any] | None,
+    init_from: str | Path | None,
+    optimizer: keras.optimizers.Optimizer | None,
+    teacher: Teacher | None,
 ) -> dict[str, Any]:
     """What recipe.json says of the first weights and of what is not the recipe's."""
     found = dict(start or {})
@@ -213,6 +229,8 @@ def _start(
         found["init_from"] = str(init_from)
     if optimizer is not None:
         found["optimizer"] = type(optimizer).__name__
+    if teacher is not None:
+        found["teacher"] = teacher.describe()
     return found
 
 

@@ -156,6 +156,22 @@ class TrainingModel(keras.Model):
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
 
+def meeting(model: keras.Model, values: Any, outputs: Any) -> tuple[Any, Any]:
+    """Values of every pixel `(batch, height, width, channels)`, and a model's scores, where its first loss compares.
+
+    Args:
+        model: the training model of an `Objective`.
+        values: of every pixel, such as a teacher's probabilities.
+        outputs: what the training model gave.
+    """
+    if not isinstance(outputs, dict):
+        return values, outputs
+    term = model.terms[0]
+    if term.upsampling is None:
+        return _paired(term, values, outputs, None)[:2]
+    return values, _paired(term, values[..., 0], outputs, None)[1]
+
+
 def _in_strips_too(loss: MapLoss) -> bool:
     """Whether a loss can be computed of a map that is upsampled strip by strip."""
     return getattr(loss, "of_upsampled", None) is not None and not loss.label_smoothing

@@ -9,6 +9,7 @@ import tensorflow as tf
 from kseg.losses import MapLoss
 from kseg.training.distribution.strategy import synchronised_batch_norm
 from kseg.training.optimization.averages import Averages
+from kseg.training.teacher import Teacher
 
 
 class TrainStep:
@@ -24,15 +25,22 @@ class TrainStep:
             the sum of their class weights), so that the step is that of one batch of them all, but for batch
             normalisation, which sees one after the other, and for hard examples, chosen within each.
         averages: updated after every step.
+        teacher: another model whose probabilities are learned too. Accumulated batches count by their pixels then.
 
     Raises:
         tf.errors.OpError: from a call, where the input cannot be read.
     """
 
     def __init__(
-        self, model: keras.Model, loss: MapLoss, accumulate: int = 1, averages: Averages | None = None
+        self,
+        model: keras.Model,
+        loss: MapLoss,
+        accumulate: int = 1,
+        averages: Averages | None = None,
+        teacher: Teacher | None = None,
     ):
         self.model, self.loss, self.accumulate, self.averages = model, loss, accumulate, averages
+        self.teacher = teacher
         self.strategy = tf.distribute.get_strategy()
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
@@ -108,11 +116,17 @@ class TrainStep:
         with tf.GradientTape() as tape:
             outputs = model(images, training=True)
             loss = model.compute_loss(images, labels, outputs, None, training=True)
+            if self.teacher is not None:
+                loss = self.teacher.joined(loss, model, self.loss, images, outputs)
             scaled = optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, model.trainable_variables)
         scores = model.compute_metrics(images, labels, outputs)
-        weight = _over_replicas(self.loss.weight(labels, _channels(outputs)))
-        return gradients, (_over_replicas(loss), weight, {k: v for k, v in scores.items() if k != "loss"})
+        if self.teacher is None or self.loss.reduction == "sum":
+            weight = self.loss.weight(labels, _channels(outputs))
+        else:
+            weight = tf.cast(tf.size(labels), "float32")
+        scores = {name: score for name, score in scores.items() if name != "loss"}
+        return gradients, (_over_replicas(loss), _over_replicas(weight), scores)
 
     def _of_first_replica(self, found):
         return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], found)

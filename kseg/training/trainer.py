@@ -21,6 +21,7 @@ from kseg.training.recipes.recipe import Recipe
 from kseg.training.run import checkpoint
 from kseg.training.run.bad_data import SkippingDataset
 from kseg.training.run.compatibility import batch_size
+from kseg.training.teacher import Teacher
 from kseg.training.train_step import TrainStep
 from kseg.training.validation import Validation
 
@@ -47,6 +48,7 @@ class Trainer:
         length: steps of an epoch.
         optimizer: instead of the recipe's.
         metrics: Keras metrics of labels and logits, beside the mean IoU of the training's own batches.
+        teacher: another model that the model learns from, beside the labels.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Trainer:
         *,
         optimizer: keras.optimizers.Optimizer | None = None,
         metrics: Sequence[keras.metrics.Metric] = (),
+        teacher: Teacher | None = None,
     ):
         self.model, self.recipe, self.train, self.val = model, recipe, train, val
         self.loss, self.length = loss, length
@@ -75,7 +78,7 @@ class Trainer:
         # Not by XLA, which compiles anew for every size of whole images and knows no kernel for some operations.
         self.training_model.compile(optimizer, loss, metrics=self.metrics, jit_compile=False)
         self.averages = None if recipe.ema is None else Averages(model, recipe.ema)
-        self._train_step = TrainStep(self.training_model, self.loss, recipe.accumulate, self.averages)
+        self._train_step = TrainStep(self.training_model, self.loss, recipe.accumulate, self.averages, teacher)
         self._validation = None if val is None else Validation(model, val, loss)
 
     def run(self, callbacks: keras.callbacks.CallbackList) -> None:

@@ -229,3 +229,35 @@ def test_a_loss_by_name_and_of_ones_own(labelled, small_net, tmp_path, capsys):
     assert "going on after epoch 1" in capsys.readouterr().err
     for word in ("dise", f"{tmp_path / 'mine.py'}:third", f"{tmp_path / 'no.py'}:half"):
         assert "loss" in failure(capsys, command(labelled, tmp_path / "c", "--loss", word))
+
+
+def test_a_teacher_by_its_file(labelled, small_net, tmp_path, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main(command(labelled, first)) == 0
+    taught = (
+        "--teacher",
+        first / "best.keras",
+        "--teacher-weight",
+        "0.25",
+        "--unlabelled",
+        labelled / "images",
+    )
+    assert main(command(labelled, second, *taught)) == 0
+    told = json.loads((second / "recipe.json").read_text())
+    assert told["start"]["teacher"] == {
+        "model": str(first / "best.keras"),
+        "weight": 0.25,
+        "classes": None,
+    }
+    assert told["data"]["train"] > json.loads((first / "recipe.json").read_text())["data"]["train"]
+    capsys.readouterr()
+    for more, message in (
+        (("--teacher-weight", "0.5"), "--teacher-weight would do nothing"),
+        (("--unlabelled", labelled), "--unlabelled would do nothing"),
+        (("--teacher", tmp_path / "none.keras"), "none.keras"),
+        (("--teacher", first / "best.keras", "--teacher-classes", "person"), "give CLASS=THEIRS"),
+        (("--teacher", first / "best.keras", "--teacher-classes", "tree=1"), "name 'tree'"),
+    ):
+        assert main(command(labelled, tmp_path / "third", *more)) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "third").exists()

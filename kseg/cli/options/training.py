@@ -89,6 +89,30 @@ def add_losses(group: Any) -> None:
     )
 
 
+def add_teacher(group: Any) -> None:
+    group.add_argument(
+        "--teacher",
+        metavar="M",
+        help="another model to learn from: a .keras, .tflite or .onnx file, or a preset's name",
+    )
+    group.add_argument(
+        "--teacher-weight",
+        type=fraction,
+        metavar="A",
+        help="its part of the loss, the labels' is 1 - A (default: 0.5)",
+    )
+    group.add_argument(
+        "--teacher-classes",
+        nargs="+",
+        metavar="CLASS=THEIRS",
+        help="which of the teacher's classes, by name or number, is which of the data's: person=15; the others are "
+        "the first class (default: by their names, or in their order)",
+    )
+    group.add_argument(
+        "--unlabelled", metavar="DIR", help="a folder of images without masks, which the teacher alone explains"
+    )
+
+
 def add_safety(group: Any) -> None:
     add_max_pixels(group)
     group.add_argument(

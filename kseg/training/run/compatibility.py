@@ -65,7 +65,7 @@ def _check_data(classes: int, recipe: Recipe, train: Dataset, val: Dataset | Non
         raise SettingsError("The averaged weights (ema) go into best.keras, which needs validation data.")
 
 
-def check_labels(train: Dataset, val: Dataset | None, classes: int) -> None:
+def check_labels(train: Dataset | None, val: Dataset | None, classes: int) -> None:
     """DataError where training could only seem to succeed: no pixel has a label; SettingsError for a single class."""
     if classes == 1:
         raise SettingsError(

@@ -1,0 +1,166 @@
+"""`Teacher`: another model whose probabilities a model learns, beside the labels or where there are none."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from kseg import checks
+from kseg.errors import SettingsError
+from kseg.losses import MapLoss
+from kseg.ops.replicas import replicas_in_sync
+from kseg.prediction import predictor
+from kseg.training.objective import meeting
+
+MOST_LABELS = 256  # of a teacher that gives class ids and does not say how many classes it has
+
+
+class Teacher:
+    """A trained model that another learns from ("knowledge distillation"), for `kseg.training.fit(teacher=...)`.
+
+    The loss of a step becomes `(1 - weight) * loss + weight * KL(teacher || model)`. The second part is the mean over
+    all pixels of the batch, of those without a label too, so that images without masks take part (see
+    `kseg.data.unlabelled`). The teacher sees the images as they were cut and changed for the training, and is never
+    trained itself.
+
+    Args:
+        model: a Keras model, the path of a .keras, .tflite or .onnx file, the name of a preset, or a predictor
+            (`kseg.predictor(...)`: with several scales or as an ensemble it teaches better than alone).
+        weight: the teacher's part of the loss, from 0 to 1; 1 learns from the teacher only.
+        classes: which of the teacher's classes, by name or number, is which of the model's:
+            `{"person": "person"}`, `{"vehicle": ["car", 14]}`. All others are the model's first class. None: the
+            classes of the same names, or, where the teacher has no names, all in their order.
+
+    Raises:
+        SettingsError: a weight outside 0 to 1. ModelError: no such model.
+
+    Reference:
+        Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", 2015, section 2, at temperature 1, on
+        every pixel.
+
+    Example:
+        ```python
+        teacher = kseg.training.Teacher("people", weight=0.5)
+        train = train + kseg.data.unlabelled("more_photos", like=train)
+        kseg.training.fit(model, recipe, train, val, "runs/student", teacher=teacher)
+        ```
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        weight: float = 0.5,
+        classes: Mapping[str, str | int | Sequence[str | int]] | None = None,
+    ):
+        self.weight = checks.fraction(weight, "weight")
+        self.classes = None if classes is None else dict(classes)
+        self.name = (
+            str(model) if isinstance(model, str | Path) else getattr(model, "name", type(model).__name__)
+        )
+        self.predictor = model if hasattr(model, "probabilities") else predictor(model)
+        self._lock = threading.Lock()  # replicas ask from several threads, and an interpreter has one state
+        self._of_classes: np.ndarray | None = None
+
+    def fit_to(self, classes: Sequence[str]) -> None:
+        """Find which of the teacher's classes is which of a data set's; SettingsError where that is not clear."""
+        own = self._own_names()
+        table = np.zeros((len(own) if own else self._count(), len(classes)), "float32")
+        for number, name in enumerate(self._pairs(own, list(classes))):
+            table[number, name] = 1
+        self._of_classes = table
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """What the teacher says of images `(batch, height, width, 3)`, 0-255, in the classes of `fit_to`.
+
+        Returns:
+            float32 `(batch, height, width, classes)`.
+        """
+        with self._lock:
+            return np.stack([self._of_image(np.clip(image, 0, 255)) for image in images])
+
+    def joined(self, loss: Any, model: keras.Model, map_loss: MapLoss, images: Any, outputs: Any) -> Any:
+        """A step's loss with the teacher's part."""
+        classes = self._of_classes.shape[1]
+        found = tf.numpy_function(
+            self.probabilities, [tf.cast(images, "float32")], tf.float32, stateful=False
+        )
+        found.set_shape((*images.shape[:3], classes))
+        targets, scores = meeting(model, found, outputs)
+        own = self._log_probabilities(scores, map_loss.from_logits)
+        targets = ops.clip(targets, 1e-7, 1.0)
+        divergence = ops.mean(ops.sum(targets * (ops.log(targets) - own), -1)) / replicas_in_sync()
+        return (1 - self.weight) * loss + self.weight * divergence
+
+    def describe(self) -> dict[str, Any]:
+        """What recipe.json says of it."""
+        return {"model": self.name, "weight": self.weight, "classes": self.classes}
+
+    @staticmethod
+    def _log_probabilities(scores: Any, from_logits: bool) -> Any:
+        scores = ops.cast(scores, "float32")
+        return ops.log_softmax(scores, -1) if from_logits else ops.log(ops.maximum(scores, 1e-7))
+
+    def _of_image(self, image: np.ndarray) -> np.ndarray:
+        if getattr(self.predictor, "output", None) == "labels":
+            return self._of_classes[self.predictor(image)]
+        return (self.predictor.probabilities(image) @ self._of_classes).astype("float32")
+
+    def _own_names(self) -> tuple[str, ...] | None:
+        return getattr(getattr(self.predictor, "model", None), "classes", None)
+
+    def _count(self) -> int:
+        if getattr(self.predictor, "output", None) == "labels":
+            return MOST_LABELS
+        return self.predictor.num_classes
+
+    def _pairs(self, own: tuple[str, ...] | None, classes: list[str]) -> list[int]:
+        """The data's class of every class of the teacher."""
+        if self.classes is not None:
+            return self._as_told(own, classes)
+        if own is None:
+            if self._count() != len(classes):
+                raise SettingsError(
+                    f"The teacher {self.name} has {self._count()} classes without names, the data {len(classes)} "
+                    f"({', '.join(classes)}): say which is which with classes (--teacher-classes person=15)."
+                )
+            return list(range(len(classes)))
+        missing = [name for name in classes if name not in own]
+        others = [name for name in own if name not in classes]
+        if missing or (others and classes[0] != "background"):
+            raise SettingsError(
+                f"The teacher {self.name} knows {', '.join(own)}; the data's classes are {', '.join(classes)}: say "
+                "which is which with classes (--teacher-classes person=person)."
+            )
+        return [classes.index(name) if name in classes else 0 for name in own]
+
+    def _as_told(self, own: tuple[str, ...] | None, classes: list[str]) -> list[int]:
+        pairs = [0] * (len(own) if own else self._count())
+        for name, theirs in self.classes.items():
+            if name not in classes:
+                raise SettingsError(
+                    f"The teacher's classes name {name!r}; the data has {', '.join(classes)}."
+                )
+            for one in [theirs] if isinstance(theirs, str | int) else theirs:
+                number = self._number(one, own)
+                if not 0 <= number < len(pairs):
+                    raise SettingsError(
+                        f"The teacher {self.name} has {len(pairs)} classes; there is no {number}."
+                    )
+                pairs[number] = classes.index(name)
+        return pairs
+
+    def _number(self, one: str | int, own: tuple[str, ...] | None) -> int:
+        if own and one in own:
+            return own.index(one)
+        try:
+            return int(one)
+        except ValueError:
+            known = f"it has {', '.join(own)}" if own else "its classes have no names: give numbers"
+            raise SettingsError(f"The teacher {self.name} has no class {one!r}; {known}.") from None
