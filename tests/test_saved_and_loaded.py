@@ -131,13 +131,13 @@ NETWORKS = {
     ],
     models.DeepLabV3: [
         lambda: models.DeepLabV3(
-            resnet(), 3, rates=(2,), filters=5, projection=3, head=False, dropout=0.3, upsampling="cells", epsilon=0.1,
+            resnet(), 3, rates=(2,), image_level=False, filters=5, projection=3, head=False, dropout=0.3, upsampling="cells", epsilon=0.1,
             momentum=0.5, synchronized=True,
         )
     ],
     models.DeepLabV3Plus: [
         lambda: models.DeepLabV3Plus(
-            resnet(), 3, rates=(2, 3), filters=5, normalize_depthwise=False, projection=3, mix=True,
+            resnet(), 3, rates=(2, 3), image_level=False, filters=5, normalize_depthwise=False, projection=3, mix=True,
             low_level="stage1", low_level_filters=3, decoder_convolutions=1, dropout=0.3, align_corners=True,
             upsampling="size", epsilon=0.1, momentum=0.5, synchronized=True,
         ),

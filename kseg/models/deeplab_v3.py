@@ -26,6 +26,7 @@ class DeepLabV3(Segmenter):
         num_classes: number of classes.
         rates: of the atrous branches, one each; (12, 24, 36) at output stride 8, (6, 12, 18) at 16; () leaves the
             1x1 convolution and the image level, as the paper's authors do on MobileNetV2.
+        image_level: whether the map's average is a branch too; False leaves it out, as in the paper's ablation.
         filters: width of each branch and of the projection.
         projection: kernel of the projection, 1 or 3.
         head: one more 3x3 convolution before the scores.
@@ -62,6 +63,7 @@ class DeepLabV3(Segmenter):
         num_classes,
         *,
         rates=RATES,
+        image_level=True,
         filters=256,
         projection=1,
         head=True,
@@ -75,11 +77,13 @@ class DeepLabV3(Segmenter):
         dtype=None,
     ):
         rates = () if not rates else checks.wholes(rates, "rates")
+        image_level = checks.flag(image_level, "image_level")
         filters = checks.whole(filters, "filters")
         projection = checks.one_of(projection, "projection", (1, 3))
         dropout = checks.fraction(dropout, "dropout", one=False)
         blocks = HeadBlocks(epsilon, momentum, synchronized, free_name=backbone.free_name)
-        x = blocks.pyramid(backbone.deepest, filters, rates, separable=False, projection=projection)
+        shape = {"separable": False, "projection": projection, "image_level": image_level}
+        x = blocks.pyramid(backbone.deepest, filters, rates, **shape)
         x = layers.Dropout(dropout, name=backbone.free_name("dropout"))(x)
         if checks.flag(head, "head"):
             x = blocks.convolution(x, filters, "head", 3)
@@ -88,13 +92,15 @@ class DeepLabV3(Segmenter):
         super().__init__(
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
-        self.rates, self.filters, self.projection, self.head = rates, filters, projection, bool(head)
+        self.rates, self.image_level, self.filters = rates, image_level, filters
+        self.projection, self.head = projection, bool(head)
         self.dropout, self.upsampling, self.epsilon = dropout, upsampling, float(epsilon)
         self.momentum, self.synchronized = momentum, bool(synchronized)
 
     def get_config(self):
         own = {
             "rates": self.rates,
+            "image_level": self.image_level,
             "filters": self.filters,
             "projection": self.projection,
             "head": self.head,

@@ -28,6 +28,7 @@ class DeepLabV3Plus(Segmenter):
         num_classes: number of classes.
         rates: of the atrous branches, one each; (6, 12, 18) at output stride 16, (12, 24, 36) at 8; () leaves
             the 1x1 convolution and the image level, as the paper's authors do on MobileNetV2.
+        image_level: whether the map's average is a branch too.
         filters: width of each branch, of the projection and of the decoder.
         low_level: the backbone's stage that the decoder sees, at stride 4 in the paper.
         low_level_filters: width that this stage is reduced to.
@@ -74,6 +75,7 @@ class DeepLabV3Plus(Segmenter):
         num_classes,
         *,
         rates=RATES,
+        image_level=True,
         filters=256,
         separable=True,
         normalize_depthwise=True,
@@ -103,6 +105,7 @@ class DeepLabV3Plus(Segmenter):
             raise SettingsError("`normalize_depthwise` is for separable convolutions: give separable=True.")
         settings = {
             "rates": rates,
+            "image_level": checks.flag(image_level, "image_level"),
             "filters": checks.whole(filters, "filters"),
             "separable": separable,
             "normalize_depthwise": checks.flag(normalize_depthwise, "normalize_depthwise"),
@@ -126,7 +129,8 @@ class DeepLabV3Plus(Segmenter):
                 return blocks.separable(x, filters, name)
             return blocks.convolution(x, filters, name, decoder_kernel)
 
-        x = blocks.pyramid(backbone.deepest, filters, rates, separable=separable, projection=projection)
+        shape = {key: settings[key] for key in ("separable", "projection", "image_level")}
+        x = blocks.pyramid(backbone.deepest, filters, rates, **shape)
         x = layers.Dropout(dropout, name=backbone.free_name("dropout"))(x)
         if mix:
             x = convolution(x, "mix")

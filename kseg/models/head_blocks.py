@@ -60,8 +60,8 @@ class HeadBlocks:
             x = self._activated(x, f"{name}_dwconv")
         return self.convolution(x, filters, name)
 
-    def pyramid(self, x, filters, rates, *, separable, projection):
-        """Atrous spatial pyramid pooling with the image level, projected to `filters`.
+    def pyramid(self, x, filters, rates, *, separable, projection, image_level=True):
+        """Atrous spatial pyramid pooling, projected to `filters`.
 
         Args:
             x: the map.
@@ -69,6 +69,7 @@ class HeadBlocks:
             rates: of the 3x3 branches, beside a 1x1 convolution and the image level.
             separable: whether these are separable convolutions.
             projection: kernel of the projection.
+            image_level: whether there is a branch of the map's average.
         """
         branches = [self.convolution(x, filters, "aspp_1x1")]
         for rate in rates:
@@ -76,10 +77,11 @@ class HeadBlocks:
                 branches.append(self.separable(x, filters, f"aspp_{rate}", rate))
             else:
                 branches.append(self.convolution(x, filters, f"aspp_{rate}", 3, rate))
-        pooled = layers.GlobalAveragePooling2D(keepdims=True, name=self.free_name("image_pool"))(x)
-        pooled = self.convolution(pooled, filters, "image_level")
-        # One value spread over the map; a resize from 1x1 is what the release does, and a LiteRT builtin.
-        branches.append(ResizeLike(name=self.free_name("image_level_enlarged"))([pooled, x]))
+        if image_level:
+            pooled = layers.GlobalAveragePooling2D(keepdims=True, name=self.free_name("image_pool"))(x)
+            pooled = self.convolution(pooled, filters, "image_level")
+            # One value spread over the map; a resize from 1x1 is what the release does, and a LiteRT builtin.
+            branches.append(ResizeLike(name=self.free_name("image_level_enlarged"))([pooled, x]))
         x = layers.Concatenate(name=self.free_name("aspp"))(branches)
         return self.convolution(x, filters, "projection", projection)
 
