@@ -131,8 +131,8 @@ NETWORKS = {
     ],
     models.DeepLabV3: [
         lambda: models.DeepLabV3(
-            resnet(), 3, rates=(2,), image_level=False, filters=5, projection=3, head=False, dropout=0.3, upsampling="cells", epsilon=0.1,
-            momentum=0.5, synchronized=True,
+            resnet(), 3, rates=(2,), image_level=False, filters=5, projection=3, head=False, dropout=0.3,
+            upsampling="cells", epsilon=0.1, momentum=0.5, synchronized=True,
         )
     ],
     models.DeepLabV3Plus: [
