@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"kseg {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
     for verb, module_name in VERBS.items():
-        module = importlib.import_module(f"kseg.cli.{module_name}")
+        module = importlib.import_module(f"kseg.cli.verbs.{module_name}")
         summary, _, rest = (module.__doc__ or "").strip().partition("\n")
         verb_parser = verbs.add_parser(
             verb,

@@ -42,7 +42,7 @@ def test_installed_command_imports_nothing_heavy_either(tmp_path):
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_of_a_verb_is_its_docstring(verb, capsys):
     assert main([verb, "--help"]) == 0
-    docstring = importlib.import_module(f"kseg.cli.{VERBS[verb]}").__doc__
+    docstring = importlib.import_module(f"kseg.cli.verbs.{VERBS[verb]}").__doc__
     shown = capsys.readouterr().out
     for line in docstring.splitlines()[1:]:
         assert line in shown
@@ -68,7 +68,7 @@ def verb_that(monkeypatch, raises: BaseException) -> None:
     def run(args: argparse.Namespace) -> int:
         raise raises
 
-    monkeypatch.setattr("kseg.cli.models.run", run)
+    monkeypatch.setattr("kseg.cli.verbs.models.run", run)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_full_disk_behind_stdout_is_told_once():
 def test_a_reader_that_goes_away_is_no_error():
     # As in `kseg models | head -1`; the verb is replaced by one that prints a lot.
     program = (
-        "import kseg.cli.models as verb\nfrom kseg.cli.main import main\n"
+        "import kseg.cli.verbs.models as verb\nfrom kseg.cli.main import main\n"
         "def run(args):\n    print('line ' * 10**5)\n    return 0\n"
         "verb.run = run\nraise SystemExit(main(['models']))"
     )

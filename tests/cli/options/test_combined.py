@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 import kseg
 from kseg.cli.main import main
 from kseg.cli.options.arguments import add_prediction, predictor_of
-from kseg.cli.predict import draw_steps
+from kseg.cli.verbs.predict import draw_steps
 from kseg.data import read_mask
 from kseg.errors import DataError
 from kseg.prediction import trained_size

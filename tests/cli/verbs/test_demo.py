@@ -3,8 +3,8 @@ import shlex
 import cv2
 
 import kseg
-from kseg.cli import demo
 from kseg.cli.main import main
+from kseg.cli.verbs import demo
 from kseg.data import Dataset
 
 

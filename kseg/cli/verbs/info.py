@@ -11,9 +11,9 @@ from math import isinf, prod
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.evaluate import write_image
 from kseg.cli.options.arguments import add_max_pixels, positive
 from kseg.cli.options.given import refuse
+from kseg.cli.verbs.evaluate import write_image
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

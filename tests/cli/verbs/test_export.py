@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.cli.export import smaller_sizes
 from kseg.cli.main import main
+from kseg.cli.verbs.export import smaller_sizes
 
 
 def test_tflite_checked_on_a_data_set(labelled, model_file, tmp_path, capsys):

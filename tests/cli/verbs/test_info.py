@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 import kseg
-from kseg.cli.info import stages
 from kseg.cli.main import main
+from kseg.cli.verbs.info import stages
 
 
 def test_a_net_of_the_catalog(capsys):

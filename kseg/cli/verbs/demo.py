@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.evaluate import write_image
 from kseg.cli.options.arguments import natural, positive
 from kseg.cli.options.given import refuse
 from kseg.cli.terminal import Bar, invocation, minutes
+from kseg.cli.verbs.evaluate import write_image
 from kseg.errors import SettingsError
 
-SAMPLES = Path(__file__).parents[1] / "data" / "samples"
+SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 
 SHOWN = 4  # images in grid.png, and as files to try kseg predict on
 CELL = 480  # width of an image in grid.png, in pixels

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kseg.cli.main import main
-from kseg.cli.webcam import background, coloured
+from kseg.cli.verbs.webcam import background, coloured
 from kseg.errors import SettingsError
 
 

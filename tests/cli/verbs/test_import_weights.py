@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.cli.import_weights import groups
 from kseg.cli.main import main
+from kseg.cli.verbs.import_weights import groups
 from tests.weights.layouts.test_semseg import narrow_state
 
 

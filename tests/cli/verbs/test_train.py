@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import kseg
-from kseg.cli import train as verb
 from kseg.cli.main import main
+from kseg.cli.verbs import train as verb
 from kseg.errors import SettingsError
 from kseg.training import RECIPES, Recipe
 

@@ -21,13 +21,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kseg.cli.evaluate import write_image
 from kseg.cli.options.arguments import add_max_pixels, add_prediction, fraction
 from kseg.cli.options.crf import add_crf, crf_of
 from kseg.cli.options.folders import removed_if_empty
 from kseg.cli.options.given import refuse
 from kseg.cli.options.model_file import add_model, predictor_of_model
 from kseg.cli.terminal import Bar, terminated_as_interrupted, warnings_told
+from kseg.cli.verbs.evaluate import write_image
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

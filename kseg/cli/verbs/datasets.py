@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 
 def found(name: str, root: str) -> dict[str, Any]:
     """Images of each split of a data set below ``root``, or why there are none."""
-    from kseg.cli.check_data import default_splits
+    from kseg.cli.verbs.check_data import default_splits
     from kseg.data import datasets, load
     from kseg.errors import DataError
 
