@@ -232,7 +232,7 @@ def predict(model: Any, source: Any, **settings: Any) -> Result | list[Result] |
 
 
 def _of_path(used: Any, path: Path) -> Any:
-    from kseg.inference.images import find_images
+    from kseg.inference.files.images import find_images
     from kseg.io.video import SUFFIXES
 
     if path.suffix.lower() in SUFFIXES and path.is_file():

@@ -29,7 +29,7 @@ MODEL = '''
 import keras
 
 from kseg.layers import ResizeLike
-from kseg.models.segmenter import Segmenter
+from kseg.models.structure.segmenter import Segmenter
 
 
 @keras.saving.register_keras_serializable(package="kseg")

@@ -4,8 +4,8 @@ import keras
 
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
+from kseg.backbones.blocks.lite_blocks import conv_bn, inverted_residuals
 from kseg.backbones.construction import draws_graph
-from kseg.backbones.lite_blocks import conv_bn, inverted_residuals
 from kseg.errors import ModelError
 from kseg.layers import Normalize, PadToMultiple
 

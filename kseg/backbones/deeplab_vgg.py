@@ -7,7 +7,7 @@ from kseg import checks
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
-from kseg.backbones.decimation import decimate
+from kseg.backbones.surgery.decimation import decimate
 from kseg.backbones.vgg import DEPTHS, VGG16, WIDTHS
 from kseg.layers import AtrousConv2D, Normalize
 

@@ -8,9 +8,9 @@ from keras import layers
 from kseg import checks
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
+from kseg.backbones.blocks.inverted_residual import divisible
+from kseg.backbones.blocks.lite_blocks import conv_bn, inverted_residuals
 from kseg.backbones.construction import draws_graph
-from kseg.backbones.inverted_residual import divisible
-from kseg.backbones.lite_blocks import conv_bn, inverted_residuals
 from kseg.errors import ModelError
 from kseg.layers import MaxPoolingWithArgmax2D, Normalize, PadToMultiple, ScaledImage
 

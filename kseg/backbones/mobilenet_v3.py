@@ -5,8 +5,8 @@ import keras
 from kseg import checks
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
+from kseg.backbones.blocks.inverted_residual import InvertedResiduals, Row, divisible
 from kseg.backbones.construction import draws_graph
-from kseg.backbones.inverted_residual import InvertedResiduals, Row, divisible
 from kseg.backbones.resnet import TORCH
 from kseg.layers import Normalize
 

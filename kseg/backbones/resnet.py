@@ -6,8 +6,8 @@ from keras import layers
 from kseg import checks
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
+from kseg.backbones.blocks.residual import ResidualBlocks
 from kseg.backbones.construction import draws_graph
-from kseg.backbones.residual import ResidualBlocks
 from kseg.errors import ModelError, SettingsError
 from kseg.layers import BatchNormalization, Normalize
 

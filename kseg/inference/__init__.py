@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from kseg.inference.crf.search import SearchResult, search_crf
     from kseg.inference.ensemble import Ensemble
     from kseg.inference.file_predictor import FilePredictor
-    from kseg.inference.images import Summary, find_images, predict_files
+    from kseg.inference.files.images import Summary, find_images, predict_files
+    from kseg.inference.files.pseudo_labels import confident_labels, label_images
+    from kseg.inference.files.video import VideoSummary, predict_video
     from kseg.inference.model_info import ModelInfo, inspect_model
     from kseg.inference.predictor import Predictor
     from kseg.inference.proposals.cache import ProposalCache
     from kseg.inference.proposals.edge_boxes import edge_box_proposals, proposal_recall
     from kseg.inference.proposals.predictor import ProposalPredictor
     from kseg.inference.proposals.steps import proposal_steps
-    from kseg.inference.pseudo_labels import confident_labels, label_images
-    from kseg.inference.video import VideoSummary, predict_video
 
 _HOMES = {
     "DenseCRF": "crf.dense_crf",
@@ -33,18 +33,18 @@ _HOMES = {
     "ProposalCache": "proposals.cache",
     "ProposalPredictor": "proposals.predictor",
     "SearchResult": "crf.search",
-    "Summary": "images",
-    "VideoSummary": "video",
+    "Summary": "files.images",
+    "VideoSummary": "files.video",
     "activation_sheet": "activation_maps",
     "activations": "activation_maps",
-    "confident_labels": "pseudo_labels",
+    "confident_labels": "files.pseudo_labels",
     "draw": "draw",
     "edge_box_proposals": "proposals.edge_boxes",
-    "find_images": "images",
+    "find_images": "files.images",
     "inspect_model": "model_info",
-    "label_images": "pseudo_labels",
-    "predict_files": "images",
-    "predict_video": "video",
+    "label_images": "files.pseudo_labels",
+    "predict_files": "files.images",
+    "predict_video": "files.video",
     "proposal_recall": "proposals.edge_boxes",
     "proposal_steps": "proposals.steps",
     "search_crf": "crf.search",

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from kseg.models.dilated_fcn import DilatedFCN
     from kseg.models.fcn import FCN
     from kseg.models.lite_fpn import LiteFPN
+    from kseg.models.loading.model_file import load
+    from kseg.models.loading.other_classes import with_classes
+    from kseg.models.loading.preset import from_preset, load_trained, preset_file, presets
     from kseg.models.lraspp import LRASPP
-    from kseg.models.model_file import load
     from kseg.models.multi_scale import MultiScale
-    from kseg.models.other_classes import with_classes
-    from kseg.models.preset import from_preset, load_trained, preset_file, presets
     from kseg.models.pspnet import PSPNet, with_auxiliary_head
-    from kseg.models.receptive_field import ReceptiveField, receptive_fields
-    from kseg.models.segmenter import Segmenter
+    from kseg.models.structure.receptive_field import ReceptiveField, receptive_fields
+    from kseg.models.structure.segmenter import Segmenter
 
 _HOMES = {
     "DeconvNet": "deconvnet",
@@ -36,20 +36,20 @@ _HOMES = {
     "LiteFPN": "lite_fpn",
     "MultiScale": "multi_scale",
     "PSPNet": "pspnet",
-    "ReceptiveField": "receptive_field",
-    "Segmenter": "segmenter",
+    "ReceptiveField": "structure.receptive_field",
+    "Segmenter": "structure.segmenter",
     "build": "catalog",
     "check_reloads": "kseg.backbones.saving",
     "describe": "catalog",
-    "from_preset": "preset",
-    "load": "model_file",
-    "load_trained": "preset",
+    "from_preset": "loading.preset",
+    "load": "loading.model_file",
+    "load_trained": "loading.preset",
     "names": "catalog",
-    "preset_file": "preset",
-    "presets": "preset",
-    "receptive_fields": "receptive_field",
+    "preset_file": "loading.preset",
+    "presets": "loading.preset",
+    "receptive_fields": "structure.receptive_field",
     "with_auxiliary_head": "pspnet",
-    "with_classes": "other_classes",
+    "with_classes": "loading.other_classes",
 }
 
 __all__ = [

@@ -7,7 +7,7 @@ from kseg.backbones.construction import draws_graph
 from kseg.backbones.vgg_bn import DEPTHS, normalised
 from kseg.errors import ModelError
 from kseg.layers import CropLike, MaxUnpooling2D, ResizeLike
-from kseg.models.segmenter import Segmenter
+from kseg.models.structure.segmenter import Segmenter
 
 
 @keras.saving.register_keras_serializable(package="kseg")

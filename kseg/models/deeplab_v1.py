@@ -5,8 +5,8 @@ from keras import layers
 
 from kseg import checks
 from kseg.backbones.construction import draws_graph
-from kseg.models.segmenter import Segmenter
-from kseg.models.upsampling import upsampled
+from kseg.models.structure.segmenter import Segmenter
+from kseg.models.structure.upsampling import upsampled
 
 MULTI_SCALE_FILTERS = 128
 

@@ -4,10 +4,10 @@ import keras
 
 from kseg import checks
 from kseg.backbones.construction import draws_graph
-from kseg.backbones.decimation import decimate
+from kseg.backbones.surgery.decimation import decimate
 from kseg.layers import AtrousSpatialPyramidPooling
-from kseg.models.segmenter import Segmenter
-from kseg.models.upsampling import upsampled
+from kseg.models.structure.segmenter import Segmenter
+from kseg.models.structure.upsampling import upsampled
 
 ASPP_S = (2, 4, 8, 12)
 ASPP_L = (6, 12, 18, 24)

@@ -5,9 +5,9 @@ from keras import layers
 
 from kseg import checks
 from kseg.backbones.construction import draws_graph
-from kseg.models.head_blocks import HeadBlocks
-from kseg.models.segmenter import Segmenter
-from kseg.models.upsampling import upsampled
+from kseg.models.structure.head_blocks import HeadBlocks
+from kseg.models.structure.segmenter import Segmenter
+from kseg.models.structure.upsampling import upsampled
 
 RATES = (12, 24, 36)  # at output stride 8; half of that at 16
 

@@ -7,9 +7,9 @@ from kseg import checks
 from kseg.backbones.construction import draws_graph
 from kseg.errors import SettingsError
 from kseg.layers import ResizeLike
-from kseg.models.head_blocks import HeadBlocks
-from kseg.models.segmenter import Segmenter
-from kseg.models.upsampling import upsampled
+from kseg.models.structure.head_blocks import HeadBlocks
+from kseg.models.structure.segmenter import Segmenter
+from kseg.models.structure.upsampling import upsampled
 
 RATES = (6, 12, 18)  # at output stride 16; twice that at 8
 

@@ -6,7 +6,7 @@ from keras import layers
 from kseg import checks
 from kseg.backbones.construction import draws_graph
 from kseg.layers import BilinearUpsampling, CropLike
-from kseg.models.segmenter import Segmenter
+from kseg.models.structure.segmenter import Segmenter
 
 # Offsets of the released networks, for an image padded by 100: the last one cuts to the image, those before cut the
 # scores of pool4 and pool3 to the upsampled map.

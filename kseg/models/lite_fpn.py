@@ -5,7 +5,7 @@ from keras import layers
 
 from kseg.backbones.construction import draws_graph
 from kseg.layers import BatchNormalization, CropLike, DepthToSpace, ResizeLike
-from kseg.models.segmenter import Segmenter
+from kseg.models.structure.segmenter import Segmenter
 
 
 @keras.saving.register_keras_serializable(package="kseg")

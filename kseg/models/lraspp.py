@@ -6,8 +6,8 @@ from keras import layers
 from kseg import checks
 from kseg.backbones.construction import draws_graph
 from kseg.layers import BatchNormalization, ResizeLike
-from kseg.models.segmenter import Segmenter
-from kseg.models.upsampling import upsampled
+from kseg.models.structure.segmenter import Segmenter
+from kseg.models.structure.upsampling import upsampled
 
 
 @keras.saving.register_keras_serializable(package="kseg")

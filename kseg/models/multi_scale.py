@@ -7,7 +7,7 @@ from kseg import checks
 from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.errors import ModelError
 from kseg.layers import ResizeLike, ScaledImage
-from kseg.models.segmenter import Segmenter
+from kseg.models.structure.segmenter import Segmenter
 
 SCALES = (0.5, 0.75, 1.0)
 

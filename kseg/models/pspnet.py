@@ -9,8 +9,8 @@ from kseg import checks
 from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.errors import ModelError
 from kseg.layers import BatchNormalization, PyramidPooling
-from kseg.models.segmenter import Segmenter
-from kseg.models.upsampling import upsampled
+from kseg.models.structure.segmenter import Segmenter
+from kseg.models.structure.upsampling import upsampled
 
 
 @keras.saving.register_keras_serializable(package="kseg")

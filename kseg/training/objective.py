@@ -10,7 +10,7 @@ from keras import ops
 from kseg import checks
 from kseg.errors import ModelError, SettingsError
 from kseg.layers import ResizeLike
-from kseg.layers.scaled_image import scaled, steps
+from kseg.layers.resizing.scaled_image import scaled, steps
 from kseg.losses import MapLoss
 from kseg.models import PSPNet, Segmenter, with_auxiliary_head
 from kseg.models.multi_scale import scale_maps, upsampled

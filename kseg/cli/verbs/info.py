@@ -122,7 +122,7 @@ def _number(stride: float) -> int | float:
 def fields(model: Any, tensors: dict[str, Any]) -> dict[str, list[int] | str | None]:
     """The receptive field of each tensor: [height, width], or "whole image"; none where it cannot be told."""
     from kseg.errors import ModelError
-    from kseg.models.receptive_field import receptive_fields
+    from kseg.models.structure.receptive_field import receptive_fields
 
     try:
         found = receptive_fields(model, tensors)

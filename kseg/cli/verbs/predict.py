@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from kseg.errors import SettingsError
     from kseg.inference import predict_files
-    from kseg.inference.images import find_images
+    from kseg.inference.files.images import find_images
 
     out = Path(args.out)
     if is_video(args.inputs):
@@ -161,7 +161,7 @@ def draw_steps(
     from kseg.data import read_image
     from kseg.errors import KsegWarning
     from kseg.inference import Ensemble, proposal_steps
-    from kseg.inference.plan import plan
+    from kseg.inference.files.plan import plan
 
     by_proposals = predictor.predictors[0] if isinstance(predictor, Ensemble) else predictor
     jobs = [job for job in plan(images, out) if job.mask in set(masks)]

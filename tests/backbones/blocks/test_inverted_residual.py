@@ -1,6 +1,6 @@
 import pytest
 
-from kseg.backbones.inverted_residual import _strides_and_rates, divisible
+from kseg.backbones.blocks.inverted_residual import _strides_and_rates, divisible
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from kseg.inference.plan import plan
+from kseg.inference.files.plan import plan
 
 
 def save(path):

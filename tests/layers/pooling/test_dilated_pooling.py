@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kseg.layers.dilated_pooling import DilatedPooling2D
+from kseg.layers.pooling.dilated_pooling import DilatedPooling2D
 
 
 def _by_loops(x, pool, rate, padding, mode):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kseg.errors import SettingsError
-from kseg.models.upsampling import upsampled
+from kseg.models.structure.upsampling import upsampled
 
 CELLS = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
 

@@ -13,7 +13,7 @@ from PIL import Image
 from kseg.data.reading.files import read_image, read_mask
 from kseg.errors import DataError, FileError, KsegWarning, SettingsError
 from kseg.inference import DenseCRF, Predictor, predict_files
-from kseg.inference.images import find_images, write_jpeg
+from kseg.inference.files.images import find_images, write_jpeg
 from kseg.io.origin import Origin
 
 CLASSES = ("red", "green", "blue")

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kseg.layers.bilinear_upsampling import BilinearUpsampling, bilinear_kernel
+from kseg.layers.resizing.bilinear_upsampling import BilinearUpsampling, bilinear_kernel
 
 
 def transposed(x, kernel, factor):

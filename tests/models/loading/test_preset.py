@@ -8,7 +8,7 @@ import pytest
 
 from kseg import export, models
 from kseg.errors import ModelError
-from kseg.models import preset
+from kseg.models.loading import preset
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 import kseg
-from kseg.models.compiling import takes_probabilities
+from kseg.models.structure.compiling import takes_probabilities
 
 LOSSES = keras.losses
 

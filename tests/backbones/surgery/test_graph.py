@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kseg.backbones.graph import Copies, free_input, functional, rebuild
+from kseg.backbones.surgery.graph import Copies, free_input, functional, rebuild
 from kseg.errors import ModelError
 
 

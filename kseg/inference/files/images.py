@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from kseg.errors import DataError, FileError, KsegError, KsegWarning, SettingsError
-from kseg.inference.plan import Job, plan
+from kseg.inference.files.plan import Job, plan
 from kseg.inference.progress import Progress, within
 from kseg.io.atomic import clear_leftovers, write_bytes
 from kseg.io.images import MAX_PIXELS, SUFFIXES, read_image

@@ -1,6 +1,6 @@
 """The two ideas behind this family of networks, for any Keras classifier: dense layers become convolutions
 (`convolutionalize`), and a classifier becomes an encoder with named stages whose strides are holes
-(`from_classifier`; see `kseg.backbones.dilation` for `dilate`)."""
+(`from_classifier`; see `kseg.backbones.surgery.dilation` for `dilate`)."""
 
 import json
 
@@ -9,8 +9,8 @@ from keras import layers
 
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph, graph_settings
-from kseg.backbones.dilation import Dilation, check_output_stride, dilate
-from kseg.backbones.graph import Copies, free_input, functional, rebuild
+from kseg.backbones.surgery.dilation import Dilation, check_output_stride, dilate
+from kseg.backbones.surgery.graph import Copies, free_input, functional, rebuild
 from kseg.errors import ModelError
 
 __all__ = ["ClassifierBackbone", "convolutionalize", "dilate", "from_classifier"]

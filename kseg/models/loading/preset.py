@@ -6,7 +6,7 @@ from pathlib import Path
 from kseg.archive import verify_sha256
 from kseg.errors import ModelError
 
-FOLDER = Path(__file__).parent / "presets"
+FOLDER = Path(__file__).parents[1] / "presets"
 
 
 def presets():
@@ -52,7 +52,7 @@ def from_preset(name):
     Raises:
         ModelError: no such preset, or a damaged file.
     """
-    from kseg.models.model_file import load
+    from kseg.models.loading.model_file import load
 
     return load(preset_file(name))
 
@@ -66,7 +66,7 @@ def load_trained(what):
     Raises:
         ModelError: neither a preset nor a model that `load` takes.
     """
-    from kseg.models.model_file import load
+    from kseg.models.loading.model_file import load
 
     path = Path(what)
     known = not path.suffix and str(what) in presets()

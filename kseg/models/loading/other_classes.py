@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kseg import checks
 from kseg.errors import ModelError
-from kseg.models.segmenter import Segmenter
+from kseg.models.structure.segmenter import Segmenter
 
 
 def with_classes(model: Segmenter, num_classes: int, *, dtype: str | None = None) -> Segmenter:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from kseg.errors import DataError, KsegWarning, SettingsError
-from kseg.inference.images import _labelling
+from kseg.inference.files.images import _labelling
 from kseg.inference.progress import Progress
 from kseg.io.atomic import write_text
 from kseg.io.video import VideoFrame, VideoReader

@@ -10,8 +10,8 @@ from kseg.backbones import Backbone
 from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.backbones.saving import check_reloads
 from kseg.errors import KsegWarning, SettingsError
-from kseg.models.compiling import takes_probabilities
-from kseg.models.head_graph import HeadGraph, logits_from_config
+from kseg.models.structure.compiling import takes_probabilities
+from kseg.models.structure.head_graph import HeadGraph, logits_from_config
 
 
 @keras.saving.register_keras_serializable(package="kseg")

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from kseg.backbones.lite_blocks import conv_bn, inverted_residuals
+from kseg.backbones.blocks.lite_blocks import conv_bn, inverted_residuals
 
 GROUPS = ((1, 3, 1, 1, 4), (2, 3, 2, 2, 8), (2, 5, 2, 3, 8))
 

@@ -2,7 +2,7 @@ import keras
 import pytest
 
 from kseg.errors import SettingsError
-from kseg.models.head_blocks import HeadBlocks
+from kseg.models.structure.head_blocks import HeadBlocks
 
 # Statistics over several devices are TensorFlow's: Keras refuses them elsewhere.
 SYNCHRONIZED = keras.backend.backend() == "tensorflow"

@@ -6,10 +6,10 @@ import keras
 from keras import layers, tree
 
 from kseg.backbones.construction import graph_settings
-from kseg.backbones.graph import Copies, free_input, functional, rebuild
+from kseg.backbones.surgery.graph import Copies, free_input, functional, rebuild
 from kseg.errors import ModelError
 from kseg.layers import AtrousConv2D, Normalize
-from kseg.layers.dilated_pooling import DilatedPooling2D
+from kseg.layers.pooling.dilated_pooling import DilatedPooling2D
 
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, AtrousConv2D)
 _POOLS = {layers.MaxPooling2D: "max", layers.AveragePooling2D: "average"}

@@ -11,7 +11,7 @@ import numpy as np
 
 from kseg import checks
 from kseg.errors import DataError
-from kseg.inference.images import find_images
+from kseg.inference.files.images import find_images
 from kseg.io.atomic import write_bytes
 from kseg.io.images import MAX_PIXELS, read_image
 

@@ -11,7 +11,7 @@ import kseg.layers as own
 from kseg.backbones import VGG16, DeepLabVGG16, ResNet
 from kseg.errors import ModelError
 from kseg.models import DeepLabV2, MultiScale, PSPNet
-from kseg.models.receptive_field import receptive_fields
+from kseg.models.structure.receptive_field import receptive_fields
 
 
 def of(backbone):

@@ -2,7 +2,7 @@
 
 import keras
 
-from kseg.layers.resize_like import ResizeLike
+from kseg.layers.resizing.resize_like import ResizeLike
 
 
 @keras.saving.register_keras_serializable(package="kseg")

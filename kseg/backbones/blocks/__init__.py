@@ -1,0 +1,1 @@
+"""The blocks that several backbones are built of."""

@@ -1,0 +1,1 @@
+"""What makes a backbone from any Keras classifier: cut, dilate, decimate, copy its graph."""

@@ -1,0 +1,1 @@
+"""Prediction of many files: which, in which order, and what is written."""

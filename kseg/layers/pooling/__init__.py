@@ -1,0 +1,1 @@
+"""Layers that pool, and the one that puts pooled values back."""

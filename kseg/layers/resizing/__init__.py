@@ -1,0 +1,1 @@
+"""Layers that change a map's size: resized, cropped, padded."""

@@ -1,0 +1,1 @@
+"""Trained models from files and from the presets, also for other classes."""
