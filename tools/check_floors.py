@@ -44,12 +44,11 @@ FLOORS = {
         "webcam",
     },
 }
-OPEN = {"archive", "checks", "errors", "io", "parts", "version"}
+OPEN = {"checks", "errors", "io", "parts", "version"}
 # The top of the package: what each of its modules may import.
 TOP = {
     "__init__": {"errors", "prediction", "version"},
     "__main__": {"cli"},
-    "archive": {"errors"},
     "checks": {"errors"},
     "errors": set(),
     "parts": set(),

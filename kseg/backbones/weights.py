@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kseg.archive import open_hdf5, read_npz
 from kseg.errors import ModelError
+from kseg.io.archive import open_hdf5, read_npz
 
 _FOLDER = Path(__file__).parent / "imagenet"
 _SITE = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"

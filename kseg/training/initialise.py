@@ -11,8 +11,8 @@ import keras
 import ml_dtypes
 import numpy as np
 
-from kseg.archive import UNREADABLE, check_archive, open_hdf5
 from kseg.errors import ModelError
+from kseg.io.archive import UNREADABLE, check_archive, open_hdf5
 
 
 @dataclass(frozen=True)

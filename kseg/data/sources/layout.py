@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from kseg.archive import leads_out
 from kseg.data.reading.links import stay_inside
 from kseg.data.sources.folder import existing_folder
 from kseg.errors import DataError
+from kseg.io.archive import leads_out
 from kseg.io.regular import read_regular
 
 

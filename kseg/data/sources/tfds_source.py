@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kseg.archive import leads_out
 from kseg.data.dataset import Dataset
 from kseg.data.reading.links import stay_inside
 from kseg.data.reading.tfrecord import read_record, record_offsets
 from kseg.errors import DataError
+from kseg.io.archive import leads_out
 from kseg.io.colour_map import colour_map
 from kseg.io.image_file import MAX_PIXELS, image_kind, open_image
 from kseg.io.images import to_8_bits

@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from kseg.archive import check_archive
 from kseg.errors import ModelError
+from kseg.io.archive import check_archive
 from kseg.models import catalog, multi_scale  # noqa: F401  (their classes are registered, so that Keras finds them)
 
 

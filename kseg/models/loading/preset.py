@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from kseg.archive import verify_sha256
 from kseg.errors import ModelError
+from kseg.io.archive import verify_sha256
 
 FOLDER = Path(__file__).parents[1] / "presets"
 

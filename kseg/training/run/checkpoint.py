@@ -19,8 +19,8 @@ import h5py
 import keras
 import numpy as np
 
-from kseg.archive import check_archive, open_hdf5
 from kseg.errors import FileError, ModelError
+from kseg.io.archive import check_archive, open_hdf5
 from kseg.io.atomic import put_in_place, remove, sync, temporary_path, told
 
 # Beside Keras's own members of the .keras archive, which Keras's loader passes over.

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kseg.archive import UNREADABLE, check_archive, open_hdf5
 from kseg.errors import ModelError
+from kseg.io.archive import UNREADABLE, check_archive, open_hdf5
 
 _MEMBER = "model.weights.h5"
 _EXPANSION, _SMALL = 8, 64 << 20  # compressed weights are nearly as large as plain ones

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from kseg.archive import read_npz
 from kseg.errors import ModelError
+from kseg.io.archive import read_npz
 from kseg.weights.reading.caffemodel import read_caffemodel
 from kseg.weights.reading.checkpoint import checkpoint_prefix, read_checkpoint
 from kseg.weights.reading.keras_file import read_hdf5, read_keras

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from kseg.archive import check_archive
 from kseg.errors import ModelError
+from kseg.io.archive import check_archive
 from kseg.weights.reading.pickles import DAMAGED, Inert, Named, load_pickle
 from kseg.weights.reading.state import unwrap
 from kseg.weights.reading.views import BFLOAT16, as_numpy, check_total, mapped, strided

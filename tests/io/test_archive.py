@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import pytest
 
-from kseg.archive import check_archive, check_hdf5, verify_sha256
 from kseg.backbones import VGG16
 from kseg.errors import ModelError
+from kseg.io.archive import check_archive, check_hdf5, verify_sha256
 from kseg.models import FCN, load
 from kseg.training import initialise_from
 
