@@ -147,20 +147,23 @@ def flag(value: Any, name: str) -> bool:
     raise wrong(name, "True or False", value)
 
 
-def scales(values: Any, name: str = "scales", *, with_one: bool = False) -> tuple[float, ...]:
-    """Different scales above 0, in the order given; a single number is one scale.
+def scales(
+    values: Any, name: str = "scales", *, with_one: bool = False, different: bool = True
+) -> tuple[float, ...]:
+    """Scales above 0, in the order given; a single number is one scale.
 
     Args:
         values: what was given.
         name: of the argument, for the message.
         with_one: scale 1 must be among them.
+        different: none may come twice.
     """
     single = _as_number(values)
     found = (single,) if single is not None else tuple(map(_as_number, _as_tuple(values)))
-    fits = bool(found) and None not in found and len(set(found)) == len(found)
+    fits = bool(found) and None not in found and (not different or len(set(found)) == len(found))
     if not fits or not all(0 < n <= LARGEST_SCALE for n in found) or (with_one and 1 not in found):
-        among = " with 1 among them" if with_one else ""
-        expected = f"different numbers above 0, up to {LARGEST_SCALE}{among}, such as (0.5, 0.75, 1.0)"
+        kind, among = "different " if different else "", " with 1 among them" if with_one else ""
+        expected = f"{kind}numbers above 0, up to {LARGEST_SCALE}{among}, such as (0.5, 0.75, 1.0)"
         raise wrong(name, expected, values)
     return found
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kseg.checks import pair
 from kseg.errors import DataError, SettingsError
 from kseg.export.formats import suffixes
-from kseg.inference.checks import as_pair
 
 if TYPE_CHECKING:
     from kseg.inference.result import Result
@@ -86,7 +86,7 @@ def predictor(
             raise SettingsError(
                 f"{model}: only size, crf and output go with an exported file; give the .keras file"
             )
-        return file_predictor(Path(model), as_pair(size, "A size"), output, crf, trust)
+        return file_predictor(Path(model), None if size is None else pair(size, "size"), output, crf, trust)
 
     from kseg.inference import Ensemble, Predictor, ProposalCache, ProposalPredictor
     from kseg.inference.proposals.cache import default_cache_folder

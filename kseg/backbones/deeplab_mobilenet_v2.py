@@ -2,11 +2,11 @@
 
 import keras
 
+from kseg import checks
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.blocks.lite_blocks import conv_bn, inverted_residuals
 from kseg.backbones.construction import draws_graph
-from kseg.errors import ModelError
 from kseg.layers import Normalize, PadToMultiple
 
 # (repeats, kernel, stride of the first block, expansion, filters) of the seven groups of blocks, table 2
@@ -53,7 +53,8 @@ class DeepLabMobileNetV2(Backbone):
         the block that strides next (six times as wide as the block's input), `stage5` is the last block's output.
 
     Raises:
-        ModelError: an unknown output stride, a width that leaves no channels, or weights that do not fit.
+        SettingsError: another output stride, a width below 0.1, or not seven expansions.
+        ModelError: weights that do not fit.
 
     Reference:
         Sandler et al., "MobileNetV2: Inverted residuals and linear bottlenecks", CVPR 2018. Batch normalisation
@@ -78,14 +79,9 @@ class DeepLabMobileNetV2(Backbone):
         trainable=True,
         dtype=None,
     ):
-        if output_stride not in (8, 16, 32):
-            raise ModelError(f"DeepLabMobileNetV2(output_stride=...) is 8, 16 or 32, not {output_stride!r}.")
-        if not width >= 0.1:
-            raise ModelError(f"DeepLabMobileNetV2(width=...) is at least 0.1, got {width!r}.")
-        if len(expansions) != len(_GROUPS):
-            raise ModelError(
-                f"DeepLabMobileNetV2(expansions=...) has 7 entries, one a group; got {expansions!r}."
-            )
+        output_stride = checks.one_of(output_stride, "output_stride", (8, 16, 32))
+        width = checks.number(width, "width", least=0.1)
+        expansions = checks.wholes(expansions, "expansions", count=len(_GROUPS))
         groups = [
             (*group[:3], expansion, _rounded(group[4] * width))
             for group, expansion in zip(_GROUPS, expansions, strict=True)
@@ -97,7 +93,7 @@ class DeepLabMobileNetV2(Backbone):
         x, expanded = inverted_residuals(x, groups, output_stride, None)
         stages = {stage: expanded[layer] for stage, layer in _STAGES.items()}
         super().__init__(image, {**stages, "stage5": x}, name=name, trainable=trainable)
-        self.width, self.expansions = float(width), tuple(expansions)
+        self.width, self.expansions = width, expansions
         self.output_stride, self.padding = output_stride, "image"
         if weights is not None:
             weight_files.load(self, weights)

@@ -1,17 +1,13 @@
-"""Checks of what the predictors are given: images, sizes, scales and windows."""
+"""Checks of what the predictors are given: images and windows."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from numbers import Real
-from typing import Any
 
 import numpy as np
 
+from kseg import checks
 from kseg.errors import DataError, SettingsError
-
-LARGEST_SCALE = 1000  # beyond it an image of any size has no end of windows
 
 
 def checked_image(image: np.ndarray) -> np.ndarray:
@@ -81,28 +77,6 @@ def _type_hint(image: np.ndarray) -> str:
     return ""
 
 
-def as_pair(sides: int | Sequence[int] | None, what: str) -> tuple[int, int] | None:
-    """(height, width) of a pair or of one whole number; None stays None. `what` begins the SettingsError."""
-    if sides is None:
-        return None
-    pair = tuple(sides) if isinstance(sides, (tuple, list)) else (sides, sides)
-    if len(pair) != 2 or not all(_is_whole(side) and side > 0 for side in pair):
-        raise SettingsError(f"{what} is (height, width) or one whole number of pixels; got {sides!r}")
-    return int(pair[0]), int(pair[1])
-
-
-def checked_scales(scales: float | Sequence[float]) -> tuple[float, ...]:
-    """One scale or several as floats; SettingsError for what is no scale."""
-    several = (
-        tuple(scales) if isinstance(scales, (tuple, list, np.ndarray)) and np.ndim(scales) else (scales,)
-    )
-    if not several or not all(_is_number(scale) and 0 < scale <= LARGEST_SCALE for scale in several):
-        raise SettingsError(
-            f"Scales are numbers above 0, up to {LARGEST_SCALE}, such as (0.75, 1.0, 1.25); got {scales!r}"
-        )
-    return tuple(float(scale) for scale in several)
-
-
 def checked_window(
     window: int | Sequence[int] | None, fixed: tuple[int, int] | None, least: int
 ) -> tuple[int, int] | None:
@@ -110,9 +84,9 @@ def checked_window(
 
     SettingsError for windows below ``least``, the model's output stride, or other than the fixed size.
     """
-    pair = as_pair(window, "A window")
-    if pair is None:
+    if window is None:
         return fixed
+    pair = checks.pair(window, "window")
     if min(pair) < least:
         raise SettingsError(
             f"A window of {pair[0]}x{pair[1]} pixels is too small for this model, whose coarsest map has one "
@@ -123,36 +97,3 @@ def checked_window(
             f"This model takes only {fixed[0]}x{fixed[1]} pixels; got a window of {pair[0]}x{pair[1]}"
         )
     return pair
-
-
-def checked_long_side(long_side: int | None, size: int | Sequence[int] | None) -> int | None:
-    """Pixels of an image's longer side, or None; SettingsError for what is no such number, and beside a size."""
-    if long_side is None:
-        return None
-    if not (_is_whole(long_side) and long_side > 0):
-        raise SettingsError(f"The longer side is a whole number of pixels from 1 on; got {long_side!r}")
-    if size is not None:
-        raise SettingsError("Give the size that images are brought to, or their longer side, not both")
-    return int(long_side)
-
-
-def checked_stride(stride: float) -> float:
-    """The step between windows as a part of the window; SettingsError for another number."""
-    if not _is_number(stride) or not 0 < stride <= 1:
-        raise SettingsError(f"The stride is a part of the window, above 0 and at most 1; got {stride!r}")
-    return float(stride)
-
-
-def checked_batch_size(batch_size: int | None) -> int | None:
-    """Windows a model call, or None; SettingsError for what is no such number."""
-    if batch_size is not None and not (_is_whole(batch_size) and batch_size >= 1):
-        raise SettingsError(f"The batch size is a whole number from 1 on, or None; got {batch_size!r}")
-    return batch_size
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -9,16 +9,9 @@ import cv2
 import keras
 import numpy as np
 
+from kseg import checks
 from kseg.errors import DataError, SettingsError
-from kseg.inference.checks import (
-    as_pair,
-    checked_batch_size,
-    checked_image,
-    checked_long_side,
-    checked_scales,
-    checked_stride,
-    checked_window,
-)
+from kseg.inference.checks import checked_image, checked_window
 from kseg.inference.forward import Forward, mean_colour, output_stride
 from kseg.inference.model_info import check_rgb, inspect_model
 from kseg.inference.window_average import Progress, Span, WindowGrid, averaged_parts
@@ -96,14 +89,18 @@ class Predictor:
         self.model, self.flip, self.crf = model, bool(flip), crf
         self.info = check_rgb(inspect_model(model, output))
         self._fixed, self.num_classes = self.info.size, self.info.num_classes
-        self.scales = checked_scales(scales)
+        self.scales = checks.scales(scales, different=False)
         self.window = checked_window(window, self._fixed, output_stride(model))
-        self.size = as_pair(size, "A size")
-        self.long_side = checked_long_side(long_side, size)
-        if self.size is None and window is None and long_side is None:
-            self.size = as_pair(getattr(model, "working_size", None), "A model's working_size")
-        self.stride, self.pad = checked_stride(stride), bool(pad) or self._fixed is not None
-        self.batch_size = self.info.batch or checked_batch_size(batch_size)
+        if size is not None and long_side is not None:
+            raise SettingsError("Give the size that images are brought to, or their longer side, not both")
+        if size is None and window is None and long_side is None:
+            size = getattr(model, "working_size", None)
+        self.size = None if size is None else checks.pair(size, "size")
+        self.long_side = None if long_side is None else checks.whole(long_side, "long_side")
+        self.stride = checks.fraction(stride, "stride", zero=False)
+        self.pad = bool(pad) or self._fixed is not None
+        self.batch_size = None if batch_size is None else checks.whole(batch_size, "batch_size")
+        self.batch_size = self.info.batch or self.batch_size
         self._mean = mean_colour(model)
         self._probabilities = Forward(model, self.flip, labels=False, info=self.info)
         self._labels = Forward(model, self.flip, labels=True, info=self.info)

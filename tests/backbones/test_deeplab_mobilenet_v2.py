@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kseg.backbones import DeepLabMobileNetV2
-from kseg.errors import ModelError
+from kseg.errors import ModelError, SettingsError
 
 
 @pytest.mark.parametrize("size", [(64, 96), (33, 47)])
@@ -56,6 +56,8 @@ def test_config_and_mistakes():
     assert [v.path for v in again.variables] == [v.path for v in backbone.variables]
     assert [v.shape for v in again.variables] == [v.shape for v in backbone.variables]
     assert again.output_stride == 16
-    for wrong in ({"output_stride": 4}, {"width": 0}, {"expansions": (1, 6)}, {"weights": "no.npz"}):
-        with pytest.raises(ModelError):
+    for wrong in ({"output_stride": 4}, {"width": 0}, {"expansions": (1, 6)}, {"width": "half"}):
+        with pytest.raises(SettingsError, match=next(iter(wrong))):
             DeepLabMobileNetV2(**wrong)
+    with pytest.raises(ModelError):
+        DeepLabMobileNetV2(weights="no.npz")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from kseg.errors import DataError, SettingsError
-from kseg.inference.checks import as_pair, checked_image
+from kseg.errors import DataError
+from kseg.inference.checks import checked_image
 
 
 def test_pictures_pass_as_bytes_or_float32():
@@ -72,12 +72,3 @@ def test_dark_images_pass():
         photo() - photo().min() - 0.4,  # a little below zero, as resizing leaves it
     ):
         assert checked_image(dark).shape == dark.shape
-
-
-def test_pairs():
-    assert as_pair(None, "A size") is None
-    assert as_pair(3, "A size") == (3, 3)
-    assert as_pair([3, np.int64(4)], "A size") == (3, 4)
-    for bad in (0, (3,), (3, 0), "ab", 1.5):
-        with pytest.raises(SettingsError, match="A size is"):
-            as_pair(bad, "A size")

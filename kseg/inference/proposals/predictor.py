@@ -9,9 +9,10 @@ import cv2
 import keras
 import numpy as np
 
+from kseg import checks
 from kseg.data.objects import cut_out, inside, with_context
 from kseg.errors import KsegWarning, SettingsError
-from kseg.inference.checks import as_pair, checked_image
+from kseg.inference.checks import checked_image
 from kseg.inference.model_info import check_rgb, inspect_model
 from kseg.inference.proposals.edge_boxes import Propose, edge_box_proposals
 from kseg.ops.resize import resize
@@ -80,7 +81,8 @@ class ProposalPredictor:
             )
         self.info = check_rgb(inspect_model(model, output))
         self._fixed_batch, fixed, self.num_classes = self.info.batch, self.info.size, self.info.num_classes
-        self.model, self.size, self.mode, self.crf = model, fixed or as_pair(size, "The size"), mode, crf
+        self.model, self.mode, self.crf = model, mode, crf
+        self.size = fixed or checks.pair(size, "size")
         self.count, self.best, self.smallest, self.context = count, best, smallest, context
         self.batch_size, self.propose = self._fixed_batch or batch_size, propose
 
