@@ -1,6 +1,5 @@
 """The program that runs a model file in a process of its own."""
 
-import io
 import json
 import subprocess
 import sys
@@ -20,7 +19,7 @@ def run(*words):
     return subprocess.run(command, input=json.dumps(settings), capture_output=True, text=True)
 
 
-def test_a_preset_runs_without_tensorflow(monkeypatch, capsys):
+def test_a_preset_runs_without_tensorflow():
     ran = run("tflite", PRESET)
     assert (ran.returncode, ran.stdout) == (0, "")
     program = f"import runpy, sys\nsys.argv = ['trial.py', 'tflite', {str(PRESET)!r}]\n" + (
@@ -34,14 +33,17 @@ def test_a_preset_runs_without_tensorflow(monkeypatch, capsys):
     assert said == "[]\n"
 
 
-def test_what_the_runtime_refuses(tmp_path, monkeypatch, capsys):
+def test_what_the_runtime_refuses(tmp_path):
+    for name, content in (("words", b"no model at all"), ("empty", b"")):
+        (tmp_path / name).write_bytes(content)
+        ran = run("tflite", tmp_path / name)
+        assert (ran.returncode, len(ran.stdout.splitlines())) == (1, 1), name
+
+
+def test_a_file_that_breaks_off_ends_this_process_alone(tmp_path):
     (tmp_path / "a.tflite").write_bytes(PRESET.read_bytes()[:1000])
-    monkeypatch.setattr(sys, "argv", ["trial.py", "tflite", str(tmp_path / "a.tflite")])
-    settings = {"path": list(sys.path), "memory": 0, "size": [8, 8]}
-    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(settings)))
-    monkeypatch.setattr(trial, "_limit", lambda memory: None)
-    assert trial.main() == 1
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    code = run("tflite", tmp_path / "a.tflite").returncode
+    assert code == 1 or code < 0  # LiteRT 2.1 crashes where 2.3 refuses
 
 
 @pytest.mark.parametrize(

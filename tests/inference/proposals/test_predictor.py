@@ -163,7 +163,7 @@ def test_fixed_sizes_and_batches_of_the_model():
 
 def test_crf_is_called_with_image_and_probabilities():
     image = picture()
-    predict = predictor([[0, 0, 16, 16]], crf=lambda image, p: p[..., ::-1] * (image[..., :1] > -1))
+    predict = predictor([[0, 0, 16, 16]], crf=lambda image, p: p[..., ::-1] * (image[..., :1] >= 0))
     plain = predictor([[0, 0, 16, 16]]).probabilities(image)
     np.testing.assert_array_equal(predict.probabilities(image), plain[..., ::-1])
 
