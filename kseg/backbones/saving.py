@@ -11,16 +11,20 @@ _DECORATOR = '@keras.saving.register_keras_serializable(package="...")'
 
 
 def check_reloads(model: keras.Model) -> None:
-    """Refuse a model of which a part is not registered with Keras: its file could not be loaded again.
+    """Refuse a model with a part that is not registered with Keras: its file could not be loaded again.
 
-    `save` of every kseg model calls it, and so does training before its first step.
+    `save` of every kseg model calls this, and so does training before its first step.
 
     Args:
         model: any Keras model.
 
     Raises:
-        ModelError: a layer, initializer or activation of one's own that is not registered, a Lambda layer, or a
-            layer that its own `get_config` does not describe; the message names the layer and what to do.
+        ModelError: your own layer, initializer or activation is not registered, a Lambda layer, or a layer
+            that its own `get_config` does not describe; the message names the layer and what to do.
+
+    Example:
+
+    >>> kseg.models.check_reloads(keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)]))
     """
     try:
         config = keras.saving.serialize_keras_object(model)

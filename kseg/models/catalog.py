@@ -192,12 +192,36 @@ CATALOG = {
 
 
 def names():
-    """The names that `build` knows, in the catalog's order."""
+    """List the names that `build` knows.
+
+    Returns:
+        A tuple of names, in the catalog's order.
+
+    Example:
+
+    >>> kseg.models.names()[:2]
+    ('fcn32s_vgg16', 'fcn16s_vgg16')
+    """
     return tuple(CATALOG)
 
 
 def describe(name):
-    """One line about a catalog entry: the first of its function's docstring, and what sets it apart."""
+    """Describe a catalog entry in one line.
+
+    Args:
+        name: one of `names()`.
+
+    Returns:
+        A string: the first line of its function's docstring, and the settings that set it apart.
+
+    Raises:
+        ModelError: unknown name (close names are suggested).
+
+    Example:
+
+    >>> kseg.models.describe("pspnet_resnet50")
+    'PSPNet of Zhao et al. on ResNet with the deep stem at output stride 8. (depth 50)'
+    """
     function = _entry(name)
     settings = ", ".join(f"{key} {value}" for key, value in function.keywords.items())
     first = function.func.__doc__.strip().splitlines()[0]
@@ -210,15 +234,22 @@ def build(name, num_classes, *, weights="packaged", dtype=None):
     Args:
         name: one of `names()`.
         num_classes: number of classes, at least 2.
-        weights: the backbone's: "packaged" (those that come with kseg, else random), "imagenet" (a verified
-            download where kseg does not carry them), None (random) or a local weights file.
-        dtype: Keras dtype policy such as "mixed_float16"; None takes the current one. Logits stay float32.
+        weights: weights of the backbone: "packaged" (those that come with kseg, otherwise random), "imagenet"
+            (a verified download where kseg does not carry them), None (random), or the path of a weights
+            file.
+        dtype: Keras dtype policy such as "mixed_float16"; None uses the current one. Logits stay float32.
 
     Returns:
         A `Segmenter`, a Keras model.
 
     Raises:
         ModelError: unknown name (close names are suggested), or weights that cannot be had.
+
+    Example:
+
+    >>> model = kseg.models.build("fcn8s_efficientnetlite0", num_classes=3, weights=None)
+    >>> model.output_shape
+    (None, None, None, 3)
     """
     if int(num_classes) < 2:
         raise ModelError(f"a segmentation model needs at least 2 classes, got num_classes={num_classes}")

@@ -14,32 +14,42 @@ from kseg.models.structure.segmenter import Segmenter
 class DeconvNet(Segmenter):
     """Deconvolution network: the mirror image of its encoder.
 
-    Where the encoder pools, the decoder unpools: every value goes back to the place its maximum came from and
-    the rest is zero; transposed convolutions, each with batch normalisation and ReLU, fill in the shape. The
-    last convolution of a stage has the width of the next shallower one.
+    Where the encoder pools, the decoder unpools: every value returns to the place its maximum came from, and
+    all other places are zero. Transposed convolutions, each followed by batch normalisation and ReLU, then
+    fill in the shape. The last convolution of a stage has the width of the next shallower stage.
 
     Args:
         backbone: a `VGG16BatchNorm`. As published (`filters=4096`, `fc6_padding="valid"`) the network sees
-            224x224 pixels through a single value 4096 wide; the same weights take any size: larger images
-            are worked through fully convolutionally, below 193 pixels the deepest map is filled up with
-            zeros. A backbone with `filters=None` has no bottleneck, and the decoder starts at "stage5". Or an
-            `EfficientNetLite`, whose strided blocks pool nothing: its switches say where the maps that these blocks
-            take have their maxima. They end at stride 2, from where the scores are upsampled bilinearly.
+            224x224 pixels through a single cell of 4096 channels. The same weights take any size: larger
+            images run fully convolutionally, and below 193 pixels the deepest map is padded with zeros. A
+            backbone with `filters=None` has no bottleneck, and the decoder starts at "stage5". An
+            `EfficientNetLite` works too: it pools nothing, so its switches are the maxima of the maps that
+            its strided blocks read. They end at stride 2, from where the scores are upsampled bilinearly.
         num_classes: number of classes.
         depths: transposed convolutions after each unpooling, in the order of the backbone's stages; None takes
             VGG16's 2, 2, 3, 3, 3.
-        kernel_std: standard deviation of the Gaussian that the decoder's kernels start from (the release:
-            0.01); None takes He's, which suits networks of other widths.
+        kernel_std: standard deviation of the Gaussian that initialises the decoder's kernels (0.01 in the
+            release); None uses He initialisation, which suits networks of other widths.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
-
-    Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width, num_classes)`.
-    Unpooling restores odd sizes, so no size needs padding.
 
     Raises:
         ModelError: a backbone without switches, or `depths` that do not fit it.
 
-    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, section 3;
-    released `stage_1_train.prototxt`.
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255. Unpooling restores odd sizes, so no size needs padding.
+
+    Output shape:
+        `(batch, height, width, num_classes)`, float32 logits.
+
+    Reference:
+        Noh et al., "Learning deconvolution network for semantic segmentation", ICCV 2015, section 3; the
+        released `stage_1_train.prototxt`.
+
+    Example:
+
+    >>> backbone = kseg.backbones.VGG16BatchNorm(widths=(4, 4, 8, 8, 8), filters=None)
+    >>> kseg.models.DeconvNet(backbone, num_classes=3).output_shape
+    (None, None, None, 3)
     """
 
     @draws_graph

@@ -13,27 +13,38 @@ MULTI_SCALE_FILTERS = 128
 
 @keras.saving.register_keras_serializable(package="kseg")
 class DeepLabV1(Segmenter):
-    """DeepLab v1: a 1x1 convolution scores the map of a dilated backbone; the scores are upsampled bilinearly.
+    """DeepLab v1: a 1x1 convolution scores the map of a dilated backbone, and the scores are upsampled bilinearly.
 
     Args:
         backbone: a `Backbone` with `output_stride`, such as `DeepLabVGG16`; its deepest stage is scored.
         num_classes: number of classes.
-        multi_scale: the MSc network: the normalised image and stages 1 to 4 (`pool1` to `pool4`) each go through
-            a 3x3 and a 1x1 convolution of 128 filters, with ReLU and dropout, and are scored together with
-            the deepest stage.
-        dropout: rate in those branches.
-        align_corners: cell i stands at pixel `output_stride * i` (backbones with symmetric padding, on which
-            the release relies); False spreads the cells evenly over the image (EfficientNet-Lite).
-        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
-            `kseg.layers.ResizeLike`); None is "cells", and "centres" without `align_corners`.
+        multi_scale: build the MSc network: the normalised image and stages 1 to 4 (`pool1` to `pool4`) each
+            go through a 3x3 and a 1x1 convolution of 128 filters, with ReLU and dropout, and are scored
+            together with the deepest stage.
+        dropout: dropout rate in those branches, in [0, 1).
+        align_corners: True puts cell i over pixel `output_stride * i` (backbones with symmetric padding, as
+            in the release); False spreads the cells evenly over the image (EfficientNet-Lite).
+        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+            (see `kseg.layers.ResizeLike`). None means "cells", or "centres" without `align_corners`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
-    Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
-    num_classes)`. With aligned corners `logits[:, ::8, ::8]` are the scores before interpolation; the release
-    puts its loss there, on the labels at the same places.
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
 
-    Source: Chen et al., "Semantic image segmentation with deep convolutional nets and fully connected CRFs",
-    ICLR 2015, section 3; the released `train.prototxt`.
+    Output shape:
+        `(batch, height, width, num_classes)`, float32 logits. With aligned corners `logits[:, ::8, ::8]` are
+        the scores before interpolation; the release computes its loss there, on the labels at the same
+        places.
+
+    Reference:
+        Chen et al., "Semantic image segmentation with deep convolutional nets and fully connected CRFs", ICLR
+        2015, section 3; the released `train.prototxt`.
+
+    Example:
+
+    >>> backbone = kseg.backbones.DeepLabVGG16(widths=(4, 4, 8, 8, 8), filters=16)
+    >>> kseg.models.DeepLabV1(backbone, num_classes=3).output_shape
+    (None, None, None, 3)
     """
 
     @draws_graph

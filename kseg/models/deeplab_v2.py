@@ -15,26 +15,36 @@ ASPP_L = (6, 12, 18, 24)
 
 @keras.saving.register_keras_serializable(package="kseg")
 class DeepLabV2(Segmenter):
-    """DeepLab v2: atrous spatial pyramid pooling on a dilated backbone; the branches' scores are summed.
+    """DeepLab v2: atrous spatial pyramid pooling on a dilated backbone; the scores of all branches are summed.
 
     Args:
         backbone: a `Backbone` with `output_stride` 8, such as `ResNet(101, output_stride=8)` or
             `DeepLabVGG16(filters=None, average=False)`; its deepest stage feeds the branches.
         num_classes: number of classes.
-        rates: one branch each; (6, 12, 18, 24) is ASPP-L, (2, 4, 8, 12) ASPP-S.
-        hidden: width of each branch's own fc6 and fc7 (1024 on VGG16), or None: a branch is one 3x3
+        rates: atrous rates, one branch each; (6, 12, 18, 24) is ASPP-L, (2, 4, 8, 12) is ASPP-S.
+        hidden: width of each branch's own fc6 and fc7 (1024 on VGG16). None makes each branch a single 3x3
             convolution (ResNet-101).
-        dropout: rate after fc6 and after fc7.
+        dropout: dropout rate after fc6 and after fc7, in [0, 1).
         align_corners: as in `DeepLabV1`.
-        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
-            `kseg.layers.ResizeLike`); None is "cells", and "centres" without `align_corners`.
+        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+            (see `kseg.layers.ResizeLike`). None means "cells", or "centres" without `align_corners`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
-    Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
-    num_classes)`.
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
 
-    Source: Chen et al., "DeepLab: semantic image segmentation with deep convolutional nets, atrous
-    convolution, and fully connected CRFs", TPAMI 2017, section 3.
+    Output shape:
+        `(batch, height, width, num_classes)`, float32 logits.
+
+    Reference:
+        Chen et al., "DeepLab: semantic image segmentation with deep convolutional nets, atrous convolution,
+        and fully connected CRFs", TPAMI 2017, section 3.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, output_stride=8, filters=4)
+    >>> kseg.models.DeepLabV2(backbone, num_classes=3, rates=(6, 12)).output_shape
+    (None, None, None, 3)
     """
 
     @draws_graph

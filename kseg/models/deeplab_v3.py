@@ -22,32 +22,37 @@ class DeepLabV3(Segmenter):
     mmsegmentation's `deeplabv3_r50-d8` has `filters=512, projection=3, head=False, dropout=0.1`.
 
     Args:
-        backbone: a `Backbone` with `output_stride`; its deepest stage is looked at.
+        backbone: a `Backbone` with `output_stride`; its deepest stage feeds the head.
         num_classes: number of classes.
-        rates: of the atrous branches, one each; (12, 24, 36) at output stride 8, (6, 12, 18) at 16; () leaves the
-            1x1 convolution and the image level, as the paper's authors do on MobileNetV2.
-        image_level: whether the map's average is a branch too; False leaves it out, as in the paper's ablation.
+        rates: atrous rates, one branch each; (12, 24, 36) at output stride 8, (6, 12, 18) at 16. () leaves
+            the 1x1 convolution and the image level only, as the paper's authors do on MobileNetV2.
+        image_level: whether the map's global average is a branch too; False leaves it out, as in the paper's
+            ablation.
         filters: width of each branch and of the projection.
-        projection: kernel of the projection, 1 or 3.
-        head: one more 3x3 convolution before the scores.
-        dropout: rate after the projection.
-        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
-            `kseg.layers.ResizeLike`).
-        epsilon: of the head's BatchNormalization.
-        momentum: of the head's BatchNormalization (the share of the old average that is kept).
-        synchronized: the head's BatchNormalization averages over all replicas of a distribution strategy.
+        projection: kernel size of the projection, 1 or 3.
+        head: whether one more 3x3 convolution stands before the scores.
+        dropout: dropout rate after the projection, in [0, 1).
+        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+            (see `kseg.layers.ResizeLike`).
+        epsilon: epsilon of the head's BatchNormalization.
+        momentum: momentum of the head's BatchNormalization (the share of the old average that is kept).
+        synchronized: whether the head's BatchNormalization averages over all replicas of a distribution
+            strategy.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
-
-    Input shape: `(batch, height, width, 3)`, RGB 0-255.
-
-    Output shape: float32 logits `(batch, height, width, num_classes)`. In training the image level normalises over
-    the batch alone: use batches of several images.
 
     Raises:
         SettingsError: an argument out of its range.
 
-    Reference: Chen et al., "Rethinking atrous convolution for semantic image segmentation", 2017, section 3.3;
-    torchvision `models/segmentation/deeplabv3.py`; mmsegmentation `decode_heads/aspp_head.py`.
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape:
+        `(batch, height, width, num_classes)`, float32 logits. In training the image-level branch normalises
+        over the batch alone: use batches of several images.
+
+    Reference:
+        Chen et al., "Rethinking atrous convolution for semantic image segmentation", 2017, section 3.3;
+        torchvision `models/segmentation/deeplabv3.py`; mmsegmentation `decode_heads/aspp_head.py`.
 
     Example:
 

@@ -16,50 +16,56 @@ RATES = (6, 12, 18)  # at output stride 16; twice that at 8
 
 @keras.saving.register_keras_serializable(package="kseg")
 class DeepLabV3Plus(Segmenter):
-    """DeepLabv3+: atrous spatial pyramid pooling with an image-level branch, and a decoder that sees fine stages.
+    """DeepLabv3+: atrous spatial pyramid pooling with an image-level branch, and a decoder that reads a finer stage.
 
-    The backbone's deepest stage goes through a 1x1 convolution, atrous separable 3x3 convolutions and a global
-    average, each of `filters` channels; they are concatenated and projected back to `filters`. The decoder
-    upsamples that to the low-level stage, reduced to `low_level_filters`, and mixes both in two separable 3x3
-    convolutions. The class scores are upsampled bilinearly to the image.
+    The backbone's deepest stage goes through a 1x1 convolution, atrous separable 3x3 convolutions and a
+    global average, each of `filters` channels; they are concatenated and projected back to `filters`. The
+    decoder upsamples the result to the low-level stage, which is reduced to `low_level_filters`, and mixes
+    both in two separable 3x3 convolutions. The class scores are upsampled bilinearly to the image.
 
     Args:
         backbone: a `Backbone` such as `EfficientNetLite(output_stride=16)`.
         num_classes: number of classes.
-        rates: of the atrous branches, one each; (6, 12, 18) at output stride 16, (12, 24, 36) at 8; () leaves
-            the 1x1 convolution and the image level, as the paper's authors do on MobileNetV2.
-        image_level: whether the map's average is a branch too.
+        rates: atrous rates, one branch each; (6, 12, 18) at output stride 16, (12, 24, 36) at 8. () leaves
+            the 1x1 convolution and the image level only, as the paper's authors do on MobileNetV2.
+        image_level: whether the map's global average is a branch too; False leaves it out.
         filters: width of each branch, of the projection and of the decoder.
-        low_level: the backbone's stage that the decoder sees, at stride 4 in the paper.
-        low_level_filters: width that this stage is reduced to.
-        separable: the atrous branches and the decoder are separable convolutions; False makes them full ones.
-        normalize_depthwise: normalisation and ReLU also between the two parts of a separable convolution (the release,
-            mmsegmentation); False leaves them out (segmentation_models.pytorch).
-        projection: kernel of the convolution that projects the branches, 1 or 3 (mmsegmentation).
-        mix: one more convolution like the decoder's behind the projection (segmentation_models.pytorch).
-        decoder_convolutions: how many, 2 in the paper, 1 in segmentation_models.pytorch.
-        decoder_kernel: 3, or 1 for full convolutions (KerasHub).
-        dropout: rate after the projection.
-        align_corners: how the projection is brought to the low-level stage's size.
-        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
-            `kseg.layers.ResizeLike`).
-        epsilon: of the head's BatchNormalization.
-        momentum: of the head's BatchNormalization (the share of the old average that is kept; the release has
-            0.9997 for very long schedules).
-        synchronized: the head's BatchNormalization averages over all replicas of a distribution strategy.
+        separable: True makes the atrous branches and the decoder separable convolutions, False full ones.
+        normalize_depthwise: True also normalises (with ReLU) between the two parts of a separable convolution
+            (the release, mmsegmentation); False does not (segmentation_models.pytorch).
+        projection: kernel size of the convolution that projects the branches, 1 or 3 (mmsegmentation).
+        mix: whether one more convolution like the decoder's follows the projection
+            (segmentation_models.pytorch).
+        low_level: name of the backbone's stage that the decoder reads, at stride 4 in the paper.
+        low_level_filters: width to which that stage is reduced.
+        decoder_convolutions: number of convolutions in the decoder, 2 in the paper, 1 in
+            segmentation_models.pytorch.
+        decoder_kernel: kernel size of the decoder's convolutions: 3, or 1 for full convolutions (KerasHub).
+        dropout: dropout rate after the projection, in [0, 1).
+        align_corners: whether the projection is upsampled to the low-level stage with aligned corners.
+        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+            (see `kseg.layers.ResizeLike`).
+        epsilon: epsilon of the head's BatchNormalization.
+        momentum: momentum of the head's BatchNormalization (the share of the old average that is kept; the
+            release uses 0.9997 for very long schedules).
+        synchronized: whether the head's BatchNormalization averages over all replicas of a distribution
+            strategy.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
-
-    Input shape: `(batch, height, width, 3)`, RGB 0-255.
-
-    Output shape: float32 logits `(batch, height, width, num_classes)`. In training the image level normalises over
-    the batch alone: use batches of several images.
 
     Raises:
         SettingsError: an argument out of its range, or one that the others leave without effect.
 
-    Reference: Chen et al., "Encoder-decoder with atrous separable convolution for semantic image segmentation",
-    ECCV 2018, sections 3.1 and 4.1; released code tensorflow/models research/deeplab (a separable convolution
-    is depthwise, normalisation, ReLU, pointwise, normalisation, ReLU).
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape:
+        `(batch, height, width, num_classes)`, float32 logits. In training the image-level branch normalises
+        over the batch alone: use batches of several images.
+
+    Reference:
+        Chen et al., "Encoder-decoder with atrous separable convolution for semantic image segmentation",
+        ECCV 2018, sections 3.1 and 4.1; released code tensorflow/models research/deeplab (a separable convolution
+        is depthwise, normalisation, ReLU, pointwise, normalisation, ReLU).
 
     Example:
 

@@ -14,33 +14,38 @@ from kseg.models.structure.upsampling import upsampled
 class DilatedFCN(Segmenter):
     """A few 3x3 convolutions and a 1x1 score layer on a dilated backbone: what newer libraries call FCN.
 
-    Not the network of the FCN paper, which has neither holes nor normalisation and adds scores of finer stages:
-    that is `kseg.models.FCN`. The defaults are torchvision's `fcn_resnet50`; mmsegmentation's `fcn_r50-d8` has
-    `convolutions=2, concatenate=True`.
+    This is not the network of the FCN paper, which has neither dilation nor normalisation and adds the scores
+    of finer stages: that one is `kseg.models.FCN`. The defaults are torchvision's `fcn_resnet50`;
+    mmsegmentation's `fcn_r50-d8` uses `convolutions=2, concatenate=True`.
 
     Args:
         backbone: a `Backbone` with `output_stride`; its deepest stage is scored.
         num_classes: number of classes.
-        convolutions: how many 3x3 convolutions, at least 1.
-        concatenate: what they give and the backbone's map go through one more of them, side by side.
+        convolutions: number of 3x3 convolutions, at least 1.
+        concatenate: whether their output is concatenated with the backbone's map and mixed by one more
+            convolution.
         filters: width of each convolution.
-        kernel: of the convolutions, 1 or 3.
-        dropout: rate before the scores.
-        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
-            `kseg.layers.ResizeLike`).
-        epsilon: of the head's BatchNormalization.
-        momentum: of the head's BatchNormalization (the share of the old average that is kept).
-        synchronized: the head's BatchNormalization averages over all replicas of a distribution strategy.
+        kernel: kernel size of the convolutions, 1 or 3.
+        dropout: dropout rate before the scores, in [0, 1).
+        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+            (see `kseg.layers.ResizeLike`).
+        epsilon: epsilon of the head's BatchNormalization.
+        momentum: momentum of the head's BatchNormalization (the share of the old average that is kept).
+        synchronized: whether the head's BatchNormalization averages over all replicas of a distribution
+            strategy.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
-
-    Input shape: `(batch, height, width, 3)`, RGB 0-255.
-
-    Output shape: float32 logits `(batch, height, width, num_classes)`.
 
     Raises:
         SettingsError: an argument out of its range.
 
-    Reference: torchvision `models/segmentation/fcn.py`; mmsegmentation `decode_heads/fcn_head.py`.
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape:
+        `(batch, height, width, num_classes)`, float32 logits.
+
+    Reference:
+        torchvision `models/segmentation/fcn.py`; mmsegmentation `decode_heads/fcn_head.py`.
 
     Example:
 

@@ -16,29 +16,40 @@ SKIPS = {32: (), 16: ("stage4",), 8: ("stage4", "stage3")}
 
 @keras.saving.register_keras_serializable(package="kseg")
 class FCN(Segmenter):
-    """FCN-32s, FCN-16s and FCN-8s.
+    """The fully convolutional networks FCN-32s, FCN-16s and FCN-8s.
 
-    A 1x1 convolution scores the deepest features; the scores are upsampled twofold and summed with the 1x1 scores
-    of stage 4 (16s) and then of stage 3 (8s); the sum is upsampled to the image. Score layers start at zero, so a
-    skip stage begins by changing nothing, and layers have the same names at every stride, so that 16s can start
-    from a trained 32s and 8s from 16s (`kseg.training.initialise_from`).
+    A 1x1 convolution scores the deepest features. The scores are upsampled by two and summed with the 1x1
+    scores of stage 4 (16s) and then of stage 3 (8s), and the sum is upsampled to the image. Score layers
+    start at zero, so a new skip connection changes nothing at first, and layers have the same names at every
+    stride, so 16s can start from a trained 32s, and 8s from 16s (`kseg.training.initialise_from`).
 
     Args:
-        backbone: a `Backbone` with "stage3" (stride 8), "stage4" (stride 16) and a deepest stage of stride 32.
-            `VGG16(padding="original")` gives the released network with its crop offsets; with "same" padding maps
-            align by themselves.
+        backbone: a `Backbone` with "stage3" (stride 8), "stage4" (stride 16) and a deepest stage of stride
+            32. `VGG16(padding="original")` gives the released network with its crop offsets; with "same"
+            padding the maps align by themselves.
         num_classes: number of classes.
         stride: 32, 16 or 8: the stride of the map that is upsampled to the image.
-        learned_upsampling: "none" (the release: rate 0), "intermediate" (the paper: the last one stays fixed) or
-            "all".
-        skip_scales: fixed factors on stage 4 and stage 3 before they are scored; (0.01, 0.0001) makes the
-            "at once" network, which trains in one stage.
+        learned_upsampling: which upsampling kernels are trained: "none" (the release: learning rate 0),
+            "intermediate" (the paper: all but the last) or "all".
+        skip_scales: fixed factors on stage 4 and stage 3 before they are scored; (0.01, 0.0001) makes the "at
+            once" network, which trains in one stage.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
-    Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width, num_classes)`.
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
 
-    Source: Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017, section 4;
-    released `voc-fcn*/net.py`.
+    Output shape:
+        `(batch, height, width, num_classes)`, float32 logits.
+
+    Reference:
+        Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017, section 4; the
+        released `voc-fcn*/net.py`.
+
+    Example:
+
+    >>> backbone = kseg.backbones.VGG16(padding="same", widths=(4, 4, 8, 8, 8), filters=16)
+    >>> kseg.models.FCN(backbone, num_classes=3, stride=16).output_shape
+    (None, None, None, 3)
     """
 
     @draws_graph

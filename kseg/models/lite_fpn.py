@@ -12,22 +12,24 @@ from kseg.models.structure.segmenter import Segmenter
 class LiteFPN(Segmenter):
     """A top-down pyramid of separable convolutions whose class scores are upsampled by a sub-pixel convolution.
 
-    DeepLab's pyramid without atrous branches (a 1x1 convolution and the image level) is put on the backbone's
-    deepest stage. Then, level by level: reduced to the level's width, upsampled, concatenated with the backbone's
-    stage at that stride, reduced too, and mixed by a separable 3x3 convolution. At the last level a further
-    separable convolution follows, and a 1x1 convolution gives the scores of all pixels of a cell at once, which
-    `DepthToSpace` lays out. So nothing is computed at the image's own size, and edges are still drawn per pixel.
+    DeepLab's pyramid without atrous branches (a 1x1 convolution and the image level) stands on the backbone's
+    deepest stage. Each level then reduces the map to the level's width, upsamples it, concatenates it with
+    the backbone's reduced stage of that stride, and mixes both by a separable 3x3 convolution. Behind the
+    last level further separable convolutions may follow; a 1x1 convolution gives the scores of all pixels of
+    a cell at once, and `DepthToSpace` arranges them. So nothing is computed at the image's own size, and
+    edges are still drawn per pixel.
 
     Args:
         backbone: a `Backbone` such as `DeepLabMobileNetV2(0.5)`.
         num_classes: number of classes.
         context: width of the pyramid on the deepest stage.
-        levels: (name of a stage, width of the level, width that the stage is reduced to) from deep to shallow.
-        dropout: rate after the pyramid.
-        momentum: of the head's BatchNormalization (the share of the old average that is kept).
-        synchronized: the head's BatchNormalization averages over all replicas of a distribution strategy.
-        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
+        levels: (stage name, width of the level, width to which the stage is reduced), from deep to shallow.
         decoder: number of separable convolutions behind the last level.
+        dropout: dropout rate after the pyramid, in [0, 1).
+        momentum: momentum of the head's BatchNormalization (the share of the old average that is kept).
+        synchronized: whether the head's BatchNormalization averages over all replicas of a distribution
+            strategy.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input shape:
         `(batch, height, width, 3)`, RGB 0-255, any size.

@@ -12,29 +12,42 @@ from kseg.models.structure.upsampling import upsampled
 
 @keras.saving.register_keras_serializable(package="kseg")
 class LRASPP(Segmenter):
-    """Lite Reduced ASPP: the deepest map, weighed by channel through a global average, scored with a finer one.
+    """Lite R-ASPP: the deepest map, weighted per channel by a global average, is scored together with a finer one.
 
-    One branch is a 1x1 convolution with normalisation and ReLU, the other the map's average through a 1x1
-    convolution and a sigmoid; their product is upsampled to the low-level stage. Class scores are the sum of a
-    1x1 convolution of each of the two, upsampled bilinearly to the image.
+    One branch is a 1x1 convolution with normalisation and ReLU, the other is the map's global average
+    followed by a 1x1 convolution and a sigmoid; their product is upsampled to the low-level stage. The class
+    scores are the sum of one 1x1 convolution on each of the two, upsampled bilinearly to the image.
+
+    The paper averages over windows of 49x49 cells at strides (16, 20) of a 64x128 map, nearly all of its
+    height. Here the average is over the whole map, as in torchvision, so that it is defined for every size.
 
     Args:
         backbone: a `Backbone`; in the paper at output stride 16.
         num_classes: number of classes.
         filters: width of both branches.
-        low_level: the stage that gives fine scores, at half the deepest stage's stride in the paper (8).
-        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
-            `kseg.layers.ResizeLike`).
-        epsilon: of the BatchNormalization.
-        momentum: of the BatchNormalization (the share of the old average that is kept).
-        synchronized: the BatchNormalization averages over all replicas of a distribution strategy.
+        low_level: name of the stage that gives the finer scores, at half the deepest stage's stride in the
+            paper (8).
+        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+            (see `kseg.layers.ResizeLike`).
+        epsilon: epsilon of the BatchNormalization.
+        momentum: momentum of the BatchNormalization (the share of the old average that is kept).
+        synchronized: whether the BatchNormalization averages over all replicas of a distribution strategy.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
-    Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
-    num_classes)`. The paper averages over windows of 49x49 cells at strides (16, 20) of a 64x128 map, nearly
-    all of its height; here the average is over the whole map, as in torchvision, so that every size has one.
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
 
-    Source: Howard et al., "Searching for MobileNetV3", ICCV 2019, section 6.4 and figure 10.
+    Output shape:
+        `(batch, height, width, num_classes)`, float32 logits.
+
+    Reference:
+        Howard et al., "Searching for MobileNetV3", ICCV 2019, section 6.4 and figure 10.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, output_stride=16, filters=4)
+    >>> kseg.models.LRASPP(backbone, num_classes=3, filters=8).output_shape
+    (None, None, None, 3)
     """
 
     @draws_graph

@@ -14,30 +14,43 @@ SCALES = (0.5, 0.75, 1.0)
 
 @keras.saving.register_keras_serializable(package="kseg")
 class MultiScale(Segmenter):
-    """The multi-scale form of DeepLab v2, for training and for test: one set of weights, fused by maximum.
+    """The multi-scale form of DeepLab v2, for training and testing: one set of weights, fused by maximum.
 
-    The image is given to the model at every scale; the score maps are brought to the size of the one at scale 1
-    and each cell keeps its highest score of each class, before the scores are upsampled to the image. The
-    wrapper shares the model's weights; it is itself saved, evaluated and exported like any model:
+    The model sees the image at every scale. The score maps are resized to that of scale 1, and each cell
+    keeps its highest score per class before the scores are upsampled to the image. The wrapper shares the
+    model's weights and is saved, evaluated and exported like any other model:
 
         MultiScale(kseg.models.load("best.keras")).save("multi_scale.keras")
 
-    Averaging probabilities instead, as PSPNet's test does, is `kseg.inference.Predictor(model, scales=...)`.
+    To average probabilities instead, as PSPNet does at test time, use `kseg.inference.Predictor(model,
+    scales=...)`.
 
     Args:
-        model: a `Segmenter`. Where it ends in a bilinear upsampling named "logits" (DeepLab, PSPNet), the scores
-            before that are fused, as released; of others, the logits.
-        scales: factors on the image's size; 1 is one of them.
+        model: a `Segmenter`. If it ends in a bilinear upsampling named "logits" (DeepLab, PSPNet), the scores
+            before it are fused, as in the release; otherwise the logits are.
+        scales: factors on the image's size; one of them is 1.
         name, trainable: as in Keras.
-
-    Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width, num_classes)`.
 
     Raises:
         SettingsError: scales without 1, or that are not above 0.
         ModelError: a model that is no `Segmenter`.
 
-    Source: Chen et al., "DeepLab", TPAMI 2017, section 4.1.2 ("multi-scale inputs"); the released ResNet-101
-    `train.prototxt`.
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape:
+        `(batch, height, width, num_classes)`, float32 logits.
+
+    Reference:
+        Chen et al., "DeepLab", TPAMI 2017, section 4.1.2 ("multi-scale inputs"); the released ResNet-101
+        `train.prototxt`.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, output_stride=8, filters=4)
+    >>> model = kseg.models.DeepLabV2(backbone, num_classes=3, rates=(6, 12))
+    >>> kseg.models.MultiScale(model, scales=(1.0, 0.5)).output_shape
+    (None, None, None, 3)
     """
 
     @draws_graph

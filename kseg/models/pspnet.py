@@ -17,30 +17,44 @@ from kseg.models.structure.upsampling import upsampled
 class PSPNet(Segmenter):
     """PSPNet: pyramid pooling on a dilated backbone, a 3x3 convolution, and a 1x1 convolution that scores.
 
+    The paper's second loss on stage 4 belongs to training: see `with_auxiliary_head`.
+
     Args:
         backbone: a `Backbone` with `output_stride`, in the paper `ResNet(stem="deep", output_stride=8)`; its
             deepest stage is pooled.
         num_classes: number of classes.
-        bins: levels of the pyramid, each a grid of n x n bins; their order is that of the concatenation (the
-            released Caffe networks have (6, 3, 2, 1)). None at all, () or None, is the paper's baseline.
+        bins: levels of the pyramid, each a grid of n x n bins, in the order of the concatenation (the
+            released Caffe networks use (6, 3, 2, 1)). () or None is the paper's baseline without a pyramid.
         filters: width of each level and of the 3x3 convolution.
         mode: "average" or "max" pooling.
-        reduce: a 1x1 convolution reduces each level to `filters`; False keeps the backbone's channels.
-        kernel: of the convolution behind the pyramid, 3 or 1 (segmentation_models.pytorch).
-        score_kernel: of the convolution that scores, 1 or 3 (segmentation_models.pytorch).
-        dropout: rate before the scores.
-        epsilon: of the head's BatchNormalization.
-        momentum: of the head's BatchNormalization (the share of the old average that is kept).
-        synchronized: the head's BatchNormalization averages over all replicas of a distribution strategy.
-        align_corners: as in `DeepLabV1`, also for upsampling the levels.
-        upsampling: how the scores get the image's size: "size", "corners", "cells" or "centres" (see
-            `kseg.layers.ResizeLike`); None is "cells", and "centres" without `align_corners`.
+        reduce: whether a 1x1 convolution reduces each level to `filters`; False keeps the backbone's
+            channels.
+        kernel: kernel size of the convolution behind the pyramid, 3 or 1 (segmentation_models.pytorch).
+        score_kernel: kernel size of the convolution that scores, 1 or 3 (segmentation_models.pytorch).
+        dropout: dropout rate before the scores, in [0, 1).
+        epsilon: epsilon of the head's BatchNormalization.
+        momentum: momentum of the head's BatchNormalization (the share of the old average that is kept).
+        synchronized: whether the head's BatchNormalization averages over all replicas of a distribution
+            strategy.
+        align_corners: as in `DeepLabV1`; also used for upsampling the levels.
+        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+            (see `kseg.layers.ResizeLike`). None means "cells", or "centres" without `align_corners`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
-    Input: `(batch, height, width, 3)`, RGB 0-255. Output: float32 logits `(batch, height, width,
-    num_classes)`. The paper's second loss on stage 4 belongs to training: `with_auxiliary_head`.
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
 
-    Source: Zhao et al., "Pyramid scene parsing network", CVPR 2017, section 3; the released deploy files.
+    Output shape:
+        `(batch, height, width, num_classes)`, float32 logits.
+
+    Reference:
+        Zhao et al., "Pyramid scene parsing network", CVPR 2017, section 3; the released deploy files.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, stem="deep", output_stride=8, filters=4)
+    >>> kseg.models.PSPNet(backbone, num_classes=3, filters=8).output_shape
+    (None, None, None, 3)
     """
 
     @draws_graph
@@ -149,19 +163,19 @@ class ScoreHead:
 
 @graph_settings()
 def with_auxiliary_head(model, filters=None):
-    """A training model: a network with the PSPNet paper's second head, on the last stage but one (stage 4).
+    """Make a training model: a network with the PSPNet paper's second head, on the last stage but one (stage 4).
 
-    It shares every layer with `model`, so training it trains `model`, and `model` is what is saved:
+    It shares every layer with `model`, so training it trains `model`, and `model` is what you save:
 
         training_model = with_auxiliary_head(model)
         weights = {"logits": 1.0, "auxiliary": 0.4}
         training_model.compile(optimizer, {"logits": loss, "auxiliary": loss}, loss_weights=weights)
 
     Args:
-        model: a `PSPNet`, `DeepLabV3`, `DeepLabV3Plus` or `DilatedFCN`, whose normalisation and upsampling the
-            second head takes over.
-        filters: width of the head's 3x3 convolution; None: half of a PSPNet's, as in the paper (256 to 512), and 256
-            for the others.
+        model: a `PSPNet`, `DeepLabV3`, `DeepLabV3Plus` or `DilatedFCN`; the second head uses its
+            normalisation and upsampling.
+        filters: width of the head's 3x3 convolution. None means half of a PSPNet's, as in the paper (256 for
+            512), and 256 for the others.
 
     Returns:
         A Keras model from the image to a dict of two logits tensors of the image's size, "logits" (the
@@ -169,6 +183,13 @@ def with_auxiliary_head(model, filters=None):
 
     Raises:
         ModelError: another model, or a backbone with a single stage.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, stem="deep", output_stride=8, filters=4)
+    >>> model = kseg.models.PSPNet(backbone, num_classes=3, filters=8)
+    >>> sorted(kseg.models.with_auxiliary_head(model).output)
+    ['auxiliary', 'logits']
     """
     normalization = {key: getattr(model, key, None) for key in ("epsilon", "momentum", "synchronized")}
     if None in normalization.values() or not hasattr(model, "upsampling"):

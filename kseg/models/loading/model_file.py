@@ -15,16 +15,24 @@ def load(path: str | Path, custom_objects: dict[str, Any] | None = None) -> kera
     """Load a `.keras` file in Keras's safe mode, without its optimizer.
 
     Args:
-        path: the file.
-        custom_objects: dict from name to class or function, for layers of one's own that are not registered with
+        path: path of the file.
+        custom_objects: dict from name to class or function, for your own layers that are not registered with
             Keras in this program.
 
     Returns:
-        The Keras model: a `Segmenter` where kseg wrote it, else any model with one image in and one map out.
+        The Keras model: a `Segmenter` if kseg wrote it, otherwise any model with one image as input and one
+        map as output.
 
     Raises:
         ModelError: no such file, not a Keras file, an archive that reaches out of itself or unpacks to a hundred
             times its size, a class or code that safe mode refuses, or not an image-to-map model.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, filters=4)
+    >>> kseg.models.DilatedFCN(backbone, num_classes=3, filters=8).save("model.keras")
+    >>> kseg.models.load("model.keras").num_classes
+    3
     """
     path = Path(path)
     if not path.is_file():

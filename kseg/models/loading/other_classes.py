@@ -8,20 +8,20 @@ from kseg.models.structure.segmenter import Segmenter
 
 
 def with_classes(model: Segmenter, num_classes: int, *, dtype: str | None = None) -> Segmenter:
-    """A network like a given one, with another number of classes and, but for the layers that score, its weights.
+    """Build the same network for another number of classes; it keeps all weights but those of the layers that score.
 
     Args:
-        model: any network of kseg; it is not changed.
-        num_classes: of the new one.
-        dtype: policy such as "mixed_float16"; None keeps the model's.
+        model: any kseg model; it is not changed.
+        num_classes: number of classes of the new model.
+        dtype: dtype policy such as "mixed_float16"; None keeps the model's.
 
     Returns:
-        A network of the same class and arguments, without class names and palette. Layers whose shapes do not depend
-        on the number of classes have the model's weights, the others random ones.
+        A model of the same class and arguments, without class names and palette. Layers whose shapes do not
+        depend on the number of classes have the model's weights, the others random ones.
 
     Raises:
-        ModelError: not a network of kseg.
-        SettingsError: no whole number of classes.
+        ModelError: not a kseg model.
+        SettingsError: `num_classes` is not a whole number of classes.
 
     Example:
 

@@ -10,26 +10,44 @@ FOLDER = Path(__file__).parents[1] / "presets"
 
 
 def presets():
-    """The presets' cards by name: dicts as JSON has them.
+    """List the trained models that come with kseg.
 
-    A card has `name`, `description`, `classes`, `palette`, `size` (height and width the int8 file takes), `files`
-    (kind to `file`, `sha256`, `bytes`), `data`, `licence`, `settings` (the recipe), `command`, `scores`, `limits`.
+    Each has a card, a dict with `name`, `description`, `classes`, `palette`, `size` (height and width that
+    the int8 file takes), `files` (from kind to `file`, `sha256`, `bytes`), `data`, `licence`, `settings` (the
+    recipe), `command`, `scores` and `limits`.
+
+    Returns:
+        A dict from preset name to card, as read from JSON.
 
     Raises:
         ModelError: a card that cannot be read.
+
+    Example:
+
+    >>> kseg.models.presets()["people"]["classes"]
+    ['background', 'person']
     """
     return {path.stem: _card(path) for path in sorted(FOLDER.glob("*.json"))}
 
 
 def preset_file(name, kind="keras"):
-    """Path of a preset's file, its checksum compared with the card's.
+    """Find a preset's file, and compare its checksum with the card's.
 
     Args:
         name: one of `presets()`.
         kind: "keras" or "int8" (a TFLite file).
 
+    Returns:
+        The `pathlib.Path` of the file.
+
     Raises:
-        ModelError: no such preset or kind (those there are get listed), or a file that is missing or was changed.
+        ModelError: no such preset or kind (the known ones are listed), or a file that is missing or was
+            changed.
+
+    Example:
+
+    >>> kseg.models.preset_file("people", "int8").name
+    'people_int8.tflite'
     """
     known = presets()
     if name not in known:
@@ -44,13 +62,21 @@ def preset_file(name, kind="keras"):
 
 
 def from_preset(name):
-    """A trained model that comes with kseg, as a Keras model (a `Segmenter` with `classes` and `palette`).
+    """Load a trained model that comes with kseg.
 
     Args:
         name: one of `presets()`, such as "people".
 
+    Returns:
+        A Keras model: a `Segmenter` with `classes` and `palette`.
+
     Raises:
         ModelError: no such preset, or a damaged file.
+
+    Example:
+
+    >>> kseg.models.from_preset("people").num_classes
+    2
     """
     from kseg.models.loading.model_file import load
 
@@ -58,13 +84,23 @@ def from_preset(name):
 
 
 def load_trained(what):
-    """A trained model by the name of a preset or by its `.keras` file; a folder of a preset's name is not meant.
+    """Load a trained model by the name of a preset or by its `.keras` file.
+
+    A folder that happens to have a preset's name is ignored.
 
     Args:
-        what: such as "people" or "runs/x/best.keras".
+        what: name or path, such as "people" or "runs/x/best.keras".
+
+    Returns:
+        A Keras model, usually a `Segmenter`.
 
     Raises:
-        ModelError: neither a preset nor a model that `load` takes.
+        ModelError: neither a preset nor a model that `load` reads.
+
+    Example:
+
+    >>> kseg.models.load_trained("people").num_classes
+    2
     """
     from kseg.models.loading.model_file import load
 

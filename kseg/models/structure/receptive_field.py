@@ -12,13 +12,18 @@ from kseg.errors import ModelError
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """What one cell of a map depends on.
+    """The region of the image that one cell of a map depends on.
 
-    Attributes:
-        size: (height, width) in pixels of the image; infinite behind a layer that looks at the whole image. The
-            map's padding counts as image: cells near the border see less. Behind an upsampling the cells of
-            one map differ by up to an old cell, and this is their mean.
-        stride: (vertical, horizontal) pixels from one cell to the next: the output stride.
+    Args:
+        size: (height, width) in pixels of the image; infinite behind a layer that looks at the whole image.
+            Padding counts as image, so cells near the border see less. Behind an upsampling the cells of one
+            map differ by up to one old cell, and this is their mean.
+        stride: (vertical, horizontal) pixels from one cell to the next, that is, the output stride.
+
+    Example:
+
+    >>> kseg.models.ReceptiveField(size=(7.0, 7.0), stride=(2.0, 2.0)).stride
+    (2.0, 2.0)
     """
 
     size: tuple[float, float]
@@ -29,26 +34,34 @@ PIXEL = ReceptiveField((1, 1), (1, 1))
 
 
 def receptive_fields(model, tensors=None):
-    """The receptive field and the output stride of maps of a functional Keras model.
+    """Compute the receptive field and the output stride of maps of a functional Keras model.
 
-    A convolution or pooling of `k` places, `rate` r and stride s looks at k + (k - 1)(r - 1) cells of its input
-    (Chen et al., "DeepLab", section 3.1), so the field grows by (k - 1) r times the stride so far, and the stride by
-    the factor s. Where branches meet, the largest field counts. The field is what can have an influence;
-    what does, is mostly a smaller part around its middle.
+    A convolution or pooling of `k` taps, rate `r` and stride `s` reads k + (k - 1)(r - 1) cells of its input
+    (Chen et al., "DeepLab", section 3.1), so the field grows by (k - 1) r times the stride so far, and the
+    stride is multiplied by s. Where branches meet, the largest field counts. The field is what can have an
+    influence; what does have one is usually a smaller part around its centre.
 
     Args:
-        model: a functional or Sequential model with one image as its input; models inside of it are entered.
-        tensors: a dict from name to tensor of the model's graph, such as `backbone.stages`; by default the outputs
-            of all layers, by layer name. A layer used several times counts with its largest field.
+        model: a functional or Sequential model with one image as its input; models inside it are followed.
+        tensors: a dict from name to tensor of the model's graph, such as `backbone.stages`. None takes the
+            outputs of all layers, by layer name; a layer that is used several times counts with its largest
+            field.
 
     Returns:
         A dict from name to `ReceptiveField`.
 
     Raises:
-        ModelError: not a graph of layers, or a layer of a kind whose reach is not known.
+        ModelError: not a graph of layers, or a layer whose receptive field is not known.
 
-    Source: Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks", Distill 2019,
-    which lists 212 for VGG16's pool5 and 483, 1027 and 1507 for ResNet-50, 101 and 152.
+    Reference:
+        Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks", Distill 2019,
+        which lists 212 for VGG16's pool5 and 483, 1027 and 1507 for ResNet-50, 101 and 152.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, filters=4)
+    >>> kseg.models.receptive_fields(backbone, backbone.stages)["stage5"].stride
+    (32, 32)
     """
     inputs = getattr(model, "inputs", None)
     if not inputs or len(inputs) != 1 or len(inputs[0].shape) != 4:

@@ -18,28 +18,35 @@ from kseg.models.structure.head_graph import HeadGraph, logits_from_config
 class Segmenter(keras.Model):
     """A functional Keras model from an image to class logits of the image's size.
 
-    Layers of one's own between a backbone and the logits make a model that trains, saves, predicts and exports like
-    the published networks, which are subclasses that draw theirs from a few arguments.
+    Layers of your own between a backbone and the logits make a model that trains, saves, predicts and exports
+    like the published networks, which are subclasses that build theirs from a few arguments.
 
     Args:
         image: the input tensor (the backbone's), `(batch, height, width, 3)`, RGB 0-255, any size.
         logits: float32 tensor `(batch, height, width, num_classes)`.
-        backbone: the `kseg.backbones.Backbone` the graph was built on. The model's other variables are its head.
+        backbone: the `kseg.backbones.Backbone` that the graph was built on. The model's other variables are
+            its head.
         num_classes: number of classes.
         name: name of the model.
         trainable: False freezes all layers.
 
     Attributes:
-        backbone, num_classes: as above.
-        classes: class names, or None; set them (training does) and they are saved with the model.
-        palette: an (r, g, b) of 0-255 per class, or None; likewise.
-        working_size: (height, width) that `kseg.inference.Predictor` brings images to, for a model that was trained
-            on images of this size alone, or None: images as they are. Saved with the model.
+        backbone, num_classes: the arguments of the same names.
+        classes: class names, or None. Once set (training does it), they are saved with the model.
+        palette: an (r, g, b) of 0-255 per class, or None; saved likewise.
+        working_size: (height, width) to which `kseg.inference.Predictor` resizes images, for a model that was
+            trained at this size alone; None leaves images as they are. Saved with the model.
 
     Raises:
         SettingsError: no `Backbone`, no number of classes, or an unknown argument.
         ModelError: logits that depend on more than the backbone; when saved, a layer that is not registered with
             Keras.
+
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape:
+        `(batch, height, width, num_classes)`, float32 logits.
 
     Example:
 
