@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from kseg.data.findings import Finding, Findings
     from kseg.data.loader import Loader
     from kseg.data.reading.files import read_image, read_mask
-    from kseg.data.sources.arrays import as_dataset, from_arrays, from_generator
+    from kseg.data.sources.arrays import from_arrays, from_generator
+    from kseg.data.sources.as_dataset import as_dataset
     from kseg.data.sources.folder import from_pairs
     from kseg.data.sources.unlabelled import unlabelled
     from kseg.data.statistics import Histogram, class_histogram, median_frequency_weights
@@ -34,7 +35,7 @@ _HOMES = {
     "Histogram": "statistics",
     "Loader": "loader",
     "Sample": "dataset",
-    "as_dataset": "sources.arrays",
+    "as_dataset": "sources.as_dataset",
     "check": "checks",
     "class_histogram": "statistics",
     "convert": "annotations.convert",

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,7 @@ import tensorflow as tf
 from kseg import errors
 from kseg.data.augment import Augment, centre
 from kseg.data.dataset import Dataset
+from kseg.data.sources.as_dataset import as_dataset
 from kseg.errors import DataError, KsegError, SettingsError
 
 CACHE_BYTES = 2 * 1024**3
@@ -21,7 +23,7 @@ _ENDLESS_EPOCHS = 2**31  # more than a run has, and the positions of 2**30 sampl
 
 
 def pipeline(
-    dataset: Dataset,
+    dataset: Any,
     *,
     batch_size: int,
     size: tuple[int, int] | None = None,
@@ -44,7 +46,7 @@ def pipeline(
     were not there yet. Where epochs must be counted, as to resume a run, use `Loader`.
 
     Args:
-        dataset: where the samples come from.
+        dataset: a `Dataset`, `(x, y)`, or what else `as_dataset` takes.
         batch_size: samples in a batch; only the very last batch may be smaller.
         size: (height, width) of the results. Without `augment`, the middle is cut out or padded (mean colour,
             ignored); with it, a random window. None keeps every image's size, which then must be the same within a
@@ -77,6 +79,7 @@ def pipeline(
     model.fit(batches, epochs=20)
     ```
     """
+    dataset = as_dataset(dataset)
     _check(dataset, batch_size, size, epochs, start_step)
     _check_parts(batch_size, parts, own)
     part = batch_size // parts

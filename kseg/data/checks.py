@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
 from kseg.data.dataset import Dataset, Sample, size_mismatch
 from kseg.data.findings import IGNORE_LABEL, Finding, Findings, about_all_masks
 from kseg.data.reading.links import stay_inside
+from kseg.data.sources.as_dataset import as_dataset
 from kseg.data.sources.folder import existing_folder, ids_of_two_values
 from kseg.errors import DataError
 from kseg.io.image_file import MAX_PIXELS, SUFFIXES
@@ -24,7 +26,7 @@ from kseg.io.masks import png_palette, read_mask
 
 
 def check(
-    source: Dataset | str | Path,
+    source: Any,
     num_classes: int | None = None,
     on_sample: Callable[[int, int], None] | None = None,
     max_pixels: int = MAX_PIXELS,
@@ -32,8 +34,10 @@ def check(
     """Reads every image and mask of a data set and reports all that is wrong, rather than stop at the first.
 
     Args:
-        source: a `Dataset`, or a folder that holds `images/` and `masks/` (all of its splits).
-        num_classes: how many classes a folder has; without it its class list says so, or else the highest id found.
+        source: a folder that holds `images/` and `masks/` (all of its splits), a `Dataset`, or what else `as_dataset`
+            takes.
+        num_classes: how many classes a folder or arrays have; without it the folder's class list says so, or else the
+            highest id found.
         on_sample: called with (done, total) after every sample, for a progress bar.
         max_pixels: larger images of a folder are not decoded; a `Dataset` has a limit of its own.
 
@@ -43,7 +47,8 @@ def check(
     Raises:
         DataError: The folder does not exist or has no `images/` and `masks/`.
     """
-    if isinstance(source, Dataset):
+    if not isinstance(source, (str, Path)):
+        source = as_dataset(source, num_classes)
         checks = _Checks(source.max_pixels, own=False)
         checks.classes, checks.ignore_label = source.classes, source.ignore_label
         for index in range(len(source)):

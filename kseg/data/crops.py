@@ -21,6 +21,7 @@ from kseg.data.objects import (
     find_objects,
     with_context,
 )
+from kseg.data.sources.as_dataset import as_dataset
 from kseg.errors import DataError, SettingsError
 
 Propose = Callable[[np.ndarray, int], np.ndarray]
@@ -94,7 +95,7 @@ def object_crops(
     ignored pixels excepted, which stay ignored. Class 0 must be the background.
 
     Args:
-        dataset: labelled images. They are all read once, to find the objects.
+        dataset: labelled images, or what `as_dataset` takes. They are all read once, to find the objects.
         size: (height, width) of the crops.
         context: how much larger than the object's box a crop is.
         only_centre: False keeps all classes.
@@ -115,6 +116,7 @@ def object_crops(
     5.1. How often a class is repeated at most is this package's choice.
     """
     _check(size, context, most_repeats)
+    dataset = as_dataset(dataset)
 
     def crops_of(index: int) -> list[Crop]:
         return _crops(index, find(dataset, index, dataset.load(index)[1]), context)
@@ -146,7 +148,7 @@ def proposal_crops(
     The second stage of DeconvNet's training, whose objects lie as they do at prediction.
 
     Args:
-        dataset: labelled images. They are all read, and proposals made for them.
+        dataset: labelled images, or what `as_dataset` takes. They are all read, and proposals made for them.
         propose: called with (image, count), gives boxes (N, 4) of top, left, bottom, right, such as
             ``kseg.inference.edge_box_proposals``, or a ``ProposalCache`` of them, which remembers.
         count: the most proposals of an image.
@@ -163,6 +165,7 @@ def proposal_crops(
     _check(size, context, most_repeats)
     if not 0 < overlap <= 1 or count < 1:
         raise SettingsError(f"overlap is above 0 and at most 1, count at least 1; got {overlap} and {count}")
+    dataset = as_dataset(dataset)
 
     def crops_of(index: int) -> list[Crop]:
         image, labels = dataset.load(index)

@@ -15,7 +15,7 @@ from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from kseg.checks import whole
 from kseg.data.augment import Augment
 from kseg.data.batches import CACHE_BYTES, SampleCache, sampler, user_errors
-from kseg.data.dataset import Dataset
+from kseg.data.sources.as_dataset import as_dataset
 from kseg.errors import DataError, SettingsError
 
 
@@ -31,7 +31,7 @@ class Loader(DataAdapter):
     order.)
 
     Args:
-        dataset: a `kseg.data.Dataset`.
+        dataset: a `kseg.data.Dataset`, `(x, y)`, or what else `as_dataset` takes.
         batch_size: samples in a batch.
         size: (height, width) of the results; None keeps every image's size. See `pipeline`.
         augment: an `Augment`, or None for the samples as they are stored.
@@ -57,7 +57,7 @@ class Loader(DataAdapter):
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Any,
         *,
         batch_size: int,
         size: tuple[int, int] | None = None,
@@ -67,6 +67,7 @@ class Loader(DataAdapter):
         first_epoch: int = 0,
         cache: bool = True,
     ):
+        dataset = as_dataset(dataset)
         if len(dataset) == 0:
             raise DataError(f"data set {dataset.name}: the split {dataset.split!r} is empty")
         if size is not None and (len(tuple(size)) != 2 or min(size) < 1):

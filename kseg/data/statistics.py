@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kseg.data.sources.arrays import as_dataset
+from kseg.data.sources.as_dataset import as_dataset
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,14 @@ class Histogram:
         return self.images
 
 
-def class_histogram(dataset: Any) -> Histogram:
-    """Count the labels of every mask (reads every sample once) of a `Dataset`, `(x, y)`, or batches for Keras."""
-    dataset = as_dataset(dataset)
+def class_histogram(dataset: Any, num_classes: int | None = None) -> Histogram:
+    """Count the labels of every mask; every sample is read once.
+
+    Args:
+        dataset: a `Dataset`, or what `as_dataset` takes: `(x, y)`, a `tf.data.Dataset`, a `PyDataset`.
+        num_classes: of data that does not say it; None: up to the highest id.
+    """
+    dataset = as_dataset(dataset, num_classes)
     counts = np.zeros((len(dataset), dataset.num_classes), np.int64)
     for index in range(len(dataset)):
         counts[index] = np.bincount(dataset.load(index)[1].ravel(), minlength=256)[: dataset.num_classes]
@@ -41,12 +46,18 @@ def class_histogram(dataset: Any) -> Histogram:
     return Histogram(counts.sum(axis=0), labelled, present.sum(axis=0))
 
 
-def median_frequency_weights(histogram: Histogram) -> np.ndarray:
+def median_frequency_weights(histogram: Any, num_classes: int | None = None) -> np.ndarray:
     """Class weights median(f) / f, float64 (num_classes,), for ``CrossEntropy(class_weights=...)``.
+
+    Args:
+        histogram: a `Histogram`, or the data that `class_histogram` takes with `num_classes`.
+        num_classes: see `class_histogram`.
 
     f is a class's share of the labelled pixels in the images where it occurs (Eigen and Fergus 2015,
     section 6.3.1, as SegNet uses it). A class that never occurs gets the weight 1: no pixel will use it.
     """
+    if not isinstance(histogram, Histogram):
+        histogram = class_histogram(histogram, num_classes)
     present = histogram.pixels > 0
     weights = np.ones(len(histogram.pixels))
     if present.any():

@@ -6,6 +6,7 @@ from kseg.parts import on_demand
 
 if TYPE_CHECKING:
     from kseg.evaluation.boundary import BoundaryF1, TrimapIoU
+    from kseg.evaluation.crf_search import tune_crf
     from kseg.evaluation.report import Report, WorstImage
     from kseg.evaluation.scoring import evaluate
     from kseg.visualize.confusion import confusion_picture
@@ -19,6 +20,7 @@ _HOMES = {
     "confusion_picture": "kseg.visualize.confusion",
     "evaluate": "scoring",
     "trimap_picture": "kseg.visualize.curves",
+    "tune_crf": "crf_search",
 }
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "confusion_picture",
     "evaluate",
     "trimap_picture",
+    "tune_crf",
 ]
 
 __getattr__, __dir__ = on_demand(__name__, _HOMES)

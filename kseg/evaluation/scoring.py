@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kseg.data import Dataset
+from kseg.data import Dataset, as_dataset
 from kseg.errors import DataError, ModelError, SettingsError
 from kseg.evaluation.boundary import BoundaryF1, TrimapIoU
 from kseg.evaluation.report import Report, WorstImage
@@ -30,7 +30,7 @@ Item = tuple[int, np.ndarray, np.ndarray]
 
 def evaluate(
     model_or_predictor: keras.Model | Predictor | FilePredictor | ProposalPredictor | Ensemble,
-    dataset: Dataset,
+    dataset: Any,
     *,
     worst: int = 8,
     limit: int | None = None,
@@ -44,7 +44,8 @@ def evaluate(
     Args:
         model_or_predictor: a Keras model with class logits, or a predictor (``Predictor``,
             ``FilePredictor``, ``ProposalPredictor``, ``Ensemble``) with the test protocol wanted.
-        dataset: the data set, with masks.
+        dataset: a `kseg.data.Dataset`, or what `kseg.data.as_dataset` takes, whose classes are then the model's:
+            `(x, y)`, a `tf.data.Dataset` or a `keras.utils.PyDataset` of (images, masks).
         worst: how many of the worst images the report lists.
         limit: evaluate only so many images, evenly spaced over the data set.
         boundaries: also score the edges (trimap IoU and boundary F1), which takes some time.
@@ -67,6 +68,7 @@ def evaluate(
         predictor = Predictor(model_or_predictor, output=output)
     elif output is not None:
         raise SettingsError("`output` says what a model gives; a predictor was told when it was made")
+    dataset = labelled_data(predictor, dataset)
     _check(predictor, dataset, worst, limit, batch_size)
     indices = _spaced(len(dataset), limit)
     classes, ignored = dataset.num_classes, dataset.ignore_label
@@ -160,6 +162,14 @@ def _check(
     if not len(dataset):
         raise DataError(f"The data set {dataset.name} {dataset.split} has no images to evaluate on")
     check_classes(predictor, dataset)
+
+
+def labelled_data(predictor: Predictor, data: Any) -> Dataset:
+    """The data set that `data` is, of the predictor's classes where it does not say its own."""
+    model, count = getattr(predictor, "model", None), predictor.num_classes
+    named = len(getattr(model, "classes", None) or ()) == count
+    colours = len(getattr(model, "palette", None) or ()) == count
+    return as_dataset(data, model.classes if named else count, palette=model.palette if colours else None)
 
 
 def check_classes(predictor: Predictor, dataset: Dataset) -> None:

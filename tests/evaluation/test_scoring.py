@@ -217,3 +217,49 @@ def test_a_model_is_scored_by_what_it_gives(end):
     np.testing.assert_array_equal(evaluate(model, dataset).confusion, evaluate(bare, dataset).confusion)
     with pytest.raises(SettingsError, match="predictor was told"):
         evaluate(Predictor(model), dataset, output="logits")
+
+
+def test_every_form_of_data_that_keras_takes_gives_the_same_scores():
+    data, model = arrays([(12, 15)] * 5), net()
+    x, y = (np.stack(parts) for parts in zip(*data.pairs, strict=True))
+    expected = evaluate(model, data, boundaries=True).to_json()
+    for form in ((x, y), (list(x), list(y[..., None])), [(x[:3], y[:3]), (x[3:], y[3:])], Batches(x, y)):
+        found = evaluate(model, form, boundaries=True).to_json()
+        for score in ("confusion", "mean_iou", "boundary_f1", "trimap_iou"):
+            assert found[score] == expected[score]
+    assert found["classes"] == [f"class {index}" for index in range(4)]
+
+
+def test_a_class_that_arrays_lack_is_still_the_models():
+    data = arrays([(12, 15)] * 2, classes=2)
+    x, y = (np.stack(parts) for parts in zip(*data.pairs, strict=True))
+    model = net()
+    model.classes = CLASSES
+    assert evaluate(model, (x, y)).classes == CLASSES
+
+
+def test_arrays_that_cannot_be_used_are_named():
+    x, y = (np.stack(parts) for parts in zip(*arrays([(12, 15)] * 3).pairs, strict=True))
+    for data, words in (
+        ((x, np.where(np.arange(3)[:, None, None] == 1, 9, y)), "data_00001: class id 9"),
+        ((x, np.eye(256)[y]), "data, sample 0: a mask of shape .*one-hot"),
+        ((x / 255, y), "data, sample 0: image values from 0 to 1"),
+        ((x, y[:, :5]), "data_00000: the mask has 5x15 pixels"),
+        (x, "without masks"),
+    ):
+        with pytest.raises(DataError, match=words):
+            evaluate(net(), data)
+
+
+class Batches(keras.utils.PyDataset):
+    """Two samples a batch."""
+
+    def __init__(self, x, y):
+        super().__init__()
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return -(-len(self.x) // 2)
+
+    def __getitem__(self, index):
+        return self.x[2 * index : 2 * index + 2], self.y[2 * index : 2 * index + 2]

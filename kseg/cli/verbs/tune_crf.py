@@ -27,7 +27,6 @@ from kseg.cli.terminal import Bar
 NEIGHBOURS = (
     26  # most settings that a refinement adds: three values of three parameters, less the best itself
 )
-SHARE = 0.5  # of the free memory that the probabilities may take
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,55 +62,32 @@ def _add_grid(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from kseg.data import load as load_data
-    from kseg.evaluation.scoring import check_classes
-    from kseg.inference import DenseCRF, search_crf
+    from kseg.evaluation import tune_crf
+    from kseg.inference import DenseCRF
     from kseg.inference.crf.settings_file import save_crf
     from kseg.models import load_trained
 
     out = _writable(Path(args.out))
     dataset = load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
-    predictor = predictor_of(load_trained(args.model), args)
-    check_classes(predictor, dataset)
-    samples = predicted(predictor, dataset, args.limit)
+    predictor, count = predictor_of(load_trained(args.model), args), min(args.limit, len(dataset))
     start = DenseCRF(spatial_weight=args.smooth[0], spatial_std=args.smooth[1], iterations=args.iterations)
-    with Bar("searching") as bar:
-        found = search_crf(
-            samples,
+    with Bar("predicting") as predicting, Bar("searching") as bar:
+        found = tune_crf(
+            predictor,
+            dataset,
+            limit=args.limit,
+            predicting=predicting,
             crf=start,
             weights=args.weights,
             xy_stds=args.xy,
             rgb_stds=args.rgb,
             refinements=args.refinements,
-            ignore_label=dataset.ignore_label,
             progress=_TrialCallback(bar, args),
         )
-    save_crf(found.best, out, **notes(found, dataset, len(samples)))
-    print(outcome(found, len(samples)))
+    save_crf(found.best, out, **notes(found, dataset, count))
+    print(outcome(found, count))
     print(f"written to {out}", file=sys.stderr)
     return 0
-
-
-def predicted(predictor: Any, dataset: Any, limit: int) -> list[tuple[Any, Any, Any]]:
-    """(image, probabilities, labels) of so many images, evenly spaced over the data set."""
-    from kseg.errors import DataError, SettingsError
-    from kseg.inference.crf.dense_crf import GIB, free_memory
-
-    if not len(dataset):
-        raise DataError(f"{dataset.name}: the {dataset.split} split has no images to search on")
-    count = min(limit, len(dataset))
-    samples = []
-    with Bar("predicting") as bar:
-        for number in range(count):
-            image, labels = dataset.load(len(dataset) * number // count)
-            need = image.shape[0] * image.shape[1] * len(dataset.classes) * 4 * (count - number)
-            if need > SHARE * free_memory():
-                raise SettingsError(
-                    f"the probabilities of the images left would take about {need / GIB:.1f} GiB, more than "
-                    "half of the free memory; give a smaller --limit"
-                )
-            samples.append((image, predictor.probabilities(image), labels))
-            bar(number + 1, count)
-    return samples
 
 
 class _TrialCallback:

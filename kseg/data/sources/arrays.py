@@ -129,40 +129,6 @@ def _dataset(
     return Dataset(name, split, tuple(classes), palette, source, ignore_label)
 
 
-def as_dataset(data: Any, *, name: str = "data") -> Dataset:
-    """A `Dataset` of whatever Keras takes as labelled data.
-
-    Args:
-        data: a `Dataset`, which comes back as it is; `(x, y)`, as `from_arrays`; or batches of known number: a
-            `tf.data.Dataset`, a `keras.utils.PyDataset`, a list of (images, masks). Batches are read once, and kept.
-        name: for reports.
-
-    Raises:
-        DataError: something else, or batches whose number is not known.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from kseg.data.sources.arrays import as_dataset
-    >>> len(as_dataset((np.zeros((3, 8, 8, 3), "uint8"), np.zeros((3, 8, 8), "uint8"))))
-    3
-    """
-    if isinstance(data, Dataset) or hasattr(data, "num_classes"):
-        return data
-    if isinstance(data, tuple) and len(data) == 2:
-        return from_arrays(*data, name=name)
-    try:
-        count = len(data)
-    except TypeError:
-        raise DataError(
-            f"{name}: {type(data).__name__} is no data set of known length; expected a kseg.data.Dataset, (x, y), or "
-            "batches whose number is known"
-        ) from None
-    batches = (data[index] for index in range(count)) if hasattr(data, "__getitem__") else iter(data)
-    samples = [pair for x, y, *_ in batches for pair in zip(np.asarray(x), np.asarray(y), strict=True)]
-    return from_arrays([x for x, _ in samples], [y for _, y in samples], name=name)
-
-
 class _Kept:
     """The samples of an iterator by number, read as far as they were asked for."""
 

@@ -4,15 +4,14 @@ import functools
 import math
 from dataclasses import dataclass
 from numbers import Real
-from pathlib import Path
 
 import numpy as np
 
 from kseg.errors import DataError, SettingsError
 from kseg.inference.checks import check_range
 from kseg.inference.crf.permutohedral import PermutohedralLattice
+from kseg.io.memory import GIB, free_memory
 
-GIB = 2.0**30
 MOST_ITERATIONS = 1_000_000
 NEGLIGIBLE = 1e-5  # change of a probability by the messages of classes that are left out
 ROW_SUM = 4.0  # no row of a normalised kernel sums to more, as far as images have been seen
@@ -261,13 +260,3 @@ def _symmetric(compatibility: np.ndarray) -> np.ndarray:
             "compatibility must be symmetric: the penalty of a pair does not depend on its order"
         )
     return matrix
-
-
-def free_memory() -> float:
-    """Bytes that this machine has free."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024.0 * int(line.split()[1])
-    return 8 * GIB

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
-from kseg.data import Dataset
+from kseg.data import as_dataset
 from kseg.data.objects import box_overlaps, object_boxes
 from kseg.errors import SettingsError
 from kseg.inference.checks import checked_image
@@ -116,7 +117,7 @@ class Recall:
 
 
 def proposal_recall(
-    dataset: Dataset,
+    dataset: Any,
     class_id: int,
     *,
     counts: Sequence[int] = (50, 100, 200, 500, 1000, 2000),
@@ -128,7 +129,8 @@ def proposal_recall(
     """How many of one class's objects the best proposals find.
 
     Args:
-        dataset: labelled images; objects are `object_boxes` of the class.
+        dataset: labelled images (a `Dataset`, or what `kseg.data.as_dataset` takes); objects are `object_boxes` of the
+            class.
         class_id: the class.
         counts: numbers of boxes, the best ones of each image.
         thresholds: intersection over union from which an object is found.
@@ -139,7 +141,7 @@ def proposal_recall(
     Raises:
         SettingsError: no object of the class in the data set.
     """
-    best = []
+    dataset, best = as_dataset(dataset), []
     for index in range(len(dataset)):
         image, labels = dataset.load(index)
         objects = object_boxes(labels, class_id, least_pixels)

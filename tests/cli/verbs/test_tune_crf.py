@@ -51,5 +51,5 @@ def test_mistakes_before_the_work(labelled, model_file, tmp_path, mistake):
 
 
 def test_memory(labelled, model_file, tmp_path, mistake, monkeypatch):
-    monkeypatch.setattr("kseg.inference.crf.dense_crf.free_memory", lambda: 10_000.0)
-    assert "smaller --limit" in mistake(*words(labelled, model_file, tmp_path / "crf.json"))
+    monkeypatch.setattr("kseg.evaluation.crf_search.free_memory", lambda: 10_000.0)
+    assert "smaller limit" in mistake(*words(labelled, model_file, tmp_path / "crf.json"))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.data import as_dataset, class_histogram, from_arrays, from_generator
+from kseg.data import from_arrays, from_generator
 from kseg.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -112,26 +112,3 @@ def test_functions_by_number_and_generators():
         from_generator(stream, 6, classes=3)[5]
     with pytest.raises(DataError, match="expected an image and a mask"):
         from_generator(lambda index: X[index], 5, classes=3)[0]
-
-
-def test_whatever_keras_takes():
-    import keras
-    import tensorflow as tf
-
-    class Batches(keras.utils.PyDataset):
-        def __len__(self):
-            return 3
-
-        def __getitem__(self, index):
-            return X[2 * index : 2 * index + 2], Y[2 * index : 2 * index + 2]
-
-    dataset = from_arrays(X, Y)
-    assert as_dataset(dataset) is dataset
-    stream = tf.data.Dataset.from_tensor_slices((X, Y)).batch(2)
-    for data in ((X, Y), stream, Batches(), [(X[:3], Y[:3]), (X[3:], Y[3:])]):
-        same(as_dataset(data))
-        np.testing.assert_array_equal(class_histogram(data).pixels, np.bincount(Y.ravel()))
-    with pytest.raises(DataError, match="no data set of known length"):
-        as_dataset(stream.repeat())
-    with pytest.raises(DataError, match="no data set of known length"):
-        as_dataset(zip(X, Y, strict=True))
