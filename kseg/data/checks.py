@@ -7,17 +7,15 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from kseg.checks import whole
-from kseg.data import pairs
+from kseg.data import as_dataset, pairs
 from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
 from kseg.data.dataset import Dataset, Sample, size_mismatch
 from kseg.data.findings import IGNORE_LABEL, Finding, Findings, about_all_masks
 from kseg.data.reading.links import stay_inside
-from kseg.data.sources.as_dataset import as_dataset
 from kseg.data.sources.folder import existing_folder, ids_of_two_values
 from kseg.errors import DataError
 from kseg.io.image_file import MAX_PIXELS, SUFFIXES
@@ -26,7 +24,7 @@ from kseg.io.masks import png_palette, read_mask
 
 
 def check(
-    source: Any,
+    source: object,
     num_classes: int | None = None,
     on_sample: Callable[[int, int], None] | None = None,
     max_pixels: int = MAX_PIXELS,
@@ -34,10 +32,8 @@ def check(
     """Reads every image and mask of a data set and reports all that is wrong, rather than stop at the first.
 
     Args:
-        source: a folder that holds `images/` and `masks/` (all of its splits), a `Dataset`, or what else `as_dataset`
-            takes.
-        num_classes: how many classes a folder or arrays have; without it the folder's class list says so, or else the
-            highest id found.
+        source: a folder that holds `images/` and `masks/` (all of its splits), or what `as_dataset` takes.
+        num_classes: how many classes there are; without it a class list says so, or else the highest id found.
         on_sample: called with (done, total) after every sample, for a progress bar.
         max_pixels: larger images of a folder are not decoded; a `Dataset` has a limit of its own.
 
@@ -211,9 +207,8 @@ class _Checks:
             self.find("all ignored", file, message, fatal=self.own)
         if self.classes is None:
             return
-        unknown = [
-            int(i) for i in np.flatnonzero(counts) if i >= len(self.classes) and i != self.ignore_label
-        ]
+        present = [int(i) for i in np.flatnonzero(counts) if i != self.ignore_label]
+        unknown = [i for i in present if i >= len(self.classes)]
         if unknown:
             ids = ", ".join(f"{i} ({counts[i]} pixels)" for i in unknown)
             message = f"{file}: class id {ids}, but the classes are 0 to {len(self.classes) - 1}"
