@@ -48,6 +48,8 @@ class ResNet(Backbone):
             and 128. mmsegmentation's and timm's V1c and V1d have (32, 32, 64).
         output_stride: 32, 16 or 8. Stage 5, and for 8 stage 4, then dilate where they would stride, at rates 2
             and 4.
+        last_stage: the deepest stage that is drawn, "stage5", "stage4" or "stage3"; the network ends behind it
+            (segmentation_models.pytorch's PSPNet ends behind stage 3).
         first_rate: rate of the first block of a dilated stage: "stage", that of the whole stage (Caffe, semseg,
             smp), or "previous", that of the stage before (torchvision, mmsegmentation).
         rate_in: which of a basic block's two convolutions are dilated: "both" (smp) or "first" (mmsegmentation).
@@ -72,7 +74,7 @@ class ResNet(Backbone):
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input: `(batch, height, width, 3)`, RGB 0-255. Stages: "stage1" (stem, stride 2), "stage2" (4) to "stage5"
-    (32, or the output stride).
+    (32, or the output stride), or to `last_stage`.
 
     Raises:
         SettingsError: an argument out of its range, or one that the others leave without effect.
@@ -96,6 +98,7 @@ class ResNet(Backbone):
         stem="7x7",
         stem_filters=None,
         output_stride=32,
+        last_stage="stage5",
         first_rate="stage",
         rate_in="both",
         multi_grid=None,
@@ -122,8 +125,11 @@ class ResNet(Backbone):
                 raise SettingsError("`stem_filters` are those of stem='deep'; the 7x7 stem has `filters`.")
             stem_filters = checks.wholes(stem_filters, "stem_filters", count=3)
         output_stride = checks.one_of(output_stride, "output_stride", (32, 16, 8))
+        last_stage = checks.one_of(last_stage, "last_stage", ("stage5", "stage4", "stage3"))
         filters = checks.whole(filters, "filters")
         if multi_grid is not None:
+            if last_stage != "stage5":
+                raise SettingsError(f"`multi_grid` is for stage 5, which last_stage={last_stage!r} leaves out.")
             multi_grid = checks.wholes(multi_grid, "multi_grid", count=BLOCKS[depth][3])
         mean = checks.numbers(mean, "mean", count=3)
         std = checks.numbers(std, "std", count=3, above=0)
@@ -157,10 +163,13 @@ class ResNet(Backbone):
             grid = multi_grid if stage == 5 else None
             x = draw.stage(x, stage, count, filters * 2 ** (stage - 2), step, wanted // stride, grid)
             stages[f"stage{stage}"] = x
+            if f"stage{stage}" == last_stage:
+                break
         super().__init__(image, stages, name=name, trainable=trainable)
         self.depth, self.stem, self.output_stride, self.filters = depth, stem, output_stride, filters
         self.stem_filters, self.multi_grid = stem_filters, multi_grid
         self._settings = {
+            "last_stage": last_stage,
             "first_rate": first_rate,
             "rate_in": rate_in,
             "stride_in": stride_in,

@@ -26,9 +26,12 @@ class PSPNet(Segmenter):
         bins: levels of the pyramid, each a grid of n x n bins, in the order of the concatenation (the
             released Caffe networks use (6, 3, 2, 1)). () or None is the paper's baseline without a pyramid.
         filters: width of each level and of the 3x3 convolution.
+        level_filters: width of each level; None means `filters`.
         mode: "average" or "max" pooling.
         reduce: whether a 1x1 convolution reduces each level to `filters`; False keeps the backbone's
             channels.
+        normalize_global: whether the level of one bin has BatchNormalization; False gives it a bias instead
+            (segmentation_models.pytorch; see `kseg.layers.PyramidPooling`).
         kernel: kernel size of the convolution behind the pyramid, 3 or 1 (segmentation_models.pytorch).
         score_kernel: kernel size of the convolution that scores, 1 or 3 (segmentation_models.pytorch).
         dropout: dropout rate before the scores, in [0, 1).
@@ -65,8 +68,10 @@ class PSPNet(Segmenter):
         *,
         bins=(1, 2, 3, 6),
         filters=512,
+        level_filters=None,
         mode="average",
         reduce=True,
+        normalize_global=True,
         kernel=3,
         score_kernel=1,
         dropout=0.1,
@@ -94,11 +99,12 @@ class PSPNet(Segmenter):
         x = backbone.deepest
         if bins:
             x = PyramidPooling(
-                filters,
+                filters if level_filters is None else level_filters,
                 bins,
                 mode,
                 reduce,
                 align_corners,
+                normalize_global=normalize_global,
                 name=backbone.free_name("pyramid"),
                 **head.normalization,
             )(x)
@@ -109,6 +115,7 @@ class PSPNet(Segmenter):
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
         self.bins, self.filters, self.mode, self.reduce = bins, filters, mode, bool(reduce)
+        self.level_filters, self.normalize_global = level_filters, bool(normalize_global)
         self.kernel, self.score_kernel, self.dropout = kernel, score_kernel, dropout
         self.epsilon, self.momentum, self.synchronized = float(epsilon), momentum, bool(synchronized)
         self.align_corners, self.upsampling = bool(align_corners), upsampling
@@ -117,8 +124,10 @@ class PSPNet(Segmenter):
         own = {
             "bins": self.bins,
             "filters": self.filters,
+            "level_filters": self.level_filters,
             "mode": self.mode,
             "reduce": self.reduce,
+            "normalize_global": self.normalize_global,
             "kernel": self.kernel,
             "score_kernel": self.score_kernel,
             "dropout": self.dropout,

@@ -207,3 +207,16 @@ def test_rates(output_stride, rates):
                 backbone.get_layer(f"conv{stage}_block{block}_2_conv").dilation_rate[0] for block in (1, 2, 3)
             ]
             assert found == [max(rate // divisor, 1), rate, rate]
+
+
+@pytest.mark.parametrize("last_stage", ["stage3", "stage4"])
+def test_a_network_that_ends_early_is_the_beginning_of_the_whole_one(last_stage):
+    whole, early = small(output_stride=8), small(output_stride=8, last_stage=last_stage)
+    assert list(early.stages) == [f"stage{n}" for n in range(1, int(last_stage[-1]) + 1)]
+    for layer in early.layers:
+        layer.set_weights(whole.get_layer(layer.name).get_weights())
+    np.testing.assert_array_equal(early(IMAGE)[last_stage], whole(IMAGE)[last_stage])
+    again = ResNet.from_config(early.get_config())
+    assert [v.path for v in again.variables] == [v.path for v in early.variables]
+    with pytest.raises(SettingsError, match="multi_grid"):
+        small(last_stage=last_stage, multi_grid=(1, 2, 4))

@@ -27,6 +27,12 @@ def test_contract(tmp_path):
     check_segmenter(small(bins=(6, 2), mode="max", dropout=0.25, momentum=0.8), tmp_path)
 
 
+def test_contract_of_the_form_of_segmentation_models_pytorch(tmp_path):
+    backbone = ResNet(18, filters=4, output_stride=8, last_stage="stage3", name="resnet18")
+    own = {"level_filters": 2, "kernel": 1, "score_kernel": 3, "upsampling": "corners"}
+    check_segmenter(PSPNet(backbone, 3, filters=5, normalize_global=False, **own), tmp_path)
+
+
 def test_auxiliary_head_trains_with_the_model_and_stays_outside_it():
     model = small()
     names = {v.path for v in model.trainable_variables}

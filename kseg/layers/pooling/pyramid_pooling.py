@@ -24,6 +24,9 @@ class PyramidPooling(keras.layers.Layer):
         reduce: True follows each pooling with a 1x1 convolution (no bias), BatchNormalization and ReLU. False
             keeps all channels and has no weights (`filters` is then without effect), the paper's "without
             DR".
+        normalize_global: whether the level of one bin, the whole map's, has BatchNormalization as the others; False
+            gives its convolution a bias instead (segmentation_models.pytorch), so that it can be trained on single
+            images.
         align_corners: how the levels are upsampled; True as in both releases.
         momentum, epsilon: of BatchNormalization (Keras's momentum: the share of the old average that is
             kept).
@@ -49,6 +52,7 @@ class PyramidPooling(keras.layers.Layer):
         epsilon=1e-5,
         synchronized=False,
         kernel_regularizer=None,
+        normalize_global=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -60,15 +64,19 @@ class PyramidPooling(keras.layers.Layer):
         self.epsilon = checks.number(epsilon, "epsilon", above=0)
         self.synchronized = checks.flag(synchronized, "synchronized")
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.normalize_global = checks.flag(normalize_global, "normalize_global")
         self.convolutions = [self._convolution(b) for b in self.bins] if self.reduce else []
         self.normalizations = [self._normalization(b) for b in self.bins] if self.reduce else []
+
+    def _is_normalized(self, bins):
+        return self.normalize_global or bins > 1
 
     def _convolution(self, bins):
         return layers.Conv2D(
             self.filters,
             1,
             data_format="channels_last",
-            use_bias=False,
+            use_bias=not self._is_normalized(bins),
             kernel_initializer="he_normal",
             kernel_regularizer=self.kernel_regularizer,
             name=f"conv_{bins}",
@@ -76,6 +84,8 @@ class PyramidPooling(keras.layers.Layer):
         )
 
     def _normalization(self, bins):
+        if not self._is_normalized(bins):
+            return None
         layer = BatchNormalization(
             momentum=self.momentum,
             epsilon=self.epsilon,
@@ -91,7 +101,8 @@ class PyramidPooling(keras.layers.Layer):
             self.bins, self.convolutions, self.normalizations, strict=False
         ):
             convolution.build((input_shape[0], bins, bins, input_shape[3]))
-            normalization.build((input_shape[0], bins, bins, self.filters))
+            if normalization is not None:
+                normalization.build((input_shape[0], bins, bins, self.filters))
 
     def call(self, x, training=None):
         size = spatial_shape(x)
@@ -104,7 +115,8 @@ class PyramidPooling(keras.layers.Layer):
         y = grid_pool(x, self.bins[i], self.mode)
         if not self.reduce:
             return y
-        return ops.relu(self.normalizations[i](self.convolutions[i](y), training=training))
+        y, normalization = self.convolutions[i](y), self.normalizations[i]
+        return ops.relu(y if normalization is None else normalization(y, training=training))
 
     def compute_output_shape(self, input_shape):
         channels = input_shape[3]
@@ -122,4 +134,5 @@ class PyramidPooling(keras.layers.Layer):
             "epsilon": self.epsilon,
             "synchronized": self.synchronized,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "normalize_global": self.normalize_global,
         }

@@ -1,20 +1,22 @@
-"""Key maps of segmentation_models.pytorch: DeepLabV3 and DeepLabV3+ on its ResNet encoders."""
+"""Key maps of segmentation_models.pytorch: DeepLabV3, DeepLabV3+ and PSPNet on its ResNet encoders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import keras
+import numpy as np
 
-from kseg.models import DeepLabV3, DeepLabV3Plus
+from kseg.errors import ModelError
+from kseg.models import DeepLabV3, DeepLabV3Plus, PSPNet
 from kseg.weights.axes import torch_moves
 from kseg.weights.layouts.resnet import resnet, resnet_modules
 from kseg.weights.layouts.torchvision import aspp_modules
-from kseg.weights.source import Arrays, Source, classes_of, is_counter
+from kseg.weights.source import Arrays, Source, classes_of, is_counter, shape_of
 from kseg.weights.transfer import Move
 
 _HEAD = {"momentum": 0.9, "epsilon": 1e-5, "upsampling": "corners"}
-_RATES = (12, 24, 36)
+_RATES, _BINS = (12, 24, 36), (1, 2, 3, 6)
 _SCORE = "segmentation_head.0.weight"
 _NOTE = "each dilated stage at its own rate, aligned corners, RGB with ImageNet's mean and standard deviation"
 
@@ -62,7 +64,42 @@ def _deeplab_plus_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
     return torch_moves(model, modules)
 
 
-def _source(name, mark, build, moves, output_strides) -> Source:
+def _pspnet(arrays: Arrays, output_stride: int) -> keras.Model:
+    del output_stride  # of the stage that the encoder ends with: its other stages are in the file, and unused
+    level = classes_of(arrays, "decoder.psp.blocks.1.pool.1.0.weight")
+    inputs = shape_of(arrays, "decoder.conv.0.weight", "smp/pspnet")[1] - len(_BINS) * level
+    depth = next((stage for stage in (3, 4, 5) if _channels(arrays, stage) == inputs), None)
+    if depth is None:
+        raise ModelError(f"smp/pspnet: a pyramid on {inputs} channels, which no stage of its encoder has")
+    ends = {"output_stride": 2**depth, "last_stage": f"stage{depth}"}
+    backbone = resnet(arrays, "encoder.", what="smp/pspnet", **ends)
+    classes, head = classes_of(arrays, _SCORE), classes_of(arrays, "decoder.conv.0.weight")
+    own = {"filters": head, "level_filters": level, "kernel": 1, "score_kernel": 3, "dropout": 0.2}
+    return PSPNet(backbone, classes, bins=_BINS, normalize_global=False, **own, **_HEAD)
+
+
+def _channels(arrays: Arrays, depth: int) -> int:
+    """Of the encoder's stage."""
+    number = 3 if f"encoder.layer{depth - 1}.0.conv3.weight" in arrays else 2
+    return shape_of(arrays, f"encoder.layer{depth - 1}.0.conv{number}.weight", "smp/pspnet")[0]
+
+
+def _pspnet_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+    modules = resnet_modules(model, arrays, "encoder.")
+    for number, bins in enumerate(_BINS):
+        modules[f"pyramid/conv_{bins}"] = f"decoder.psp.blocks.{number}.pool.1.0"
+        modules[f"pyramid/bn_{bins}"] = f"decoder.psp.blocks.{number}.pool.1.1"
+    modules |= {"conv": "decoder.conv.0", "bn": "decoder.conv.1", "score": "segmentation_head.0"}
+    # kseg has the map first and the levels behind it, smp the levels first
+    channels = np.arange(arrays["decoder.conv.0.weight"].shape[1])
+    return torch_moves(model, modules, {"conv": np.roll(channels, -len(_BINS) * model.level_filters)})
+
+
+def _left_out_of_pspnet(key: str) -> bool:
+    return is_counter(key) or key.startswith(("encoder.layer3.", "encoder.layer4.", "classification_head."))
+
+
+def _source(name, mark, build, moves, output_strides, left_out: Callable[[str], bool] = is_counter) -> Source:
     keys = {"encoder.layer1.0.conv1.weight", "segmentation_head.0.weight", mark}
     return Source(
         name=f"smp/{name}",
@@ -70,7 +107,7 @@ def _source(name, mark, build, moves, output_strides) -> Source:
         build=build,
         moves=moves,
         output_strides=output_strides,
-        left_out=is_counter,
+        left_out=left_out,
         note=f"{_NOTE}; images whose sides divide by the output stride",
         licence="MIT for the code; that of weights is their trainer's",
         page="https://github.com/qubvel-org/segmentation_models.pytorch",
@@ -80,4 +117,5 @@ def _source(name, mark, build, moves, output_strides) -> Source:
 SOURCES = (
     _source("deeplabv3", "decoder.conv.weight", _deeplab, _deeplab_moves, (8, 16)),
     _source("deeplabv3plus", "decoder.block2.0.0.weight", _deeplab_plus, _deeplab_plus_moves, (16, 8)),
+    _source("pspnet", "decoder.psp.blocks.0.pool.1.0.weight", _pspnet, _pspnet_moves, (8,), _left_out_of_pspnet),
 )

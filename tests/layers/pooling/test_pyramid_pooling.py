@@ -154,3 +154,15 @@ def test_onnx_with_any_size(tmp_path, mode):
     model.export(str(tmp_path / "m.onnx"), format="onnx", verbose=False)
     session = runtime.InferenceSession(str(tmp_path / "m.onnx"))
     np.testing.assert_allclose(session.run(None, {session.get_inputs()[0].name: x})[0], want, atol=1e-5)
+
+
+def test_the_level_of_one_bin_with_a_bias_in_place_of_normalisation():
+    layer, x = PyramidPooling(4, bins=(1, 3), normalize_global=False), _x(1, 6, 9, 2)
+    layer.build(x.shape)
+    kernel, bias = (np.random.default_rng(2).normal(size=shape) for shape in ((1, 1, 2, 4), (4,)))
+    layer.convolutions[0].set_weights([kernel, bias])
+    expected = np.maximum(x.mean((1, 2)) @ kernel[0, 0] + bias, 0)
+    y = np.array(layer(x, training=True))  # one image: there is nothing to normalise over
+    np.testing.assert_allclose(y[..., 2:6], np.broadcast_to(expected[:, None, None], (1, 6, 9, 4)), atol=1e-5)
+    assert [len(bn.weights) if bn else 0 for bn in layer.normalizations] == [0, 4]
+    assert not PyramidPooling.from_config(layer.get_config()).normalize_global

@@ -1,15 +1,19 @@
 """segmentation_models.pytorch's networks, against that package."""
 
+import numpy as np
 import pytest
 
+from kseg.errors import ModelError
 from kseg.weights import import_weights
 from tests.weights.layouts.conftest import (
     assert_same_logits,
     assert_same_state,
     image_of,
     randomised,
+    resnet_state,
     torch_input,
     torch_logits,
+    unit_state,
 )
 
 CASES = [
@@ -17,6 +21,9 @@ CASES = [
     ("DeepLabV3", "resnet18", 8, (96, 128)),
     ("DeepLabV3Plus", "resnet34", 16, (112, 144)),
     ("DeepLabV3Plus", "resnet50", 16, (96, 128)),
+    ("PSPNet", "resnet34", 8, (104, 120)),
+    ("PSPNet", "resnet50", 8, (96, 136)),
+    ("PSPNet", "resnet18", 32, (96, 160)),
 ]
 
 
@@ -27,7 +34,8 @@ def test_against_smp(name, encoder, stride, size, needs, folder):
     """On sizes that its decoders take: multiples of the output stride."""
     needs("torchvision")
     torch, smp = needs("torch"), needs("segmentation_models_pytorch")
-    net = randomised(getattr(smp, name)(encoder, encoder_weights=None, classes=5))
+    deep = {"encoder_depth": 5, "upsampling": 32} if stride == 32 else {}
+    net = randomised(getattr(smp, name)(encoder, encoder_weights=None, classes=5, **deep))
     torch.save(net.state_dict(), folder / "net.pth")
     found, image = import_weights(folder / "net.pth"), image_of(*size)
     assert found.source == f"smp/{name.lower()}"
@@ -35,3 +43,41 @@ def test_against_smp(name, encoder, stride, size, needs, folder):
     assert_same_state(found, net)
     with torch.no_grad():
         assert_same_logits(found.model, image, torch_logits(net(torch_input(image))))
+
+
+def narrow_pspnet(inputs):
+    """smp's keys of a PSPNet on a ResNet-18 a few channels wide, whose pyramid stands on `inputs` channels."""
+    rng, found, level = np.random.default_rng(0), resnet_state(18, prefix="encoder."), inputs // 4
+    for number in range(4):
+        place = f"decoder.psp.blocks.{number}.pool.1"
+        found |= unit_state(rng, f"{place}.0", f"{place}.1", inputs, level)
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        del found[f"decoder.psp.blocks.0.pool.1.1.{name}"]
+    found["decoder.psp.blocks.0.pool.1.0.bias"] = rng.normal(size=level).astype("f4")
+    found |= unit_state(rng, "decoder.conv.0", "decoder.conv.1", 2 * inputs, 6)
+    found["segmentation_head.0.weight"] = rng.normal(size=(3, 6, 3, 3)).astype("f4")
+    return found | {"segmentation_head.0.bias": rng.normal(size=3).astype("f4")}
+
+
+@pytest.mark.parametrize(("inputs", "stage"), [(8, "stage3"), (16, "stage4"), (32, "stage5")])
+def test_every_array_of_a_pspnet_finds_its_layer(inputs, stage, folder):
+    arrays = narrow_pspnet(inputs)
+    np.savez(folder / "net.npz", **arrays)
+    found = import_weights(folder / "net.npz")
+    assert found.source == "smp/pspnet"
+    assert list(found.model.backbone.stages)[-1] == stage
+    assert {key.split(".")[1] for key in found.unused} == {"layer3", "layer4"} - {
+        f"layer{n - 1}" for n in range(3, int(stage[-1]) + 1)
+    }
+    theirs = arrays["decoder.conv.0.weight"].transpose(2, 3, 1, 0)
+    mine = np.concatenate([theirs[:, :, inputs:], theirs[:, :, :inputs]], axis=2)  # the map, then the levels
+    np.testing.assert_array_equal(found.model.get_layer("conv").kernel, mine)
+    pyramid = found.model.get_layer("pyramid")
+    np.testing.assert_array_equal(pyramid.convolutions[0].bias, arrays["decoder.psp.blocks.0.pool.1.0.bias"])
+
+
+def test_a_pyramid_on_channels_of_no_stage_is_refused(folder):
+    arrays = narrow_pspnet(8) | {"decoder.conv.0.weight": np.zeros((6, 20, 1, 1), "f4")}
+    np.savez(folder / "net.npz", **arrays)
+    with pytest.raises(ModelError, match="12 channels, which no stage"):
+        import_weights(folder / "net.npz")
