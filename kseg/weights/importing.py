@@ -12,14 +12,24 @@ from typing import Any
 import keras
 
 from kseg.errors import KsegError, ModelError, SettingsError
-from kseg.weights.layouts import caffe_deeplab, caffe_fcn, caffe_pspnet, mmseg, semseg, smp, torchvision
+from kseg.weights.layouts import (
+    caffe_deeplab,
+    caffe_fcn,
+    caffe_pspnet,
+    huggingface,
+    mmseg,
+    semseg,
+    smp,
+    timm,
+    torchvision,
+)
 from kseg.weights.reading.read import read
 from kseg.weights.source import Arrays, Source
 from kseg.weights.transfer import Move, plan
 
 SOURCES: dict[str, Source] = {
     source.name: source
-    for layout in (torchvision, mmseg, semseg, smp, caffe_fcn, caffe_deeplab, caffe_pspnet)
+    for layout in (torchvision, mmseg, semseg, smp, timm, huggingface, caffe_fcn, caffe_deeplab, caffe_pspnet)
     for source in layout.SOURCES
 }
 # Random numbers that the file's replace at once are not drawn: they would take longer than all the rest.

@@ -95,7 +95,7 @@ def resnet(arrays: Arrays, prefix: str, output_stride: int, what: str, **setting
         own["stem"] = "deep"
         keys = [f"{prefix}{conv}.weight" for conv, _ in STEMS[stem].values()]
         own["stem_filters"] = tuple(int(arrays[key].shape[0]) for key in keys if key in arrays)
-    if f"{prefix}layer1.0.downsample.2.weight" in arrays:  # 0 is the average pooling
+    if f"{prefix}layer2.0.downsample.2.weight" in arrays:  # 0 is the average pooling
         own["shortcut"] = "average"
     name = f"resnet{depth}"
     return ResNet(depth, output_stride=output_stride, name=name, **{**own, **settings})
@@ -106,7 +106,7 @@ def resnet_modules(model: keras.Model, arrays: Arrays, prefix: str) -> dict[str,
     modules = {}
     for layer, (conv, bn) in STEMS[stem_of(arrays, prefix)].items():
         modules[f"{layer}_conv"], modules[f"{layer}_bn"] = prefix + conv, prefix + bn
-    first = 1 if f"{prefix}layer1.0.downsample.2.weight" in arrays else 0
+    first = 1 if f"{prefix}layer2.0.downsample.2.weight" in arrays else 0
     for layer in model.layers:
         found = _BLOCK.fullmatch(layer.name)
         if found:

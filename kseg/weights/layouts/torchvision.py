@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import keras
 
+from kseg.errors import ModelError
 from kseg.models import LRASPP, DeepLabV3, DilatedFCN
 from kseg.weights.axes import torch_moves
 from kseg.weights.layouts.mobilenet import mobilenet, mobilenet_modules
@@ -84,14 +85,26 @@ def _lraspp_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
     return torch_moves(model, modules)
 
 
-def _backbone(arrays: Arrays, output_stride: int) -> keras.Model:
+def backbone(arrays: Arrays, output_stride: int) -> keras.Model:
     return resnet(arrays, "", output_stride, "torchvision/resnet")
 
 
-def _backbone_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+def backbone_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
     return torch_moves(model, resnet_modules(model, arrays, ""))
 
 
+def refuse_by_name(file: str) -> None:
+    """Refuse timm's networks that have a ResNet's keys and are others, as far as a file's name says so."""
+    for part, what in _OTHERS.items():
+        if part in file:
+            raise ModelError(f"{file}: a network {what}, which kseg does not build; its keys are those of a plain ResNet")
+
+
+_OTHERS = {
+    "resnetaa": "with average pooling in place of strides",
+    "resnetblur": "with blurred strides",
+    "ra4_e3600": "for images scaled to -1..1",
+}
 SOURCES = (
     Source(
         name="torchvision/fcn",
@@ -126,11 +139,12 @@ SOURCES = (
     Source(
         name="torchvision/resnet",
         recognises=lambda arrays: "layer1.0.conv1.weight" in arrays and "conv1.weight" in arrays,
-        build=_backbone,
-        moves=_backbone_moves,
+        build=backbone,
+        moves=backbone_moves,
         output_strides=(32, 16, 8),
         left_out=lambda key: is_counter(key) or key.startswith("fc."),
         note="an ImageNet backbone, RGB with ImageNet's mean and standard deviation",
+        by_name=refuse_by_name,
         **_COMMON,
     ),
 )

@@ -39,6 +39,16 @@ def assert_same_logits(model, image, expected, tolerance=1e-4):
     assert len(np.unique(labels)) > 1
 
 
+def assert_same_features(backbone, image, expected, tolerance=1e-4):
+    """A backbone's last stage against PyTorch's, (1, channels, rows, columns)."""
+    expected = torch_logits(expected)
+    features = np.asarray(backbone(image[None].astype("f4"), training=False)[list(backbone.stages)[-1]])[0]
+    assert features.shape == expected.shape
+    worst = np.abs(features - expected).max() / np.abs(expected).max()
+    print(f"{backbone.name}: {worst:.1e} of the largest feature {np.abs(expected).max():.3g}")
+    assert worst <= tolerance
+
+
 class CaffeNet:
     """A Caffe network layer by layer: its prototxt, its random blobs, and what OpenCV says of an image."""
 
