@@ -129,7 +129,9 @@ class ResNet(Backbone):
         filters = checks.whole(filters, "filters")
         if multi_grid is not None:
             if last_stage != "stage5":
-                raise SettingsError(f"`multi_grid` is for stage 5, which last_stage={last_stage!r} leaves out.")
+                raise SettingsError(
+                    f"`multi_grid` is for stage 5, which last_stage={last_stage!r} leaves out."
+                )
             multi_grid = checks.wholes(multi_grid, "multi_grid", count=BLOCKS[depth][3])
         mean = checks.numbers(mean, "mean", count=3)
         std = checks.numbers(std, "std", count=3, above=0)

@@ -14,7 +14,9 @@ from kseg.weights.transfer import Move
 
 _PREFIXES = ("resnet.", "")  # with a head, and without
 _STEM = "embedder.embedder.convolution.weight"
-_INNER = re.compile(r"encoder\.stages\.(\d+)\.layers\.(\d+)\.(?:layer\.(\d+)|shortcut)\.(convolution|normalization)\.(.+)")
+_INNER = re.compile(
+    r"encoder\.stages\.(\d+)\.layers\.(\d+)\.(?:layer\.(\d+)|shortcut)\.(convolution|normalization)\.(.+)"
+)
 _OUTER = re.compile(r"embedder\.embedder\.(convolution|normalization)\.(.+)")
 
 
@@ -62,8 +64,8 @@ RESNET = Source(
     moves=_moves,
     output_strides=(32, 16, 8),
     left_out=lambda key: is_counter(key) or key.startswith("classifier."),
-    note="an ImageNet backbone that strides in the 3x3 convolutions (downsample_in_bottleneck false), RGB with ImageNet's "
-    "mean and standard deviation",
+    note="an ImageNet backbone that strides in the 3x3 convolutions (downsample_in_bottleneck false), RGB with "
+    "ImageNet's mean and standard deviation",
     licence="Apache-2.0 for the code; that of weights is on their page",
     page="https://huggingface.co/microsoft/resnet-50",
 )

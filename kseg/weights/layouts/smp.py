@@ -117,5 +117,7 @@ def _source(name, mark, build, moves, output_strides, left_out: Callable[[str], 
 SOURCES = (
     _source("deeplabv3", "decoder.conv.weight", _deeplab, _deeplab_moves, (8, 16)),
     _source("deeplabv3plus", "decoder.block2.0.0.weight", _deeplab_plus, _deeplab_plus_moves, (16, 8)),
-    _source("pspnet", "decoder.psp.blocks.0.pool.1.0.weight", _pspnet, _pspnet_moves, (8,), _left_out_of_pspnet),
+    _source(
+        "pspnet", "decoder.psp.blocks.0.pool.1.0.weight", _pspnet, _pspnet_moves, (8,), _left_out_of_pspnet
+    ),
 )

@@ -97,7 +97,9 @@ def refuse_by_name(file: str) -> None:
     """Refuse timm's networks that have a ResNet's keys and are others, as far as a file's name says so."""
     for part, what in _OTHERS.items():
         if part in file:
-            raise ModelError(f"{file}: a network {what}, which kseg does not build; its keys are those of a plain ResNet")
+            raise ModelError(
+                f"{file}: a network {what}, which kseg does not build; its keys are those of a plain ResNet"
+            )
 
 
 _OTHERS = {

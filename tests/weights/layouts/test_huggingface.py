@@ -43,12 +43,12 @@ def renamed(arrays, prefix):
     for key, array in arrays.items():
         key = re.sub(r"^conv1\.", "embedder.embedder.convolution.", key)
         key = re.sub(r"^bn1\.", "embedder.embedder.normalization.", key)
-        key = re.sub(
-            r"^layer(\d)\.(\d+)\.", lambda m: f"encoder.stages.{int(m[1]) - 1}.layers.{m[2]}.", key
-        )
+        key = re.sub(r"^layer(\d)\.(\d+)\.", lambda m: f"encoder.stages.{int(m[1]) - 1}.layers.{m[2]}.", key)
         key = re.sub(r"\.conv(\d)\.", lambda m: f".layer.{int(m[1]) - 1}.convolution.", key)
         key = re.sub(r"\.bn(\d)\.", lambda m: f".layer.{int(m[1]) - 1}.normalization.", key)
-        key = key.replace("downsample.0", "shortcut.convolution").replace("downsample.1", "shortcut.normalization")
+        key = key.replace("downsample.0", "shortcut.convolution").replace(
+            "downsample.1", "shortcut.normalization"
+        )
         found[prefix + key] = array
     return found
 
@@ -60,7 +60,9 @@ def test_every_array_finds_its_layer(depth, prefix, folder):
     found = import_weights(folder / "net.npz")
     assert (found.source, found.unused) == ("huggingface/resnet", ("classifier.1.bias",))
     model = found.model
-    np.testing.assert_array_equal(model.get_layer("conv1_conv").kernel, arrays["conv1.weight"].transpose(2, 3, 1, 0))
+    np.testing.assert_array_equal(
+        model.get_layer("conv1_conv").kernel, arrays["conv1.weight"].transpose(2, 3, 1, 0)
+    )
     np.testing.assert_array_equal(model.get_layer("conv4_block6_2_bn").beta, arrays["layer3.5.bn2.bias"])
     np.testing.assert_array_equal(
         model.get_layer("conv5_block1_0_bn").moving_mean, arrays["layer4.0.downsample.1.running_mean"]

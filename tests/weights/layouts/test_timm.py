@@ -18,7 +18,8 @@ from tests.weights.layouts.conftest import (
 @pytest.mark.parity
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "source"), [("resnet18d", "timm/resnet"), ("resnet50t", "timm/resnet"), ("resnet50", "torchvision/resnet")]
+    ("name", "source"),
+    [("resnet18d", "timm/resnet"), ("resnet50t", "timm/resnet"), ("resnet50", "torchvision/resnet")],
 )
 def test_against_timm(name, source, needs, folder):
     needs("torchvision")
@@ -47,7 +48,9 @@ def test_every_array_finds_its_layer(depth, average, folder):
     np.testing.assert_array_equal(found.model.get_layer("conv1_3_bn").gamma, arrays["bn1.weight"])
 
 
-@pytest.mark.parametrize("file", ["resnetaa50d_ah.npz", "resnet34.ra4_e3600_r224_in1k.npz", "resnetblur18.npz"])
+@pytest.mark.parametrize(
+    "file", ["resnetaa50d_ah.npz", "resnet34.ra4_e3600_r224_in1k.npz", "resnetblur18.npz"]
+)
 def test_networks_with_the_keys_of_another_are_refused_by_name(file, folder):
     np.savez(folder / file, **resnet_state(18, "conv1" if "blur" in file else "timm"))
     with pytest.raises(ModelError, match="keys are those of a plain ResNet"):
