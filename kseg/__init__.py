@@ -20,6 +20,7 @@ _PARTS = (
     "weights",
     "losses",
     "metrics",
+    "optimizers",
     "data",
     "training",
     "inference",

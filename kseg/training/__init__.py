@@ -1,5 +1,6 @@
 """Training: recipes, optimizers, schedules, callbacks, and `fit`."""
 
+from kseg.optimizers import SGD, AdamW, Poly, Step
 from kseg.training.batch_norm_statistics import reestimate_batch_norm
 from kseg.training.callbacks import Checkpoint, MetricsCsv, Progress, StopOnNaN, read_metrics
 from kseg.training.distribution.strategy import strategy, synchronised_batch_norm
@@ -7,8 +8,6 @@ from kseg.training.fit import fit
 from kseg.training.history import History
 from kseg.training.initialise import Initialised, initialise_from
 from kseg.training.objective import Objective, objective_of
-from kseg.training.optimization.optimizers import SGD, AdamW
-from kseg.training.optimization.schedules import Poly, Step
 from kseg.training.recipes import RECIPES
 from kseg.training.recipes.default import default_recipe
 from kseg.training.recipes.parts import OptimizerSettings, ScheduleSettings

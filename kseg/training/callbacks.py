@@ -16,7 +16,7 @@ import numpy as np
 
 from kseg.errors import KsegError, SettingsError
 from kseg.io.atomic import write_text
-from kseg.training.optimization.schedules import rate_of_last_step
+from kseg.optimizers.schedules import rate_of_last_step
 from kseg.training.run import checkpoint
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from kseg.data import Dataset
 from kseg.errors import FileError, SettingsError
-from kseg.training.optimization.schedules import rate_of_last_step
+from kseg.optimizers.schedules import rate_of_last_step
 
 
 class TensorBoard(keras.callbacks.Callback):

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from kseg.errors import SettingsError
-from kseg.training.optimization.optimizers import SGD, AdamW
-from kseg.training.optimization.schedules import Poly, Step
+from kseg.optimizers.optimizers import SGD, AdamW
+from kseg.optimizers.schedules import Poly, Step
 from kseg.training.recipes.fields import HUGE, TINY, check_fields
 
 

@@ -182,8 +182,8 @@ def _an_overflow_on_one_device_is_everyones():
 
 def _odd_counts_come_back():
     from kseg.metrics import MeanIoU
+    from kseg.optimizers.schedules import rate_of_last_step
     from kseg.training import SGD
-    from kseg.training.optimization.schedules import rate_of_last_step
 
     with strategy("mirrored", 2):
         metric = MeanIoU(2)

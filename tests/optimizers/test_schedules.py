@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from kseg.optimizers.schedules import rate_of_last_step
 from kseg.training import Poly, Step
-from kseg.training.optimization.schedules import rate_of_last_step
 
 
 def test_poly_is_the_formula():
