@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kseg.models.loading.model_file import load
     from kseg.models.loading.other_classes import with_classes
     from kseg.models.loading.preset import from_preset, load_trained, preset_file, presets
+    from kseg.models.loading.preset_folder import save_to_preset
     from kseg.models.lraspp import LRASPP
     from kseg.models.multi_scale import MultiScale
     from kseg.models.pspnet import PSPNet, with_auxiliary_head
@@ -48,6 +49,7 @@ _HOMES = {
     "preset_file": "loading.preset",
     "presets": "loading.preset",
     "receptive_fields": "structure.receptive_field",
+    "save_to_preset": "loading.preset_folder",
     "with_auxiliary_head": "pspnet",
     "with_classes": "loading.other_classes",
 }
@@ -76,6 +78,7 @@ __all__ = [
     "preset_file",
     "presets",
     "receptive_fields",
+    "save_to_preset",
     "with_auxiliary_head",
     "with_classes",
 ]

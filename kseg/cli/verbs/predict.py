@@ -107,6 +107,7 @@ def made_by(args: argparse.Namespace) -> str:
     found = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for name in (args.model, *(args.ensemble or ()), *([args.crf] if args.crf is not None else [])):
         path = preset_file(name) if name in presets() else Path(name)
+        path = path / "card.json" if path.is_dir() else path  # of a preset's folder; it has the file's checksum
         found.update(name.encode() if not path.is_file() else path.read_bytes())
     return found.hexdigest()[:16]
 

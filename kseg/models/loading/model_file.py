@@ -1,6 +1,8 @@
 """Reading a trained model from its file."""
 
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,19 @@ def load(path: str | Path, custom_objects: dict[str, Any] | None = None) -> kera
         ) from error
     _check_shapes(model, path)
     return model
+
+
+@contextmanager
+def without_optimizer(model: keras.Model) -> Iterator[None]:
+    """Within it `model.save` writes no optimizer, loss and metrics; its own switch does nothing for `.keras`."""
+    if not model.compiled:
+        yield
+        return
+    kept, model.optimizer, model.compiled = model.optimizer, None, False
+    try:
+        yield
+    finally:
+        model.optimizer, model.compiled = kept, True
 
 
 def _check_shapes(model, path):

@@ -1,10 +1,18 @@
 """Presets: trained models that come with kseg, each with a card that says what it is and is not."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kseg.errors import ModelError
 from kseg.io.archive import verify_sha256
+from kseg.models.loading.preset_folder import file_in_folder, is_preset_folder
+
+if TYPE_CHECKING:
+    from kseg.models.structure.segmenter import Segmenter
 
 FOLDER = Path(__file__).parents[1] / "presets"
 
@@ -27,7 +35,7 @@ def presets():
     >>> kseg.models.presets()["people"]["classes"]
     ['background', 'person']
     """
-    return {path.stem: _card(path) for path in sorted(FOLDER.glob("*.json"))}
+    return {path.stem: read_card(path) for path in sorted(FOLDER.glob("*.json"))}
 
 
 def preset_file(name, kind="keras"):
@@ -52,7 +60,9 @@ def preset_file(name, kind="keras"):
     known = presets()
     if name not in known:
         there = ", ".join(known) or "none in this installation"
-        raise ModelError(f"there is no preset named {name!r}; presets: {there}")
+        raise ModelError(
+            f"there is no preset named {name!r}; presets: {there}; or the folder of one that save_to_preset wrote"
+        )
     files = known[name]["files"]
     if kind not in files:
         raise ModelError(f"the preset {name!r} has no {kind!r} file; it has {', '.join(files)}")
@@ -61,35 +71,57 @@ def preset_file(name, kind="keras"):
     return path
 
 
-def from_preset(name):
-    """Load a trained model that comes with kseg.
+def from_preset(
+    name: str | Path,
+    num_classes: int | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    palette: Sequence[tuple[int, int, int]] | None = None,
+    dtype: str | None = None,
+) -> Segmenter:
+    """A trained network that comes with kseg, or that `save_to_preset` wrote, as it is or for other classes.
 
     Args:
-        name: one of `presets()`, such as "people".
+        name: one of `presets()`, such as "people", or a folder of `save_to_preset`.
+        num_classes: for fine-tuning: everything is kept but the score layers, which are made anew for so many classes;
+            the number of `classes` by default.
+        classes: names of the new classes; the score layers keep the weights of those that the preset has too. Without
+            both it is the preset as it is.
+        palette: an (r, g, b) of 0-255 per class, or None.
+        dtype: policy such as "mixed_float16", to train in.
 
     Returns:
-        A Keras model: a `Segmenter` with `classes` and `palette`.
+        A Keras model (a `Segmenter` with `classes`, `palette` and `working_size`).
 
     Raises:
         ModelError: no such preset, or a damaged file.
+        SettingsError: a number of classes that does not fit their names.
 
     Example:
 
-    >>> kseg.models.from_preset("people").num_classes
-    2
+    >>> kseg.models.from_preset("people").classes
+    ('background', 'person')
+    >>> kseg.models.from_preset("people", 3, classes=["background", "person", "dog"]).output_shape[-1]
+    3
     """
     from kseg.models.loading.model_file import load
+    from kseg.models.loading.other_classes import with_classes
 
-    return load(preset_file(name))
+    model = load(_file_of(name))
+    if num_classes is None and classes is None:
+        if palette is not None:
+            model.palette = palette
+        if dtype is None:
+            return model
+        num_classes, classes, palette = model.num_classes, model.classes, model.palette
+    return with_classes(model, num_classes, classes=classes, palette=palette, dtype=dtype)
 
 
 def load_trained(what):
-    """Load a trained model by the name of a preset or by its `.keras` file.
-
-    A folder that happens to have a preset's name is ignored.
+    """A trained model by the name of a preset, by its `.keras` file or by a folder of `save_to_preset`.
 
     Args:
-        what: name or path, such as "people" or "runs/x/best.keras".
+        what: such as "people", "runs/x/best.keras" or "mine/"; a preset's name goes before a folder of that name.
 
     Returns:
         A Keras model, usually a `Segmenter`.
@@ -104,28 +136,34 @@ def load_trained(what):
     """
     from kseg.models.loading.model_file import load
 
-    path = Path(what)
-    known = not path.suffix and str(what) in presets()
-    if not known and (path.suffix or path.exists() or path.name != str(what)):
+    path, name = Path(what), str(what)
+    if name in presets() or is_preset_folder(path):
+        return load(_file_of(name))
+    if path.suffix or path.exists() or path.name != name:
         return load(path)
-    if not known:
-        there = ", ".join(presets()) or "none in this installation"
-        raise ModelError(
-            f"{what}: no such model file or preset; expected a .keras file such as runs/x/best.keras, or one of "
-            f"the presets: {there}"
-        )
-    return from_preset(str(what))
+    there = ", ".join(presets()) or "none in this installation"
+    raise ModelError(
+        f"{what}: no such model file or preset; expected a .keras file such as runs/x/best.keras, a folder that "
+        f"save_to_preset wrote, or one of the presets: {there}"
+    )
 
 
-def _card(path):
+def _file_of(name: str | Path) -> Path:
+    """The model file of a preset that comes with kseg, or of a preset's folder."""
+    if str(name) not in presets() and Path(name).is_dir():
+        return file_in_folder(Path(name))
+    return preset_file(str(name))
+
+
+def read_card(path: Path, advice: str = "install kseg again") -> dict[str, Any]:
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
         files = card["files"]
         ok = all(Path(f["file"]).name == f["file"] and f["sha256"] for f in files.values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path}: not a preset's card ({error}); install kseg again") from error
+        raise ModelError(f"{path}: not a preset's card ({error}); {advice}") from error
     if not ok:
         raise ModelError(
-            f"{path}: a card names files beside itself, each with its SHA-256; install kseg again"
+            f"{path}: a card names files beside itself, each with its SHA-256; {advice}"
         )
     return card

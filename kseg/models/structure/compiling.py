@@ -1,9 +1,13 @@
-"""What `compile` is given that would take logits for probabilities."""
+"""What `compile` takes where nothing is given, and what it is given that would take logits for probabilities."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
+
+from kseg.losses import CrossEntropy
+from kseg.metrics import MeanIoU
+from kseg.optimizers import AdamW
 
 # Functions of Keras that take probabilities, unless `from_logits` says otherwise.
 _OF_PROBABILITIES = {
@@ -17,6 +21,23 @@ _OF_PROBABILITIES = {
     "dice",
     "tversky",
 }
+
+
+def resolved(model: keras.Model, optimizer: Any, loss: Any, metrics: Any) -> tuple[Any, Any, Any]:
+    """What `compile` takes where it is told "auto"; everything else as it is given.
+
+    AdamW at a rate at which every network of kseg learns, from ImageNet's weights or a preset's; cross-entropy without
+    the pixels of label 255; with this loss the mean IoU.
+    """
+    if _is_auto(metrics):
+        metrics = [MeanIoU(model.num_classes)] if _is_auto(loss) else None
+    loss = CrossEntropy() if _is_auto(loss) else loss
+    optimizer = AdamW(3e-4, weight_decay=1e-2) if _is_auto(optimizer) else optimizer
+    return optimizer, loss, metrics
+
+
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
 
 
 def takes_probabilities(loss: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,3 +101,47 @@ def _boundary(
             )
         waiting += node.input_tensors
     return inputs
+
+
+def with_other_channels(model: keras.Model, config: dict[str, Any], num_classes: int) -> dict[str, Any]:
+    """A head's configuration with another number of classes.
+
+    Args:
+        model: the network, whose head was drawn by hand.
+        config: `HeadGraph.get_config` of it.
+        num_classes: the new number.
+
+    Raises:
+        ModelError: the layers that give the scores cannot be told.
+    """
+    scoring = _scoring_layers(model)
+    graph = copy.deepcopy(config["graph"])
+    for layer in graph["layers"]:
+        if layer["name"] in scoring:
+            layer["config"][scoring[layer["name"]]] = num_classes
+            layer.pop("build_config", None)
+    return {**config, "graph": graph}
+
+
+def _scoring_layers(model: keras.Model) -> dict[str, str]:
+    """The layers whose number of channels is the number of classes, each with the argument that says so."""
+    found, waiting = {}, [model.output]
+    own = {id(operation) for operation in model.backbone.operations}
+    while waiting:
+        tensor = waiting.pop()
+        operation, index, _ = tensor._keras_history
+        given = operation.get_config()
+        argument = next((key for key in ("filters", "units", "num_classes") if key in given), None)
+        if argument is not None and given[argument] == model.num_classes:
+            found[operation.name] = argument
+            continue
+        before = operation._inbound_nodes[index].input_tensors
+        # Of ResizeLike's two inputs the first is the map.
+        before = [one for one in before if one.shape[-1] == model.num_classes and one is not model.input]
+        if argument is not None or id(operation) in own or not before:
+            raise ModelError(
+                f"{model.name}: the layer that gives the scores cannot be told (looked behind {operation.name!r}); "
+                "draw the network again with the other number of classes."
+            )
+        waiting += before
+    return found

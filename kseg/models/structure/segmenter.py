@@ -1,6 +1,8 @@
 """`Segmenter`: what every segmentation model of kseg is."""
 
 import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,9 +11,13 @@ from kseg import checks
 from kseg.backbones import Backbone
 from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.backbones.saving import check_reloads
-from kseg.errors import KsegWarning, SettingsError
-from kseg.models.structure.compiling import takes_probabilities
+from kseg.errors import KsegWarning, ModelError, SettingsError
+from kseg.models.structure.compiling import (
+    takes_probabilities,
+)
 from kseg.models.structure.head_graph import HeadGraph, logits_from_config
+from kseg.models.structure.model_parts import layer_multipliers, set_trainable
+from kseg.optimizers import with_learning_rates
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -116,8 +122,115 @@ class Segmenter(keras.Model):
             raise SettingsError(f"`{what}` needs {self.num_classes} entries, one a class; got {len(values)}")
         return None if values is None else list(values)
 
-    def compile(self, optimizer="rmsprop", loss=None, *, metrics=None, weighted_metrics=None, **kwargs):
-        """Keras's `compile`; warns of losses and metrics that would take the logits for probabilities."""
+    @classmethod
+    def from_preset(
+        cls,
+        name: str | Path,
+        num_classes: int | None = None,
+        *,
+        classes: Sequence[str] | None = None,
+        palette: Sequence[tuple[int, int, int]] | None = None,
+        dtype: str | None = None,
+    ) -> "Segmenter":
+        """A trained network, as it is or for other classes; see `kseg.models.from_preset`.
+
+        Raises:
+            ModelError: no such preset, or a network of another class.
+        """
+        from kseg.models.loading.preset import from_preset
+
+        model = from_preset(name, num_classes, classes=classes, palette=palette, dtype=dtype)
+        if not isinstance(model, cls):
+            raise ModelError(
+                f"the preset {str(name)!r} is a {type(model).__name__}, not a {cls.__name__}: use "
+                f"kseg.models.{type(model).__name__}.from_preset, or kseg.models.from_preset for any."
+            )
+        return model
+
+    def save_to_preset(self, folder: str | Path, **card: Any) -> None:
+        """Save the network with a card into a folder that `from_preset` reads; see `kseg.models.save_to_preset`."""
+        from kseg.models.loading.preset_folder import save_to_preset
+
+        save_to_preset(self, folder, **card)
+
+    def change_classes(
+        self,
+        num_classes: int | None = None,
+        classes: Sequence[str] | None = None,
+        palette: Sequence[tuple[int, int, int]] | None = None,
+    ) -> "Segmenter":
+        """A new network for other classes, with this one's weights but for the score layers.
+
+        The arguments are those of `kseg.models.with_classes`. This network is not changed.
+
+        Example:
+
+        >>> model = kseg.models.from_preset("people")
+        >>> model = model.change_classes(classes=["background", "person", "dog"])
+        """
+        from kseg.models.loading.other_classes import with_classes
+
+        return with_classes(self, num_classes, classes=classes, palette=palette)
+
+    def freeze(self, *parts: str) -> None:
+        """Leave the weights and statistics of parts as they are in training; saved with the network.
+
+        On a compiled network it holds from the next `fit` on.
+
+        Args:
+            parts: "backbone"; "head", which is everything else; "batch_normalization"; a stage of the backbone such
+                as "stage2", whose layers are those that lead to it from the stage before; or a layer's name. Without
+                any, all of the network.
+
+        Raises:
+            SettingsError: no such part; the message lists them.
+
+        Example:
+
+        >>> model = kseg.models.from_preset("people")
+        >>> model.freeze("backbone")
+        >>> model.backbone.trainable_variables
+        []
+        """
+        set_trainable(self, parts, False)
+
+    def unfreeze(self, *parts: str) -> None:
+        """Train parts again that `freeze` named; compile the network again before it goes on training."""
+        set_trainable(self, parts, True)
+
+    def compile(
+        self,
+        optimizer: Any = "auto",
+        loss: Any = "auto",
+        *,
+        metrics: Any = "auto",
+        weighted_metrics: Any = None,
+        learning_rates: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Keras's `compile`, which needs no argument here.
+
+        Args:
+            optimizer: "auto" is `kseg.optimizers.AdamW` with a learning rate of 3e-4.
+            loss: "auto" is `kseg.losses.CrossEntropy`, which ignores the label 255. Losses and metrics that would
+                take the logits for probabilities are warned of.
+            metrics: "auto" is, with the loss "auto", the mean IoU and the IoU of each class, and none with a loss of
+                your own.
+            learning_rates: factor on the learning rate by part (see `freeze`), such as `{"backbone": 0.1}`; where
+                parts have a layer in common, the last counts. For Adam, AdamW and SGD.
+            weighted_metrics, **kwargs: as in Keras.
+
+        Raises:
+            SettingsError: no such part, or learning rates by part with another optimizer.
+
+        Example:
+
+        >>> model = kseg.models.from_preset("people", classes=["wall", "person", "door"])
+        >>> model.compile(learning_rates={"backbone": 0.1})
+        """
+        optimizer, loss, metrics = resolved(self, optimizer, loss, metrics)
+        if learning_rates:
+            optimizer = with_learning_rates(optimizer, layer_multipliers(self, learning_rates))
         wrong = takes_probabilities([loss, metrics or [], weighted_metrics or []])
         if wrong:
             warnings.warn(
@@ -152,6 +265,8 @@ class Segmenter(keras.Model):
         # Not the functional graph: the subclass adds its arguments, and its constructor draws the graph again.
         head = {"head_graph": self._head.get_config()} if type(self) is Segmenter else {}
         frozen = {} if self.trainable else {"trainable": False}
+        if self.trainable and (names := [layer.name for layer in self.layers if _is_frozen(layer)]):
+            frozen = {"frozen": names}
         return {
             **frozen,
             **head,
@@ -169,6 +284,7 @@ class Segmenter(keras.Model):
         config = dict(config)
         labelling = {key: config.pop(key, None) for key in ("classes", "palette", "working_size")}
         trainable, dtype = config.pop("trainable", True), config.pop("dtype", None)
+        frozen = config.pop("frozen", ())
         if isinstance(config["backbone"], dict):
             config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
         if "head_graph" in config:
@@ -182,4 +298,10 @@ class Segmenter(keras.Model):
             setattr(model, key, value)
         if not trainable:  # Keras sets it before the layers are there
             model.trainable = False
+        for layer in frozen:
+            model.get_layer(layer).trainable = False
         return model
+
+
+def _is_frozen(layer: keras.layers.Layer) -> bool:
+    return not layer.trainable and bool(layer.weights)

@@ -11,7 +11,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 from kseg.errors import FileError, ModelError
 from kseg.io.archive import check_archive, open_hdf5
 from kseg.io.atomic import put_in_place, remove, sync, temporary_path, told
+from kseg.models.loading.model_file import without_optimizer
 
 # Beside Keras's own members of the .keras archive, which Keras's loader passes over.
 _STATE, _ARRAYS = "kseg_training.json", "kseg_training.npz"
@@ -188,7 +189,7 @@ def load_into(model: keras.Model, path: str | Path, *, optimizer: bool = True) -
     with open_hdf5(weights, path):
         pass  # looked at, and refused where it draws on other files
     try:
-        with _trained(model, optimizer), warnings.catch_warnings():
+        with nullcontext() if optimizer else without_optimizer(model), warnings.catch_warnings():
             warnings.filterwarnings("error", "Skipping")  # what Keras cannot load it leaves as it was
             model.load_weights(path)
     except Exception as error:  # Keras raises many kinds
@@ -231,7 +232,7 @@ def _serialised(model, state, arrays, optimizer) -> memoryview:
     memory = _Memory()
     # In a thread of its own, which is in no strategy's scope: there, Keras makes variables, which all workers
     # would have to make together.
-    with _trained(model, optimizer), ThreadPoolExecutor(1) as pool:
+    with nullcontext() if optimizer else without_optimizer(model), ThreadPoolExecutor(1) as pool:
         pool.submit(model.save, memory).result()
     packed = io.BytesIO()
     np.savez(packed, **(arrays or {}))
@@ -239,19 +240,6 @@ def _serialised(model, state, arrays, optimizer) -> memoryview:
         archive.writestr(_STATE, json.dumps(state or {}))
         archive.writestr(_ARRAYS, packed.getvalue())
     return memory.getbuffer()
-
-
-@contextmanager
-def _trained(model: keras.Model, optimizer: bool) -> Iterator[None]:
-    """Hide optimizer and loss from `model.save`, whose own switch for it does nothing for `.keras`."""
-    if optimizer or not model.compiled:
-        yield
-        return
-    kept, model.optimizer, model.compiled = model.optimizer, None, False
-    try:
-        yield
-    finally:
-        model.optimizer, model.compiled = kept, True
 
 
 def _check_space(path: Path, needed: int) -> None:
