@@ -12,9 +12,7 @@ from kseg.backbones import Backbone
 from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.backbones.saving import check_reloads
 from kseg.errors import KsegWarning, ModelError, SettingsError
-from kseg.models.structure.compiling import (
-    takes_probabilities,
-)
+from kseg.models.structure.compiling import resolved, takes_probabilities
 from kseg.models.structure.head_graph import HeadGraph, logits_from_config
 from kseg.models.structure.model_parts import layer_multipliers, set_trainable
 from kseg.optimizers import with_learning_rates
