@@ -60,6 +60,11 @@ def set_trainable(model: keras.Model, parts: Sequence[str], trainable: bool) -> 
     model.train_function = None  # which knows the variables of before
 
 
+def frozen_layers(model: keras.Model) -> list[str]:
+    """The names of a model's layers with weights that are not trained."""
+    return [layer.name for layer in model.layers if not layer.trainable and layer.weights]
+
+
 def layer_multipliers(
     model: keras.Model, learning_rates: Mapping[str, float], more: Iterable[keras.layers.Layer] = ()
 ) -> dict[str, float]:

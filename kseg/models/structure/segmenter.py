@@ -14,7 +14,7 @@ from kseg.backbones.saving import check_reloads
 from kseg.errors import KsegWarning, ModelError, SettingsError
 from kseg.models.structure.compiling import resolved, takes_probabilities
 from kseg.models.structure.head_graph import HeadGraph, logits_from_config
-from kseg.models.structure.model_parts import layer_multipliers, set_trainable
+from kseg.models.structure.model_parts import frozen_layers, layer_multipliers, set_trainable
 from kseg.optimizers import with_learning_rates
 
 
@@ -157,9 +157,7 @@ class Segmenter(keras.Model):
         classes: Sequence[str] | None = None,
         palette: Sequence[tuple[int, int, int]] | None = None,
     ) -> "Segmenter":
-        """A new network for other classes, with this one's weights but for the score layers.
-
-        The arguments are those of `kseg.models.with_classes`. This network is not changed.
+        """A new network for other classes; see `kseg.models.with_classes`. This one is not changed.
 
         Example:
 
@@ -263,7 +261,7 @@ class Segmenter(keras.Model):
         # Not the functional graph: the subclass adds its arguments, and its constructor draws the graph again.
         head = {"head_graph": self._head.get_config()} if type(self) is Segmenter else {}
         frozen = {} if self.trainable else {"trainable": False}
-        if self.trainable and (names := [layer.name for layer in self.layers if _is_frozen(layer)]):
+        if self.trainable and (names := frozen_layers(self)):
             frozen = {"frozen": names}
         return {
             **frozen,
@@ -299,7 +297,3 @@ class Segmenter(keras.Model):
         for layer in frozen:
             model.get_layer(layer).trainable = False
         return model
-
-
-def _is_frozen(layer: keras.layers.Layer) -> bool:
-    return not layer.trainable and bool(layer.weights)
