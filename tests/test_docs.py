@@ -2,10 +2,12 @@
 
 A page's blocks run one after another in one folder that holds what its reader would have: `my_data` (a labelled
 folder), `photo.jpg`, `photos/`, `clip.mp4`, and a trained `runs/mine/best.keras`. Python blocks of a page share their
-names. Before a block, `<!-- only parsed: reason -->` has its `kseg` commands parsed and not run, and
-`<!-- not run: reason -->` leaves it out. Settings that make trainings short are added to `kseg train`.
+names. Before a block, `<!-- only parsed: reason -->` has its `kseg` commands parsed and not run,
+`<!-- not run: reason -->` leaves it out, and `<!-- needs PACKAGE -->` where the package is not installed. Settings
+that make trainings short are added to `kseg train`.
 """
 
+import importlib.util
 import re
 import runpy
 import shlex
@@ -34,7 +36,9 @@ class Block(NamedTuple):
 
     @property
     def left_out(self) -> bool:
-        return self.comment.startswith("not run:") or "results" in self.comment
+        needs = self.comment.removeprefix("needs ") if self.comment.startswith("needs ") else "kseg"
+        missing = importlib.util.find_spec(needs) is None
+        return missing or self.comment.startswith("not run:") or "results" in self.comment
 
     @property
     def only_parsed(self) -> bool:
