@@ -69,7 +69,8 @@ NETWORKS = {
     backbones.ClassifierBackbone: [
         lambda: backbones.from_classifier(
             classifier(), 8, layers.Normalize((9.0,) * 3, (7.0,) * 3), name="of_classifier"
-        )
+        ),
+        lambda: backbones.from_classifier(classifier(), padding="same", stage_maps="last"),
     ],
     backbones.VGG16: [lambda: small_vgg(padding="original", mean=(1, 2, 3), dropout=0.25)],
     backbones.VGG16BatchNorm: [
@@ -153,6 +154,17 @@ NETWORKS = {
         lambda: models.PSPNet(
             resnet(), 3, bins=(3, 1), filters=5, mode="max", reduce=False, kernel=1, score_kernel=3, dropout=0.3,
             epsilon=0.1, momentum=0.5, synchronized=True, align_corners=False, upsampling="size",
+        )
+    ],
+    models.UNet: [
+        lambda: models.UNet(
+            resnet(), 3, filters=(4, 3, 2), convolutions=1, score_kernel=1, epsilon=0.1, momentum=0.5, synchronized=True,
+        )
+    ],
+    models.FPN: [
+        lambda: models.FPN(
+            resnet(), 3, stages=("stage2", "stage4"), pyramid_filters=4, filters=6, groups=3, dropout=0.3,
+            upsampling="size", epsilon=0.1,
         )
     ],
     models.LRASPP: [

@@ -95,9 +95,18 @@ class Backbone(keras.Model):
         """Pixels of the image from one cell of the last stage to the next."""
         return self.stride_of(self._stage_names[-1])
 
+    @property
+    def aligned(self) -> bool:
+        """Whether cell i of every stage stands at pixel i times its stride, at every size of the image.
+
+        So do those of kseg's own encoders and of `from_classifier(padding="image")`; of a graph of one's own it is
+        not known.
+        """
+        return type(self) is not Backbone and self.padding != "original"
+
     def free_name(self, name: str) -> str:
         """A name for a head's layer: the one given, or "head_" and it where a layer of the backbone has it."""
-        taken = {layer.name for layer in self.layers}
+        taken = {operation.name for operation in self.operations}
         while name in taken:
             name = f"head_{name}"
         return name

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from kseg.parts import on_demand
 
 if TYPE_CHECKING:
+    from kseg.backbones.encoders import encoder, encoder_names
     from kseg.backbones.saving import check_reloads
     from kseg.models.catalog import build, describe, names
     from kseg.models.deconvnet import DeconvNet
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from kseg.models.deeplab_v3plus import DeepLabV3Plus
     from kseg.models.dilated_fcn import DilatedFCN
     from kseg.models.fcn import FCN
+    from kseg.models.fpn import FPN
     from kseg.models.lite_fpn import LiteFPN
     from kseg.models.loading.model_file import load
     from kseg.models.loading.other_classes import with_classes
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from kseg.models.pspnet import PSPNet, with_auxiliary_head
     from kseg.models.structure.receptive_field import ReceptiveField, receptive_fields
     from kseg.models.structure.segmenter import Segmenter
+    from kseg.models.unet import UNet
 
 _HOMES = {
     "DeconvNet": "deconvnet",
@@ -33,15 +36,19 @@ _HOMES = {
     "DeepLabV3Plus": "deeplab_v3plus",
     "DilatedFCN": "dilated_fcn",
     "FCN": "fcn",
+    "FPN": "fpn",
     "LRASPP": "lraspp",
     "LiteFPN": "lite_fpn",
     "MultiScale": "multi_scale",
     "PSPNet": "pspnet",
     "ReceptiveField": "structure.receptive_field",
     "Segmenter": "structure.segmenter",
+    "UNet": "unet",
     "build": "catalog",
     "check_reloads": "kseg.backbones.saving",
     "describe": "catalog",
+    "encoder": "kseg.backbones.encoders",
+    "encoder_names": "kseg.backbones.encoders",
     "from_preset": "loading.preset",
     "load": "loading.model_file",
     "load_trained": "loading.preset",
@@ -56,6 +63,7 @@ _HOMES = {
 
 __all__ = [
     "FCN",
+    "FPN",
     "LRASPP",
     "DeconvNet",
     "DeepLabV1",
@@ -68,9 +76,12 @@ __all__ = [
     "PSPNet",
     "ReceptiveField",
     "Segmenter",
+    "UNet",
     "build",
     "check_reloads",
     "describe",
+    "encoder",
+    "encoder_names",
     "from_preset",
     "load",
     "load_trained",

@@ -6,17 +6,26 @@ of it; a new model adds a function, or a line.
 
 import difflib
 from functools import partial
+from typing import Any, NamedTuple
 
+from kseg import checks
 from kseg.backbones import VGG16, DeepLabVGG16, EfficientNetLite, ResNet, VGG16BatchNorm
 from kseg.backbones.construction import graph_settings
-from kseg.errors import ModelError
+from kseg.backbones.encoders import DEFAULT
+from kseg.backbones.encoders import encoder as encoder_of
+from kseg.errors import ModelError, SettingsError
 from kseg.models.deconvnet import DeconvNet
 from kseg.models.deeplab_v1 import DeepLabV1
 from kseg.models.deeplab_v2 import ASPP_L, ASPP_S, DeepLabV2, start_branches_from
+from kseg.models.deeplab_v3 import DeepLabV3
 from kseg.models.deeplab_v3plus import DeepLabV3Plus
+from kseg.models.dilated_fcn import DilatedFCN
 from kseg.models.fcn import FCN
+from kseg.models.fpn import FPN
 from kseg.models.lraspp import LRASPP
 from kseg.models.pspnet import PSPNet
+from kseg.models.structure.segmenter import Segmenter
+from kseg.models.unet import UNet
 
 AT_ONCE = (0.01, 0.0001)
 DEEPLAB_MEAN = (122.675, 116.669, 104.008)  # the released DeepLab v1's and v2's
@@ -191,8 +200,32 @@ CATALOG = {
 }
 
 
+class Head(NamedTuple):
+    """A network of `build` that takes any encoder: its class, its arguments, and the encoder's output stride."""
+
+    model: type[Segmenter]
+    settings: dict[str, Any]
+    output_stride: int
+
+
+HEADS = {
+    "unet": Head(UNet, {}, 32),
+    "fpn": Head(FPN, {}, 32),
+    "fcn32s": Head(FCN, {"stride": 32}, 32),
+    "fcn16s": Head(FCN, {"stride": 16}, 32),
+    "fcn8s": Head(FCN, {"stride": 8}, 32),
+    "dilated_fcn": Head(DilatedFCN, {}, 8),
+    "deeplabv1": Head(DeepLabV1, {"align_corners": False}, 8),
+    "deeplabv2": Head(DeepLabV2, {"align_corners": False}, 8),
+    "deeplabv3": Head(DeepLabV3, {"rates": (6, 12, 18)}, 16),
+    "deeplabv3plus": Head(DeepLabV3Plus, {}, 16),
+    "pspnet": Head(PSPNet, {"align_corners": False}, 8),
+    "lraspp": Head(LRASPP, {}, 16),
+}
+
+
 def names():
-    """List the names that `build` knows.
+    """List the names of whole networks that `build` knows; `HEADS` go on any encoder.
 
     Returns:
         A tuple of names, in the catalog's order.
@@ -228,16 +261,19 @@ def describe(name):
     return f"{first} ({settings})".replace("_", " ") if settings else first
 
 
-def build(name, num_classes, *, weights="packaged", dtype=None):
-    """Build a network of the catalog.
+def build(name, num_classes, *, encoder=None, weights="packaged", dtype=None):
+    """Build a network of the catalog, or a head on any encoder.
 
     Args:
-        name: one of `names()`.
-        num_classes: number of classes, at least 2.
-        weights: weights of the backbone: "packaged" (those that come with kseg, otherwise random), "imagenet"
-            (a verified download where kseg does not carry them), None (random), or the path of a weights
-            file.
-        dtype: Keras dtype policy such as "mixed_float16"; None uses the current one. Logits stay float32.
+        name: one of `names()`, a whole network; or a head, one of "unet", "fpn", "fcn32s", "fcn16s", "fcn8s",
+            "dilated_fcn", "deeplabv1", "deeplabv2", "deeplabv3", "deeplabv3plus", "pspnet", "lraspp".
+        num_classes: number of classes; 1 is one sigmoid channel.
+        encoder: of a head: a name such as "mobilenet_v3_small" (`kseg.models.encoder_names()`: all of
+            keras.applications, and EfficientNet-Lite), a Keras classifier that takes 0-255, or a `Backbone`. None is
+            "efficientnetlite0", whose ImageNet weights come with kseg.
+        weights: the backbone's: "packaged" (those that come with kseg, else random), "imagenet" (a verified
+            download where kseg does not carry them), None (random) or a local weights file.
+        dtype: Keras dtype policy such as "mixed_float16"; None takes the current one. Logits stay float32.
 
     Returns:
         A `Segmenter`, a Keras model.
@@ -251,19 +287,27 @@ def build(name, num_classes, *, weights="packaged", dtype=None):
     >>> model.output_shape
     (None, None, None, 3)
     """
-    if int(num_classes) < 2:
-        raise ModelError(f"a segmentation model needs at least 2 classes, got num_classes={num_classes}")
-    function = _entry(name)
+    num_classes = checks.whole(num_classes, "num_classes")
+    if encoder is not None and name in CATALOG:
+        raise SettingsError(f"{name} has its encoder; `encoder` goes with {', '.join(HEADS)}.")
     with graph_settings(dtype):
-        given = () if weights == "packaged" else (weights,)
-        model = function(int(num_classes), *given)
+        if name in HEADS:
+            head = HEADS[name]
+            backbone = encoder_of(encoder or DEFAULT, output_stride=head.output_stride, weights=weights)
+            model = head.model(backbone, num_classes, **head.settings)
+            name = f"{name}_{backbone.name}"
+        else:
+            given = () if weights == "packaged" else (weights,)
+            model = _entry(name)(num_classes, *given)
     model.name = name
     return model
 
 
 def _entry(name):
     if name not in CATALOG:
-        close = difflib.get_close_matches(str(name), CATALOG, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(CATALOG)}"
+        close = difflib.get_close_matches(str(name), (*CATALOG, *HEADS), n=3)
+        hint = (
+            f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join((*CATALOG, *HEADS))}"
+        )
         raise ModelError(f"there is no model named {name!r}: {hint}")
     return CATALOG[name]

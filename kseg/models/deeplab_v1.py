@@ -6,7 +6,7 @@ from keras import layers
 from kseg import checks
 from kseg.backbones.construction import draws_graph
 from kseg.models.structure.segmenter import Segmenter
-from kseg.models.structure.upsampling import upsampled
+from kseg.models.structure.upsampling import logits_of
 
 MULTI_SCALE_FILTERS = 128
 
@@ -66,11 +66,11 @@ class DeepLabV1(Segmenter):
         dropout = checks.fraction(dropout, "dropout", one=False)
         image, x = backbone.input, backbone.deepest
         if multi_scale:
-            branches = [_branch(*source, dropout) for source in _sources(backbone)]
+            branches = [_branch(*source, dropout, backbone.free_name) for source in _sources(backbone)]
             x = layers.Concatenate(name=backbone.free_name("multi_scale"))([x, *branches])
         gaussian = keras.initializers.RandomNormal(stddev=0.01)  # as released
         x = layers.Conv2D(num_classes, 1, kernel_initializer=gaussian, name=backbone.free_name("fc8"))(x)
-        logits = upsampled(x, image, backbone.deepest_stride, way)
+        logits = logits_of(x, backbone, backbone.deepest_stride, way)
         super().__init__(
             image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
@@ -94,9 +94,9 @@ def _sources(backbone):
         yield f"pool{number}", backbone.stages[f"stage{number}"], stride
 
 
-def _branch(name, x, stride, dropout):
+def _branch(name, x, stride, dropout, own):
     if stride > 1:  # the size that this many pixels a cell, rounded up as by Caffe's pooling, give
-        x = layers.ZeroPadding2D(((1, stride), (1, stride)), name=f"{name}_pad")(x)
+        x = layers.ZeroPadding2D(((1, stride), (1, stride)), name=own(f"{name}_pad"))(x)
     edges = "valid" if stride > 1 else "same"
     for size, step, padding, suffix in ((3, stride, edges, "conv1"), (1, 1, "same", "conv2")):
         x = layers.Conv2D(
@@ -106,7 +106,7 @@ def _branch(name, x, stride, dropout):
             padding,
             activation="relu",
             kernel_initializer="he_normal",
-            name=f"{name}_{suffix}",
+            name=own(f"{name}_{suffix}"),
         )(x)
-        x = layers.Dropout(dropout, name=f"{name}_{suffix}_drop")(x)
+        x = layers.Dropout(dropout, name=own(f"{name}_{suffix}_drop"))(x)
     return x

@@ -7,7 +7,7 @@ from kseg.backbones.construction import draws_graph
 from kseg.backbones.surgery.decimation import decimate
 from kseg.layers import AtrousSpatialPyramidPooling
 from kseg.models.structure.segmenter import Segmenter
-from kseg.models.structure.upsampling import upsampled
+from kseg.models.structure.upsampling import logits_of
 
 ASPP_S = (2, 4, 8, 12)
 ASPP_L = (6, 12, 18, 24)
@@ -67,7 +67,7 @@ class DeepLabV2(Segmenter):
         aspp = AtrousSpatialPyramidPooling(
             num_classes, rates, hidden, dropout, name=backbone.free_name("aspp")
         )
-        logits = upsampled(aspp(backbone.deepest), image, backbone.deepest_stride, way)
+        logits = logits_of(aspp(backbone.deepest), backbone, backbone.deepest_stride, way)
         super().__init__(
             image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )

@@ -7,7 +7,7 @@ from kseg import checks
 from kseg.backbones.construction import draws_graph
 from kseg.models.structure.head_blocks import HeadBlocks
 from kseg.models.structure.segmenter import Segmenter
-from kseg.models.structure.upsampling import upsampled
+from kseg.models.structure.upsampling import logits_of
 
 RATES = (12, 24, 36)  # at output stride 8; half of that at 16
 
@@ -93,7 +93,7 @@ class DeepLabV3(Segmenter):
         if checks.flag(head, "head"):
             x = blocks.convolution(x, filters, "head", 3)
         x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name=backbone.free_name("score"))(x)
-        logits = upsampled(x, backbone.input, backbone.deepest_stride, upsampling)
+        logits = logits_of(x, backbone, backbone.deepest_stride, upsampling)
         super().__init__(
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )

@@ -9,7 +9,7 @@ from kseg.errors import SettingsError
 from kseg.layers import ResizeLike
 from kseg.models.structure.head_blocks import HeadBlocks
 from kseg.models.structure.segmenter import Segmenter
-from kseg.models.structure.upsampling import upsampled
+from kseg.models.structure.upsampling import logits_of
 
 RATES = (6, 12, 18)  # at output stride 16; twice that at 8
 
@@ -146,7 +146,7 @@ class DeepLabV3Plus(Segmenter):
         for number in range(1, decoder_convolutions + 1):
             x = convolution(x, f"decoder{number}")
         x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name=backbone.free_name("score"))(x)
-        logits = upsampled(x, backbone.input, backbone.stride_of(low_level), upsampling)
+        logits = logits_of(x, backbone, backbone.stride_of(low_level), upsampling)
         super().__init__(
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )

@@ -70,24 +70,24 @@ class FCN(Segmenter):
         skip_scales = checks.numbers(skip_scales, "skip_scales", count=2)
         original = backbone.padding == "original"
         edges, crops = ("valid", CROPS[stride]) if original else ("same", (0,) * len(CROPS[stride]))
-        image, between = backbone.input, learned_upsampling != "none"
+        image, between, own = backbone.input, learned_upsampling != "none", backbone.free_name
 
-        x = _score(num_classes, "fr")(backbone.deepest)
+        x = _score(num_classes, own("score_fr"))(backbone.deepest)
         for stage, scale, crop in zip(SKIPS[stride], skip_scales, crops, strict=False):
             pool = stage.replace("stage", "pool")
-            x = BilinearUpsampling(2, between, edges, name=f"upsampling_{pool}")(x)
+            x = BilinearUpsampling(2, between, edges, name=own(f"upsampling_{pool}"))(x)
             skip = backbone.stages[stage]
             if scale != 1:
-                skip = layers.Rescaling(scale, name=f"scale_{pool}")(skip)
-            skip = _score(num_classes, pool)(skip)
+                skip = layers.Rescaling(scale, name=own(f"scale_{pool}"))(skip)
+            skip = _score(num_classes, own(f"score_{pool}"))(skip)
             if original:
-                skip = CropLike(crop, name=f"crop_{pool}")([skip, x])
+                skip = CropLike(crop, name=own(f"crop_{pool}"))([skip, x])
             else:  # a map of odd size doubles to one more than the skip has
-                x = CropLike(crop, name=f"crop_{pool}")([x, skip])
-            x = layers.Add(name=f"fuse_{pool}")([x, skip])
+                x = CropLike(crop, name=own(f"crop_{pool}"))([x, skip])
+            x = layers.Add(name=own(f"fuse_{pool}"))([x, skip])
         last = learned_upsampling == "all"
-        x = BilinearUpsampling(stride, last, edges, name=f"upsampling_{stride}s", dtype="float32")(x)
-        logits = CropLike(crops[-1], name="logits", dtype="float32")([x, image])
+        x = BilinearUpsampling(stride, last, edges, name=own(f"upsampling_{stride}s"), dtype="float32")(x)
+        logits = CropLike(crops[-1], name=own("logits"), dtype="float32")([x, image])
 
         super().__init__(
             image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
@@ -105,4 +105,4 @@ class FCN(Segmenter):
 
 
 def _score(num_classes, name):
-    return layers.Conv2D(num_classes, 1, kernel_initializer="zeros", name=f"score_{name}")
+    return layers.Conv2D(num_classes, 1, kernel_initializer="zeros", name=name)

@@ -4,8 +4,11 @@ import keras
 from keras import layers
 
 from kseg.backbones.construction import draws_graph
-from kseg.layers import BatchNormalization, CropLike, DepthToSpace, ResizeLike
+from kseg.layers import CropLike, DepthToSpace, ResizeLike
+from kseg.models.structure.head_blocks import HeadBlocks
 from kseg.models.structure.segmenter import Segmenter
+
+EPSILON = 1e-3  # of the batch normalisation
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -64,21 +67,22 @@ class LiteFPN(Segmenter):
         trainable=True,
         dtype=None,
     ):
-        image, normalization = backbone.input, {"momentum": momentum, "synchronized": synchronized}
-        x = _context(backbone.deepest, context, normalization)
-        x = layers.Dropout(dropout, name="dropout")(x)
+        own = backbone.free_name
+        blocks = HeadBlocks(EPSILON, momentum, synchronized, free_name=own)
+        x = blocks.pyramid(backbone.deepest, context, (), separable=True, projection=1)
+        x = layers.Dropout(dropout, name=own("dropout"))(x)
         for stage, width, lateral in levels:
-            fine = _convolution(backbone.stages[stage], lateral, f"{stage}_lateral", normalization)
-            x = _convolution(x, width, f"{stage}_reduced", normalization)
-            x = ResizeLike(name=f"{stage}_upsampling")([x, fine])
-            x = layers.Concatenate(name=f"{stage}_joined")([x, fine])
-            x = _separable(x, width, f"{stage}_mixed", normalization)
+            fine = blocks.convolution(backbone.stages[stage], lateral, f"{stage}_lateral")
+            x = blocks.convolution(x, width, f"{stage}_reduced")
+            x = ResizeLike(name=own(f"{stage}_upsampling"))([x, fine])
+            x = layers.Concatenate(name=own(f"{stage}_joined"))([x, fine])
+            x = blocks.separable(x, width, f"{stage}_mixed")
         for index in range(decoder):
-            x = _separable(x, width, f"decoder{index + 1}", normalization)
-        stride = backbone.stride_of(stage)
-        x = layers.Conv2D(num_classes * stride**2, 1, kernel_initializer="he_normal", name="score")(x)
-        x = DepthToSpace(stride, name="score_upsampling", dtype="float32")(x)
-        logits = CropLike(name="logits", dtype="float32")([x, image])
+            x = blocks.separable(x, width, f"decoder{index + 1}")
+        image, stride = backbone.input, backbone.stride_of(stage)
+        x = layers.Conv2D(num_classes * stride**2, 1, kernel_initializer="he_normal", name=own("score"))(x)
+        x = DepthToSpace(stride, name=own("score_upsampling"), dtype="float32")(x)
+        logits = CropLike(name=own("logits"), dtype="float32")([x, image])
         super().__init__(
             image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
@@ -96,33 +100,3 @@ class LiteFPN(Segmenter):
             "synchronized": self.synchronized,
         }
         return {**super().get_config(), **own}
-
-
-def _context(x, filters, normalization):
-    """DeepLab's pyramid without atrous branches: a 1x1 convolution beside the average of the whole map."""
-    pooled = layers.GlobalAveragePooling2D(keepdims=True, name="image_pool")(x)
-    pooled = _convolution(pooled, filters, "image_level", normalization)
-    fine = _convolution(x, filters, "aspp_1x1", normalization)
-    pooled = ResizeLike(name="image_level_enlarged")([pooled, x])
-    x = layers.Concatenate(name="aspp")([fine, pooled])
-    return _convolution(x, filters, "projection", normalization)
-
-
-def _convolution(x, filters, name, normalization):
-    """1x1 convolution, normalisation, ReLU."""
-    x = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv")(x)
-    return _activated(x, name, normalization)
-
-
-def _separable(x, filters, name, normalization):
-    """Depthwise 3x3 and pointwise convolution, each with normalisation and ReLU."""
-    spread = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-    x = layers.DepthwiseConv2D(
-        3, padding="same", use_bias=False, depthwise_initializer=spread, name=f"{name}_dwconv"
-    )(x)
-    return _convolution(_activated(x, f"{name}_dwconv", normalization), filters, name, normalization)
-
-
-def _activated(x, name, normalization):
-    x = BatchNormalization(epsilon=1e-3, name=f"{name}_bn", **normalization)(x)
-    return layers.ReLU(name=f"{name}_relu")(x)

@@ -7,7 +7,7 @@ from kseg import checks
 from kseg.backbones.construction import draws_graph
 from kseg.layers import BatchNormalization, ResizeLike
 from kseg.models.structure.segmenter import Segmenter
-from kseg.models.structure.upsampling import upsampled
+from kseg.models.structure.upsampling import logits_of
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -84,7 +84,7 @@ class LRASPP(Segmenter):
         # A 1x1 convolution and a bilinear resize commute: scoring first upsamples few channels, not many.
         x = ResizeLike(name=own("enlarge"))([convolution(x, num_classes, "score"), low])
         x = layers.Add(name=own("scores"))([x, convolution(low, num_classes, "low_score")])
-        logits = upsampled(x, backbone.input, backbone.stride_of(low_level), upsampling)
+        logits = logits_of(x, backbone, backbone.stride_of(low_level), upsampling)
         super().__init__(
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )

@@ -10,7 +10,7 @@ from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.errors import ModelError
 from kseg.layers import BatchNormalization, PyramidPooling
 from kseg.models.structure.segmenter import Segmenter
-from kseg.models.structure.upsampling import upsampled
+from kseg.models.structure.upsampling import logits_of
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -110,7 +110,7 @@ class PSPNet(Segmenter):
             )(x)
         way = upsampling or ("cells" if checks.flag(align_corners, "align_corners") else "centres")
         x = head(x, num_classes, backbone.free_name)
-        logits = upsampled(x, backbone.input, backbone.deepest_stride, way)
+        logits = logits_of(x, backbone, backbone.deepest_stride, way)
         super().__init__(
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
@@ -214,5 +214,5 @@ def with_auxiliary_head(model, filters=None):
     features, free_name = model.backbone.stages[stages[-2]], model.backbone.free_name
     x = head(features, model.num_classes, free_name, "auxiliary_")
     way = model.upsampling or ("cells" if getattr(model, "align_corners", False) else "centres")
-    logits = upsampled(x, image, model.backbone.stride_of(stages[-2]), way, "auxiliary")
+    logits = logits_of(x, model.backbone, model.backbone.stride_of(stages[-2]), way, "auxiliary")
     return keras.Model(image, {"logits": model.output, "auxiliary": logits}, name=f"{model.name}_training")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kseg import models
-from kseg.errors import ModelError
+from kseg.errors import ModelError, SettingsError
 
 # Parameters of the published nets at 21 classes, fixed upsampling not counted.
 PUBLISHED = {"fcn32s_vgg16": 134_346_581, "fcn16s_vgg16": 134_357_354, "fcn8s_vgg16": 134_362_751}
@@ -75,9 +75,14 @@ def test_unknown_name_suggests():
         models.build("fcn8_vgg16", 21)
 
 
-def test_one_class_is_refused():
-    with pytest.raises(ModelError, match="at least 2 classes"):
-        models.build("fcn8s_vgg16", 1)
+def test_no_class_is_refused():
+    with pytest.raises(SettingsError, match="num_classes"):
+        models.build("fcn8s_vgg16", 0)
+
+
+def test_an_encoder_goes_with_a_head_alone():
+    with pytest.raises(SettingsError, match="has its encoder"):
+        models.build("fcn8s_vgg16", 2, encoder="resnet50")
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,14 @@ import json
 import keras
 from keras import layers
 
+from kseg import checks
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.backbones.surgery.dilation import Dilation, check_output_stride, dilate
 from kseg.backbones.surgery.graph import Copies, free_input, functional, rebuild
+from kseg.backbones.surgery.stages import RULES, choose_stages
 from kseg.errors import ModelError
+from kseg.layers import PadToMultiple
 
 __all__ = ["ClassifierBackbone", "convolutionalize", "dilate", "from_classifier"]
 
@@ -28,6 +31,7 @@ _UNCHANGED = (
     layers.Identity,
     layers.Dropout,
 )
+LARGEST_STRIDE = 32  # of the classifiers there are
 _ON_VECTORS = (layers.BatchNormalization, layers.Conv2D)
 
 
@@ -128,13 +132,16 @@ def _as_convolution(dense, kernel, copies):
     return copies(dense, kind=layers.Conv2D, without=own, filters=dense.units, kernel_size=kernel)
 
 
-def from_classifier(model, output_stride=32, normalize=None, *, name=None):
+def from_classifier(
+    model, output_stride=32, normalize=None, *, padding="image", stage_maps="main", name=None
+):
     """An encoder with named stages, made of a Keras classifier.
 
-    The dense end is left out, strides beyond `output_stride` become holes (see `dilate`), and `stage<k>` is
-    the last feature map at 1/2^k of the image, counted by the *classifier's* strides: dilated stages keep
-    their names. "Last" means next to the following stride, so in MobileNetV2 it is the expanded activation
-    of the block that strides next, and in VGG16 the map ahead of the pooling.
+    The dense end is left out, strides beyond `output_stride` become holes (see `dilate`), and `stage<k>` is a
+    feature map at 1/2^k of the image, counted by the *classifier's* strides: dilated stages keep their names. Of the
+    maps at a stride it is the last that all later ones are computed from, or one behind it with more channels: in
+    ResNet the sum that a block ends in, in ResNetV2 the activation that the next block strides from, in MobileNetV2
+    the expanded activation there, in VGG16 the map ahead of the pooling, in ConvNeXt the normalised map.
 
     Args:
         model: functional Keras model (or Sequential) with one image input, e.g. from keras.applications,
@@ -143,6 +150,11 @@ def from_classifier(model, output_stride=32, normalize=None, *, name=None):
         normalize: layer that turns RGB images of 0-255 into what the classifier expects, e.g.
             `kseg.layers.Normalize((127.5,) * 3, (127.5,) * 3)` for MobileNetV2; None where the classifier
             takes 0-255 itself.
+        padding: "image" fills images up to a multiple of the stride (zeros behind `normalize`, at the bottom and the
+            right), so that a stage's cells stand over the same pixels at every size, and maps that the classifier
+            gives other sizes (it does not pad) are resized to theirs; "same" leaves both as the classifier has it.
+        stage_maps: "main", as above, or "last", the last map at each stride, be it inside of a block: files of
+            before kseg 0.1.0.
         name: of the backbone; the classifier's where None.
 
     Returns:
@@ -152,7 +164,12 @@ def from_classifier(model, output_stride=32, normalize=None, *, name=None):
         ModelError: no functional model, or a layer that cannot be dilated, with its name.
     """
     return ClassifierBackbone(
-        model, output_stride=output_stride, normalize=normalize, name=name or model.name
+        model,
+        output_stride=output_stride,
+        normalize=normalize,
+        padding=padding,
+        stage_maps=stage_maps,
+        name=name or model.name,
     )
 
 
@@ -160,7 +177,9 @@ def from_classifier(model, output_stride=32, normalize=None, *, name=None):
 class ClassifierBackbone(Backbone):
     """The encoder inside a Keras classifier; `from_classifier` has the arguments and the rules.
 
-    Input: images (batch, height, width, channels), any size. Output: a dict of stages, shallow first.
+    Input shape: images (batch, height, width, channels), any size.
+
+    Output shape: a dict of stages, shallow first.
     """
 
     @draws_graph
@@ -170,29 +189,48 @@ class ClassifierBackbone(Backbone):
         *,
         output_stride=32,
         normalize=None,
+        padding="image",
+        stage_maps="main",
         name=None,
         trainable=True,
     ):
         check_output_stride(output_stride)
+        checks.one_of(padding, "padding", ("image", "same"))
+        checks.one_of(stage_maps, "stage_maps", RULES)
         body, _ = _split(functional(classifier))
         image, dilation = free_input(body, "image"), Dilation(output_stride)
         x = image if normalize is None else normalize(image)
+        like = None
+        if padding == "image":
+            x = like = PadToMultiple(LARGEST_STRIDE, name="pad_to_stride")(x)
         dilation.start(x)
         rebuild(body, x, dilation)
         dilation.copy.fill()
-        super().__init__(image, _stages(dilation.steps, body.name), name=name, trainable=trainable)
+        stages = choose_stages(dilation.steps, body.name, stage_maps, output_stride, like)
+        super().__init__(image, stages, name=name, trainable=trainable)
         self.output_stride, self.normalize = output_stride, normalize
+        self.padding, self.stage_maps = padding, stage_maps
         # as text, so that Keras does not track what is inside
         self._parts = json.dumps([keras.saving.serialize_keras_object(part) for part in (body, normalize)])
 
+    @property
+    def aligned(self):
+        return self.padding == "image"
+
     def get_config(self):
         classifier, normalize = json.loads(self._parts, object_hook=_settings)
-        own = {"classifier": classifier, "output_stride": self.output_stride, "normalize": normalize}
+        own = {
+            "classifier": classifier,
+            "output_stride": self.output_stride,
+            "normalize": normalize,
+            "padding": self.padding,
+            "stage_maps": self.stage_maps,
+        }
         return {**super().get_config(), **own}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        config = dict(config)
+        config = {"padding": "same", "stage_maps": "last", **config}  # files of before both
         for part in ("classifier", "normalize"):
             config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects)
         return super().from_config(config)
@@ -201,22 +239,3 @@ class ClassifierBackbone(Backbone):
 def _settings(config):
     """Less what differs from run to run: shapes that layers happened to be built with, memory addresses."""
     return {key: value for key, value in config.items() if key not in ("build_config", "shared_object_id")}
-
-
-def _stages(steps, name):
-    """The last map at each stride; maps with a margin of their own count where there is no other."""
-    last, exact = {}, {}
-    for operation, tensor, grid in steps:
-        if (
-            grid is None
-            or isinstance(operation, (layers.ZeroPadding2D, layers.Cropping2D))
-            or grid.stride == 1
-        ):
-            continue
-        last[grid.stride] = tensor
-        if grid.excess == (0, 0):
-            exact[grid.stride] = tensor
-    odd = [stride for stride in last if stride & (stride - 1)]
-    if odd or not last:
-        raise ModelError(f"{name} has strides {sorted(last)}; stages need powers of two.")
-    return {f"stage{stride.bit_length() - 1}": exact.get(stride, last[stride]) for stride in sorted(last)}

@@ -1,9 +1,11 @@
 """`dilate`: strides become holes (DeepLab's idea), for any Keras classifier."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import keras
 from keras import layers, tree
+from keras.src.applications.convnext import LayerScale, StochasticDepth
 
 from kseg.backbones.construction import graph_settings
 from kseg.backbones.surgery.graph import Copies, free_input, functional, rebuild
@@ -20,7 +22,7 @@ _POINTWISE = (
     *(layers.BatchNormalization, layers.Rescaling, layers.Normalization, Normalize, layers.Dense),
     *(layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout),
     *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum),
-    layers.Concatenate,
+    *(layers.Concatenate, layers.LayerNormalization, LayerScale, StochasticDepth),
 )
 # keras.ops that a functional graph may hold, by class name
 _POINTWISE_OPS = {
@@ -53,10 +55,22 @@ class Grid:
     excess: tuple[int, int] = (0, 0)
 
 
+class Step(NamedTuple):
+    """A layer's output tensor in the dilated graph.
+
+    grid: None behind a global pooling; inputs: the ids of the tensors that the layer took.
+    """
+
+    operation: keras.Operation
+    tensor: keras.KerasTensor
+    grid: Grid | None
+    inputs: frozenset[int]
+
+
 class Dilation:
     """One pass over a functional graph: call it with every layer; it answers with the dilated layer's output.
 
-    `steps` then lists (operation, output tensor, `Grid` or None behind a global pooling) in graph order.
+    `steps` then lists a `Step` for every output of a layer, in graph order.
     """
 
     def __init__(self, output_stride):
@@ -74,19 +88,22 @@ class Dilation:
             output = self.copy(operation)(*args, **kwargs)
         else:
             output, grid = self._rule(operation)(operation, grid, *args, **kwargs)
+        inputs = frozenset(id(tensor) for tensor in _tensors(args, kwargs))
         for tensor in tree.flatten(output):
             self._grids[id(tensor)] = grid
-            self.steps.append((operation, tensor, grid))
+            self.steps.append(Step(operation, tensor, grid, inputs))
         return output
 
     def _grid_of(self, operation, args, kwargs):
-        tensors = [t for t in tree.flatten((args, kwargs)) if isinstance(t, keras.KerasTensor)]
-        grids = {grid for t in tensors if (grid := self._grids[id(t)]) is not None}
-        if len(grids) > 1:
+        grids = [grid for t in _tensors(args, kwargs) if (grid := self._grids[id(t)]) is not None]
+        if len({(grid.stride, grid.rate) for grid in grids}) > 1 or (
+            len(set(grids)) > 1 and grids[0].rate > 1
+        ):
             raise ModelError(
                 f"layer {operation.name!r} joins maps of different strides; it cannot be dilated."
             )
-        return grids.pop() if grids else None
+        # NASNet pads one branch and crops the other: the sizes agree on the images that it takes.
+        return min(grids, key=lambda grid: sum(map(abs, grid.excess)), default=None)
 
     def _rule(self, operation):
         kind = type(operation)
@@ -179,6 +196,10 @@ class _Window:
             excess.append(result)
             margins.append((grid.rate * before, grid.rate * (total - before)))
         return tuple(excess), tuple(margins)
+
+
+def _tensors(args, kwargs):
+    return [t for t in tree.flatten((args, kwargs)) if isinstance(t, keras.KerasTensor)]
 
 
 def _keeps_size(operation, args, kwargs):

@@ -93,9 +93,18 @@ def rebuild(model, image, call):
             raise ModelError(f"the inner model {operation.name!r} is not a graph of layers with one input.")
         return rebuild(operation, tensors[0], call)
 
-    # A wrapper of the same graph is never compiled, so nothing but layers is copied.
     graph = keras.Model(model.inputs[0], _output(model))
-    copy = keras.models.clone_model(
-        graph, input_tensors=image, clone_function=lambda layer: layer, call_function=step
-    )
-    return copy.output
+    made = {id(graph.inputs[0]): image}
+    for node in _calls(graph):
+        given = (node.arguments.args, node.arguments.kwargs)
+        args, kwargs = tree.map_structure(lambda value: made.get(id(value), value), given)
+        outputs = tree.flatten(step(node.operation, *args, **kwargs))
+        made.update((id(old), new) for old, new in zip(node.output_tensors, outputs, strict=True))
+    return tree.map_structure(lambda tensor: made[id(tensor)], graph.output)
+
+
+def _calls(graph):
+    """Every call of a layer in a graph, in the order in which Keras runs them."""
+    # Keras's own record, which `clone_model` follows; that loses the outputs of a Sequential inside of a model.
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        yield from (node for node in graph._nodes_by_depth[depth] if not node.is_input)

@@ -22,3 +22,16 @@ def upsampled(x, image, stride, way, name="logits"):
     factor = stride if way in ("cells", "centres") else None
     aligned = way in ("corners", "cells")
     return ResizeLike(align_corners=aligned, factor=factor, name=name, dtype="float32")([x, image])
+
+
+def logits_of(x, backbone, stride, way, name="logits"):
+    """Scores of a network on a backbone, upsampled to its image.
+
+    As `upsampled`; but of a backbone that fills the image up to a multiple of its stride (`padding="image"`), the
+    scores cover the filled image, and what is beyond the image is cut off, never squeezed into it.
+    """
+    checks.one_of(way, "upsampling", WAYS)
+    if backbone.padding == "image" and stride >= 1:
+        way = {"size": "centres", "corners": "cells"}.get(way, way)
+        way = "centres" if isinstance(stride, float) else way
+    return upsampled(x, backbone.input, stride, way, backbone.free_name(name))
