@@ -158,7 +158,8 @@ NETWORKS = {
     ],
     models.UNet: [
         lambda: models.UNet(
-            resnet(), 3, filters=(4, 3, 2), convolutions=1, score_kernel=1, epsilon=0.1, momentum=0.5, synchronized=True,
+            resnet(), 3, filters=(4, 3, 2), convolutions=1, score_kernel=1, epsilon=0.1, momentum=0.5,
+            synchronized=True,
         )
     ],
     models.FPN: [

@@ -6,7 +6,6 @@ of it; a new model adds a function, or a line.
 
 import difflib
 from functools import partial
-from typing import Any, NamedTuple
 
 from kseg import checks
 from kseg.backbones import VGG16, DeepLabVGG16, EfficientNetLite, ResNet, VGG16BatchNorm
@@ -17,15 +16,11 @@ from kseg.errors import ModelError, SettingsError
 from kseg.models.deconvnet import DeconvNet
 from kseg.models.deeplab_v1 import DeepLabV1
 from kseg.models.deeplab_v2 import ASPP_L, ASPP_S, DeepLabV2, start_branches_from
-from kseg.models.deeplab_v3 import DeepLabV3
 from kseg.models.deeplab_v3plus import DeepLabV3Plus
-from kseg.models.dilated_fcn import DilatedFCN
 from kseg.models.fcn import FCN
-from kseg.models.fpn import FPN
 from kseg.models.lraspp import LRASPP
 from kseg.models.pspnet import PSPNet
-from kseg.models.structure.segmenter import Segmenter
-from kseg.models.unet import UNet
+from kseg.models.structure.heads import HEADS
 
 AT_ONCE = (0.01, 0.0001)
 DEEPLAB_MEAN = (122.675, 116.669, 104.008)  # the released DeepLab v1's and v2's
@@ -197,30 +192,6 @@ CATALOG = {
         deeplabv3plus_fast, filters=32, low_level_filters=16, image_scale=0.75
     ),
     "lraspp_efficientnetlite0": partial(lraspp_efficientnetlite0, output_stride=16),
-}
-
-
-class Head(NamedTuple):
-    """A network of `build` that takes any encoder: its class, its arguments, and the encoder's output stride."""
-
-    model: type[Segmenter]
-    settings: dict[str, Any]
-    output_stride: int
-
-
-HEADS = {
-    "unet": Head(UNet, {}, 32),
-    "fpn": Head(FPN, {}, 32),
-    "fcn32s": Head(FCN, {"stride": 32}, 32),
-    "fcn16s": Head(FCN, {"stride": 16}, 32),
-    "fcn8s": Head(FCN, {"stride": 8}, 32),
-    "dilated_fcn": Head(DilatedFCN, {}, 8),
-    "deeplabv1": Head(DeepLabV1, {"align_corners": False}, 8),
-    "deeplabv2": Head(DeepLabV2, {"align_corners": False}, 8),
-    "deeplabv3": Head(DeepLabV3, {"rates": (6, 12, 18)}, 16),
-    "deeplabv3plus": Head(DeepLabV3Plus, {}, 16),
-    "pspnet": Head(PSPNet, {"align_corners": False}, 8),
-    "lraspp": Head(LRASPP, {}, 16),
 }
 
 

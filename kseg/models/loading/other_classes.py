@@ -53,7 +53,9 @@ def with_classes(
         )
     num_classes, pairs = number_of_classes(num_classes, classes), _pairs(model.classes, classes)
     if isinstance(model, MultiScale):
-        other = MultiScale(_with_classes(model.base, num_classes, pairs, dtype), model.scales, name=model.name)
+        other = MultiScale(
+            _with_classes(model.base, num_classes, pairs, dtype), model.scales, name=model.name
+        )
     else:
         other = _with_classes(model, num_classes, pairs, dtype)
     other.classes, other.palette, other.working_size = classes, palette, model.working_size
@@ -109,7 +111,9 @@ def _pairs(old: Sequence[str] | None, new: Sequence[str] | None) -> list[tuple[i
     return [(known[name], number) for number, name in enumerate(new or ()) if name in known]
 
 
-def _copy_classes(mine: Any, theirs: Any, axes: list[int], pairs: list[tuple[int, int]], counts: tuple[int, int]):
+def _copy_classes(
+    mine: Any, theirs: Any, axes: list[int], pairs: list[tuple[int, int]], counts: tuple[int, int]
+):
     """Take over those slices of a weight that belong to classes of the same name."""
     old, new = counts
     to, source = keras.ops.convert_to_numpy(mine).copy(), keras.ops.convert_to_numpy(theirs)

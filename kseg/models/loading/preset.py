@@ -163,7 +163,5 @@ def read_card(path: Path, advice: str = "install kseg again") -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path}: not a preset's card ({error}); {advice}") from error
     if not ok:
-        raise ModelError(
-            f"{path}: a card names files beside itself, each with its SHA-256; {advice}"
-        )
+        raise ModelError(f"{path}: a card names files beside itself, each with its SHA-256; {advice}")
     return card

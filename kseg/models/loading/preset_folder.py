@@ -57,10 +57,14 @@ def save_to_preset(
     from kseg.models.structure.segmenter import Segmenter
 
     if not isinstance(model, Segmenter):
-        raise ModelError(f"{model.name} is a {type(model).__name__}, not a network of kseg; save it with `save`.")
+        raise ModelError(
+            f"{model.name} is a {type(model).__name__}, not a network of kseg; save it with `save`."
+        )
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not is_preset_folder(folder))):
-        raise SettingsError(f"{folder} is there and is no preset: name a folder that is new, empty or a preset.")
+        raise SettingsError(
+            f"{folder} is there and is no preset: name a folder that is new, empty or a preset."
+        )
     card = {
         "name": folder.resolve().name,
         "description": description,
@@ -101,7 +105,9 @@ def file_in_folder(folder: Path) -> Path:
     from kseg.models.loading.preset import read_card
 
     if not is_preset_folder(folder):
-        raise ModelError(f"{folder} is a folder and no preset: it has no {CARD}, which save_to_preset writes.")
+        raise ModelError(
+            f"{folder} is a folder and no preset: it has no {CARD}, which save_to_preset writes."
+        )
     file = read_card(folder / CARD, "save the preset again")["files"]["keras"]
     verify_sha256(folder / file["file"], file["sha256"])
     return folder / file["file"]

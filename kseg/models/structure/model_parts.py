@@ -83,7 +83,9 @@ def layer_multipliers(
         SettingsError: no such part, or a factor that is no number from 0 on.
     """
     if not isinstance(learning_rates, Mapping):
-        raise checks.wrong("learning_rates", 'a dict from part to factor, such as {"backbone": 0.1}', learning_rates)
+        raise checks.wrong(
+            "learning_rates", 'a dict from part to factor, such as {"backbone": 0.1}', learning_rates
+        )
     found = {}
     for part, factor in learning_rates.items():
         factor = checks.number(factor, f"learning_rates[{part!r}]", least=0)
@@ -99,5 +101,7 @@ def _stage(backbone: keras.Model, stage: str) -> list[keras.layers.Layer]:
     earlier = [backbone.stages[name] for name in names[: names.index(stage)]]
     known = {id(layer) for layer in keras.Model(backbone.input, earlier).layers} if earlier else set()
     return [
-        layer for layer in keras.Model(backbone.input, backbone.stages[stage]).layers if id(layer) not in known
+        layer
+        for layer in keras.Model(backbone.input, backbone.stages[stage]).layers
+        if id(layer) not in known
     ]
