@@ -54,22 +54,22 @@ def public() -> dict[str, Callable]:
                     for key, member in vars(value).items()
                     if not key.startswith("_") and getattr(member, "__module__", None) == value.__name__
                 }
-                found |= {f"kseg.{part}.{name}.{key}": member for key, member in own.items() if callable(member)}
+                found |= {
+                    f"kseg.{part}.{name}.{key}": member for key, member in own.items() if callable(member)
+                }
             elif callable(value):
                 found[f"kseg.{part}.{name}"] = value
     return found
 
 
 def methods() -> dict[str, Callable]:
-    """Qualified name -> public method, without those that a base class outside of kseg has documented."""
+    """Qualified name -> public method; one that overrides another has the other's documentation."""
     found = {}
     for name, value in public().items():
-        if not inspect.isclass(value):
-            continue
-        others = [base for base in value.__mro__ if not base.__module__.startswith("kseg")]
-        for key, member in vars(value).items():
+        for key, member in vars(value).items() if inspect.isclass(value) else ():
             function = inspect.unwrap(getattr(member, "__func__", member))
-            if inspect.isfunction(function) and not key.startswith("_") and not any(hasattr(o, key) for o in others):
+            inherited = any(key in vars(base) for base in value.__mro__[1:])
+            if inspect.isfunction(function) and not key.startswith("_") and not inherited:
                 found[f"{name}.{key}"] = function
     return found
 

@@ -11,27 +11,38 @@ from kseg.ops.convolution import atrous_conv2d
 class AtrousConv2D(keras.layers.Conv2D):
     """A `keras.layers.Conv2D` whose filter taps stand `rate` places apart (DeepLab's "holes").
 
-    Weights, numbers and all further arguments are those of `keras.layers.Conv2D(dilation_rate=rate)`, which
-    on TensorFlow becomes SpaceToBatch, convolution and BatchToSpace. This layer is one `CONV_2D` in LiteRT
-    and one `Conv` in ONNX, a following BatchNormalization is folded into it, also with sizes known only at
+    Weights, values and all further arguments are those of `keras.layers.Conv2D(dilation_rate=rate)`, which
+    TensorFlow turns into SpaceToBatch, convolution and BatchToSpace. This layer is one `CONV_2D` in LiteRT
+    and one `Conv` in ONNX, a BatchNormalization behind it is folded into it even if sizes are known only at
     run time, and its gradient works on every CPU (see `kseg.ops.convolution.atrous_conv2d`).
-    Chen et al. 2017, "DeepLab", section 3.1.
 
     Args:
-        filters, kernel_size: as in Conv2D.
-        rate: distance of neighbouring taps, an integer or (vertical, horizontal). 1 is an ordinary
+        filters, kernel_size: as in `Conv2D`.
+        rate: distance of neighbouring taps, an integer or (vertical, horizontal), from 1 on; 1 is an ordinary
             convolution.
-        padding: "same" (zeros, symmetric where the span is odd, as in Caffe's `pad = rate` for 3x3) or
+        padding: "same" (zeros, symmetric where the span is odd, as with Caffe's `pad = rate` for 3x3) or
             "valid".
-        **kwargs: `activation`, `use_bias`, `groups`, initializers, regularizers, constraints, `name`,
-            `dtype`, `trainable` of Conv2D. Strides are always 1.
-
-    Input: `(batch, height, width, channels)`. Output: `(batch, height, width, filters)`, with padding "valid"
-    smaller by `rate * (kernel_size - 1)`.
+        **kwargs: `activation`, `use_bias`, `groups`, initializers, regularizers, constraints, `name`, `dtype`
+            and `trainable` of `Conv2D`. Strides are always 1.
 
     Raises:
         SettingsError: a rate below 1, strides, channels first, or a "valid" filter that does not fit the
             image.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        `(batch, height, width, filters)`; with padding "valid" smaller by `rate * (kernel_size - 1)`.
+
+    Reference:
+        Chen et al., "DeepLab: semantic image segmentation with deep convolutional nets, atrous convolution,
+        and fully connected CRFs", TPAMI 2017, section 3.1.
+
+    Example:
+
+    >>> kseg.layers.AtrousConv2D(8, 3, rate=2)(np.ones((1, 9, 9, 4))).shape
+    TensorShape([1, 9, 9, 8])
     """
 
     def __init__(self, filters, kernel_size, rate=1, padding="same", **kwargs):

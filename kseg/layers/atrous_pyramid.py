@@ -11,30 +11,43 @@ from kseg.layers.atrous_conv import AtrousConv2D
 class AtrousSpatialPyramidPooling(keras.layers.Layer):
     """Class scores as the sum of parallel atrous convolutions of one map (ASPP).
 
-    Chen et al., "DeepLab" (2017), section 3.2, in the two forms of the released networks:
+    It has the two forms of the released networks:
 
     - `hidden=None`, on ResNet-101: each branch is one 3x3 convolution at its rate, straight to the scores.
-    - `hidden=1024`, on VGG16: each branch is fc6 (3x3 at its rate, `hidden` filters), fc7 (1x1, `hidden`) and
+    - `hidden=1024`, on VGG16: each branch is fc6 (3x3 at its rate, `hidden` filters), fc7 (1x1, `hidden` filters) and
       fc8 (1x1 to the scores), the first two with ReLU and dropout.
 
-    All convolutions have biases; the scores' kernels start from a Gaussian of 0.01 as released. ASPP-L has
-    the rates (6, 12, 18, 24), ASPP-S (2, 4, 8, 12), LargeFOV the single rate 12.
+    All convolutions have biases; the kernels of the scores are initialised from a Gaussian of standard
+    deviation 0.01, as in the release. ASPP-L has the rates (6, 12, 18, 24), ASPP-S (2, 4, 8, 12), LargeFOV
+    the single rate 12. The layers of branch r are in `branches[r]`, named `fc6_<r + 1>`, `fc7_<r + 1>` and
+    `fc8_<r + 1>`.
 
     Args:
         num_classes: channels of the scores.
-        rates: one branch each.
-        hidden: filters of fc6 and fc7, or None for the short form.
-        dropout: share of activations dropped after fc6 and fc7 in training; without effect when `hidden` is
-            None.
+        rates: atrous rates, one branch each, from 1 on.
+        hidden: number of filters of fc6 and fc7, or None for the short form.
+        dropout: dropout rate after fc6 and fc7, in [0, 1); unused if `hidden` is None.
         kernel_regularizer: Keras regularizer of all kernels, or None.
-
-    Input: `(batch, height, width, channels)`. Output: scores (logits) `(batch, height, width, num_classes)`.
-    Branch r has its layers in `branches[r]`, named `fc6_<r + 1>`, `fc7_<r + 1>`, `fc8_<r + 1>` as in the
-    release.
+        **kwargs: `name`, `dtype` and `trainable` of a Keras layer.
 
     Raises:
-        SettingsError: no rates, a rate below 1, fewer than one class or hidden filter, dropout outside
-            [0, 1).
+        SettingsError: no rates, a rate below 1, fewer than one class or hidden filter, or dropout outside [0,
+            1).
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        `(batch, height, width, num_classes)`, scores (logits).
+
+    Reference:
+        Chen et al., "DeepLab: semantic image segmentation with deep convolutional nets, atrous convolution,
+        and fully connected CRFs", TPAMI 2017, section 3.2.
+
+    Example:
+
+    >>> kseg.layers.AtrousSpatialPyramidPooling(3, rates=(1, 2))(np.ones((1, 9, 9, 4))).shape
+    TensorShape([1, 9, 9, 3])
     """
 
     def __init__(

@@ -8,23 +8,26 @@ from kseg import checks
 
 @keras.saving.register_keras_serializable(package="kseg")
 class Normalize(keras.layers.Layer):
-    """Turns an RGB image of 0-255 into what a backbone's weights were trained on: `(image - mean) / std`.
+    """Normalises an RGB image of 0-255 to what a backbone's weights were trained on: `(image - mean) / std`.
 
     As the first layer of a model it travels with the weights, so that training, export and serving cannot
     disagree about preprocessing.
 
     Args:
-        mean: per-channel mean, in the 0-255 range and in the order red, green, blue.
-        std: per-channel divisor, same range and order.
-        bgr: True flips the channels to blue, green, red after normalising (Caffe's order, as the original VGG
-            weights and keras.applications' "caffe" mode expect).
-
-    Input shape: `(batch, height, width, 3)`, 0-255.
-
-    Output shape: the same, in the layer's compute dtype.
+        mean: mean of each channel, in the range 0-255, in the order red, green, blue.
+        std: divisor of each channel, in the same range and order.
+        bgr: True reverses the channels to blue, green, red after normalising (Caffe's order, as the original
+            VGG weights and keras.applications' "caffe" mode expect).
+        **kwargs: `name` and `dtype` of a Keras layer.
 
     Raises:
         SettingsError: not three values each, or a divisor that is not above 0.
+
+    Input shape:
+        `(batch, height, width, 3)`, 0-255.
+
+    Output shape:
+        The same, in the layer's compute dtype.
 
     Example:
 

@@ -58,7 +58,14 @@ class BoundaryCrossEntropy(CrossEntropy):
     of_upsampled = None  # borders need the whole map of labels, and logits beside it
 
     def border_weights(self, labels):
-        """1 and 1 + `factor`, float32 `(batch, height, width)`, for class ids of that shape."""
+        """Compute the weight of every pixel: 1, or 1 + `factor` near a border.
+
+        Args:
+            labels: class ids `(batch, height, width)`.
+
+        Returns:
+            float32 weights `(batch, height, width)`.
+        """
         labels = ops.cast(labels, "int32")
         valid = self.valid(labels)
         ids, far = ops.cast(labels, "float32")[..., None], 1e9

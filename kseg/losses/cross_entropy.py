@@ -12,44 +12,49 @@ from kseg.ops.strips import upsampled_cross_entropy
 
 @keras.saving.register_keras_serializable(package="kseg")
 class CrossEntropy(MapLoss):
-    """Softmax cross-entropy of every pixel, with ignored labels, class weights, hard examples and sampling.
+    """Softmax cross-entropy of every pixel, with an ignore label, class weights, hard examples and sampling.
 
-    Labels `(batch, height, width)` or `(batch, height, width, 1)`, class ids of any integer or float
-    type; logits `(batch, height, width, classes)`, computed in float32 whatever their type. The loss is a
-    scalar.
+    Labels are `(batch, height, width)` or `(batch, height, width, 1)`, class ids of any integer or float
+    type; logits are `(batch, height, width, classes)` and computed in float32 whatever their type. The loss
+    is a scalar. `sample_weight` (from `model.fit`), if given, multiplies the class weights: `(batch,)` or one
+    weight per pixel.
 
     Args:
         ignore_label: pixels with this label count nowhere: not in the sum, not in the mean, no gradient. None
             ignores nothing.
-        class_weights: one weight a class, or a dict from class id to weight as Keras's `fit(class_weight=)` takes
-            it (classes that it does not name have 1), or None. A mean is then `sum(w * ce) / sum(w)`, as PyTorch
-            has it.
-        ohem_fraction: keep this fraction (0 to 1] of the batch's valid pixels, the ones with the largest
-        loss.
-        ohem_threshold: instead, keep pixels whose true class has a probability below this.
-        ohem_min_kept: but keep at least this many valid pixels of the batch. Pixels that tie with the
-            last one kept are kept too.
-        sampling: keep each pixel with this probability, independently, and drop the rest from the loss.
-            To keep the effective batch as large, take 1 / sampling times as many images
-            (`kseg.training.fit` does).
-        reduction: "mean" over the kept pixels of the whole batch, on all replicas together, 0 where none is
+        class_weights: one weight per class, or a dict from class id to weight as Keras's `fit(class_weight=)`
+            takes it (classes that it does not name have 1), or None. A mean is then `sum(w * ce) / sum(w)`,
+            as in PyTorch.
+        ohem_fraction: keep this fraction (0 to 1] of the batch's valid pixels, those with the largest loss.
+        ohem_threshold: instead, keep the pixels whose true class has a probability below this.
+        ohem_min_kept: but keep at least this many valid pixels of the batch, and those that tie with the last
+            one kept.
+        sampling: keep each pixel with this probability, independently, and drop the rest from the loss. To
+            keep the effective batch as large, use 1 / sampling times as many images (`kseg.training.fit`
+            does).
+        reduction: "mean" over the kept pixels of the whole batch, on all replicas together, 0 if none is
             left; or "sum", the unnormalised loss of the released FCN.
-        seed: for `sampling`; an integer, or None for a random one.
+        seed: seed for `sampling`, an integer, or None for a random one.
         from_logits: False for a model whose output is probabilities.
-        label_smoothing: this share (0 up to 1) of a pixel's truth is spread over all classes.
-        name: the loss's name.
-
-    `sample_weight` (from `model.fit`), if given, multiplies the class weights: `(batch,)` or one a pixel.
+        label_smoothing: this share of a pixel's truth, in [0, 1), is spread over all classes.
+        name: name of the loss.
 
     Raises:
-        ValueError: while the training step is traced, if labels and logits differ in size; or for
-            arguments out of range. A label outside the classes that is not `ignore_label` makes
-            TensorFlow raise on a CPU, and makes the loss NaN elsewhere: it is never dropped.
+        ValueError: labels and logits differ in size (while the training step is traced), or an argument is
+            out of range. A label outside the classes that is not `ignore_label` makes TensorFlow raise an
+            error on a CPU, and makes the loss NaN elsewhere: it is never dropped.
 
-    Sources: hard examples, Shrivastava et al., "Training region-based object detectors with online hard
-    example mining", CVPR 2016; sampling, Shelhamer et al., "Fully convolutional networks for semantic
-    segmentation", TPAMI 2017, "Patchwise training is loss sampling" and its experiment; the sum, its
-    released `solver.prototxt`.
+    Reference:
+        hard examples, Shrivastava et al., "Training region-based object detectors with online hard
+        example mining", CVPR 2016; sampling, Shelhamer et al., "Fully convolutional networks for semantic
+        segmentation", TPAMI 2017, "Patchwise training is loss sampling" and its experiment; the sum, its
+        released `solver.prototxt`.
+
+    Example:
+
+    >>> loss = kseg.losses.CrossEntropy(ignore_label=255)
+    >>> round(float(loss(np.array([[[0, 255]]]), np.zeros((1, 1, 2, 2)))), 4)
+    0.6931
     """
 
     def __init__(
@@ -110,10 +115,19 @@ class CrossEntropy(MapLoss):
         )
 
     def of_upsampled(self, y_true, scores, rows, columns, sample_weight=None):
-        """The loss of a score map upsampled bilinearly to the labels' size, whose logits are never held as a whole.
+        """Compute the loss of a score map upsampled bilinearly to the labels' size, without holding all of its logits.
 
-        Scores `(batch, h, w, classes)`; `rows` and `columns` are `kseg.ops.strips.Taps` for the labels' height and
-        width. The loss is that of the upsampled logits, within rounding.
+        Within rounding it is the loss of the upsampled logits.
+
+        Args:
+            y_true: labels `(batch, height, width)`.
+            scores: scores `(batch, rows, columns, classes)` at the size of the model's map.
+            rows: `kseg.ops.strips.Taps` for the labels' height.
+            columns: `kseg.ops.strips.Taps` for the labels' width.
+            sample_weight: weights `(batch,)` or one per pixel, or None.
+
+        Returns:
+            The loss, a float32 scalar.
         """
         labels = ops.convert_to_tensor(y_true)
         if len(labels.shape) == 4:

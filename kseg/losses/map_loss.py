@@ -12,18 +12,29 @@ from kseg.ops.replicas import replicas_in_sync
 
 @keras.saving.register_keras_serializable(package="kseg")
 class MapLoss(keras.losses.Loss):
-    """A loss of whole label maps, one number a batch, that `kseg.training.fit` can train with.
+    """Base class of losses of whole label maps, one number a batch, that `kseg.training.fit` can train with.
 
-    Labels are class ids `(batch, height, width)` or `(batch, height, width, 1)`, predictions are
-    `(batch, height, width, classes)` and computed in float32 whatever their type. A subclass has `call`, and
-    `weight` where its mean is not over the labelled pixels.
+    Labels are class ids `(batch, height, width)` or `(batch, height, width, 1)`, predictions are `(batch,
+    height, width, classes)` and computed in float32 whatever their type. A subclass implements `call`, and
+    `weight` if its mean is not over the labelled pixels.
 
     Args:
         ignore_label: pixels with this label count nowhere; None ignores nothing.
-        class_weights: one weight a class, or a dict from class id to weight; see `kseg.losses.class_weights`.
+        class_weights: one weight per class, or a dict from class id to weight; see
+            `kseg.losses.class_weights`.
         from_logits: False for a model whose output is probabilities.
         reduction: "mean" or "sum".
-        name: the loss's name.
+        name: name of the loss.
+
+    Example:
+
+    >>> class Brier(kseg.losses.MapLoss):
+    ...     def call(self, y_true, y_pred, sample_weight=None):
+    ...         labels, logits = self.pair(y_true, y_pred)
+    ...         truth = keras.ops.one_hot(labels, logits.shape[-1])
+    ...         return keras.ops.mean((keras.ops.softmax(logits) - truth) ** 2)
+    >>> float(Brier()(np.zeros((1, 2, 2)), np.zeros((1, 2, 2, 2))))
+    0.25
     """
 
     def __init__(
@@ -47,6 +58,14 @@ class MapLoss(keras.losses.Loss):
         """What the mean over a batch divides by, on this replica: its share where batches are accumulated.
 
         The sum of the class weights of the labelled pixels; the replica's share of 1 for a sum.
+
+        Args:
+            labels: int32 labels `(batch, height, width)`.
+            classes: number of classes.
+
+        Returns:
+            A float32 scalar: the sum of the class weights of the labelled pixels, or the replica's share of 1
+            for a sum.
         """
         if self.reduction == "sum":
             return ops.convert_to_tensor(1.0 / replicas_in_sync(), "float32")
@@ -64,13 +83,16 @@ class MapLoss(keras.losses.Loss):
         seed: int | None = None,
         from_logits: bool = True,
     ) -> "MapLoss":
-        """The same loss for a data set and a model.
+        """Adapt the loss to a data set and a model.
 
         Args:
-            ignore_label: the data's.
-            class_weights: in place of the loss's own, if not None.
-            seed: of a loss that draws random numbers and has none.
-            from_logits: whether the model gives logits.
+            ignore_label: the data set's ignore label, or None.
+            class_weights: weights that replace the loss's own, unless None.
+            seed: seed of a loss that draws random numbers and has none.
+            from_logits: whether the model outputs logits.
+
+        Returns:
+            A loss of the same class.
         """
         config = {**self.get_config(), "ignore_label": ignore_label}
         if class_weights is not None:
@@ -82,17 +104,39 @@ class MapLoss(keras.losses.Loss):
         return type(self).from_config(config)
 
     def for_validation(self) -> "MapLoss":
-        """The loss that validation reports: of every labelled pixel."""
+        """The loss that validation reports: of every labelled pixel.
+
+        Returns:
+            A `MapLoss`, usually the loss itself.
+        """
         return self
 
     def valid(self, labels):
-        """Where labels count, bool."""
+        """Where labels count.
+
+        Args:
+            labels: labels `(batch, height, width)`.
+
+        Returns:
+            A bool tensor of the same shape.
+        """
         if self.ignore_label is None:
             return ops.ones_like(labels, "bool")
         return labels != self.ignore_label
 
     def pair(self, y_true, y_pred):
-        """Labels as int32 `(batch, height, width)` and logits as float32; ValueError where they do not fit."""
+        """Convert labels and predictions to the shapes and types that losses compute with.
+
+        Args:
+            y_true: labels `(batch, height, width)` or `(batch, height, width, 1)`.
+            y_pred: predictions `(batch, height, width, classes)`.
+
+        Returns:
+            Labels as int32 `(batch, height, width)`, and logits as float32.
+
+        Raises:
+            ValueError: shapes that do not fit each other.
+        """
         logits = ops.cast(y_pred, "float32")
         labels = ops.convert_to_tensor(y_true)
         if len(labels.shape) == len(logits.shape) and labels.shape[-1] == 1:
@@ -113,7 +157,16 @@ class MapLoss(keras.losses.Loss):
         return ops.cast(labels, "int32"), logits
 
     def weights_of_pixels(self, labels, classes):
-        """The class weight of every pixel; NaN for a label outside the classes, lest it be dropped silently."""
+        """Look up the class weight of every pixel.
+
+        Args:
+            labels: labels `(batch, height, width)`.
+            classes: number of classes.
+
+        Returns:
+            float32 weights of the labels' shape; NaN for a label outside the classes, so that it is never
+            dropped silently.
+        """
         known = ops.logical_and(labels >= 0, labels < classes)
         if self.class_weights is None:
             return ops.where(known, 1.0, float("nan"))

@@ -8,21 +8,28 @@ from kseg.ops.labels import class_ids, count_ids
 
 @keras.saving.register_keras_serializable(package="kseg")
 class ConfusionMatrix(keras.metrics.Metric):
-    """The confusion matrix of everything seen since `reset_state`.
+    """The confusion matrix of all pixels seen since `reset_state`.
+
+    `update_state(labels, predictions)` takes labels `(batch, height, width)` or `(batch, height, width, 1)`,
+    class ids of any integer or float type, and predictions that are logits or probabilities `(batch, height,
+    width, num_classes)`, or class ids in the labels' shape.
+
+    `result()` gives `(num_classes, num_classes)`, `[true, predicted]`. Counts are int64 (float32 stops
+    counting at 2**24; under JAX they are int32 unless x64 is enabled). An id outside the classes is not
+    dropped silently: it is counted in `unknown`, and as long as that is above zero every entry of `result()`
+    is -1.
 
     Args:
         num_classes: number of classes.
-        ignore_label: pixels whose true label this is are left out; None leaves nothing out.
-        name, dtype: Keras's.
+        ignore_label: pixels with this true label are left out; None leaves out none.
+        name, dtype: as in Keras.
 
-    `update_state(labels, predictions)`: labels `(batch, height, width)` or `(batch, height, width, 1)`,
-    class ids of any integer or float type; predictions are logits or probabilities `(batch, height,
-    width, num_classes)`, or class ids in the labels' shape.
+    Example:
 
-    `result()`: `(num_classes, num_classes)`, `[true, predicted]`. Counts are int64 (float32 stops counting at
-    2**24; under JAX they are int32 unless x64 is enabled). An id outside the classes is not dropped
-    silently: it is counted in `unknown`, and as long as that is above zero every entry of `result()` is
-    -1.
+    >>> matrix = kseg.metrics.ConfusionMatrix(2)
+    >>> matrix.update_state(np.array([[[0, 1, 255]]]), np.array([[[0, 0, 1]]]))
+    >>> np.asarray(matrix.result()).tolist()
+    [[1, 0], [1, 0]]
     """
 
     def __init__(self, num_classes, ignore_label=255, name="confusion_matrix", dtype=None):
@@ -82,11 +89,26 @@ class ConfusionMatrix(keras.metrics.Metric):
 class MeanIoU(ConfusionMatrix):
     """Mean intersection over union from one confusion matrix of all pixels seen, for `model.compile`.
 
-    Arguments and `update_state` are `ConfusionMatrix`'s. `result()` is a scalar: the mean over the
-    classes that truth or prediction has (a class that neither has is left out, as in the released FCN's
-    `score.py`); 0 before anything was counted; NaN once a label outside the classes was met, which is a
-    fault of the data, not of the model. Keras's own metric without `ignore_class` drops such pixels and
-    looks better than it is.
+    `update_state` is that of `ConfusionMatrix`. `result()` is a scalar: the mean over the classes that occur
+    in truth or prediction (a class in neither is left out, as in the released FCN's `score.py`); 0 before
+    anything was counted; NaN once a label outside the classes was met, which is a fault of the data, not of
+    the model. Keras's own metric without `ignore_class` drops such pixels and looks better than it is.
+
+    Args:
+        num_classes: number of classes.
+        ignore_label: pixels with this true label are left out; None leaves out none.
+        name, dtype: as in Keras.
+
+    Reference:
+        Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017; the released
+        `score.py`.
+
+    Example:
+
+    >>> metric = kseg.metrics.MeanIoU(num_classes=2)
+    >>> metric.update_state(np.array([[[0, 0, 1, 255]]]), np.array([[[0, 1, 1, 0]]]))
+    >>> float(metric.result())
+    0.5
     """
 
     def __init__(self, num_classes, ignore_label=255, name="mean_iou", dtype=None):

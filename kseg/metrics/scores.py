@@ -23,13 +23,19 @@ def confusion_matrix(
         labels: integer class ids of any shape, with `ignore_label` where there is no truth.
         predictions: integer class ids of the same shape.
         num_classes: number of classes.
-        ignore_label: pixels whose true label this is are left out, whatever their prediction.
+        ignore_label: pixels with this true label are left out, whatever their prediction; None leaves out
+            none.
 
     Returns:
         int64 counts `(num_classes, num_classes)`, `[true, predicted]`.
 
     Raises:
         DataError: shapes differ, or an id lies outside the classes: it is never dropped silently.
+
+    Example:
+
+    >>> kseg.metrics.confusion_matrix(np.array([0, 1, 255]), np.array([0, 0, 1]), num_classes=2).tolist()
+    [[1, 0], [1, 0]]
     """
     labels, predictions, valid = checked_ids(labels, predictions, num_classes, ignore_label)
     pairs = labels[valid].astype(np.int64) * num_classes + predictions[valid]
@@ -62,7 +68,19 @@ def _check_ids(ids: np.ndarray, what: str, num_classes: int, ignore_label: int |
 
 
 def class_iou(confusion: np.ndarray) -> np.ndarray:
-    """Intersection over union of each class, float64 `(classes,)`; NaN where truth and prediction lack it."""
+    """Compute the intersection over union of each class.
+
+    Args:
+        confusion: counts `(classes, classes)`, `[true, predicted]`.
+
+    Returns:
+        float64 `(classes,)`, NaN for classes that both truth and prediction lack.
+
+    Example:
+
+    >>> kseg.metrics.class_iou(np.array([[3, 1], [0, 4]])).tolist()
+    [0.75, 0.8]
+    """
     confusion = _checked(confusion)
     hit = np.diag(confusion)
     return _ratio(hit, confusion.sum(0) + confusion.sum(1) - hit)
@@ -93,24 +111,72 @@ def mean_iou(confusion: np.ndarray) -> float:
 
 
 def class_accuracy(confusion: np.ndarray) -> np.ndarray:
-    """Recall of each class: float64 `(classes,)`, NaN where the truth lacks it."""
+    """Compute the recall of each class.
+
+    Args:
+        confusion: counts `(classes, classes)`, `[true, predicted]`.
+
+    Returns:
+        float64 `(classes,)`, NaN for classes that the truth lacks.
+
+    Example:
+
+    >>> kseg.metrics.class_accuracy(np.array([[3, 1], [0, 2]])).tolist()
+    [0.75, 1.0]
+    """
     confusion = _checked(confusion)
     return _ratio(np.diag(confusion), confusion.sum(1))
 
 
 def mean_accuracy(confusion: np.ndarray) -> float:
-    """Mean of `class_accuracy` over the classes that the truth has; 0 for an empty matrix."""
+    """Average `class_accuracy` over the classes that occur in the truth.
+
+    Args:
+        confusion: counts `(classes, classes)`, `[true, predicted]`.
+
+    Returns:
+        A float in [0, 1]; 0 for an empty matrix.
+
+    Example:
+
+    >>> kseg.metrics.mean_accuracy(np.array([[3, 1], [0, 2]]))
+    0.875
+    """
     return _mean_of_present(class_accuracy(confusion))
 
 
 def pixel_accuracy(confusion: np.ndarray) -> float:
-    """Share of the pixels that are right; 0 for an empty matrix."""
+    """Compute the share of pixels that are right.
+
+    Args:
+        confusion: counts `(classes, classes)`, `[true, predicted]`.
+
+    Returns:
+        A float in [0, 1]; 0 for an empty matrix.
+
+    Example:
+
+    >>> kseg.metrics.pixel_accuracy(np.array([[3, 1], [0, 4]]))
+    0.875
+    """
     confusion = _checked(confusion)
     return float(np.trace(confusion) / max(confusion.sum(), 1))
 
 
 def frequency_weighted_iou(confusion: np.ndarray) -> float:
-    """Mean of `class_iou` weighted by how many true pixels each class has; 0 for an empty matrix."""
+    """Average `class_iou` weighted by the number of true pixels of each class.
+
+    Args:
+        confusion: counts `(classes, classes)`, `[true, predicted]`.
+
+    Returns:
+        A float in [0, 1]; 0 for an empty matrix.
+
+    Example:
+
+    >>> round(kseg.metrics.frequency_weighted_iou(np.array([[3, 1], [0, 4]])), 3)
+    0.775
+    """
     confusion = _checked(confusion)
     frequency = confusion.sum(1)
     if not frequency.sum():

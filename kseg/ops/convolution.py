@@ -11,24 +11,30 @@ if keras.backend.backend() == "tensorflow":
 
 
 def atrous_conv2d(x, kernel, rate=1, padding="same"):
-    """Convolution with `rate - 1` holes between the filter's taps, stride 1.
+    """Convolve with `rate - 1` holes between the filter's taps, at stride 1.
 
     On TensorFlow `keras.ops.conv` wraps a dilated convolution in SpaceToBatch and BatchToSpace, which LiteRT
-    keeps and behind which no BatchNorm is folded. This one stays one convolution in LiteRT and ONNX.
-    TensorFlow's own gradient of that form raises on CPUs where oneDNN is off (ARM, macOS, older x86), so the
-    gradient is written out here: with respect to the input another atrous convolution, with respect to the
-    kernel one matrix product a tap. Fewer filters than channels, as in DeepLab's score layers, make two
-    matrix products of it all.
+    keeps and behind which no BatchNormalization is folded. This one stays one convolution in LiteRT and ONNX.
+    TensorFlow's own gradient of that form raises an error on CPUs without oneDNN (ARM, macOS, older x86), so
+    the gradient is written out here: another atrous convolution for the input, and one matrix product a tap
+    for the kernel. With fewer filters than channels, as in DeepLab's score layers, two matrix products do it
+    all.
 
     Args:
-        x: `(batch, height, width, channels)`.
-        kernel: `(rows, columns, channels, filters)`.
+        x: tensor `(batch, height, width, channels)`.
+        kernel: tensor `(rows, columns, channels, filters)`.
         rate: distance of neighbouring taps, an integer or (vertical, horizontal).
         padding: "same" or "valid".
 
     Returns:
         `(batch, height, width, filters)`, smaller by `rate * (taps - 1)` with "valid". Equal to
         `keras.ops.conv(..., dilation_rate=rate)`.
+
+    Example:
+
+    >>> x, kernel = np.ones((1, 9, 9, 2), "float32"), np.ones((3, 3, 2, 4), "float32")
+    >>> kseg.ops.convolution.atrous_conv2d(x, kernel, rate=2).shape
+    TensorShape([1, 9, 9, 4])
     """
     rate = checks.pair(rate, "rate")
     taps = tuple(kernel.shape[:2])

@@ -21,12 +21,12 @@ FUSED_PLACES = 9  # in a window; XLA compiles for a minute at 256
 
 
 def max_pool_with_argmax(x, pool_size=2, strides=None, padding="same"):
-    """Max pooling that also gives the flat index of every maximum.
+    """Pool by maximum, and give the flat index of every maximum.
 
     Args:
-        x: `(batch, height, width, channels)`.
-        pool_size: window, an integer or (height, width).
-        strides: steps between windows; the window by default.
+        x: tensor `(batch, height, width, channels)`.
+        pool_size: size of the window, an integer or (height, width).
+        strides: steps between windows; None takes the window.
         padding: "same" or "valid", as in `tf.nn.max_pool_with_argmax`.
 
     Returns:
@@ -37,6 +37,13 @@ def max_pool_with_argmax(x, pool_size=2, strides=None, padding="same"):
 
     Raises:
         SettingsError: a window or stride below 1, or a map smaller than a "valid" window.
+
+    Example:
+
+    >>> x = np.array([[1.0, 5.0], [2.0, 3.0]]).reshape(1, 2, 2, 1)
+    >>> pooled, argmax = kseg.ops.pooling.max_pool_with_argmax(x)
+    >>> float(pooled[0, 0, 0, 0]), int(argmax[0, 0, 0, 0])
+    (5.0, 1)
     """
     rows, columns = pooling_axes(spatial_shape(x), pool_size, strides, padding)
     if keras.backend.backend() != "tensorflow":
@@ -59,10 +66,10 @@ def max_unpool(pooled, argmax, pool_size=2, strides=None, padding="same", size=N
     """Put pooled values back where their maxima stood; every other place is zero.
 
     Args:
-        pooled: `(batch, rows, columns, channels)`.
+        pooled: tensor `(batch, rows, columns, channels)`.
         argmax: indices of the same shape, as `max_pool_with_argmax` with the same window, stride and padding
             gives them.
-        pool_size, strides, padding: those of the pooling.
+        pool_size, strides, padding: the settings of the pooling.
         size: (height, width) of the result, integers or scalar tensors: the size of the map that was
             pooled. By default the pooled size times the stride ("same") or the least size that holds the
             windows ("valid"), which is right where that size was a multiple of the stride.
@@ -74,9 +81,16 @@ def max_unpool(pooled, argmax, pool_size=2, strides=None, padding="same", size=N
         mean.
 
     Raises:
-        SettingsError: indices of another shape, a size that such a pooling cannot have come from, or, where
-            the values are at hand (eager execution), indices out of range or outside of their window. In a
-            compiled graph a value with such an index is left out.
+        SettingsError: indices of another shape, a size that such a pooling cannot have come from, or, in
+            eager execution, indices out of range or outside their window. A compiled graph leaves values with
+            such an index out.
+
+    Example:
+
+    >>> x = np.array([[1.0, 5.0], [2.0, 3.0]]).reshape(1, 2, 2, 1)
+    >>> pooled, argmax = kseg.ops.pooling.max_pool_with_argmax(x)
+    >>> np.asarray(kseg.ops.pooling.max_unpool(pooled, argmax))[0, :, :, 0].tolist()
+    [[0.0, 5.0], [0.0, 0.0]]
     """
     window, stride = window_and_stride(pool_size, strides, padding)
     counts = spatial_shape(pooled)
@@ -104,16 +118,22 @@ def grid_pool(x, bins, mode="average"):
     pooling.
 
     Args:
-        x: `(batch, height, width, channels)`; sizes may be known only when the graph runs.
+        x: tensor `(batch, height, width, channels)`; sizes may be known only when the graph runs.
         bins: bins along each axis, an integer or (rows, columns).
         mode: "average" or "max".
 
     Returns:
-        `(batch, rows, columns, channels)` of the dtype of `x`. Averages of half-precision maps are summed in
-        float32.
+        Tensor `(batch, rows, columns, channels)` of the dtype of `x`. Averages of half-precision maps are
+        summed in float32.
 
     Raises:
-        SettingsError: bins below 1, another mode, or a tensor of other dimensions.
+        SettingsError: bins below 1, another mode, or a tensor that does not have four dimensions.
+
+    Example:
+
+    >>> y = kseg.ops.pooling.grid_pool(np.arange(5.0).reshape(1, 1, 5, 1), (1, 2))
+    >>> np.asarray(y)[0, 0, :, 0].tolist()
+    [1.0, 3.0]
     """
     grid = checks.pair(bins, "bins")
     if len(x.shape) != 4:

@@ -13,12 +13,37 @@ METHODS = ("bilinear", "nearest")
 
 
 def spatial_shape(x):
-    """Return the (height, width) of a channels-last batch: integers where known, scalars of the graph where not."""
+    """Give the height and width of a channels-last batch.
+
+    Args:
+        x: tensor `(batch, height, width, channels)`.
+
+    Returns:
+        (height, width): integers where they are known, scalar tensors of the graph where not.
+
+    Example:
+
+    >>> kseg.ops.resize.spatial_shape(np.ones((1, 5, 7, 3)))
+    (5, 7)
+    """
     return ops.shape(x)[1:3]
 
 
 def same_size(one, other):
-    """Whether two (height, width) are known to be equal, so that a slice of everything can be left out."""
+    """Whether two sizes are known to be equal, so that a crop to the whole size can be left out.
+
+    Args:
+        one: (height, width), integers or scalar tensors.
+        other: (height, width), likewise.
+
+    Returns:
+        True if all four are integers and both sizes are equal.
+
+    Example:
+
+    >>> kseg.ops.resize.same_size((3, 4), (3, 4))
+    True
+    """
     return all(isinstance(a, int) and isinstance(b, int) and a == b for a, b in zip(one, other, strict=True))
 
 
@@ -35,6 +60,15 @@ def resize(x, size, method="bilinear", align_corners=False):
 
     Returns:
         Tensor `(batch, *size, channels)` of the dtype of `x`. No antialiasing.
+
+    Raises:
+        SettingsError: an unknown method, or aligned corners with "nearest".
+
+    Example:
+
+    >>> y = kseg.ops.resize.resize(np.array([0.0, 3.0]).reshape(1, 1, 2, 1), (1, 4), align_corners=True)
+    >>> np.asarray(y)[0, 0, :, 0].tolist()
+    [0.0, 1.0, 2.0, 3.0]
     """
     checks.one_of(method, "method", METHODS)
     if align_corners and method != "bilinear":

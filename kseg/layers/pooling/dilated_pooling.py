@@ -8,20 +8,34 @@ from kseg import checks
 
 @keras.saving.register_keras_serializable(package="kseg")
 class DilatedPooling2D(keras.layers.Layer):
-    """Maximum or average over a window whose places stand `rate` pixels apart, at stride 1.
+    """Maximum or average over a window whose taps are `rate` pixels apart, at stride 1.
 
-    What a pooling layer becomes when a stride ahead of it, or its own, is turned into holes (Chen et al.
-    2015, "hole algorithm"; Keras has dilated convolutions only).
+    This is what a pooling layer becomes when its stride, or one before it, is turned into dilation ("hole
+    algorithm"); Keras dilates convolutions only.
 
     Args:
-        pool_size: places in the window, an integer or (vertical, horizontal).
-        rate: distance of neighbouring places, in pixels.
+        pool_size: number of taps, an integer or (vertical, horizontal).
+        rate: distance of neighbouring taps in pixels.
         padding: ((top, bottom), (left, right)) pixels around the map that never count: they are not a maximum
-            and do not enter an average, as in Keras's "same" padding.
+            and do not enter an average, as with Keras's "same" padding.
         mode: "max" or "average".
+        **kwargs: `name` and `dtype` of a Keras layer.
 
-    Input: `(batch, height, width, channels)`. Output: the same, with
-    `height + top + bottom - rate * (pool_size - 1)` rows and likewise for columns.
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        The same with `height + top + bottom - rate * (pool_size - 1)` rows, and likewise for columns.
+
+    Reference:
+        Chen et al., "Semantic image segmentation with deep convolutional nets and fully connected CRFs", ICLR
+        2015, section 3.
+
+    Example:
+
+    >>> y = kseg.layers.DilatedPooling2D(2, rate=2)(np.arange(5.0).reshape(1, 1, 5, 1).repeat(3, axis=1))
+    >>> np.asarray(y)[0, 0, :, 0].tolist()
+    [2.0, 3.0, 4.0]
     """
 
     def __init__(self, pool_size=2, rate=1, padding=((0, 0), (0, 0)), mode="max", **kwargs):

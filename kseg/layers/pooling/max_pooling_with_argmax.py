@@ -9,23 +9,36 @@ from kseg.ops import pooling, switches
 class MaxPoolingWithArgmax2D(keras.layers.Layer):
     """Max pooling that also gives the flat index of every maximum, for `MaxUnpooling2D`.
 
-    Written as comparisons of windows instead of TensorFlow's one operation, so that it compiles under XLA and
-    exports to builtin LiteRT operations and to ONNX, with equal values and indices. "Switches" in Zeiler &
-    Fergus 2014 and in Noh et al. 2015, "Learning Deconvolution Network for Semantic Segmentation", section
-    3.1.
+    It compares windows instead of calling TensorFlow's one operation, so it compiles under XLA and exports to
+    builtin LiteRT operations and to ONNX, with the same values and indices.
 
     Args:
-        pool_size: window, an integer or (height, width).
-        strides: steps between windows; the window by default.
+        pool_size: size of the window, an integer or (height, width).
+        strides: steps between windows, an integer or (vertical, horizontal); None takes the window.
         padding: "same" (any size of image) or "valid".
-
-    Input: `(batch, height, width, channels)`.
-    Output: a pair `(pooled, argmax)`, both `(batch, rows, columns, channels)`; `argmax` (int64, under JAX
-    int32) is `(y * width + x) * channels + channel`, as `tf.nn.max_pool_with_argmax` gives it: the batch is
-    not counted, and of equal values the first in reading order is taken.
+        **kwargs: `name` and `dtype` of a Keras layer.
 
     Raises:
         SettingsError: a window or stride below 1, or an image smaller than a "valid" window.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        A pair `(pooled, argmax)`, both `(batch, rows, columns, channels)`. `argmax` (int64, int32 under JAX)
+        is `(y * width + x) * channels + channel`, as `tf.nn.max_pool_with_argmax` gives it: the batch is not
+        counted, and of equal values the first in reading order is taken.
+
+    Reference:
+        Noh et al., "Learning deconvolution network for semantic segmentation", ICCV 2015, section 3.1;
+        "switches" of Zeiler and Fergus, 2014.
+
+    Example:
+
+    >>> x = np.array([[1.0, 5.0], [2.0, 3.0]]).reshape(1, 2, 2, 1)
+    >>> pooled, argmax = kseg.layers.MaxPoolingWithArgmax2D(2)(x)
+    >>> float(pooled[0, 0, 0, 0]), int(argmax[0, 0, 0, 0])
+    (5.0, 1)
     """
 
     def __init__(self, pool_size=2, strides=None, padding="same", **kwargs):

@@ -11,22 +11,36 @@ from kseg.ops.resize import spatial_shape
 class MaxUnpooling2D(keras.layers.Layer):
     """Puts every value at the place that its index names; all other places are zero.
 
-    The inverse of `MaxPoolingWithArgmax2D` with the same settings (Noh et al. 2015, section 3.1). Without
-    scatter: compiles under XLA, exports to builtin LiteRT operations and to ONNX. Where windows overlap and
-    several hold their maximum at one place, it gets the mean of their values, whatever the order.
+    The inverse of `MaxPoolingWithArgmax2D` with the same settings. It works without scatter: it compiles
+    under XLA and exports to builtin LiteRT operations and to ONNX. Where windows overlap and several have
+    their maximum at one place, that place gets the mean of their values, whatever the order.
 
     Args:
-        pool_size, strides, padding: those of the pooling.
-
-    Input: a list `[pooled, argmax]` of two `(batch, rows, columns, channels)`, or `[pooled, argmax, like]`
-    where `like`, `(batch, height, width, any)`, has the height and width of the map that was pooled.
-    Output: `(batch, height, width, channels)`. Without `like` the size is the pooled size times the stride
-    ("same") or the least that holds the windows ("valid"): an odd size is restored only with `like`.
+        pool_size, strides, padding: the settings of the pooling.
+        **kwargs: `name` and `dtype` of a Keras layer.
 
     Raises:
         SettingsError: indices of another shape than the values, `like` of a size that does not fit, and in
-            eager execution indices out of range or outside of their window (a compiled graph leaves such
-            values out).
+            eager execution indices out of range or outside their window (a compiled graph leaves such values
+            out).
+
+    Input shape:
+        A list `[pooled, argmax]` of two `(batch, rows, columns, channels)`, or `[pooled, argmax, like]`,
+        where `like`, `(batch, height, width, any)`, has the height and width of the map that was pooled.
+
+    Output shape:
+        `(batch, height, width, channels)`. Without `like` the size is the pooled size times the stride
+        ("same") or the least that holds the windows ("valid"): an odd size is restored only with `like`.
+
+    Reference:
+        Noh et al., "Learning deconvolution network for semantic segmentation", ICCV 2015, section 3.1.
+
+    Example:
+
+    >>> x = np.array([[1.0, 5.0], [2.0, 3.0]]).reshape(1, 2, 2, 1)
+    >>> pooled, argmax = kseg.layers.MaxPoolingWithArgmax2D(2)(x)
+    >>> np.asarray(kseg.layers.MaxUnpooling2D(2)([pooled, argmax]))[0, :, :, 0].tolist()
+    [[0.0, 5.0], [0.0, 0.0]]
     """
 
     def __init__(self, pool_size=2, strides=None, padding="same", **kwargs):

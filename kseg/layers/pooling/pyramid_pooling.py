@@ -11,50 +11,61 @@ from kseg.ops.resize import resize, spatial_shape
 
 @keras.saving.register_keras_serializable(package="kseg")
 class PyramidPooling(keras.layers.Layer):
-    """Adds to a map what whole regions of it hold: pooled to grids, reduced, upsampled, concatenated.
+    """Adds context from whole regions to a map: pooled to grids, reduced, upsampled and concatenated.
 
-    Zhao et al., "Pyramid Scene Parsing Network" (2017), section 3.2. The bins follow the floor/ceil rule of
-    `kseg.ops.pooling.grid_pool`, so any size of map will do.
+    The bins follow the floor/ceil rule of `kseg.ops.pooling.grid_pool`, so any size of map works. With one
+    image a batch, the 1 x 1 level has a single value per channel to normalise over in training, which is
+    refused: train on two or more.
 
     Args:
-        filters: channels of each reduced level; 512 for four levels on 2048 channels in the paper.
-        bins: levels, each a grid of n x n bins. Their order is that of the concatenation: the released Caffe
-            network has (6, 3, 2, 1), its PyTorch successor (1, 2, 3, 6).
+        filters: channels of each reduced level; the paper has 512 for four levels on 2048 channels.
+        bins: levels, each a grid of n x n bins, in the order of the concatenation: the released Caffe network
+            has (6, 3, 2, 1), its PyTorch successor (1, 2, 3, 6).
         mode: "average" or "max" pooling.
         reduce: True follows each pooling with a 1x1 convolution (no bias), BatchNormalization and ReLU. False
-            keeps all channels and has no weights (`filters` is then without effect), the paper's "without
-            DR".
-        normalize_global: whether the level of one bin, the whole map's, has BatchNormalization as the others; False
-            gives its convolution a bias instead (segmentation_models.pytorch), so that it can be trained on single
-            images.
-        align_corners: how the levels are upsampled; True as in both releases.
+            keeps all channels and has no weights (`filters` is then unused), the paper's "without DR".
+        align_corners: whether the levels are upsampled with aligned corners, as in both releases.
         momentum, epsilon: of BatchNormalization (Keras's momentum: the share of the old average that is
             kept).
         synchronized: whether BatchNormalization averages over all replicas of a distribution strategy.
-        kernel_regularizer: Keras regularizer of the convolutions, or None.
-
-    Input: `(batch, height, width, channels)`. Output: `(batch, height, width,
-    channels + len(bins) * filters)`: the input first, then the levels. With one image a batch, the 1 x 1
-    level has a single value a channel to normalise over in training, which is refused: train on two or more.
+        kernel_regularizer: Keras regularizer of the convolutions' kernels, or None.
+        normalize_global: whether the level of one bin, the whole map's, has BatchNormalization as the others; False
+            gives its convolution a bias instead (segmentation_models.pytorch), so that it can be trained on single
+            images.
+        **kwargs: `name`, `dtype` and `trainable` of a Keras layer.
 
     Raises:
-        SettingsError: no bins, a bin or filters that are no whole number from 1 on, or an unknown mode.
+        SettingsError: no bins, bins or filters that are not whole numbers from 1 on, or an unknown mode.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        `(batch, height, width, channels + len(bins) * filters)`: the input first, then the levels.
+
+    Reference:
+        Zhao et al., "Pyramid scene parsing network", CVPR 2017, section 3.2.
+
+    Example:
+
+    >>> kseg.layers.PyramidPooling(2, bins=(1, 2))(np.ones((2, 6, 6, 4))).shape
+    TensorShape([2, 6, 6, 8])
     """
 
     def __init__(
         self,
         filters,
         bins=(1, 2, 3, 6),
-        mode="average",
-        reduce=True,
-        align_corners=True,
-        momentum=0.95,
-        epsilon=1e-5,
-        synchronized=False,
+        mode: str = "average",
+        reduce: bool = True,
+        align_corners: bool = True,
+        momentum: float = 0.95,
+        epsilon: float = 1e-5,
+        synchronized: bool = False,
         kernel_regularizer=None,
-        normalize_global=True,
+        normalize_global: bool = True,
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.filters, self.bins = checks.whole(filters, "filters"), checks.wholes(bins, "bins")
         self.mode = checks.one_of(mode, "mode", MODES)
@@ -122,7 +133,7 @@ class PyramidPooling(keras.layers.Layer):
         channels = input_shape[3]
         return (*input_shape[:3], channels + len(self.bins) * (self.filters if self.reduce else channels))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -23,25 +23,30 @@ def bilinear_kernel(factor):
 class BilinearUpsampling(keras.layers.Layer):
     """Upsamples a map by a whole factor with FCN's transposed convolution.
 
-    The kernel has the size 2 factor - factor % 2 and starts as bilinear interpolation on each channel by itself
-    (a `channels x channels x k x k` kernel that is zero off the diagonal). Beyond the border the map counts as
-    zero, as in any transposed convolution, so scores fade towards the outermost pixels.
+    The kernel has `2 * factor - factor % 2` rows and columns and starts as bilinear interpolation of each
+    channel by itself (a `channels x channels x k x k` kernel that is zero off the diagonal). Beyond the
+    border the map counts as zero, as in any transposed convolution, so scores fade towards the outermost
+    pixels.
 
     Args:
-        factor: a whole number from 1 on.
-        learned: True holds the dense kernel as a trainable weight (Long et al., section 3.3). False keeps the
-            interpolation fixed and has no weights; it then runs as a resize, with equal numbers.
-        padding: "same" gives `factor * size`, centred. "valid" gives the whole `(size - 1) * factor + k`, for
+        factor: whole number, at least 1.
+        learned: True makes the dense kernel a trainable weight (Long et al., section 3.3). False keeps the
+            interpolation fixed and has no weights; it then runs as a resize with the same results.
+        padding: "same" gives `factor * size`, centred. "valid" gives all of `(size - 1) * factor + k`, for
             networks that crop to the image by an offset (the released FCN).
-
-    Input shape: `(batch, height, width, channels)`.
-
-    Output shape: `(batch, new height, new width, channels)`.
+        **kwargs: `name`, `dtype` and `trainable` of a Keras layer.
 
     Raises:
         SettingsError: a factor below 1, or an unknown padding.
 
-    Reference: Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017, section 3.3.
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        `(batch, new height, new width, channels)`.
+
+    Reference:
+        Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017, section 3.3.
 
     Example:
 

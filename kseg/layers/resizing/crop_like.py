@@ -8,16 +8,30 @@ from kseg.ops.resize import same_size, spatial_shape
 
 @keras.saving.register_keras_serializable(package="kseg")
 class CropLike(keras.layers.Layer):
-    """Cuts the first tensor to the height and width of the second, starting `offset` pixels from the top and left.
+    """Crops the first tensor to the height and width of the second, from `offset` pixels below the top and left edge.
 
-    Caffe's Crop layer, with which FCN aligns upsampled scores with the skip scores and the image
-    (Shelhamer et al., released `net.py`).
+    Caffe's Crop layer, with which FCN aligns upsampled scores with the scores of skip connections and with
+    the image.
 
     Args:
         offset: pixels left out at the top and at the left.
+        **kwargs: `name` and `dtype` of a Keras layer.
 
-    Input: a list `[x, like]`; `x` must be at least `offset` larger than `like`. Output: `(batch, height of like,
-    width of like, channels of x)`.
+    Input shape:
+        A list `[x, like]` of `(batch, h, w, channels)` and `(batch, height, width, any)`, where `x` is at
+        least `offset` larger than `like`.
+
+    Output shape:
+        `(batch, height, width, channels)`.
+
+    Reference:
+        Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017; the released
+        `net.py`.
+
+    Example:
+
+    >>> kseg.layers.CropLike(1)([np.ones((1, 9, 9, 4)), np.ones((1, 6, 7, 3))]).shape
+    TensorShape([1, 6, 7, 4])
     """
 
     def __init__(self, offset=0, **kwargs):

@@ -8,25 +8,32 @@ from keras import ops
 class DepthToSpace(keras.layers.Layer):
     """Upsamples by rearranging: each cell's `block * block * n` channels become `block` x `block` pixels of n channels.
 
-    Behind a convolution this is the sub-pixel convolution of Shi et al.: a learned upsampling that costs no more
-    than the convolution at the small size.
+    Behind a convolution this is the sub-pixel convolution of Shi et al.: a learned upsampling that costs no
+    more than the convolution at the small size.
 
     Args:
-        block: the factor on height and width, at least 2.
-
-    Input shape:
-        `(batch, height, width, block * block * n)`. The channels of one pixel are neighbours: those of the block's
-        top left pixel come first, then those of the pixel to its right.
-
-    Output shape:
-        `(batch, block * height, block * width, n)`.
+        block: factor on height and width, at least 2.
+        **kwargs: `name` and `dtype` of a Keras layer.
 
     Raises:
         ValueError: a block below 2, or a number of channels that is no multiple of `block * block`.
 
+    Input shape:
+        `(batch, height, width, block * block * n)`. The channels of one pixel are neighbours: those of the
+        block's top left pixel come first, then those of the pixel to its right.
+
+    Output shape:
+        `(batch, block * height, block * width, n)`.
+
     Reference:
         Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel convolutional
         neural network", CVPR 2016.
+
+    Example:
+
+    >>> y = kseg.layers.DepthToSpace(2)(np.array([[[[1.0, 2.0, 3.0, 4.0]]]]))
+    >>> np.asarray(y)[0, :, :, 0].tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
     """
 
     def __init__(self, block, **kwargs):

@@ -9,14 +9,24 @@ from kseg.ops.resize import spatial_shape
 
 @keras.saving.register_keras_serializable(package="kseg")
 class PadToLeast(keras.layers.Layer):
-    """Fills a map up to a least height and width with zeros at the bottom and the right; larger maps pass as they are.
+    """Pads a map with zeros at the bottom and the right to a least height and width; larger maps pass unchanged.
 
-    Put before a convolution without padding, whose window a small map would not fill.
+    It goes before a convolution without padding, whose window a small map would not fill.
 
     Args:
-        size: least height and width.
+        size: least height and width, in cells.
+        **kwargs: `name` and `dtype` of a Keras layer.
 
-    Input: `(batch, height, width, channels)`. Output: the same with height and width of at least `size`.
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        The same with height and width of at least `size`.
+
+    Example:
+
+    >>> kseg.layers.PadToLeast(7)(np.ones((1, 3, 9, 2))).shape
+    TensorShape([1, 7, 9, 2])
     """
 
     def __init__(self, size, **kwargs):

@@ -9,19 +9,29 @@ from kseg.ops.resize import spatial_shape
 
 @keras.saving.register_keras_serializable(package="kseg")
 class PadToMultiple(keras.layers.Layer):
-    """Fills a map with zeros at the bottom and the right until height and width are multiples of `factor`.
+    """Pads a map with zeros at the bottom and the right until height and width are multiples of `factor`.
 
-    A strided convolution with "same" padding looks at other pixels on odd sizes than on even ones: TensorFlow puts
-    the margin first to the end, then to both sides. Behind this layer the cells of a network of stride `factor` stand
-    over the same pixels at every size of the image.
+    A strided convolution with "same" padding reads other pixels on odd sizes than on even ones: TensorFlow
+    pads the end first, then both sides. Behind this layer the cells of a network of stride `factor` stand
+    over the same pixels at every image size.
 
     Args:
-        factor: what height and width shall be multiples of.
-
-    Input: `(batch, height, width, channels)`. Output: the same with up to `factor - 1` rows and columns more.
+        factor: height and width become multiples of this whole number, at least 1.
+        **kwargs: `name` and `dtype` of a Keras layer.
 
     Raises:
         SettingsError: a factor below 1.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        The same with up to `factor - 1` more rows and columns.
+
+    Example:
+
+    >>> kseg.layers.PadToMultiple(8)(np.ones((1, 9, 16, 3))).shape
+    TensorShape([1, 16, 16, 3])
     """
 
     def __init__(self, factor, **kwargs):

@@ -26,17 +26,20 @@ class ResizeLike(keras.layers.Layer):
 
     Args:
         method: "bilinear" or "nearest".
-        align_corners: False samples at pixel centres.
-        factor: upsample by exactly this much and cut off what is beyond the second tensor, rather than stretch; the
-            map must be large enough. A fraction such as 16 / 3 upsamples to the nearest whole size, without
-            `align_corners` only.
-
-    Input shape: a list `[x, like]` of `(batch, h, w, channels)` and `(batch, height, width, any)`.
-
-    Output shape: `(batch, height, width, channels)`, in the layer's compute dtype; give `dtype="float32"` for logits.
+        align_corners: False samples at pixel centres, True aligns the centres of the corner pixels.
+        factor: upsample by exactly this much and crop what lies beyond the second tensor, rather than
+            stretch; the map must be large enough. A fraction such as 16 / 3 upsamples to the nearest whole
+            size, without `align_corners` only.
+        **kwargs: `name` and `dtype` of a Keras layer.
 
     Raises:
         SettingsError: an unknown method, a factor below 1, or a fraction or "nearest" with aligned corners.
+
+    Input shape:
+        A list `[x, like]` of `(batch, h, w, channels)` and `(batch, height, width, any)`.
+
+    Output shape:
+        `(batch, height, width, channels)`, in the layer's compute dtype; use `dtype="float32"` for logits.
 
     Example:
 
@@ -81,7 +84,15 @@ class ResizeLike(keras.layers.Layer):
         return x if same_size(size, (height, width)) else x[:, :height, :width]
 
     def positions(self, cells, size):
-        """Where each of `size` lines of the result stands in the `cells` lines of the map, float32 (size,)."""
+        """Where each of `size` rows or columns of the result stands among the `cells` of the map.
+
+        Args:
+            cells: number of rows (or columns) of the map.
+            size: number of rows (or columns) of the result.
+
+        Returns:
+            float32 tensor `(size,)`, in units of cells.
+        """
         lines = ops.cast(ops.arange(size), "float32")
         if self.factor is not None:
             return lines / self.factor if self.align_corners else (lines + 0.5) / self.factor - 0.5

@@ -13,16 +13,26 @@ class ScaledImage(keras.layers.Layer):
 
     Args:
         scale: factor on height and width, above 0.
-        stride: None for the half-pixel rule and `round(scale * side)` pixels. Or the output stride of a network
-            whose cells stand at every `stride`-th pixel: the image is filled up with copies of its
-            last row and column to `stride * n + 1` pixels and resized with aligned corners to
-            `stride * round(scale * n) + 1`, as the released DeepLab v2 does with its crops of such sizes; first
-            and last cell of the network's map then stand over the same pixels at every scale.
-
-    Input: `(batch, height, width, channels)`. Output: the same, scaled, at least one pixel.
+        stride: None for the half-pixel rule and `round(scale * side)` pixels. Otherwise the output stride of
+            a network whose cells stand at every `stride`-th pixel: the image is padded with copies of its
+            last row and column to `stride * n + 1` pixels and resized with aligned corners to `stride *
+            round(scale * n) + 1`, as the released DeepLab v2 does with its crops of such sizes. First and
+            last cell of the network's map then stand over the same pixels at every scale.
+        **kwargs: `name` and `dtype` of a Keras layer.
 
     Raises:
         SettingsError: a scale that is not above 0, or a stride below 1.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        The same, resized, at least one pixel high and wide.
+
+    Example:
+
+    >>> kseg.layers.ScaledImage(0.5)(np.ones((1, 8, 6, 3))).shape
+    TensorShape([1, 4, 3, 3])
     """
 
     def __init__(self, scale, stride=None, **kwargs):
