@@ -12,7 +12,8 @@ import keras
 from kseg.errors import SettingsError
 from kseg.export.check_file import Check, check
 from kseg.export.conversion.tflite import PRECISIONS, tflite
-from kseg.export.graph import Size
+from kseg.export.graph import Size, inspected
+from kseg.export.images import labelled_data
 from kseg.io.atomic import put_in_place, temporary_path
 
 
@@ -72,7 +73,7 @@ def auto(
 
     Args:
         model, path, class_ids: see `kseg.export.tflite`.
-        dataset: labelled images that decide.
+        dataset: labelled images that decide: a `kseg.data.Dataset`, or what `kseg.data.as_dataset` takes.
         sizes: (height, width) to try. precisions: those to try.
         max_drop: mean IoU that may be lost.
         calibration: images for int8; without them int8 is calibrated on ``dataset``.
@@ -89,6 +90,9 @@ def auto(
     pairs = [(tuple(size), precision) for size in sizes for precision in precisions]
     if not pairs:
         raise SettingsError("Nothing to try: `sizes` and `precisions` need at least one entry each")
+    classes = getattr(model, "classes", None) or inspected(model, output).num_classes
+    labelled = labelled_data(dataset, classes)  # once, and not for every file
+    dataset = dataset if labelled is None else labelled
     calibration, checks = dataset if calibration is None else calibration, []
     with temporary_path(path) as folder:
         folder.mkdir()

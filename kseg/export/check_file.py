@@ -17,7 +17,7 @@ from kseg.errors import ModelError, SettingsError
 from kseg.export.conversion.tflite import outside_builtins
 from kseg.export.formats import load
 from kseg.export.graph import Size, in_float32, inspected
-from kseg.export.images import as_batches, checked, random_images, resized
+from kseg.export.images import as_batches, checked, labelled_data, random_images, resized
 from kseg.export.parity import Comparison, Parity, as_scores, compiled, holds_indices, least_agreement
 from kseg.inference.model_info import ModelInfo
 from kseg.metrics import confusion_matrix, mean_iou
@@ -144,7 +144,8 @@ def check(
 
     Args:
         model, path: the Keras model, and its .tflite or .onnx file, or SavedModel's version folder.
-        data: a `kseg.data.Dataset` (its labels give the mean IoU before and after), an iterable of images
+        data: a `kseg.data.Dataset`, or what `kseg.data.as_dataset` takes (`(x, y)`, a `tf.data.Dataset`, ...), whose
+            labels give the mean IoU before and after; an iterable of images
             (H, W, channels) 0-255, or None: random images. Resized to the file's size; predictions are
             brought to the labels' size (nearest) before they are counted.
         max_drop: mean IoU that may be lost (0.02 is two points); needs labels.
@@ -161,6 +162,9 @@ def check(
             without labels.
     """
     info = inspected(model, output)
+    classes = getattr(model, "classes", None)
+    dataset = labelled_data(data, classes if len(classes or ()) == info.num_classes else info.num_classes)
+    data = data if dataset is None else dataset
     labelled = _labelled(info, data, max_drop)
     exported, reference = load(path, trust=True), compiled(in_float32(model), info)
     comparison, scores = Comparison(holds_indices(model)), _Scores(data if labelled else None)

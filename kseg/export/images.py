@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
+from kseg.data import as_dataset
 from kseg.errors import DataError, SettingsError
 from kseg.export.graph import Size
 from kseg.inference.checks import check_range
+
+
+MOST_CLASSES = 255  # where labels are not looked at
 
 
 def calibration_images(dataset: Any, size: Size, *, count: int = 100, seed: int = 0) -> list[np.ndarray]:
     """Images of a data set with which int8 quantisation measures the range of every map.
 
     Args:
-        dataset: a `kseg.data.Dataset` (anything with a length and ``load(i) -> (image, mask)``).
+        dataset: a `kseg.data.Dataset`, or what `kseg.data.as_dataset` takes: `(x, y)`, a `tf.data.Dataset` or a
+            `keras.utils.PyDataset` of (images, masks). Labels are not looked at.
         size: (height, width) of the export; images are resized to it.
         count: how many, drawn without repetition; fewer where the data set has fewer.
         seed: of the draw.
@@ -30,6 +35,8 @@ def calibration_images(dataset: Any, size: Size, *, count: int = 100, seed: int 
     """
     if count < 1:
         raise SettingsError(f"`count` of calibration images is at least 1, got {count}")
+    if not _has_samples(dataset):
+        dataset = as_dataset(dataset, MOST_CLASSES)
     if len(dataset) == 0:
         raise DataError("Calibration needs images, and the data set has none")
     chosen = np.random.default_rng(seed).permutation(len(dataset))[:count]
@@ -49,12 +56,13 @@ def as_batches(source: Any, size: Size | None, channels: int, count: int | None 
     """float32 images (1, height, width, channels) from a data set or an iterable of images.
 
     Args:
-        source: data set, or iterable of arrays (H, W, C) or (1, H, W, C), 0-255.
+        source: what `labelled_data` takes, or an iterable of arrays (H, W, C) or (batch, H, W, C), 0-255.
         size: (height, width) they are brought to; None leaves them.
         channels: number of channels that the model takes.
         count: at most that many.
     """
-    if hasattr(source, "load") and hasattr(source, "__len__"):
+    source = dataset if (dataset := labelled_data(source, MOST_CLASSES)) is not None else source
+    if dataset is not None:
         total = len(source)
         chosen = (
             np.unique(np.linspace(0, total - 1, min(count or total, total)).round().astype(int))
@@ -62,10 +70,45 @@ def as_batches(source: Any, size: Size | None, channels: int, count: int | None 
             else []
         )
         source = [source.load(int(index))[0] for index in chosen]
-    images = [checked(np.asarray(image), channels) for image in _first(source, count)]
+    images = [checked(image, channels) for image in _first(_each_image(source, count), count)]
     if not images:
         raise DataError("At least one image is needed, and none came")
     return [(image if size is None else resized(image, size)).astype(np.float32)[None] for image in images]
+
+
+def labelled_data(data: Any, classes: Any) -> Any | None:
+    """The labelled data set that `data` is, of these classes unless it says its own; None for images alone.
+
+    Args:
+        data: a `kseg.data.Dataset`, or what `kseg.data.as_dataset` takes. Tuples and lists of images are images.
+        classes: names, or how many there are.
+    """
+    if _has_samples(data):
+        return data
+    if hasattr(data, "element_spec"):  # tf.data
+        pairs = isinstance(data.element_spec, (tuple, dict))
+    elif isinstance(data, tuple) and len(data) in (2, 3):
+        pairs = isinstance(data[0], (list, tuple)) or np.ndim(data[0]) != 3 or np.ndim(data[1]) < 3
+    elif isinstance(data, list) or (hasattr(data, "__getitem__") and not hasattr(data, "shape")):
+        first = data[0] if len(data) else None
+        pairs = isinstance(first, (tuple, list)) and len(first) in (2, 3)
+    else:
+        pairs = False
+    return as_dataset(data, classes) if pairs else None
+
+
+def _has_samples(data: Any) -> bool:
+    """Whether `data` is a `Dataset`, or has its `load`; that of TensorFlow's is another."""
+    return hasattr(data, "load") and hasattr(data, "__len__") and not hasattr(data, "element_spec")
+
+
+def _each_image(source: Iterable[Any], count: int | None) -> Iterator[np.ndarray]:
+    """The images of an iterable of images or batches; DataError where it would never end."""
+    if count is None and hasattr(source, "cardinality") and int(source.cardinality()) == -1:
+        raise DataError("The images come from a tf.data.Dataset without an end: give .take(n) of it, or a limit")
+    for image in source:
+        image = np.asarray(image)
+        yield from image if image.ndim == 4 else [image]
 
 
 def _first(source: Iterable[Any], count: int | None) -> Iterable[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from kseg.data import Dataset, user_errors
+from kseg.data import user_errors
 from kseg.errors import ModelError
 from kseg.inference.model_info import inspect_model
 from kseg.training.callbacks import Checkpoint, Every, MetricsCsv, Progress, StopOnNaN, read_metrics
@@ -23,7 +23,7 @@ from kseg.training.normalization import single_value_errors
 from kseg.training.recipes.recipe import Recipe
 from kseg.training.run import checkpoint, run_folder
 from kseg.training.run.bad_data import SkippingDataset, files_of_step
-from kseg.training.run.compatibility import batch_size, check, check_labels, check_normalization
+from kseg.training.run.compatibility import as_datasets, batch_size, check, check_labels, check_normalization
 from kseg.training.teacher import Teacher
 from kseg.training.tensorboard import TensorBoard
 from kseg.training.trainer import Trainer
@@ -32,8 +32,8 @@ from kseg.training.trainer import Trainer
 def fit(
     model: keras.Model,
     recipe: Recipe,
-    train: Dataset,
-    val: Dataset | None,
+    train: Any,
+    val: Any,
     out: str | Path,
     *,
     loss: Any = None,
@@ -63,7 +63,8 @@ def fit(
             probabilities, where it ends in a softmax) of their size. Build it with `recipe.mixed_precision`, and after
             `keras.utils.set_random_seed(recipe.seed)` if the run is to be repeatable.
         recipe: the settings. Crops of objects or proposals that it asks for are made of the data here.
-        train, val: what to train on, and to validate on; without `val` there is no `best.keras`.
+        train, val: what to train on, and to validate on: a `kseg.data.Dataset` each, or what `kseg.data.as_dataset`
+            takes (`(x, y)`, a `tf.data.Dataset`, a `keras.utils.PyDataset`); without `val` there is no `best.keras`.
         out: the run folder; it is made. Several machines need one that all of them see.
         loss: instead of the recipe's: one of `kseg.losses` or its name, or any Keras loss, or function of (labels,
             logits), of integer labels. Its ignored label and class weights are filled in.
@@ -96,6 +97,7 @@ def fit(
     out, every = Path(out), None if checkpoint_every is None else Every.parse(checkpoint_every)
     recipe = recipe if loss is None else recipe.replace(loss=loss)
     say = (lambda text: print(text, file=sys.stderr)) if verbose and not place()[0] else (lambda text: None)
+    train, val = as_datasets(model, train, val)
     check(model, recipe, train, val, every)
     if teacher is not None:
         teacher.fit_to(train.classes)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kseg.data import Dataset
+from kseg.data import as_dataset
 from kseg.errors import FileError, SettingsError
 from kseg.optimizers.schedules import rate_of_last_step
 
@@ -20,7 +20,8 @@ class TensorBoard(keras.callbacks.Callback):
 
     Args:
         folder: where the event files go.
-        dataset: where the sample images come from; None writes scalars only.
+        dataset: where the sample images come from, a `kseg.data.Dataset` or what `kseg.data.as_dataset` takes; None writes
+            scalars only.
         samples: how many of them, spread over the data set.
 
     A folder that cannot be written at the beginning ends the training. Later (a disk that is full) that is said once
@@ -31,7 +32,7 @@ class TensorBoard(keras.callbacks.Callback):
         FileError: from `on_train_begin`, when the folder cannot be written.
     """
 
-    def __init__(self, folder: str | Path, dataset: Dataset | None = None, samples: int = 4):
+    def __init__(self, folder: str | Path, dataset: Any = None, samples: int = 4):
         super().__init__()
         try:
             import tensorboard  # noqa: F401 (tf.summary needs it and says so only in a traceback)
@@ -41,6 +42,7 @@ class TensorBoard(keras.callbacks.Callback):
             ) from None
         if Path(folder).exists() and not Path(folder).is_dir():
             raise SettingsError(f"{folder} is a file; TensorBoard's files need a folder of that name.")
+        dataset = None if dataset is None else as_dataset(dataset)
         self.folder, self.dataset = str(folder), dataset
         count = 0 if dataset is None else min(samples, len(dataset))
         self.samples = [int(index) for index in np.linspace(0, len(dataset) - 1, count)] if count else []

@@ -10,7 +10,7 @@ import pytest
 
 import kseg
 from kseg.data import pipeline
-from kseg.errors import SettingsError
+from kseg.errors import DataError, SettingsError
 from kseg.metrics import confusion_matrix, mean_iou
 from kseg.training import Recipe, fit
 
@@ -182,3 +182,22 @@ def test_mixed_precision_trains_in_float16_with_scaling(network, train, val, tmp
     assert type(model.optimizer).__name__ == "LossScaleOptimizer"
     assert all(np.isfinite(value).all() for value in model.get_weights())
     assert model.get_layer("body").compute_dtype == "float16"
+
+
+def test_arrays_and_batches_train_as_the_data_set_does(network, train, val, tmp_path, small_recipe):
+    recipe = small_recipe.replace(epochs=1, sampling=None)
+    settings = {"tensorboard": False, "verbose": False}
+    x, y = (np.stack(parts) for parts in zip(*train, strict=True))
+    x_val, y_val = zip(*val, strict=True)
+    expected = fit(network(), recipe, train, val, tmp_path / "expected", **settings)
+    batches = [(x[:2], y[:2]), (x[2:], y[2:, ..., None])]
+    for number, data in enumerate(((x, y), batches)):
+        model = network()
+        found = fit(model, recipe, data, (list(x_val), list(y_val)), tmp_path / str(number), **settings)
+        assert [row["loss"] for row in found] == [row["loss"] for row in expected]
+        assert [row["val_mean_iou"] for row in found] == [row["val_mean_iou"] for row in expected]
+    wrong = np.where(np.arange(len(y))[:, None, None] == 1, 7, y)
+    with pytest.raises(DataError, match="training data_00001: class id 7"):
+        fit(network(), recipe, (x, wrong), None, tmp_path / "wrong", **settings)
+    with pytest.raises(DataError, match="validation data, sample 0: .*one-hot"):
+        fit(network(), recipe, (x, y), [(x, np.eye(256)[y])], tmp_path / "wrong", **settings)

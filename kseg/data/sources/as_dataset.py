@@ -27,6 +27,7 @@ def as_dataset(
     ignore_label: int = IGNORE_LABEL,
     palette: Sequence[tuple[int, int, int]] | None = None,
     name: str = "data",
+    split: str = "",
 ) -> Dataset:
     """A `Dataset` of whatever Keras takes as labelled data.
 
@@ -38,7 +39,7 @@ def as_dataset(
         classes: their names, or how many there are; None: up to the highest id in the masks.
         ignore_label: the id of pixels that do not count.
         palette: one RGB colour a class.
-        name: for reports.
+        name, split: for reports.
 
     Returns:
         A `Dataset`.
@@ -58,7 +59,7 @@ def as_dataset(
         return data
     if isinstance(own := getattr(data, "dataset", None), Dataset):  # a Loader's
         classes, ignore_label, palette = own.classes, own.ignore_label, own.palette
-    settings = {"name": name, "ignore_label": ignore_label}
+    settings = {"name": name, "split": split, "ignore_label": ignore_label}
     if _is_pair(data):
         if len(data) == 2 and _are_paths(data[0]):
             return from_pairs(list(data[0]), list(data[1]), classes, **settings)

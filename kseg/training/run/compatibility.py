@@ -1,8 +1,10 @@
 """Whether a recipe, a model, data sets and devices go together, before a training begins."""
 
+from typing import Any
+
 import keras
 
-from kseg.data import Dataset
+from kseg.data import Dataset, as_dataset
 from kseg.errors import DataError, SettingsError
 from kseg.models import check_reloads
 from kseg.training.callbacks import Every
@@ -10,6 +12,17 @@ from kseg.training.compilation import backbone_of, class_weights
 from kseg.training.distribution.strategy import check_batch_size, place
 from kseg.training.normalization import single_value_layers
 from kseg.training.recipes.recipe import Recipe
+
+
+def as_datasets(model: keras.Model, train: Any, val: Any) -> tuple[Dataset, Dataset | None]:
+    """Training and validation data as data sets; of the model's classes where they do not say their own."""
+    classes = getattr(model, "classes", None) or model.output_shape[-1]
+    palette = getattr(model, "palette", None)
+    train = as_dataset(train, classes, palette=palette, name="training data", split="train")
+    if val is not None:
+        settings = {"ignore_label": train.ignore_label, "palette": train.palette}
+        val = as_dataset(val, train.classes, name="validation data", split="val", **settings)
+    return train, val
 
 
 def check(
