@@ -13,7 +13,6 @@ from kseg.errors import DataError, SettingsError
 from kseg.export.graph import Size
 from kseg.inference.checks import check_range
 
-
 MOST_CLASSES = 255  # where labels are not looked at
 
 

@@ -20,8 +20,8 @@ class TensorBoard(keras.callbacks.Callback):
 
     Args:
         folder: where the event files go.
-        dataset: where the sample images come from, a `kseg.data.Dataset` or what `kseg.data.as_dataset` takes; None writes
-            scalars only.
+        dataset: where the sample images come from, a `kseg.data.Dataset` or what `kseg.data.as_dataset` takes; None
+            writes scalars only.
         samples: how many of them, spread over the data set.
 
     A folder that cannot be written at the beginning ends the training. Later (a disk that is full) that is said once

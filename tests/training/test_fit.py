@@ -199,5 +199,5 @@ def test_arrays_and_batches_train_as_the_data_set_does(network, train, val, tmp_
     wrong = np.where(np.arange(len(y))[:, None, None] == 1, 7, y)
     with pytest.raises(DataError, match="training data_00001: class id 7"):
         fit(network(), recipe, (x, wrong), None, tmp_path / "wrong", **settings)
-    with pytest.raises(DataError, match="validation data, sample 0: .*one-hot"):
+    with pytest.raises(DataError, match=r"validation data, sample 0: .*one-hot"):
         fit(network(), recipe, (x, y), [(x, np.eye(256)[y])], tmp_path / "wrong", **settings)
