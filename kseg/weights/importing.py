@@ -17,6 +17,7 @@ from kseg.weights.layouts import (
     caffe_fcn,
     caffe_pspnet,
     huggingface,
+    kerashub,
     mmseg,
     semseg,
     smp,
@@ -29,7 +30,18 @@ from kseg.weights.transfer import Move, plan
 
 SOURCES: dict[str, Source] = {
     source.name: source
-    for layout in (torchvision, mmseg, semseg, smp, timm, huggingface, caffe_fcn, caffe_deeplab, caffe_pspnet)
+    for layout in (
+        torchvision,
+        mmseg,
+        semseg,
+        smp,
+        timm,
+        huggingface,
+        kerashub,
+        caffe_fcn,
+        caffe_deeplab,
+        caffe_pspnet,
+    )
     for source in layout.SOURCES
 }
 # Random numbers that the file's replace at once are not drawn: they would take longer than all the rest.

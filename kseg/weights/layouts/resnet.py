@@ -10,7 +10,7 @@ from kseg.backbones import TORCH, ResNet
 from kseg.errors import ModelError
 from kseg.weights.source import Arrays, count_of, shape_of
 
-_DEPTHS = {
+DEPTHS = {
     (3, 4, 6, 3): 50,
     (3, 4, 23, 3): 101,
     (3, 8, 36, 3): 152,
@@ -57,7 +57,7 @@ def depth_of(arrays: Arrays, prefix: str, what: str) -> int:
     """
     counts = tuple(count_of(arrays, f"{prefix}layer{stage}.{{}}.conv1.weight") for stage in range(1, 5))
     bottleneck = f"{prefix}layer1.0.conv3.weight" in arrays
-    depth = (_DEPTHS if bottleneck else _BASIC_DEPTHS).get(counts)
+    depth = (DEPTHS if bottleneck else _BASIC_DEPTHS).get(counts)
     if depth is None:
         raise ModelError(
             f"{what}: a network with stages of {counts} blocks, which is no ResNet that kseg builds"

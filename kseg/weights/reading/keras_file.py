@@ -13,7 +13,7 @@ import numpy as np
 from kseg.errors import ModelError
 from kseg.io.archive import UNREADABLE, check_archive, open_hdf5
 
-_MEMBER = "model.weights.h5"
+_MEMBER = PRESET = "model.weights.h5"
 _EXPANSION, _SMALL = 8, 64 << 20  # compressed weights are nearly as large as plain ones
 
 
@@ -56,6 +56,19 @@ def read_keras(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         raise ModelError(f"{path}: not a readable Keras model file ({error})") from None
     arrays, _ = read_hdf5(path, io.BytesIO(content))
     return arrays, {"class": config.get("class_name")} if isinstance(config, dict) else {}
+
+
+def read_preset(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays of a KerasHub preset, a folder: those of its backbone, and of its task where it has one."""
+    arrays, meta = read_hdf5(path / PRESET)
+    task = path / "task.weights.h5"
+    if task.is_file():
+        own, _ = read_hdf5(task)
+        both = sorted(arrays.keys() & own.keys())
+        if both:
+            raise ModelError(f"{path}: {PRESET} and {task.name} both have {both[0]}; nothing was loaded")
+        arrays |= own
+    return arrays, meta
 
 
 def _short_name(item) -> str:

@@ -13,7 +13,7 @@ from kseg.errors import ModelError
 from kseg.io.archive import read_npz
 from kseg.weights.reading.caffemodel import read_caffemodel
 from kseg.weights.reading.checkpoint import checkpoint_prefix, read_checkpoint
-from kseg.weights.reading.keras_file import read_hdf5, read_keras
+from kseg.weights.reading.keras_file import PRESET, read_hdf5, read_keras, read_preset
 from kseg.weights.reading.safetensors import read_safetensors
 from kseg.weights.reading.torch_file import read_torch
 
@@ -24,6 +24,7 @@ _READERS = {
     "npz": lambda path: (read_npz(path), {}),
     "hdf5": read_hdf5,
     "keras": read_keras,
+    "preset": read_preset,
     "checkpoint": read_checkpoint,
 }
 _BY_SUFFIX = {
@@ -48,7 +49,8 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
     PyTorch, protobuf and pickle are not needed. Arrays of the first three are read-only views of the mapped file.
 
     Args:
-        path: the file; of a TensorFlow checkpoint its prefix or one of its files; of a SavedModel its folder.
+        path: the file; of a TensorFlow checkpoint its prefix or one of its files; of a SavedModel or a KerasHub preset
+            its folder.
 
     Returns:
         A dict from key to array, with the axes that the source gave them, and a dict of what else the file says:
@@ -73,6 +75,8 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
 def _kind(path: Path) -> str:
     if checkpoint_prefix(path) is not None:
         return "checkpoint"
+    if (path / PRESET).is_file():
+        return "preset"
     if not path.is_file():
         raise ModelError(f"{path}: there is no such weights file")
     try:

@@ -22,6 +22,7 @@ from tests.weights.layouts.conftest import (
 @pytest.mark.parametrize("depth", [18, 50])
 @pytest.mark.parametrize("head", [False, True])
 def test_against_transformers(depth, head, needs, folder):
+    needs("torchvision")  # transformers imports it where it is there
     torch, transformers = needs("torch"), needs("transformers")
     basic = {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"}
     config = transformers.ResNetConfig(**(basic if depth == 18 else {}))
