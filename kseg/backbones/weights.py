@@ -81,7 +81,12 @@ def load(model, path):
     if not path.is_file():
         raise ModelError(f"{path}: no such weights file; {_WAY_OUT}.")
     if path.name.endswith(".weights.h5"):
-        _load_keras(model, path)
+        with open_hdf5(path, path):
+            pass  # Keras opens it by itself
+        try:
+            model.load_weights(path)
+        except Exception as error:  # h5py and Keras raise OSError, ValueError and KeyError
+            raise ModelError(f"{path}: these weights do not fit {model.name}: {error}") from error
     elif path.suffix in (".h5", ".hdf5"):
         arrays, biases = _read_h5(model, path)
         _assign(model, arrays, path)
@@ -133,15 +138,6 @@ def _assign(model, arrays, path):
         variable.assign(arrays[key].astype(variable.dtype))
 
 
-def _load_keras(model, path):
-    with open_hdf5(path, path):
-        pass  # Keras opens it by itself
-    try:
-        model.load_weights(path)
-    except Exception as error:  # h5py and Keras raise OSError, ValueError and KeyError
-        raise ModelError(f"{path}: these weights do not fit {model.name}: {error}") from error
-
-
 def _read_h5(model, path):
     """The arrays of an .h5 file of Keras 1 or 2 under the model's own keys; by position in a layer. And the biases of
     layers that have none here."""
@@ -154,7 +150,11 @@ def _read_h5(model, path):
             saved = [np.asarray(group[name][key]) for key in _texts(group[name].attrs["weight_names"])]
             check_depth(model, [name] if saved else [], path)
             for variable, array in zip(own.get(layer, ()), saved, strict=False):
-                arrays[f"{layer}/{variable.name}"] = _as_kernel(array, tuple(variable.shape))
+                shape = tuple(variable.shape)
+                dense = (
+                    array.ndim == 2 and len(shape) == 4 and array.shape == (int(np.prod(shape[:3])), shape[3])
+                )
+                arrays[f"{layer}/{variable.name}"] = array.reshape(shape) if dense else array
             if layer in own and len(own[layer]) == 1 and len(saved) == 2 and saved[1].ndim == 1:
                 biases[f"{layer}/bias"] = saved[1]
     return arrays, biases
@@ -162,9 +162,3 @@ def _read_h5(model, path):
 
 def _texts(names):
     return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
-
-
-def _as_kernel(array, shape):
-    """A dense kernel as a convolution over its whole map: both count rows, columns, channels."""
-    dense = array.ndim == 2 and len(shape) == 4 and array.shape == (int(np.prod(shape[:3])), shape[3])
-    return array.reshape(shape) if dense else array

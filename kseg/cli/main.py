@@ -85,24 +85,12 @@ def _forget_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _forget_a_broken_stdout() -> None:
-    """Where stdout cannot be written to (a full disk), do not let Python say so again at exit."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        _forget_stdout()
-
-
-def _survive_every_name() -> None:
-    """Write file names that the terminal cannot show with backslashes, in place of ending with an error."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``kseg`` with ``argv`` (default: the command line) and return its exit code."""
+    # Write file names that the terminal cannot show with backslashes, in place of ending with an error.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
             stream.reconfigure(errors="backslashreplace")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``kseg`` with ``argv`` (default: the command line) and return its exit code."""
-    _survive_every_name()
     try:
         return _run(argv)
     except BrokenPipeError:
@@ -113,7 +101,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         message, code = outcome(error)
         print(f"kseg: {message}", file=sys.stderr)
-        _forget_a_broken_stdout()
+        # Where stdout cannot be written to (a full disk), do not let Python say so again at exit.
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            _forget_stdout()
         return code
 
 

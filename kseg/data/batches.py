@@ -81,7 +81,10 @@ def pipeline(
     """
     dataset = as_dataset(dataset)
     _check(dataset, batch_size, size, epochs, start_step)
-    _check_parts(batch_size, parts, own)
+    if parts < 1 or batch_size % parts:
+        raise SettingsError(f"a batch of {batch_size} cannot be cut into {parts} equal parts")
+    if not len(own) or own.step != 1 or own.start < 0 or own.stop > parts:
+        raise SettingsError(f"own is a range of parts 0 to {parts - 1}, got {own}")
     part = batch_size // parts
     first, mine = own.start * part, len(own) * part
     total = _ENDLESS if epochs is None else epochs * len(dataset)
@@ -129,7 +132,10 @@ def sampler(
         image, label = tf.numpy_function(samples, [index], [tf.uint8, tf.uint8], stateful=True)
         image, label = tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(label, (None, None))
         if augment is not None:
-            return augment(image, label, size, _seed(seed, epoch, place), dataset.ignore_label)
+            key = tf.stack([tf.constant(seed, tf.int64), epoch])
+            return augment(
+                image, label, size, tf.random.experimental.stateless_fold_in(key, place), dataset.ignore_label
+            )
         return (image, label) if size is None else centre(image, label, size, dataset.ignore_label)
 
     return sample
@@ -214,18 +220,6 @@ def _check(dataset: Dataset, batch_size: int, size, epochs: int | None, start_st
         raise SettingsError(f"start_step is 0 or more and epochs 1 or more, got {start_step} and {epochs}")
 
 
-def _check_parts(batch_size: int, parts: int, own: range) -> None:
-    if parts < 1 or batch_size % parts:
-        raise SettingsError(f"a batch of {batch_size} cannot be cut into {parts} equal parts")
-    if not len(own) or own.step != 1 or own.start < 0 or own.stop > parts:
-        raise SettingsError(f"own is a range of parts 0 to {parts - 1}, got {own}")
-
-
 def _shuffled(place, seed: int, epoch, count: int):
     key = tf.stack([tf.constant(seed, tf.int64), epoch])
     return tf.random.experimental.index_shuffle(place, key, tf.constant(count - 1, tf.int64))
-
-
-def _seed(seed: int, epoch, place):
-    key = tf.stack([tf.constant(seed, tf.int64), epoch])
-    return tf.random.experimental.stateless_fold_in(key, place)

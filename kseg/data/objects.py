@@ -46,7 +46,12 @@ def find_objects(dataset: Dataset, index: int, labels: np.ndarray) -> list[Label
     """
     mask = dataset.samples[index].mask if isinstance(dataset.samples, Sequence) else None
     if mask is not None:
-        for path in _instance_masks(mask):
+        # Where the instance mask that belongs to a class mask may lie.
+        found = [mask.parent.parent / "SegmentationObject" / f"{mask.stem}.png"]
+        for folder in list(mask.parents)[:2]:  # masks/NAME.png or masks/SPLIT/NAME.png
+            if folder.name == "masks":
+                found.append(folder.with_name("instances") / mask.relative_to(folder).with_suffix(".png"))
+        for path in found:
             if _there(path, mask):
                 return objects_of_instances(path, labels, dataset.ignore_label)
         boxes = mask.parent.parent / "Annotations" / f"{mask.stem}.xml"
@@ -147,15 +152,6 @@ def cut_out(pixels: np.ndarray, box: Sequence[int], fill: float = 0) -> np.ndarr
         part = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
         result[part] = pixels[rows, columns]
     return result
-
-
-def _instance_masks(mask: Path) -> list[Path]:
-    """Where the instance mask that belongs to a class mask may lie."""
-    found = [mask.parent.parent / "SegmentationObject" / f"{mask.stem}.png"]
-    for folder in list(mask.parents)[:2]:  # masks/NAME.png or masks/SPLIT/NAME.png
-        if folder.name == "masks":
-            found.append(folder.with_name("instances") / mask.relative_to(folder).with_suffix(".png"))
-    return found
 
 
 def _there(path: Path, mask: Path) -> bool:

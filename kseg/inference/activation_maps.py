@@ -71,7 +71,13 @@ def activations(
     parts = keras.Model(model.inputs[0], [*(model.get_layer(name).output for name in names), model.output])
     *maps, output = parts(image[None].astype(np.float32))
     maps = [np.asarray(one, np.float32)[0] for one in maps]
-    found = _found(np.asarray(info.probabilities(info.scores(output)))[0])
+    # The probability of the most frequent class but the background: float32 (H, W).
+    probabilities = np.asarray(info.probabilities(info.scores(output)))[0]
+    counts = np.bincount(probabilities.argmax(-1).ravel(), minlength=probabilities.shape[-1])
+    counts[0] = 0
+    if not counts.any():  # only background: then the class that comes nearest
+        counts[1:] = np.argsort(np.argsort(probabilities[..., 1:].mean((0, 1)))) + 1
+    found = probabilities[..., counts.argmax()]
     return [_telling(name, values, found) for name, values in zip(names, maps, strict=True)]
 
 
@@ -83,15 +89,6 @@ def activation_sheet(
     Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, figure 4.
     """
     return drawn_activations(image, activations(model, image, layers), columns)
-
-
-def _found(probabilities: np.ndarray) -> np.ndarray:
-    """The probability of the most frequent class but the background: float32 (H, W)."""
-    counts = np.bincount(probabilities.argmax(-1).ravel(), minlength=probabilities.shape[-1])
-    counts[0] = 0
-    if not counts.any():  # only background: then the class that comes nearest
-        counts[1:] = np.argsort(np.argsort(probabilities[..., 1:].mean((0, 1)))) + 1
-    return probabilities[..., counts.argmax()]
 
 
 def _telling(name: str, values: np.ndarray, found: np.ndarray) -> Activation:

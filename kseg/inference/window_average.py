@@ -199,7 +199,13 @@ class WindowAverage:
         ``start`` must not lie before that of the call before: what lies above it is forgotten.
         """
         while self._finished < stop:
-            self._advance(start)
+            # Predict the next row of windows; rows above ``keep`` are no longer needed.
+            top = self._tops[self._next]
+            self._forget(min(start, top))
+            for lefts, probabilities in self._row_of_windows(top):
+                for left, tile in zip(lefts, probabilities, strict=True):
+                    self._add(top, left, tile)
+            self._next += 1
         part = self._sums[start - self._first : stop - self._first]
         counts = self._row_counts[start:stop, None] * self._column_counts
         return part / counts[..., None].astype(np.float32) if counts.max() > 1 else part
@@ -208,15 +214,6 @@ class WindowAverage:
     def _finished(self) -> int:
         """Rows above this one get no further window."""
         return self._tops[self._next] if self._next < len(self._tops) else self.grid.size[0]
-
-    def _advance(self, keep: int) -> None:
-        """Predict the next row of windows; rows above ``keep`` are no longer needed."""
-        top = self._tops[self._next]
-        self._forget(min(keep, top))
-        for lefts, probabilities in self._row_of_windows(top):
-            for left, tile in zip(lefts, probabilities, strict=True):
-                self._add(top, left, tile)
-        self._next += 1
 
     def _row_of_windows(self, top: int) -> Iterator[tuple[list[int], np.ndarray]]:
         (height, width), (tall, wide) = self.grid.size, self.grid.window

@@ -68,7 +68,10 @@ def put_in_place(part: Path, target: str | Path) -> None:
     """
     target = Path(target)
     with told(target):
-        _sync_all(part)
+        if part.is_dir():
+            for one in part.rglob("*"):
+                sync(one)
+        sync(part)
         if target.is_dir() and part.is_dir():  # a file never takes the place of a folder
             _swap_folder(part, target)
         else:
@@ -187,13 +190,6 @@ def _part(target: Path, kind: str = "part") -> Iterator[Path]:
         with suppress(OSError):
             remove(path)
         _in_use.discard(path)
-
-
-def _sync_all(path: Path) -> None:
-    if path.is_dir():
-        for one in path.rglob("*"):
-            sync(one)
-    sync(path)
 
 
 def _is_device(path: Path) -> bool:

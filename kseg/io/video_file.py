@@ -91,7 +91,16 @@ class VideoFile:
             with quiet():
                 self._writer.release()
             self._writer = None
-            if not _holds(self._part, self.frames):
+            # Whether a video can be opened, speaks of so many frames, and has its last ones; give or take a
+            # few.
+            frames = self.frames
+            with quiet(), for_opencv(self._part) as name:
+                capture = cv2.VideoCapture(name)
+                found = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else -1
+                capture.set(cv2.CAP_PROP_POS_FRAMES, max(frames - 3, 0))
+                last = capture.grab()
+                capture.release()
+            if not (last and abs(found - frames) <= max(2, frames // 50)):
                 raise DataError(f"{self.path}: the video could not be written wholly; is the disk full?")
             put_in_place(self._part, self.path)
         finally:
@@ -112,14 +121,3 @@ def sayable(fps: float) -> float:
     while digits and round(fps * 10**digits) > 65535:
         digits -= 1
     return round(fps, digits)
-
-
-def _holds(path: Path, frames: int) -> bool:
-    """Whether a video can be opened, speaks of so many frames, and has its last ones; give or take a few."""
-    with quiet(), for_opencv(path) as name:
-        capture = cv2.VideoCapture(name)
-        found = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else -1
-        capture.set(cv2.CAP_PROP_POS_FRAMES, max(frames - 3, 0))
-        last = capture.grab()
-        capture.release()
-    return last and abs(found - frames) <= max(2, frames // 50)

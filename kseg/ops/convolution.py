@@ -38,17 +38,6 @@ def atrous_conv2d(x, kernel, rate=1, padding="same"):
     """
     rate = checks.pair(rate, "rate")
     taps = tuple(kernel.shape[:2])
-    _check_fit(x, taps, rate, padding)
-    if keras.backend.backend() != "tensorflow":
-        return ops.conv(x, kernel, 1, padding, "channels_last", rate)
-    if rate == (1, 1) or x.shape[-1] != kernel.shape[2]:  # grouped convolutions are left to Keras
-        return ops.conv(x, kernel, 1, padding, "channels_last", rate)
-    return _convolve(
-        tf.convert_to_tensor(x), tf.convert_to_tensor(kernel), rate, _margins(taps, rate, padding)
-    )
-
-
-def _check_fit(x, taps, rate, padding):
     checks.one_of(padding, "padding", ("same", "valid"))
     for size, k, r in zip(x.shape[1:3], taps, rate, strict=True):
         if padding == "valid" and size is not None and size < (k - 1) * r + 1:
@@ -56,6 +45,13 @@ def _check_fit(x, taps, rate, padding):
                 f"A filter of {k} taps at rate {r} spans {(k - 1) * r + 1} places and does not fit "
                 f"a map of {size}: upsample the image or take padding='same'."
             )
+    if keras.backend.backend() != "tensorflow":
+        return ops.conv(x, kernel, 1, padding, "channels_last", rate)
+    if rate == (1, 1) or x.shape[-1] != kernel.shape[2]:  # grouped convolutions are left to Keras
+        return ops.conv(x, kernel, 1, padding, "channels_last", rate)
+    return _convolve(
+        tf.convert_to_tensor(x), tf.convert_to_tensor(kernel), rate, _margins(taps, rate, padding)
+    )
 
 
 def _margins(taps, rate, padding):
@@ -73,7 +69,8 @@ def _convolve(x, kernel, rate, margins):
             if kernel.shape[3] < kernel.shape[2]:
                 return _gradients_of_few_filters(x, kernel, upstream, rate, margins)
             seen = _products_per_tap(tf.pad(x, margins), upstream, kernel.shape, rate)
-            return _input_gradient(upstream, kernel, rate, margins), seen
+            turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+            return _convolve(upstream, turned, rate, _turned_margins(kernel, rate, margins)), seen
 
         # Not "SAME": with unknown sizes that becomes auto_pad in ONNX, which onnxruntime refuses.
         zeros = margins if any(map(any, margins)) else "VALID"
@@ -115,12 +112,6 @@ def _turned_margins(kernel, rate, margins):
     spans = [(k - 1) * r for k, r in zip(kernel.shape[:2], rate, strict=True)]
     rest = [[span - before, span - after] for span, (before, after) in zip(spans, margins[1:3], strict=True)]
     return [[0, 0], *rest, [0, 0]]
-
-
-def _input_gradient(upstream, kernel, rate, margins):
-    """Correlate the upstream gradient with the kernel turned by 180 degrees."""
-    turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
-    return _convolve(upstream, turned, rate, _turned_margins(kernel, rate, margins))
 
 
 def _products_per_tap(x, upstream, shape, rate):

@@ -149,7 +149,14 @@ def grid_pool(x, bins, mode="average"):
         return _divided(x, tuple(size // n for size, n in zip(sizes, grid, strict=True)), mode)
     if mode == "max":
         return _bin_maxima(_bin_maxima(x, sizes[0], grid[0], 1), sizes[1], grid[1], 2)
-    return _bin_means(x, sizes, grid)
+    # Both axes as products with a matrix of bin weights: one pass over the map, whatever its size.
+    height, width = sizes
+    channels = x.shape[-1]
+    lines = ops.reshape(x, (-1, height, width * channels))
+    lines = ops.matmul(_bin_weights(height, grid[0], x.dtype), lines)
+    cells = ops.reshape(lines, (-1, width, channels))
+    cells = ops.matmul(_bin_weights(width, grid[1], x.dtype), cells)
+    return ops.reshape(cells, (-1, *grid, channels))
 
 
 def _divided(x, window, mode):
@@ -168,17 +175,6 @@ def _bin_maxima(x, size, n, dim):
     edges = [_edges(i, size, n) for i in range(n)]
     parts = [x[:, a:b] if dim == 1 else x[:, :, a:b] for a, b in edges]
     return ops.stack([ops.max(part, axis=dim) for part in parts], axis=dim)
-
-
-def _bin_means(x, sizes, grid):
-    """Both axes as products with a matrix of bin weights: one pass over the map, whatever its size."""
-    height, width = sizes
-    channels = x.shape[-1]
-    lines = ops.reshape(x, (-1, height, width * channels))
-    lines = ops.matmul(_bin_weights(height, grid[0], x.dtype), lines)
-    cells = ops.reshape(lines, (-1, width, channels))
-    cells = ops.matmul(_bin_weights(width, grid[1], x.dtype), cells)
-    return ops.reshape(cells, (-1, *grid, channels))
 
 
 def _bin_weights(size, n, dtype):

@@ -43,7 +43,11 @@ def reestimate_batch_norm(
     Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, released
     `BN_make_INFERENCE_script.py`.
     """
-    layers = [layer for layer in model._flatten_layers() if _is_batch_norm(layer) and layer.trainable]
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    ]
     if not layers:
         raise ModelError(f"The model {model.name!r} has no trainable batch normalisation to re-estimate.")
     before = [(np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)) for layer in layers]
@@ -113,10 +117,6 @@ def _recorded(layer: keras.layers.BatchNormalization, sums: _Sums) -> Iterator[N
     finally:
         del layer.call
         layer.momentum = momentum
-
-
-def _is_batch_norm(layer: Any) -> bool:
-    return isinstance(layer, keras.layers.BatchNormalization)
 
 
 def _check(done: int, layers: list, averages: list) -> None:

@@ -73,15 +73,12 @@ class Checkpoint(keras.callbacks.Callback):
         score = (logs or {}).get(self.monitor)
         if score is not None and float(score) > self.best:
             self.best, self.best_epoch = float(score), epoch + 1
-            self._save_best()
+            saved = self.model if self.run is None else self.run.model
+            with nullcontext() if self.run is None else self.run.with_averages():
+                if self.writes:
+                    _check_finite(saved)
+                    checkpoint.save(saved, self.folder / "best.keras", optimizer=False)
         self._save_last(epoch + 1)
-
-    def _save_best(self):
-        saved = self.model if self.run is None else self.run.model
-        with nullcontext() if self.run is None else self.run.with_averages():
-            if self.writes:
-                _check_finite(saved)
-                checkpoint.save(saved, self.folder / "best.keras", optimizer=False)
 
     def _save_last(self, epochs_done):
         if self.run is None:

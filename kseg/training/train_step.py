@@ -122,7 +122,7 @@ class TrainStep:
         gradients = tape.gradient(scaled, model.trainable_variables)
         scores = model.compute_metrics(images, labels, outputs)
         if self.teacher is None or self.loss.reduction == "sum":
-            weight = self.loss.weight(labels, _channels(outputs))
+            weight = self.loss.weight(labels, tf.nest.flatten(outputs)[0].shape[-1])
         else:
             weight = tf.cast(tf.size(labels), "float32")
         scores = {name: score for name, score in scores.items() if name != "loss"}
@@ -130,11 +130,6 @@ class TrainStep:
 
     def _of_first_replica(self, found):
         return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], found)
-
-
-def _channels(outputs: Any) -> int:
-    """The number of classes of a model's logits, or of the first of several."""
-    return tf.nest.flatten(outputs)[0].shape[-1]
 
 
 def _zeros(variables: list[Any]) -> list[tf.Variable]:

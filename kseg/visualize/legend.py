@@ -46,7 +46,9 @@ def legend(
     panel[:] = PAPER
     for (text, colour), (left, row) in zip(entries, places, strict=True):
         baseline = size // 2 + row * line + round(line * 0.5 + size * 0.36)
-        _swatch(panel, left, baseline, size, colour)
+        top = baseline - round(size * 0.8)
+        cv2.rectangle(panel, (left, top), (left + size, top + size), tuple(int(v) for v in colour), -1)
+        cv2.rectangle(panel, (left, top), (left + size, top + size), FRAME, 1)
         text_left = left + round(size * 1.5)
         put_text(panel, fitted(text, size, width - text_left - 2), text_left, baseline, size)
     return panel
@@ -76,12 +78,6 @@ def _flow(widths: Sequence[int], width: int, size: int) -> tuple[list[tuple[int,
     columns = max((width - size) // entry, 1)
     places = [(size // 2 + (i % columns) * entry, i // columns) for i in range(len(widths))]
     return places, math.ceil(len(widths) / columns)
-
-
-def _swatch(panel: np.ndarray, left: int, baseline: int, size: int, colour: np.ndarray) -> None:
-    top = baseline - round(size * 0.8)
-    cv2.rectangle(panel, (left, top), (left + size, top + size), tuple(int(v) for v in colour), -1)
-    cv2.rectangle(panel, (left, top), (left + size, top + size), FRAME, 1)
 
 
 def _percent(share: float) -> str:

@@ -76,14 +76,11 @@ def labels_of(probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         person = np.ascontiguousarray(probabilities[..., 1])
         large = cv2.resize(person, target, interpolation=cv2.INTER_LINEAR)
         return (large > 0.5).view(np.uint8)
-    return cv2.resize(_largest(planes_of(probabilities)), target, interpolation=cv2.INTER_NEAREST)
-
-
-def _largest(planes: np.ndarray) -> np.ndarray:
-    """The class (h, w) of the largest of planes (classes, h, w), the first of equals; faster than argmax."""
+    # The class (h, w) of the largest of planes (classes, h, w), the first of equals; faster than argmax.
+    planes = planes_of(probabilities)
     best, labels = planes[0].copy(), np.zeros(planes.shape[1:], np.uint8)
     for number, plane in enumerate(planes[1:], 1):
         # Numbers grow, so the larger one is the newer: no masked copy, which is slow.
         np.maximum(labels, (plane > best).view(np.uint8) * np.uint8(number), out=labels)
         np.maximum(best, plane, out=best)
-    return labels
+    return cv2.resize(labels, target, interpolation=cv2.INTER_NEAREST)

@@ -60,7 +60,13 @@ class InvertedResiduals:
             x = self.convolution(x, row.expanded, 1, f"{name}_expand", activation=row.activation)
         x = self._depthwise(x, row.kernel, stride, rate, f"{name}_dw", row.activation)
         if row.squeeze:
-            x = _squeezed(x, divisible(row.expanded / 4), name)
+            # Squeeze and excitation: each channel times a gate that sees all of the map.
+            filters = divisible(row.expanded / 4)
+            settings = {"kernel_size": 1, "kernel_initializer": "he_normal"}
+            gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
+            gate = layers.Conv2D(filters, activation="relu", name=f"{name}_fc1", **settings)(gate)
+            gate = layers.Conv2D(x.shape[-1], activation="hard_sigmoid", name=f"{name}_fc2", **settings)(gate)
+            x = layers.Multiply(name=f"{name}_excite")([x, gate])
         x = self.convolution(x, row.filters, 1, f"{name}_project")
         if row.stride == 1 and shortcut.shape[-1] == row.filters:
             x = layers.Add(name=f"{name}_add")([shortcut, x])
@@ -117,15 +123,6 @@ def _strides_and_rates(strides: list[int], output_stride: int, first_rate: str) 
         else:
             before, rate = rate, rate * stride
             yield 1, rate if first_rate == "stage" else before
-
-
-def _squeezed(x, filters, name):
-    """Squeeze and excitation: each channel times a gate that sees all of the map."""
-    settings = {"kernel_size": 1, "kernel_initializer": "he_normal"}
-    gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
-    gate = layers.Conv2D(filters, activation="relu", name=f"{name}_fc1", **settings)(gate)
-    gate = layers.Conv2D(x.shape[-1], activation="hard_sigmoid", name=f"{name}_fc2", **settings)(gate)
-    return layers.Multiply(name=f"{name}_excite")([x, gate])
 
 
 def divisible(channels: float, divisor: int = 8) -> int:

@@ -29,7 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--class-ids", action="store_true", help="TFLite, ONNX: give class ids, not logits")
     parser.add_argument("--json", action="store_true", help="print JSON")
     _add_tflite(parser.add_argument_group("TFLite"))
-    _add_saved_model(parser.add_argument_group("SavedModel"))
+    group = parser.add_argument_group("SavedModel")
+    group.add_argument("--version", type=positive, metavar="N", help="default: 1")
+    group.add_argument(
+        "--overwrite", action="store_true", help="replace the version if it exists; of web, the folder"
+    )
+    group.add_argument("--confidence", action="store_true", help="also give the winning class's probability")
     web = parser.add_argument_group("web page")
     web.add_argument(
         "--runtime", metavar="DIR", help="the npm packages of LiteRT.js; default: cache, then npm"
@@ -50,14 +55,6 @@ def _add_tflite(group: Any) -> None:
         "--calibration-split", default="train", metavar="SPLIT", help="of --data, for int8; default: train"
     )
     group.add_argument("--calibration-count", type=positive, default=100, metavar="N", help="default: 100")
-
-
-def _add_saved_model(group: Any) -> None:
-    group.add_argument("--version", type=positive, metavar="N", help="default: 1")
-    group.add_argument(
-        "--overwrite", action="store_true", help="replace the version if it exists; of web, the folder"
-    )
-    group.add_argument("--confidence", action="store_true", help="also give the winning class's probability")
 
 
 def _add_check(group: Any) -> None:

@@ -38,7 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_screen(parser.add_argument_group("screen"))
     _add_headless(parser.add_argument_group("output"))
-    _add_browser(parser.add_argument_group("browser"))
+    group = parser.add_argument_group("browser")
+    group.add_argument(
+        "--browser", action="store_true", help="as a page in the browser, for this machine alone"
+    )
+    group.add_argument("--port", type=port, metavar="N", help="of the page; default: 8420, or a free one")
+    group.add_argument(
+        "--runtime", metavar="DIR", help="the npm packages of LiteRT.js; default: cache, then npm"
+    )
 
 
 def _add_screen(group: Any) -> None:
@@ -70,16 +77,6 @@ def _add_headless(group: Any) -> None:
     )
     group.add_argument("--report", metavar="FILE", help="a JSON file of frames a second and times by stage")
     group.add_argument("--folder", default=".", metavar="DIR", help="for screenshots and recordings (.)")
-
-
-def _add_browser(group: Any) -> None:
-    group.add_argument(
-        "--browser", action="store_true", help="as a page in the browser, for this machine alone"
-    )
-    group.add_argument("--port", type=port, metavar="N", help="of the page; default: 8420, or a free one")
-    group.add_argument(
-        "--runtime", metavar="DIR", help="the npm packages of LiteRT.js; default: cache, then npm"
-    )
 
 
 def port(text: str) -> int:

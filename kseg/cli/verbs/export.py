@@ -40,7 +40,11 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(
             "kseg export --max-drop, --auto and --precision int8 need images: --data NAME --root DIR"
         )
-    _refuse_unused(args)
+    # Options of the check and of the calibration that nothing would use.
+    if args.data is None:
+        refuse(args, "it is of --data", "root", "split", "limit", "max_pixels")
+    if not (args.auto or args.precision == "int8"):
+        refuse(args, "it is of --precision int8 and --auto", "calibration_split", "calibration_count")
     where = chosen.place(Path(args.out), args.version)
     if "version" in chosen.options and not args.overwrite and where.exists():
         raise SettingsError(f"{where} exists: choose another --version, or replace it with --overwrite")
@@ -75,14 +79,6 @@ def _refuse_others(args: argparse.Namespace, chosen: Format) -> None:
     if not chosen.checked and (extra := [name for name in CHECKS if getattr(args, name) is not None]):
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in extra)
         raise SettingsError(f"kseg export --format {chosen.name} compares no file with {flags}: leave it out")
-
-
-def _refuse_unused(args: argparse.Namespace) -> None:
-    """SettingsError for options of the check and of the calibration that nothing would use."""
-    if args.data is None:
-        refuse(args, "it is of --data", "root", "split", "limit", "max_pixels")
-    if not (args.auto or args.precision == "int8"):
-        refuse(args, "it is of --precision int8 and --auto", "calibration_split", "calibration_count")
 
 
 def _export(args: argparse.Namespace, chosen: Format, where: Path, model: Any, dataset: Any) -> int:

@@ -60,7 +60,11 @@ class PermutohedralLattice:
         blocks = [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
         list(pool.map(lambda b: _locate(features[b], cells[:, b], ranks[:, b], self.weights[:, b]), blocks))
         lowest = cells[:d].min(axis=1).astype(np.int64) - 2
-        strides = _strides(cells[:d].max(axis=1).astype(np.int64) + 2 - lowest)
+        # Factors that turn the coordinates of a cell into one int64 without collisions.
+        spans = cells[:d].max(axis=1).astype(np.int64) + 2 - lowest
+        if np.log2(spans.astype(float)).sum() > 62:
+            raise DataError("features too far apart for the lattice: the standard deviations are too small")
+        strides = np.append(np.cumprod(spans[:0:-1])[::-1], 1).astype(np.int64)
         codes = np.empty((d + 1, n), np.int64)
         list(pool.map(lambda b: _encode(cells[:, b], ranks[:, b], lowest, strides, codes[:, b]), blocks))
 
@@ -134,13 +138,6 @@ def _locate(features: np.ndarray, cells: np.ndarray, ranks: np.ndarray, weights:
     np.put_along_axis(by_rank, ranks.astype(np.intp), away, axis=0)
     weights[0] = by_rank[d] + (1 - by_rank[0])
     weights[1:] = by_rank[d - 1 :: -1] - by_rank[:0:-1]
-
-
-def _strides(spans: np.ndarray) -> np.ndarray:
-    """Factors that turn the coordinates of a cell into one int64 without collisions."""
-    if np.log2(spans.astype(float)).sum() > 62:
-        raise DataError("features too far apart for the lattice: the standard deviations are too small")
-    return np.append(np.cumprod(spans[:0:-1])[::-1], 1).astype(np.int64)
 
 
 def _encode(

@@ -62,7 +62,14 @@ def write(path: str | Path, content: bytes | memoryview, keep: int = 1) -> None:
     with told(path):
         if not path.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, "the folder of the run is gone")
-        _check_space(path, len(content))
+        needed = len(content)
+        free = shutil.disk_usage(path.parent).free
+        if free < needed + needed // 16:
+            raise FileError(
+                f"{path}: a checkpoint needs {needed / 2**20:.1f} MiB and the disk has {free / 2**20:.1f} MiB free; "
+                "the previous checkpoint is untouched. Make space, then start the same command again.",
+                OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+            )
         with temporary_path(path) as part:
             part.write_bytes(content)
             sync(part)
@@ -240,16 +247,6 @@ def _serialised(model, state, arrays, optimizer) -> memoryview:
         archive.writestr(_STATE, json.dumps(state or {}))
         archive.writestr(_ARRAYS, packed.getvalue())
     return memory.getbuffer()
-
-
-def _check_space(path: Path, needed: int) -> None:
-    free = shutil.disk_usage(path.parent).free
-    if free < needed + needed // 16:
-        raise FileError(
-            f"{path}: a checkpoint needs {needed / 2**20:.1f} MiB and the disk has {free / 2**20:.1f} MiB free; "
-            "the previous checkpoint is untouched. Make space, then start the same command again.",
-            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
-        )
 
 
 def present(folder: str | Path, name: str = "last") -> list[Path]:

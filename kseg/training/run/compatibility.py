@@ -47,7 +47,12 @@ def check(
         )
     if recipe.freeze_backbone or recipe.frozen_stages or recipe.head_multiplier != 1:
         backbone_of(model)
-    _check_distribution(batch_size(recipe), every)
+    images = batch_size(recipe)
+    check_batch_size(images)
+    if every is not None and every.minutes is not None and place()[1] > 1:
+        raise SettingsError(
+            "Workers on several machines write checkpoints together, so --checkpoint-every is a number of steps."
+        )
 
 
 def _check_data(classes: int, recipe: Recipe, train: Dataset, val: Dataset | None) -> None:
@@ -126,14 +131,6 @@ def check_normalization(model: keras.Model, recipe: Recipe, train: Dataset) -> N
         )
     for layer in layers:
         layer.trainable = False
-
-
-def _check_distribution(images: int, every: Every | None) -> None:
-    check_batch_size(images)
-    if every is not None and every.minutes is not None and place()[1] > 1:
-        raise SettingsError(
-            "Workers on several machines write checkpoints together, so --checkpoint-every is a number of steps."
-        )
 
 
 def batch_size(recipe: Recipe) -> int:

@@ -90,7 +90,7 @@ def open_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]:
     _make(folder)
     clear_leftovers(folder)
     if not resume:
-        _remove_run(folder)
+        _remove(_files_of_run(folder))
     if not checkpoint.exists(folder):
         write_json(folder / "recipe.json", run)
         return {}
@@ -222,10 +222,6 @@ def _read_json(path: Path) -> dict[str, Any]:
         f"{path} cannot be read ({reason}), so the run beside it cannot go on; give another --out, or "
         "--no-resume to replace it."
     )
-
-
-def _remove_run(folder: Path) -> None:
-    _remove(_files_of_run(folder))
 
 
 def _files_of_run(folder: Path) -> list[Path]:

@@ -52,13 +52,6 @@ def _units(pairs: dict[str, str]) -> dict[str, str]:
     return modules
 
 
-def _separable(layer: str, module: str) -> dict[str, str]:
-    parts = {f"{layer}_dwconv": f"{module}.depthwise_conv", layer: f"{module}.pointwise_conv"}
-    found = _units(parts)
-    found[f"{layer}_dwconv"] = found.pop(f"{layer}_dwconv_conv")
-    return found
-
-
 def _moves(
     model: keras.Model, arrays: Arrays, head: dict[str, str], orders: dict[str, np.ndarray] | None = None
 ):
@@ -121,7 +114,10 @@ def _deeplab_plus_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
     pairs = {f"aspp_{rate}": f"aspp_modules.{number}" for number, rate in enumerate(model.rates, start=1)}
     pairs |= {"decoder1": "sep_bottleneck.0", "decoder2": "sep_bottleneck.1"}
     for layer, module in pairs.items():
-        head |= _separable(layer, module)
+        parts = {f"{layer}_dwconv": f"{module}.depthwise_conv", layer: f"{module}.pointwise_conv"}
+        found = _units(parts)
+        found[f"{layer}_dwconv"] = found.pop(f"{layer}_dwconv_conv")
+        head |= found
     return _moves(model, arrays, head, _rotated(arrays))
 
 

@@ -75,15 +75,13 @@ def _labels(outer: Any) -> dict[str, Any]:
     for place in (one for one in places if isinstance(one, dict)):
         for name in ("classes", "palette"):
             value = place.get(name.upper(), place.get(name))
-            if name == "classes" and _texts(value):
+            if name == "classes" and (
+                isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(v, str) for v in value)
+            ):
                 found[name] = tuple(value)
             if name == "palette" and _colours(value):
                 found[name] = tuple(tuple(colour) for colour in value)
     return found
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(v, str) for v in value)
 
 
 def _colours(value: Any) -> bool:
