@@ -114,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
     files = sorted((args.root / "kseg").rglob("*.py"))
     folders = Counter(path.parent for path in files if path.name != "__init__.py")
     print(f"lines                 {sum(len(path.read_text('utf-8').splitlines()) for path in files):,}")
-    print(f"files                 {len(files)}, at most {max(folders.values())} in a folder")
+    print(f"files                 {len(files)}, at most {max(folders.values(), default=0)} in a folder")
     print(f"functions             {len(found):,}, median {statistics.median(lengths):g} lines")
     print(f"                      90th percentile {lengths[int(0.9 * len(lengths))]}")
     print(f"                      {sum(n > LONG for n in lengths)} over {LONG} lines")

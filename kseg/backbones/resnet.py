@@ -1,7 +1,6 @@
 """ResNet with holes instead of late strides, the encoder of DeepLab v2 and v3 and of PSPNet."""
 
 import keras
-from keras import layers
 
 from kseg import checks
 from kseg.backbones import weights as weight_files
@@ -135,28 +134,22 @@ class ResNet(Backbone):
             multi_grid = checks.wholes(multi_grid, "multi_grid", count=BLOCKS[depth][3])
         mean = checks.numbers(mean, "mean", count=3)
         std = checks.numbers(std, "std", count=3, above=0)
-        draw = ResidualBlocks(
-            basic=depth in BASIC,
-            first_rate=checks.one_of(first_rate, "first_rate", ("stage", "previous")),
-            rate_in=checks.one_of(rate_in, "rate_in", ("both", "first")),
-            stride_in=checks.one_of(stride_in, "stride_in", ("1x1", "3x3")),
-            shortcut=checks.one_of(shortcut, "shortcut", ("convolution", "average")),
-            epsilon=checks.number(epsilon, "epsilon", above=0),
-            momentum=checks.fraction(momentum, "momentum"),
-            synchronized=checks.flag(synchronized, "synchronized"),
-        )
+        bgr, ceil_pooling = checks.flag(bgr, "bgr"), checks.flag(ceil_pooling, "ceil_pooling")
+        of_blocks = {
+            "first_rate": checks.one_of(first_rate, "first_rate", ("stage", "previous")),
+            "rate_in": checks.one_of(rate_in, "rate_in", ("both", "first")),
+            "stride_in": checks.one_of(stride_in, "stride_in", ("1x1", "3x3")),
+            "shortcut": checks.one_of(shortcut, "shortcut", ("convolution", "average")),
+            "epsilon": checks.number(epsilon, "epsilon", above=0),
+            "momentum": checks.fraction(momentum, "momentum"),
+            "synchronized": checks.flag(synchronized, "synchronized"),
+        }
+        draw = ResidualBlocks(depth in BASIC, **of_blocks)
         image = keras.Input((None, None, 3), name="image")
-        x = Normalize(mean, std, checks.flag(bgr, "bgr"), name="normalize")(image)
-        if stem == "deep":
-            widths = stem_filters or (filters, filters, 2 * filters)
-            for number, width in enumerate(widths, start=1):
-                x = draw.convolution(x, width, 3, f"conv1_{number}", stride=2 if number == 1 else 1)
-        else:
-            x = draw.convolution(x, filters, 7, "conv1", stride=2)
-        stages = {"stage1": x}
-        margin = (1, 2) if checks.flag(ceil_pooling, "ceil_pooling") else (1, 1)
-        x = layers.ZeroPadding2D((margin, margin), name="pool1_pad")(x)  # zeros lose against any ReLU
-        x = layers.MaxPooling2D(3, 2, name="pool1_pool")(x)
+        x = Normalize(mean, std, bgr, name="normalize")(image)
+        widths = (stem_filters or (filters, filters, 2 * filters)) if stem == "deep" else (filters,)
+        stages = {}
+        stages["stage1"], x = draw.stem(x, widths, ceil_pooling)
         stride = 4
         for stage, count in enumerate(BLOCKS[depth], start=2):
             wanted = 2**stage
@@ -171,18 +164,12 @@ class ResNet(Backbone):
         self.depth, self.stem, self.output_stride, self.filters = depth, stem, output_stride, filters
         self.stem_filters, self.multi_grid = stem_filters, multi_grid
         self._settings = {
+            **of_blocks,
             "last_stage": last_stage,
-            "first_rate": first_rate,
-            "rate_in": rate_in,
-            "stride_in": stride_in,
-            "shortcut": shortcut,
-            "ceil_pooling": bool(ceil_pooling),
+            "ceil_pooling": ceil_pooling,
             "mean": mean,
             "std": std,
-            "bgr": bool(bgr),
-            "epsilon": draw.epsilon,
-            "momentum": draw.momentum,
-            "synchronized": draw.synchronized,
+            "bgr": bgr,
             "frozen_normalization": checks.flag(frozen_normalization, "frozen_normalization"),
         }
         if frozen_normalization:

@@ -20,6 +20,26 @@ class ResidualBlocks:
     momentum: float
     synchronized: bool
 
+    def stem(self, x, widths, ceil_pooling):
+        """The first convolutions, one of 7x7 or three of 3x3, and the pooling behind them.
+
+        Args:
+            x: the image.
+            widths: one number of filters, or three.
+            ceil_pooling: whether the last window may lie half outside of the map.
+
+        Returns:
+            The map before the pooling, at stride 2, and the one after it, at stride 4.
+        """
+        if len(widths) == 1:
+            x = self.convolution(x, widths[0], 7, "conv1", stride=2)
+        else:
+            for number, width in enumerate(widths, start=1):
+                x = self.convolution(x, width, 3, f"conv1_{number}", stride=2 if number == 1 else 1)
+        margin = (1, 2) if ceil_pooling else (1, 1)
+        pooled = layers.ZeroPadding2D((margin, margin), name="pool1_pad")(x)  # zeros lose against any ReLU
+        return x, layers.MaxPooling2D(3, 2, name="pool1_pool")(pooled)
+
     def stage(self, x, stage, count, filters, stride, rate, multi_grid=None):
         """Residual blocks, of which the first one strides and the others keep the size.
 

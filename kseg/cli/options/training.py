@@ -40,21 +40,6 @@ def add_settings(group: Any) -> None:
         choices=("mixed_float16", "mixed_bfloat16"),
         help="default without a value: mixed_float16",
     )
-    group.add_argument(
-        "--class-weights",
-        nargs="+",
-        metavar="W",
-        help="median_frequency; a number a class; or CLASS=NUMBER (id or name; 1 for the others)",
-    )
-    group.add_argument(
-        "--ohem", type=fraction, metavar="F", help="train on this part of the pixels, the hardest"
-    )
-    group.add_argument(
-        "--sampling",
-        type=fraction,
-        metavar="F",
-        help="compute the loss on this part of the pixels, drawn anew each step, with 1/F as many images",
-    )
     group.add_argument("--validate-every", type=positive, metavar="N", help="epochs between validations")
     group.add_argument(
         "--accumulate",
@@ -71,6 +56,21 @@ def add_settings(group: Any) -> None:
 
 
 def add_losses(group: Any) -> None:
+    group.add_argument(
+        "--class-weights",
+        nargs="+",
+        metavar="W",
+        help="median_frequency; a number a class; or CLASS=NUMBER (id or name; 1 for the others)",
+    )
+    group.add_argument(
+        "--ohem", type=fraction, metavar="F", help="train on this part of the pixels, the hardest"
+    )
+    group.add_argument(
+        "--sampling",
+        type=fraction,
+        metavar="F",
+        help="compute the loss on this part of the pixels, drawn anew each step, with 1/F as many images",
+    )
     group.add_argument(
         "--label-stride",
         type=positive,

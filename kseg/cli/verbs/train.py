@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the backbone's: packaged (default), imagenet, none, or a file",
     )
     add_settings(parser.add_argument_group("settings of the recipe"))
-    add_losses(parser.add_argument_group("losses of the papers"))
+    add_losses(parser.add_argument_group("what the loss counts, and losses of the papers"))
     add_teacher(parser.add_argument_group("learning from another model"))
     add_safety(parser.add_argument_group("faults and devices"))
 

@@ -79,8 +79,17 @@ def from_coco(
         if entry.get("iscrowd") and crowd == "ignore":
             label = IGNORE_LABEL
         shapes.setdefault(entry.get("image_id"), []).append(_shape(where, label, entry.get("segmentation")))
+    drawn = _drawn_images(path, folder, found["images"], shapes)
+    rest = 0 if background is not None else IGNORE_LABEL
+    return Dataset(name, split, names, None, DrawnMasks(tuple(drawn), rest))
+
+
+def _drawn_images(
+    path: Path, folder: Path, entries: list, shapes: dict[Any, list[Shape]]
+) -> list[DrawnImage]:
+    """The images of the file's list, each with its shapes; DataError for one that is wrong, and where none is there."""
     drawn, known = [], set()
-    for number, entry in enumerate(found["images"]):
+    for number, entry in enumerate(entries):
         where = f"{path}, image {_told(entry, number)}"
         file = _field(entry, "file_name")
         if not isinstance(file, str) or not file:
@@ -102,8 +111,7 @@ def from_coco(
         raise DataError(f"{path}: it lists no images")
     if not any(one.image.is_file() for one in drawn):
         raise DataError(f"{drawn[0].image}: no such file, and none of the images of {path} is in {folder}")
-    rest = 0 if background is not None else IGNORE_LABEL
-    return Dataset(name, split, names, None, DrawnMasks(tuple(drawn), rest))
+    return drawn
 
 
 def read_json(path: Path) -> Any:
