@@ -1,0 +1,130 @@
+"""The papers' claims with error bars on real images: heads on cached features, and ways to test.
+
+    python tools/claims.py --root ../shared/data --cache /tmp/claims            everything, into docs/results/claims.md
+    python tools/claims.py --root ../shared/data --cache /tmp/claims --page     the page of what is there so far
+    python tools/claims.py --root ../shared/data --cache /tmp/claims --out /tmp/small --small      in a minute or two
+
+The maps of a frozen EfficientNet-Lite0 are computed once and kept in the folder CACHE (some gigabytes). Every head of
+`tools/claims/heads.py` is trained on them with every seed, and every protocol of `tools/claims/protocols.py` is tested.
+A finished run is a line of OUT/results/claims.jsonl; the same command again goes on where it was broken off, and
+writes OUT/results/claims.md and its figures anew. ROOT holds voc_animals, voc_people and camvid.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+VIEWS = {"voc": 2, "camvid": 3}
+
+
+def main(argv: list[str] | None = None) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    from kseg.errors import KsegError
+
+    args = _parser().parse_args(argv)
+    try:
+        print(run(args))
+    except KsegError as error:
+        print(f"claims: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--root", required=True, type=Path, metavar="DIR", help="voc_animals, voc_people and camvid")
+    parser.add_argument("--cache", required=True, type=Path, metavar="DIR", help="for the maps: some gigabytes")
+    parser.add_argument("--out", type=Path, default=Path("docs"), metavar="DIR", help="default: docs")
+    parser.add_argument("--data", nargs="+", choices=VIEWS, default=["voc", "camvid"], help="for heads (default: both)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], metavar="N", help="default: 0 to 4")
+    parser.add_argument("--steps", type=int, default=600, metavar="N", help="of every training (default: 600)")
+    parser.add_argument("--limit", type=int, metavar="N", help="score heads on so many validation images")
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="variants and tests whose name holds such a word")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="of TensorFlow (default: all)")
+    parser.add_argument("--page", action="store_true", help="run nothing; write the page of what is there")
+    parser.add_argument("--small", action="store_true", help="few images, two seeds, a few heads and tests")
+    return parser
+
+
+def run(args: argparse.Namespace) -> str:
+    """Run what is missing, write the page and give its path."""
+    import tensorflow as tf
+    from claims import page
+    from claims.runs import Results
+
+    if args.threads and not args.page:
+        tf.config.threading.set_intra_op_parallelism_threads(args.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(args.threads)
+    (args.out / "results").mkdir(parents=True, exist_ok=True)
+    results = Results(args.out / "results" / "claims.jsonl")
+    if not args.page:
+        if args.small:
+            _small(args)
+        _tests(args, results)
+        for name in args.data:
+            _heads(args, name, results)
+    return str(page.write(results.lines, args.out, _command(args)))
+
+
+def _small(args: argparse.Namespace) -> None:
+    args.data, args.seeds, args.steps, args.limit = ["camvid"], [0, 1], 6, 8
+    args.only = args.only or ["fcn32s", "fcn16s", "psp-baseline", "psp-b1-ave", "scales"]
+
+
+def _wanted(args: argparse.Namespace, key: str) -> bool:
+    return args.only is None or any(word in key for word in args.only)
+
+
+def _tests(args: argparse.Namespace, results) -> None:
+    from claims import protocols
+
+    import kseg
+
+    for one in protocols.TESTS:
+        if not _wanted(args, one.key) or results.find(test=one.key):
+            continue
+        if one.data == "people":
+            dataset = protocols.people(args.root, "val")
+        else:
+            dataset = kseg.data.load("camvid", args.root / "camvid", "val")
+        dataset = dataset[:4] if args.small else dataset
+        print(f"test: {one.key}", file=sys.stderr, flush=True)
+        results.add(protocols.compare(one, dataset))
+
+
+def _heads(args: argparse.Namespace, name: str, results) -> None:
+    """Fill the cache of a data set, and train on it what is missing."""
+    from claims import cache, datasets, heads, runs, stored
+
+    variants = [variant for variant in heads.VARIANTS if _wanted(args, variant.key)]
+    if not variants:
+        return
+    data = tuple(datasets.load(name, args.root, split) for split in ("train", "val"))
+    if args.small:
+        data = tuple(dataset[:16] for dataset in data)
+    network = stored.narrow_maps()
+    for dataset in data:
+        views = VIEWS[name] if str(dataset.split) == "train" else 1
+
+        def progress(done: int, rows: int, what: str = f"{name} {dataset.split}") -> None:
+            if done == rows or done % 400 < cache.BATCH:
+                print(f"cache of {what}: {done} of {rows}", file=sys.stderr, flush=True)
+
+        settings = {"views": views, "augment": datasets.AUGMENT[name], "progress": progress}
+        cache.make(args.cache / name, dataset, network, datasets.SIZES[name], **settings)
+    steps = {"steps": args.steps, "limit": args.limit}
+    runs.train_all(variants, args.seeds, results, args.cache / name, name, data, **steps)
+
+
+def _command(args: argparse.Namespace) -> str:
+    words = ["python", "tools/claims.py", "--root", "../shared/data", "--cache", "CACHE"]
+    words += ["--data", *args.data, "--steps", str(args.steps), "--seeds", *map(str, args.seeds)]
+    return shlex.join(words)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The papers' claims with error bars: heads trained on cached features, and tests that need no training."""

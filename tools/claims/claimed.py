@@ -1,0 +1,102 @@
+"""The papers' claims: which of two variants is better in which paper, and by how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FCN = "FCN (Shelhamer et al. 2017)"
+PSP = "PSPNet (Zhao et al. 2017), table 1"
+V1 = "DeepLab v1 (Chen et al. 2015), table 1"
+V2 = "DeepLab v2 (Chen et al. 2017)"
+V3 = "DeepLabv3 (Chen et al. 2017)"
+V3PLUS = "DeepLabv3+ (Chen et al. 2018)"
+NOH = "DeconvNet (Noh et al. 2015)"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A difference between two variants, or ways to predict.
+
+    Args:
+        text: the claim.
+        better, worse: the keys of what is compared.
+        paper: the paper's difference in points of mean IoU; None where it gives no number.
+        source: which paper.
+        gain: False where the paper says that the first is no better than the second.
+        test: for claims on testing, the key of the line of results; None for trained heads.
+    """
+
+    text: str
+    better: str
+    worse: str
+    paper: float | None
+    source: str
+    gain: bool = True
+    test: str | None = None
+
+
+HEADS = (
+    Claim("16s above 32s", "fcn16s", "fcn32s", 3.0, FCN),
+    Claim("8s above 16s", "fcn8s", "fcn16s", 0.3, FCN),
+    Claim("8s above 32s", "fcn8s", "fcn32s", 3.3, FCN),
+    Claim("global pooling above none", "psp-b1-ave", "psp-baseline", 2.84, PSP),
+    Claim("global pooling by maximum above none", "psp-b1-max", "psp-baseline", 2.71, PSP),
+    Claim("average above maximum, one level", "psp-b1-ave", "psp-b1-max", 0.13, PSP),
+    Claim("average above maximum, four levels", "psp-b1236-ave", "psp-b1236-max", 0.89, PSP),
+    Claim("average above maximum, four reduced levels", "psp-b1236-ave-dr", "psp-b1236-max-dr", 0.81, PSP),
+    Claim("four levels above one, average", "psp-b1236-ave", "psp-b1-ave", 1.0, PSP),
+    Claim("four levels above one, maximum", "psp-b1236-max", "psp-b1-max", 0.24, PSP),
+    Claim("reduced levels above whole ones, average", "psp-b1236-ave-dr", "psp-b1236-ave", 0.61, PSP),
+    Claim("reduced levels above whole ones, maximum", "psp-b1236-max-dr", "psp-b1236-max", 0.69, PSP),
+    Claim("the whole pyramid above none", "psp-b1236-ave-dr", "psp-baseline", 4.45, PSP),
+    Claim("ASPP-S above LargeFOV", "aspp-s", "largefov", 1.22, V2),
+    Claim("ASPP-L above LargeFOV", "aspp-l", "largefov", 3.2, V2),
+    Claim("ASPP-L above ASPP-S", "aspp-l", "aspp-s", 1.98, V2),
+    Claim("poly above step, short training (the paper's on LargeFOV)", "aspp-l", "aspp-l-step", 1.17, V2),
+    Claim("4x4 at rate 8 above 4x4 at rate 4", "v1-4x4-r8", "v1-4x4-r4", 3.61, V1),
+    Claim("LargeFOV (3x3 at rate 12) above 4x4 at rate 4", "v1-3x3-r12", "v1-4x4-r4", 2.45, V1),
+    Claim("7x7 at rate 4 above LargeFOV, before the CRF", "v1-7x7-r4", "v1-3x3-r12", 2.13, V1),
+    Claim("image level above none", "v3-image-level", "v3-no-image-level", None, V3),
+    Claim("a decoder with low-level features above none", "v3plus-decoder", "v3plus-none", None, V3PLUS),
+    Claim("unpooling by switches above fixed places", "deconv-switches", "deconv-fixed", None, NOH),
+    Claim("learned upsampling no better than bilinear", "fcn8s-learned", "fcn8s", None, FCN, gain=False),
+    Claim("more augmented views no better", "fcn8s", "fcn8s-plain-views", None, FCN, gain=False),
+    Claim("class balancing no better", "fcn8s-balanced", "fcn8s", None, FCN, gain=False),
+    Claim("loss sampling no better", "fcn8s-sampled", "fcn8s", None, FCN, gain=False),
+    Claim("three stages no better than all at once", "fcn8s-staged", "fcn8s-at-once", 0.1, FCN, gain=False),
+)
+
+TESTS = (
+    Claim("mirrored above single", "mirrored", "single scale", None, "PSPNet (Zhao et al. 2017)", test="scales"),
+    Claim("several scales above one", "several scales", "single scale", 1.1, "PSPNet, table 5", test="scales"),
+    Claim(
+        "several scales, mirrored, above one",
+        "several scales, mirrored",
+        "single scale",
+        1.1,
+        "PSPNet, table 5",
+        test="scales",
+    ),
+    Claim(
+        "windows that overlap above windows side by side",
+        "overlapping by a third",
+        "side by side",
+        None,
+        "PSPNet's released test",
+        test="windows",
+    ),
+    Claim("the mean of two networks above the better one", "mean", "people", 2.1, NOH, test="ensemble"),
+    Claim("mean above product", "mean", "product", None, NOH, test="ensemble"),
+    Claim("10 boxes above 1", "10 boxes", "1 boxes", None, NOH, test="proposals"),
+    Claim("50 boxes above 10", "50 boxes", "10 boxes", None, NOH, test="proposals"),
+    Claim("the CRF (as released) above none", "released CRF", "no CRF", 5.39, V1, test="crf"),
+    Claim("the CRF (tuned) above none", "tuned CRF", "no CRF", 1.34, V2, test="crf"),
+)
+
+# What cannot be shown by heads on a frozen network, and is not claimed to be.
+UNTESTED = (
+    "the auxiliary loss of weight 0.4 (PSPNet): it trains the backbone, which is frozen here; `tools/ablate.py`",
+    "multi-scale inputs in training (DeepLab v2), learning-rate factors of the head, a deeper backbone",
+    "a whole fine-tuning above a frozen backbone (FCN-32s-fixed, 45.4 against 59.4)",
+    "two-stage training (DeconvNet): once, with one seed, in [DeconvNet](deconvnet.md)",
+)

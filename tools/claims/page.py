@@ -1,0 +1,183 @@
+"""docs/results/claims.md and its figures, from the lines of finished runs and tests."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from kseg.evaluation import trimap_picture
+from kseg.visualize.bars import interval_picture
+
+from . import claimed
+from .claimed import Claim
+from .intervals import Interval, paired
+
+Line = dict[str, Any]
+NAMES = {"camvid": "CamVid", "voc": "VOC's animals and people"}
+
+
+def verdict(claim: Claim, low: float, high: float) -> str:
+    """What an interval says about a claim."""
+    if not claim.gain:
+        return "reversed" if low > 0 else "shown"
+    return "shown" if low > 0 else "reversed" if high < 0 else "within noise"
+
+
+def interval_of(claim: Claim, lines: Sequence[Line], data: str) -> Interval | None:
+    """The interval of a claim on heads in points of mean IoU, over the seeds that both variants have."""
+    found = {key: _by_seed(lines, key, data) for key in (claim.better, claim.worse)}
+    seeds = sorted(found[claim.better].keys() & found[claim.worse].keys())
+    return paired([100 * (found[claim.better][seed] - found[claim.worse][seed]) for seed in seeds])
+
+
+def write(lines: Sequence[Line], out: Path, command: str) -> Path:
+    """Write OUT/results/claims.md and the figures OUT/images/claims_*.png; gives the page's path."""
+    (out / "results").mkdir(parents=True, exist_ok=True)
+    (out / "images").mkdir(exist_ok=True)
+    runs = [line for line in lines if "variant" in line]
+    tests = {line["test"]: line for line in lines if "test" in line}
+    parts = [_opening(lines, command)]
+    for data in ("voc", "camvid"):
+        chosen = {claim: interval_of(claim, runs, data) for claim in claimed.HEADS}
+        chosen = {claim: interval for claim, interval in chosen.items() if interval is not None}
+        if chosen:
+            parts.append(_heads(data, chosen, runs, out))
+    if tests:
+        parts.append(_tests(tests, out))
+    rest = "\n".join(f"- {one}" for one in claimed.UNTESTED)
+    parts.append(f"## Not tested here\n\n{rest}\n")
+    page = out / "results" / "claims.md"
+    page.write_text("\n".join(parts), encoding="utf-8")
+    return page
+
+
+def _by_seed(lines: Sequence[Line], variant: str, data: str) -> dict[int, float]:
+    return {
+        line["seed"]: line["mean_iou"] for line in lines if (line["variant"], line["data"]) == (variant, data)
+    }
+
+
+def _opening(lines: Sequence[Line], command: str) -> str:
+    hours = sum(line["seconds"] for line in lines) / 3600
+    processor = sum(line.get("processor_seconds", 0) for line in lines) / 3600
+    runs = sum("variant" in line for line in lines)
+    return f"""# The papers' claims, with error bars
+
+Written by `tools/claims.py` from `claims.jsonl` beside this page, a line for each finished run or test:
+
+```bash
+{command}
+```
+
+Most claims of these papers are about heads. Here every head stands on the same frozen EfficientNet-Lite0 (ImageNet),
+whose maps are computed once and read back from disk, and is trained by `kseg.training.fit`: the heads are the classes
+of `kseg.models`. With a seed, all variants see the same images in the same order, so differences are paired; the
+interval is Student's, of 95 %, over the seeds. **Shown** is an interval above zero, **reversed** one below; else the
+difference is **within noise**, and "could see" tells how large it would have had to be to show in four of five such
+experiments. Where a paper says that something does *not* help, shown means that no gain was seen. The papers'
+differences are those of whole networks, trained a hundred to a thousand times as long, on other data: a sign is what
+can be compared, not a size.
+
+{runs} trainings and {len(lines) - runs} tests, {hours:.1f} hours in all; the trainings took {processor:.1f} hours of
+processor time on one thread.
+"""
+
+
+def _heads(data: str, chosen: dict[Claim, Interval], runs: Sequence[Line], out: Path) -> str:
+    lines = [line for line in runs if line["data"] == data]
+    steps = ", ".join(map(str, sorted({line["steps"] for line in lines})))
+    picture = f"claims_{data}.png"
+    _save(
+        out / "images" / picture,
+        interval_picture(
+            {claim.text: (one.mean, one.low, one.high) for claim, one in chosen.items()},
+            {claim.text: claim.paper for claim in chosen if claim.paper is not None},
+        ),
+    )
+    rows = [
+        _row(claim, one.mean, one.low, one.high, f"{one.detectable:.2f} | {one.count}")
+        for claim, one in chosen.items()
+    ]
+    head = "| claim | paper | its difference | ours, 95 % | | could see | seeds |\n|---|---|---|---|---|---|---|"
+    scores = "\n".join(_scores(lines))
+    return f"""## Heads on {NAMES[data]}
+
+{steps} steps of 8 views each (AdamW, rate 0.003 falling by poly); mean IoU of the validation images at the size of the
+views. Differences in points of mean IoU.
+
+{head}
+{chr(10).join(rows)}
+
+![Differences with their intervals](../images/{picture})
+
+| variant | mean IoU, mean ± deviation | trained weights | seeds |
+|---|---|---|---|
+{scores}
+"""
+
+
+def _scores(lines: Sequence[Line]) -> list[str]:
+    rows = []
+    for variant in dict.fromkeys(line["variant"] for line in lines):
+        own = [line for line in lines if line["variant"] == variant]
+        values = [100 * line["mean_iou"] for line in own]
+        spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+        rows.append(f"| {variant} | {statistics.mean(values):.2f}{spread} | {own[0]['weights']:,} | {len(own)} |")
+    return rows
+
+
+def _tests(tests: dict[str, Line], out: Path) -> str:
+    rows = []
+    for claim in claimed.TESTS:
+        line = tests.get(claim.test)
+        if line is None:
+            continue
+        mean, low, high = (100 * value for value in _difference(line, claim))
+        seen = (high - low) / 2 * (1.96 + 0.84) / 1.96
+        rows.append(_row(claim, mean, low, high, f"{seen:.2f} | {line['images']} of {line['data']}"))
+    head = "| claim | paper | its difference | ours, 95 % | | could see | images |\n|---|---|---|---|---|---|---|"
+    scores = [
+        f"| {key} | " + ", ".join(f"{name} {100 * value:.2f}" for name, value in line["mean_iou"].items()) + " |"
+        for key, line in tests.items()
+    ]
+    edges = ""
+    if "crf" in tests and "trimap" in tests["crf"]:
+        curves = {name: np.array(curve) for name, curve in tests["crf"]["trimap"].items()}
+        _save(out / "images" / "claims_trimap.png", trimap_picture(curves))
+        edges = "\n![Mean IoU within so many pixels of a true edge](../images/claims_trimap.png)\n"
+    return f"""## Testing, with the packaged presets
+
+The network is trained; what differs is how it predicts. The interval is that of images drawn with replacement (2,000
+draws, both ways on the same ones), so it tells of other images, not of other trainings.
+
+{head}
+{chr(10).join(rows)}
+
+| test | mean IoU |
+|---|---|
+{chr(10).join(scores)}
+{edges}"""
+
+
+def _difference(line: Line, claim: Claim) -> list[float]:
+    """Difference, lower and upper end of a claim's two ways, whichever of them came first."""
+    found = line["differences"].get(f"{claim.better} - {claim.worse}")
+    if found is not None:
+        return found
+    mean, low, high = line["differences"][f"{claim.worse} - {claim.better}"]
+    return [-mean, -high, -low]
+
+
+def _row(claim: Claim, mean: float, low: float, high: float, rest: str) -> str:
+    theirs = "none given" if claim.paper is None else f"{claim.paper:+.2f}"
+    ours = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}] | {verdict(claim, low, high)}"
+    return f"| {claim.text} | {claim.source} | {theirs} | {ours} | {rest} |"
+
+
+def _save(path: Path, image: np.ndarray) -> None:
+    Image.fromarray(image).save(path, optimize=True)
