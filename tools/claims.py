@@ -117,7 +117,7 @@ def _heads(args: argparse.Namespace, name: str, results) -> None:
         settings = {"views": views, "augment": datasets.AUGMENT[name], "progress": progress}
         cache.make(args.cache / name, dataset, network, datasets.SIZES[name], **settings)
     steps = {"steps": args.steps, "limit": args.limit}
-    runs.train_all(variants, args.seeds, results, args.cache / name, name, data, **steps)
+    runs.train_all(variants, args.seeds, results, args.cache, name, data, **steps)
 
 
 def _command(args: argparse.Namespace) -> str:
