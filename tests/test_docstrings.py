@@ -7,6 +7,7 @@ go from there.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -104,8 +105,12 @@ def shortcomings(value: Callable, *, example: bool) -> Iterator[str]:
     summary = found[""].split("\n\n")[0].strip()
     if "\n" in summary or not summary.endswith((".", "?")):
         yield "the summary is not one sentence on one line"
-    if documented(found.get("Args", "")) != parameters(value):
-        yield f"Args has {documented(found.get('Args', ''))}, the signature {parameters(value)}"
+    fields = (
+        dataclasses.is_dataclass(value) and "Args" not in found
+    )  # what holds results has attributes instead
+    names = documented(found.get("Attributes" if fields else "Args", ""))
+    if names != parameters(value):
+        yield f"Args has {names}, the signature {parameters(value)}"
     if not inspect.isclass(value):
         returns = inspect.signature(value).return_annotation
         if returns not in (None, "None") and not {"Returns", "Yields"} & found.keys():

@@ -14,8 +14,9 @@ from kseg.errors import SettingsError
 class Backbone(keras.Model):
     """A functional Keras model whose intermediate feature maps have names.
 
-    A graph of one's own becomes an encoder by its image and its stages, and is saved with its layers; the encoders
-    of kseg are subclasses that draw theirs from a few arguments.
+    Your own graph becomes an encoder by naming its image and its stages, and is saved with its layers; the
+    encoders of kseg are subclasses that build theirs from a few arguments. The dtype policy in force during
+    construction is saved with the model, and in force again when it is loaded.
 
     Args:
         image: the `keras.Input` of shape `(height, width, 3)`, RGB in 0-255; sizes may be None.
@@ -30,18 +31,23 @@ class Backbone(keras.Model):
     it is loaded.
 
     Attributes:
-        stages: the dict given above.
+        stages: dict from stage name to feature tensor, shallow first.
         deepest: features of the last stage.
         input: the image tensor.
-        padding: "same"; "original" where the network pads the image itself by 100 pixels (the released FCN); "image"
-            where it fills the image up to a multiple of its stride.
-        image_scale: what the network upsamples the image by before anything else; 1 is not at all.
-
-    Output: a dict from stage name to features. Heads build on `backbone.input` and `backbone.stages` directly.
+        padding: "same"; "original" if the network pads the image itself by 100 pixels (the released FCN);
+            "image" if it pads the image to a multiple of its stride.
+        image_scale: factor by which the network resizes the image first; 1 if it does not.
 
     Raises:
-        SettingsError: no stages, an unknown argument, or an output stride that is no whole number.
-        ModelError: when saved, where a layer of the graph is not registered with Keras.
+        SettingsError: no stages, an unknown argument, or an output stride that is not a whole number.
+        ModelError: when saved, a layer of the graph that is not registered with Keras.
+
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape:
+        A dict from stage name to features `(batch, h, w, channels)`. Heads use `backbone.input` and
+        `backbone.stages` directly.
 
     Example:
 
@@ -105,17 +111,30 @@ class Backbone(keras.Model):
         return type(self) is not Backbone and self.padding != "original"
 
     def free_name(self, name: str) -> str:
-        """A name for a head's layer: the one given, or "head_" and it where a layer of the backbone has it."""
+        """Give a free name for a layer of a head.
+
+        Args:
+            name: the name wanted.
+
+        Returns:
+            `name`, or "head_" and `name` if a layer of the backbone has it already.
+        """
         taken = {operation.name for operation in self.operations}
         while name in taken:
             name = f"head_{name}"
         return name
 
     def stride_of(self, stage: str) -> int | float:
-        """Pixels of the image from one cell of a stage ("stage3") to the next.
+        """Pixels of the image from one cell of a stage to the next.
 
-        2 to its number, up to `output_stride` (which stages of other names have), divided by `image_scale`: a
-        fraction where that does not divide it.
+        "stage<k>" has 2^k, at most `output_stride` (which stages with other names have), divided by
+        `image_scale`.
+
+        Args:
+            stage: name of a stage, such as "stage3".
+
+        Returns:
+            An integer, or a float if `image_scale` makes it a fraction.
         """
         number = stage.removeprefix("stage")
         stride = min(2 ** int(number), self.output_stride) if number.isdecimal() else self.output_stride

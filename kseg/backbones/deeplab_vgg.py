@@ -16,35 +16,46 @@ MEAN = (122.675, 116.669, 104.008)
 
 @keras.saving.register_keras_serializable(package="kseg")
 class DeepLabVGG16(Backbone):
-    """VGG16 at output stride 8: pool4 and pool5 do not stride, conv5 and fc6 have holes.
+    """VGG16 at output stride 8: pool4 and pool5 do not stride, conv5 and fc6 are dilated.
 
     The defaults are DeepLab-LargeFOV. The paper's other networks: `kernel=4, rate=8, filters=4096` (4x4),
     `kernel=7, rate=4, filters=4096` (7x7), and `kernel=4, rate=4, filters=4096, pool_size=2` (the plain network,
     all three with `average=False`). DeepLab v2 puts its own branches on `filters=None, average=False`.
 
     Args:
-        kernel, rate: of fc6.
+        kernel, rate: kernel size and atrous rate of fc6.
         filters: width of fc6 and fc7; None leaves both out.
         widths: channels of the five stages.
-        mean: what is subtracted from the image, (red, green, blue).
-        pool_size: 3 (padding 1, sizes rounded up as by Caffe, so that cell i of stage 3 to 5 stands at pixel
+        mean: mean that is subtracted from the image, (red, green, blue) in 0-255.
+        pool_size: 3 (padding 1, sizes rounded up as in Caffe, so that cell i of stages 3 to 5 stands at pixel
             8 i) or 2 (cell i stands at pixel 8 i + 3.5).
-        average: an average pooling 3x3 (pool5a) after pool5.
-        dropout: rate after fc6 and after fc7.
+        average: whether a 3x3 average pooling (pool5a) follows pool5.
+        dropout: dropout rate after fc6 and after fc7, in [0, 1).
         weights: None (random), "imagenet" (Keras's verified download of VGG16), an .h5 file of a
-            keras.applications VGG16, or an .npz or .weights.h5 file of this network. Of the first two, fc6
-            and fc7 are made by `decimate`.
+            keras.applications VGG16, or an .npz or .weights.h5 file of this network. For the first two kinds,
+            `decimate` makes fc6 and fc7.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
-
-    Input: `(batch, height, width, 3)`, RGB 0-255. Stages: "stage1" ... "stage5" (strides 2, 4, 8, 8, 8;
-    pool1 to pool5) and, unless `filters=None`, "fc7" (8).
 
     Raises:
         ModelError: weights that cannot be had.
         SettingsError: an argument out of its range.
 
-    Sources: Chen et al., ICLR 2015, section 3 and table 2 of its arXiv version 3; the released
-    DeepLab-LargeFOV `train.prototxt`.
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape:
+        A dict of stages "stage1" ... "stage5" (strides 2, 4, 8, 8, 8; pool1 to pool5) and, unless
+        `filters=None`, "fc7" (8).
+
+    Reference:
+        Chen et al., "Semantic image segmentation with deep convolutional nets and fully connected CRFs", ICLR
+        2015, section 3 and table 2 of its arXiv version 3; the released DeepLab-LargeFOV `train.prototxt`.
+
+    Example:
+
+    >>> backbone = kseg.backbones.DeepLabVGG16(widths=(4, 4, 8, 8, 8), filters=16)
+    >>> list(backbone.stages)
+    ['stage1', 'stage2', 'stage3', 'stage4', 'stage5', 'fc7']
     """
 
     output_stride = 8

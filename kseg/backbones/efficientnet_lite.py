@@ -50,39 +50,52 @@ _STRIDES = {"stage3": 8, "stage4": 16, "stage5": 32}
 class EfficientNetLite(Backbone):
     """EfficientNet without squeeze-and-excitation and with ReLU6, made for phones and CPUs.
 
-    Input: RGB images (batch, height, width, 3), 0-255, any size. Output: a dict of five stages at strides
-    2, 4, 8, 16 and 32. ``stage1`` to ``stage4`` are the *expanded* activations of the block that strides next
-    (96, 144, 240 and 672 channels in lite0): they come after a ReLU6 and are wider than the projected ones,
-    so a linear score layer reads more from them. ``stage5`` is the head's 1x1 convolution (1280 channels).
+    "stage1" to "stage4" are the *expanded* activations of the block that strides next (96, 144, 240 and 672
+    channels in lite0): they come after a ReLU6 and are wider than the projected ones, so a linear score layer
+    can read more from them. "stage5" is the head's 1x1 convolution (1280 channels).
+
+    The official code's stochastic depth and dropout, for training from scratch on ImageNet, are left out.
 
     Args:
         variant: "lite0" to "lite4".
-        output_stride: 32, 16 or 8; the strides beyond it become dilation and the stages keep their names. On
-            inputs whose sides are multiples of 32 the dilated features, sampled at the old stride, are the
+        output_stride: 32, 16 or 8; strides beyond it become dilation, and the stages keep their names. On
+            inputs whose sides are multiples of 32, the dilated features sampled at the old stride are the
             undilated ones.
-        weights: "imagenet" (in the package, of lite0), None, or the path of an .npz or
-            .weights.h5 file (see `kseg.backbones.weights.load`).
-        last_stage: "stage3", "stage4" or "stage5"; an earlier one leaves out what comes after it. Ended at
-            stage4, lite0 has 1.1 of its 3.4 million numbers and two thirds of its work.
-        padding: "same" as released: on sizes that are no multiples of the stride, cells of the deep stages stand up to
-            half a cell beside those of other sizes. "image" first fills the image up to such a multiple (zeros
-            behind the normalisation, at the bottom and the right), so that they stand in the same place at every
-            size: for segmentation.
-        image_scale: what the image is resized by before the first convolution; 0.75 leaves nine sixteenths of the
-            work, and of the detail.
-        include_top: adds the classifier, as the entry "logits" (batch, num_classes) behind the stages; needs
-            stage5.
-        num_classes: of the classifier.
-
-    There is no stochastic depth and no dropout, which the official code has for training from scratch on
-    ImageNet.
+        weights: "imagenet" (comes with kseg for lite0), None (random), or the path of an .npz or .weights.h5
+            file (see `kseg.backbones.weights.load`).
+        last_stage: "stage3", "stage4" or "stage5"; an earlier one leaves out what follows it. Ended at
+            stage4, lite0 has 1.1 of its 3.4 million weights and two thirds of its computation.
+        padding: "same" as in the release: on sizes that are not multiples of the stride, cells of the deep
+            stages stand up to half a cell beside those of other sizes. "image" first pads the image to such a
+            multiple (zeros after normalisation, at the bottom and the right), so that they stand in the same
+            place at every size: for segmentation.
+        image_scale: factor by which the image is resized before the first convolution; 0.75 leaves nine
+            sixteenths of the computation, and of the detail.
+        include_top: whether to add the classifier, as the entry "logits" (batch, num_classes) behind the
+            stages; needs stage5.
+        num_classes: number of classes of that classifier.
+        name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Raises:
         SettingsError: an unknown variant, output stride or last stage.
         ModelError: weights that are missing or do not fit.
 
-    Source: Tan and Le, EfficientNet (ICML 2019), and the released code, tensorflow/tpu
-    models/official/efficientnet/lite (padding SAME, BatchNorm epsilon 1e-3, input ``(x - 127) / 128``).
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255, any size.
+
+    Output shape:
+        A dict of the stages "stage1" to "stage5" at strides 2, 4, 8, 16 and 32 (or the output stride).
+
+    Reference:
+        Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", ICML 2019; the
+        released code, tensorflow/tpu models/official/efficientnet/lite (padding SAME, BatchNorm epsilon 1e-3,
+        input `(x - 127) / 128`).
+
+    Example:
+
+    >>> backbone = kseg.backbones.EfficientNetLite("lite0", weights=None, output_stride=16)
+    >>> [features.shape[-1] for features in backbone.stages.values()]
+    [96, 144, 240, 672, 1280]
     """
 
     bottleneck = (1, "same")  # kernel and padding of the head, which a mirrored decoder begins with
@@ -143,9 +156,16 @@ class EfficientNetLite(Backbone):
         return self.stride_of("stage1")
 
     def switches(self, stage):
-        """Where 2x2 windows of the map that a strided block takes have their maxima, and that map: two tensors.
+        """Where 2x2 windows of the map that a strided block reads have their maxima, and that map.
 
-        Blocks stride without pooling; these are the places that a pooling before "stage1" ... "stage4" would keep.
+        These blocks stride without pooling; the switches are what a pooling before "stage1" ... "stage4"
+        would keep.
+
+        Args:
+            stage: name of the stage that the block begins.
+
+        Returns:
+            Two tensors: indices as `MaxPoolingWithArgmax2D` gives them, and the map.
         """
         narrow = self._narrow(stage)
         return MaxPoolingWithArgmax2D(2, padding="same", name=f"{stage}_switches")(narrow)[1], narrow

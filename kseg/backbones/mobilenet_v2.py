@@ -33,29 +33,33 @@ class MobileNetV2(Backbone):
 
     Args:
         output_stride: 32, 16 or 8; strides beyond it become dilation.
-        first_rate: rate of a block that no longer strides: "previous", that of the blocks before it (TensorFlow), or
-            "stage", at once that of the blocks behind it.
-        stage_block: which map is a stage: "last", of the block ahead of the next stride, or "first", of the block that
-            strides.
+        first_rate: rate of a block that no longer strides: "previous", the rate of the blocks before it
+            (TensorFlow), or "stage", the rate of those behind it.
+        stage_block: which map is a stage: "last", that of the block before the next stride, or "first", that
+            of the block that strides.
         padding: "same" (TensorFlow) or "symmetric" (PyTorch).
-        last_filters: of the last 1x1 convolution, 1280 in the classifier; None leaves it out, as DeepLab does.
+        last_filters: filters of the last 1x1 convolution, 1280 in the classifier; None leaves it out, as
+            DeepLab does.
         width: factor on all other channels, which stay multiples of 8.
-        mean, std: of the images, (red, green, blue) in 0-255: `(image - mean) / std` is what the network sees.
+        mean, std: of the images, (red, green, blue) in 0-255: the network sees `(image - mean) / std`.
         epsilon, momentum: of BatchNormalization (Keras's momentum: the share of the old average that is kept).
-        synchronized: BatchNormalization averages over all replicas of a distribution strategy.
+        synchronized: whether BatchNormalization averages over all replicas of a distribution strategy.
         weights: None (random) or the path of an .npz or .weights.h5 file of this network.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
-
-    Input shape: `(batch, height, width, 3)`, RGB 0-255.
-
-    Output shape: stages "stage1" (stride 2) to "stage5" (32, or the output stride).
 
     Raises:
         SettingsError: an argument out of its range.
         ModelError: weights that do not fit.
 
-    Reference: Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks", CVPR 2018; released code
-    tensorflow/models research/slim `nets/mobilenet`.
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape:
+        A dict of the stages "stage1" (stride 2) to "stage5" (32, or the output stride).
+
+    Reference:
+        Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks", CVPR 2018; released code
+        tensorflow/models research/slim `nets/mobilenet`.
 
     Example:
 

@@ -55,28 +55,32 @@ class MobileNetV3(Backbone):
     Args:
         variant: "large" or "small".
         output_stride: 32, 16 or 8; strides beyond it become dilation.
-        first_rate: rate of a block that no longer strides: "stage", at once that of the blocks behind it
-            (torchvision), or "previous".
-        stage_block: which map is a stage: "last", of the block ahead of the next stride, or "first", of the block that
-            strides (torchvision's LR-ASPP, whose low-level stage has 40 channels at stride 8).
+        first_rate: rate of a block that no longer strides: "stage", the rate of the blocks behind it
+            (torchvision), or "previous", the rate of those before it.
+        stage_block: which map is a stage: "last", that of the block before the next stride, or "first", that
+            of the block that strides (torchvision's LR-ASPP, whose low-level stage has 40 channels at stride
+            8).
         padding: "symmetric" (PyTorch) or "same" (TensorFlow).
         width: factor on all channels, which stay multiples of 8.
-        mean, std: of the images, (red, green, blue) in 0-255: `(image - mean) / std` is what the network sees.
+        mean, std: of the images, (red, green, blue) in 0-255: the network sees `(image - mean) / std`.
         epsilon, momentum: of BatchNormalization (Keras's momentum: the share of the old average that is kept).
-        synchronized: BatchNormalization averages over all replicas of a distribution strategy.
+        synchronized: whether BatchNormalization averages over all replicas of a distribution strategy.
         weights: None (random) or the path of an .npz or .weights.h5 file of this network.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
-
-    Input shape: `(batch, height, width, 3)`, RGB 0-255.
-
-    Output shape: stages "stage1" (stride 2) to "stage5" (32, or the output stride; the last 1x1 convolution, 960
-    channels in "large").
 
     Raises:
         SettingsError: an argument out of its range.
         ModelError: weights that do not fit.
 
-    Reference: Howard et al., "Searching for MobileNetV3", ICCV 2019; torchvision `models/mobilenetv3.py`.
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape:
+        A dict of the stages "stage1" (stride 2) to "stage5" (32, or the output stride; the last 1x1
+        convolution, 960 channels in "large").
+
+    Reference:
+        Howard et al., "Searching for MobileNetV3", ICCV 2019; torchvision `models/mobilenetv3.py`.
 
     Example:
 

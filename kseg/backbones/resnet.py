@@ -37,20 +37,20 @@ class ResNet(Backbone):
     """ResNet (He et al. 2016) as DeepLab v2 and v3 and PSPNet use it, and in the variants of published weights.
 
     Layers are named as in keras.applications (`conv2_block1_1_conv` ...). Convolutions have no biases: those
-    of keras.applications' weights go into the moving means, which gives the same features. The defaults are
-    Caffe's network; `**kseg.backbones.TORCH` makes it PyTorch's.
+    of keras.applications' weights are added to the moving means, which gives the same features. The defaults
+    are Caffe's network; `**kseg.backbones.TORCH` makes it PyTorch's.
 
     Args:
         depth: 18 or 34 (basic blocks), 50, 101, 152 or 269 (bottlenecks).
         stem: "7x7" (one convolution, 64 filters) or "deep" (three 3x3).
-        stem_filters: of the deep stem's three convolutions; None is (filters, filters, 2 filters), PSPNet's 64, 64
-            and 128. mmsegmentation's and timm's V1c and V1d have (32, 32, 64).
-        output_stride: 32, 16 or 8. Stage 5, and for 8 stage 4, then dilate where they would stride, at rates 2
-            and 4.
+        stem_filters: filters of the deep stem's three convolutions; None is (filters, filters, 2 filters),
+            PSPNet's 64, 64 and 128. mmsegmentation's and timm's V1c and V1d have (32, 32, 64).
+        output_stride: 32, 16 or 8. Instead of striding, stage 5 (and, for 8, stage 4) is then dilated, at
+            rates 2 and 4.
         last_stage: the deepest stage that is drawn, "stage5", "stage4" or "stage3"; the network ends behind it
             (segmentation_models.pytorch's PSPNet ends behind stage 3).
-        first_rate: rate of the first block of a dilated stage: "stage", that of the whole stage (Caffe, semseg,
-            smp), or "previous", that of the stage before (torchvision, mmsegmentation).
+        first_rate: rate of the first block of a dilated stage: "stage", the rate of the whole stage (Caffe,
+            semseg, smp), or "previous", the rate of the stage before (torchvision, mmsegmentation).
         rate_in: which of a basic block's two convolutions are dilated: "both" (smp) or "first" (mmsegmentation).
         multi_grid: factors on the rates of stage 5's blocks, such as (1, 2, 4) in DeepLab v3; None is 1 for all.
         stride_in: "1x1", the first convolution of a bottleneck (original, Caffe, keras.applications), or "3x3"
@@ -60,27 +60,34 @@ class ResNet(Backbone):
         ceil_pooling: the stem's pooling rounds up, as Caffe's does; False rounds down, as keras.applications
             and PyTorch do. They differ by a last row and column where a side of the pooled map is even.
         filters: width of the stem; all others are multiples of it.
-        mean, std: of the images, (red, green, blue) in 0-255: `(image - mean) / std` is what the network sees.
-        bgr: it sees blue, green, red (Caffe, keras.applications) instead of red, green, blue (PyTorch).
-        epsilon: of BatchNormalization.
-        momentum: of BatchNormalization (the share of the old average that is kept).
-        synchronized: BatchNormalization averages over all replicas of a distribution strategy.
-        frozen_normalization: BatchNormalization is not trained and always uses its moving statistics, as in
+        mean, std: of the images, (red, green, blue) in 0-255: the network sees `(image - mean) / std`.
+        bgr: True gives the network blue, green, red (Caffe, keras.applications) instead of red, green, blue
+            (PyTorch).
+        epsilon: epsilon of BatchNormalization.
+        momentum: momentum of BatchNormalization (the share of the old average that is kept).
+        synchronized: whether BatchNormalization averages over all replicas of a distribution strategy.
+        frozen_normalization: True keeps BatchNormalization untrained and on its moving statistics, as in
             DeepLab v2; sensible with pretrained weights.
         weights: None (random), "imagenet" (Keras's verified download; depth 50, 101 or 152 with the 7x7
-            stem), a keras.applications ResNet (from which they are copied), or a local weights file: an .h5 file of
+            stem), a keras.applications ResNet to copy from, or a local file: an .h5 file of
             keras.applications, or an .npz or .weights.h5 file of this network.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
-
-    Input: `(batch, height, width, 3)`, RGB 0-255. Stages: "stage1" (stem, stride 2), "stage2" (4) to "stage5"
-    (32, or the output stride), or to `last_stage`.
 
     Raises:
         SettingsError: an argument out of its range, or one that the others leave without effect.
         ModelError: weights that cannot be had.
 
-    References: He et al., "Deep residual learning", CVPR 2016; He, T. et al., "Bag of tricks", CVPR 2019 (V1c,
-    V1d); released deploy files of DeepLab v2 and PSPNet.
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape:
+        A dict of the stages "stage1" (stem, stride 2) and "stage2" (4) to "stage5" (32, or the output
+        stride).
+
+    Reference:
+        He, K. et al., "Deep residual learning for image recognition", CVPR 2016; He, T. et al., "Bag of
+        tricks for image classification with convolutional neural networks", CVPR 2019 (V1c, V1d); the
+        released deploy files of DeepLab v2 and PSPNet.
 
     Example:
 

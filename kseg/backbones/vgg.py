@@ -18,23 +18,45 @@ MEAN = (123.68, 116.779, 103.939)  # of the classifier; segmentation networks we
 class VGG16(Backbone):
     """VGG16 (Simonyan and Zisserman 2015), fully convolutional.
 
-    Thirteen 3x3 convolutions in five stages, each closed by a 2x2 maximum pooling that rounds odd sizes up, then
-    fc6 (7x7 convolution) and fc7 (1x1) with ReLU and dropout, as Shelhamer et al. turn the classifier's dense
-    layers into convolutions. Layers are named as in keras.applications (`block1_conv1` ... `fc6`, `fc7`).
+    Thirteen 3x3 convolutions in five stages, each closed by a 2x2 maximum pooling that rounds odd sizes up,
+    then fc6 (7x7 convolution) and fc7 (1x1) with ReLU and dropout, as Shelhamer et al. turn the classifier's
+    dense layers into convolutions. Layers are named as in keras.applications (`block1_conv1` ... `fc6`,
+    `fc7`).
 
     Args:
         padding: "same" keeps every convolution's size, so that stage k has 1/2^k of the image (rounded up).
             "original" pads the image by 100 pixels and gives fc6 no padding, as the released FCN does.
         widths: channels of the five stages.
         filters: width of fc6 and fc7; None leaves both out.
-        mean: what is subtracted from the image, (red, green, blue); the released FCN has
+        mean: mean that is subtracted from the image, (red, green, blue) in 0-255; the released FCN has
             (122.67891434, 116.66876762, 104.00698793).
-        dropout: rate after fc6 and after fc7.
+        dropout: dropout rate after fc6 and after fc7, in [0, 1).
         weights: None (random), "imagenet" (Keras's verified download) or a local weights file.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Stages: "stage1" ... "stage5" (strides 2 to 32) and, unless `filters=None`, "fc7" (stride 32).
     Raises `ModelError` where weights cannot be had.
+
+    Raises:
+        ModelError: weights that cannot be had.
+
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape:
+        A dict of the stages "stage1" ... "stage5" (strides 2 to 32) and, unless `filters=None`, "fc7" (stride
+        32).
+
+    Reference:
+        Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", ICLR
+        2015; Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017, section
+        3.1.
+
+    Example:
+
+    >>> backbone = kseg.backbones.VGG16(widths=(4, 4, 8, 8, 8), filters=16)
+    >>> list(backbone.stages)
+    ['stage1', 'stage2', 'stage3', 'stage4', 'stage5', 'fc7']
     """
 
     @draws_graph

@@ -18,17 +18,17 @@ EPSILON = 1e-5  # Keras's 1e-3 would outweigh the variance behind kernels of sta
 class VGG16BatchNorm(Backbone):
     """VGG16 (Simonyan and Zisserman 2015) with batch normalisation after every convolution, fully convolutional.
 
-    Five stages of 3x3 convolutions, each followed by batch normalisation and ReLU, each stage closed by a 2x2
-    maximum pooling that rounds odd sizes up and keeps the places of its maxima; then fc6 (7x7) and fc7 (1x1) as
-    convolutions, without dropout. Convolutions are named as in keras.applications (`block1_conv1` ... `fc6`,
-    `fc7`), so that VGG16's weights fit.
+    Five stages of 3x3 convolutions, each followed by batch normalisation and ReLU, and each stage closed by a
+    2x2 maximum pooling that rounds odd sizes up and keeps the places of its maxima; then fc6 (7x7) and fc7
+    (1x1) as convolutions, without dropout. Convolutions are named as in keras.applications (`block1_conv1`
+    ... `fc6`, `fc7`), so that VGG16's weights fit.
 
     Args:
         widths: channels of the five stages.
         filters: width of fc6 and fc7; None leaves both out.
-        fc6_padding: "valid" (the published network: a map of 7x7, from 224x224 pixels, becomes one value; maps
-            below 7x7, from images below 193 pixels, are filled up with zeros) or "same" (keeps the size).
-        mean: what is subtracted from the image, (red, green, blue); the released DeconvNet has
+        fc6_padding: "valid" (the published network: a map of 7x7, from 224x224 pixels, becomes one value;
+            maps below 7x7, from images below 193 pixels, are padded with zeros) or "same" (keeps the size).
+        mean: mean that is subtracted from the image, (red, green, blue) in 0-255; the released DeconvNet has
             (122.67891434, 116.66876762, 104.00698793).
         weights: None (random), "imagenet" or a local weights file of VGG16 without batch normalisation; only
             with the published widths.
@@ -37,8 +37,24 @@ class VGG16BatchNorm(Backbone):
     Stages: "stage1" ... "stage5" (strides 2 to 32) and, unless `filters=None`, "fc7".
     Raises `ModelError` where weights cannot be had or are for other widths.
 
-    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, section 3;
-    released `stage_1_train.prototxt`.
+    Raises:
+        ModelError: weights that cannot be had or are for other widths.
+
+    Input shape:
+        `(batch, height, width, 3)`, RGB 0-255.
+
+    Output shape:
+        A dict of the stages "stage1" ... "stage5" (strides 2 to 32) and, unless `filters=None`, "fc7".
+
+    Reference:
+        Noh et al., "Learning deconvolution network for semantic segmentation", ICCV 2015, section 3; the
+        released `stage_1_train.prototxt`.
+
+    Example:
+
+    >>> backbone = kseg.backbones.VGG16BatchNorm(widths=(4, 4, 8, 8, 8), filters=None)
+    >>> list(backbone.stages)
+    ['stage1', 'stage2', 'stage3', 'stage4', 'stage5']
     """
 
     output_stride = 32
@@ -88,7 +104,14 @@ class VGG16BatchNorm(Backbone):
         return None if self.filters is None else (KERNEL, self.fc6_padding)
 
     def switches(self, stage):
-        """Where the pooling that closes a stage found its maxima, and the map it found them in: two tensors."""
+        """Where the pooling that closes a stage found its maxima, and the map it pooled.
+
+        Args:
+            stage: name of the stage, "stage1" ... "stage5".
+
+        Returns:
+            Two tensors: indices as `MaxPoolingWithArgmax2D` gives them, and the map before the pooling.
+        """
         pool = self.get_layer(stage.replace("stage", "block") + "_pool")
         return pool.output[1], pool.input
 

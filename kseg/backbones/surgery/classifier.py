@@ -37,30 +37,37 @@ _ON_VECTORS = (layers.BatchNormalization, layers.Conv2D)
 
 @graph_settings()
 def convolutionalize(model, size=None):
-    """A copy of a classifier that gives a map of scores on images larger than those it was trained on.
+    """Copy a classifier so that it gives a map of scores for images larger than those it was trained on.
 
     Each value of the map answers for the window of the image below it. An image of the classifier's own size
-    gives one value: its own logits (and a final softmax stays, per value).
+    gives one value: its own logits (a final softmax stays, per value).
 
-    - Flatten and Dense (VGG16): the dense kernel becomes a convolution as large as the map it flattened,
-      further dense layers become 1x1 convolutions. Shelhamer, Long and Darrell 2017, "Fully convolutional
-      networks", section 3.1.
-    - global pooling and Dense (ResNet, MobileNet): pooling over the map's size in training, stride 1, then
-      1x1 convolutions. Gates inside the network that pool globally (squeeze and excitation) are left as
-      they are.
+    - Flatten and Dense (VGG16): the dense kernel becomes a convolution as large as the map it flattened, further dense
+      layers become 1x1 convolutions.
+    - Global pooling and Dense (ResNet, MobileNet): pooling over the size that the map had in training, at stride 1,
+      then 1x1 convolutions. Gates inside the network that pool globally (squeeze and excitation) stay as they are.
 
     Layers keep their names. Images smaller than the classifier's own size are refused by Keras.
 
     Args:
         model: functional Keras model (or Sequential) with one image input and one output; not modified.
-        size: (height, width) of the classifier's images; needed where the model leaves them open.
+        size: (height, width) of the classifier's images; needed if the model leaves them open.
 
     Returns:
-        A functional Keras model from (batch, height, width, channels) to (batch, rows, columns, classes).
+        A functional Keras model from `(batch, height, width, channels)` to `(batch, rows, columns, classes)`.
 
     Raises:
-        ModelError: no functional model, no dense end, an open size, or a layer that cannot be converted,
+        ModelError: not a functional model, no dense end, an open size, or a layer that cannot be converted,
             with its name.
+
+    Reference:
+        Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017, section 3.1.
+
+    Example:
+
+    >>> classifier = keras.applications.MobileNetV2((64, 64, 3), alpha=0.35, weights=None, classes=5)
+    >>> kseg.backbones.convolutionalize(classifier)(np.zeros((1, 96, 128, 3), "float32")).shape
+    TensorShape([1, 2, 3, 5])
     """
     graph = functional(model)
     body, tail = _split(graph)
@@ -135,33 +142,40 @@ def _as_convolution(dense, kernel, copies):
 def from_classifier(
     model, output_stride=32, normalize=None, *, padding="image", stage_maps="main", name=None
 ):
-    """An encoder with named stages, made of a Keras classifier.
+    """Make an encoder with named stages from a Keras classifier.
 
-    The dense end is left out, strides beyond `output_stride` become holes (see `dilate`), and `stage<k>` is a
-    feature map at 1/2^k of the image, counted by the *classifier's* strides: dilated stages keep their names. Of the
-    maps at a stride it is the last that all later ones are computed from, or one behind it with more channels: in
-    ResNet the sum that a block ends in, in ResNetV2 the activation that the next block strides from, in MobileNetV2
-    the expanded activation there, in VGG16 the map ahead of the pooling, in ConvNeXt the normalised map.
+    The dense end is left out, strides beyond `output_stride` become dilation (see `dilate`), and `stage<k>`
+    is the last feature map at 1/2^k of the image, counted by the *classifier's* strides: dilated stages keep
+    their names. "Last" means just before the next stride, so in MobileNetV2 it is the expanded activation of
+    the block that strides next, and in VGG16 the map before the pooling.
 
     Args:
-        model: functional Keras model (or Sequential) with one image input, e.g. from keras.applications,
+        model: functional Keras model (or Sequential) with one image input, such as from keras.applications,
             with or without its classification layers; not modified.
         output_stride: 8, 16 or 32 (also 1, 2, 4).
-        normalize: layer that turns RGB images of 0-255 into what the classifier expects, e.g.
-            `kseg.layers.Normalize((127.5,) * 3, (127.5,) * 3)` for MobileNetV2; None where the classifier
-            takes 0-255 itself.
+        normalize: layer that converts RGB images of 0-255 to what the classifier expects, such as
+            `kseg.layers.Normalize((127.5,) * 3, (127.5,) * 3)` for MobileNetV2; None if the classifier takes
+            0-255 itself.
         padding: "image" fills images up to a multiple of the stride (zeros behind `normalize`, at the bottom and the
             right), so that a stage's cells stand over the same pixels at every size, and maps that the classifier
             gives other sizes (it does not pad) are resized to theirs; "same" leaves both as the classifier has it.
         stage_maps: "main", as above, or "last", the last map at each stride, be it inside of a block: files of
             before kseg 0.1.0.
-        name: of the backbone; the classifier's where None.
+        name: name of the backbone; None takes the classifier's.
 
     Returns:
         A `ClassifierBackbone`, with the classifier's weights.
 
     Raises:
-        ModelError: no functional model, or a layer that cannot be dilated, with its name.
+        ModelError: not a functional model, or a layer that cannot be dilated, with its name.
+
+    Example:
+
+    >>> classifier = keras.applications.MobileNetV2((64, 64, 3), alpha=0.35, weights=None)
+    >>> normalize = kseg.layers.Normalize((127.5,) * 3, (127.5,) * 3)
+    >>> backbone = kseg.backbones.from_classifier(classifier, output_stride=8, normalize=normalize)
+    >>> backbone.output_stride
+    8
     """
     return ClassifierBackbone(
         model,
@@ -175,11 +189,33 @@ def from_classifier(
 
 @keras.saving.register_keras_serializable(package="kseg")
 class ClassifierBackbone(Backbone):
-    """The encoder inside a Keras classifier; `from_classifier` has the arguments and the rules.
+    """The encoder inside a Keras classifier; `from_classifier` makes one.
 
-    Input shape: images (batch, height, width, channels), any size.
+    Args:
+        classifier: functional Keras model (or Sequential) with one image input, with or without its
+            classification layers; not modified.
+        output_stride: 8, 16 or 32 (also 1, 2, 4).
+        normalize: layer that converts RGB images of 0-255 to what the classifier expects; None if it takes
+            0-255 itself.
+        padding: "image" or "same", as in `from_classifier`.
+        stage_maps: "main" or "last", as in `from_classifier`.
+        name: name of the backbone; None takes the classifier's.
+        trainable: False freezes all layers.
 
-    Output shape: a dict of stages, shallow first.
+    Raises:
+        ModelError: not a functional model, or a layer that cannot be dilated, with its name.
+
+    Input shape:
+        `(batch, height, width, channels)`, any size.
+
+    Output shape:
+        A dict of stages, shallow first.
+
+    Example:
+
+    >>> classifier = keras.applications.MobileNetV2((64, 64, 3), alpha=0.35, weights=None)
+    >>> list(kseg.backbones.ClassifierBackbone(classifier, output_stride=16).stages)
+    ['stage1', 'stage2', 'stage3', 'stage4', 'stage5']
     """
 
     @draws_graph

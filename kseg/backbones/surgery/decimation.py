@@ -6,13 +6,13 @@ import numpy as np
 def decimate(kernel, bias, shape):
     """Subsample a convolution's filters evenly in space and along both channel axes.
 
-    DeepLab makes its fc6 (3x3 or 4x4, 1024 or 4096 filters) and fc7 out of VGG16's 7x7 of 4096 so. Of 7
-    taps, 4 are taps 0, 2, 4, 6 and 3 are taps 0, 3, 6; of 4096 channels, 1024 are every fourth.
+    This is how DeepLab makes its fc6 (3x3 or 4x4, 1024 or 4096 filters) and fc7 out of VGG16's 7x7 of 4096.
+    Of 7 taps, 4 are taps 0, 2, 4, 6 and 3 are taps 0, 3, 6; of 4096 channels, 1024 are every fourth.
 
     Args:
         kernel: array `(rows, columns, channels, filters)`.
         bias: array `(filters,)`.
-        shape: the smaller kernel's shape, no axis longer than the kernel's.
+        shape: shape of the smaller kernel, no axis longer than the kernel's.
 
     Returns:
         `(kernel, bias)`, copies of the kept values.
@@ -20,8 +20,15 @@ def decimate(kernel, bias, shape):
     Raises:
         ValueError: an axis would have to grow, or the bias does not fit the kernel.
 
-    Source: Chen et al., "Semantic image segmentation with deep convolutional nets and fully connected CRFs"
-    (ICLR 2015), section 3.1 ("simple decimation"); which taps and filters are kept is not written there.
+    Reference:
+        Chen et al., "Semantic image segmentation with deep convolutional nets and fully connected CRFs", ICLR
+        2015, section 3.1 ("simple decimation"). It does not say which taps and filters are kept.
+
+    Example:
+
+    >>> kernel, bias = kseg.backbones.decimate(np.ones((7, 7, 8, 8)), np.ones(8), (3, 3, 8, 4))
+    >>> kernel.shape, bias.shape
+    ((3, 3, 8, 4), (4,))
     """
     kernel, bias = np.asarray(kernel), np.asarray(bias)
     shape = tuple(int(n) for n in shape)

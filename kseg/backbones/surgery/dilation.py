@@ -221,27 +221,35 @@ def check_output_stride(output_stride):
 
 @graph_settings()
 def dilate(model, output_stride):
-    """A copy of a classifier whose feature maps stay at `output_stride`: later strides become holes.
+    """Copy a classifier so that its feature maps stay at `output_stride`: later strides become dilation.
 
-    The layers keep their names and weights; those behind a removed stride get their windows spread (atrous
+    The layers keep their names and weights; the windows of those behind a removed stride are spread (atrous
     convolution; `DilatedPooling2D` for pooling). Sampled at the old stride from pixel (0, 0), the dilated
-    features are the original ones, for images whose sides are multiples of the original stride. To that end
-    a convolution of stride 2 and "same" padding, which on even sizes pads at the bottom and right only, is
-    padded there too once its stride is gone.
+    features are the original ones, for images whose sides are multiples of the original stride. To that end a
+    convolution of stride 2 and "same" padding, which on even sizes pads at the bottom and right only, is
+    still padded there once its stride is gone.
 
     Args:
-        model: functional Keras model (or Sequential) with one image input, without Flatten: give a
-            classifier with dense layers on a flattened map to `convolutionalize` first. Not modified.
+        model: functional Keras model (or Sequential) with one image input, without Flatten (use
+            `convolutionalize` first for a classifier with dense layers on a flattened map); not modified.
         output_stride: 1, 2, 4, 8, 16 or 32; a model of a smaller stride is copied as it is.
 
     Returns:
         A functional Keras model for images of any size.
 
     Raises:
-        ModelError: no functional model, or a layer that cannot be dilated, with its name.
+        ModelError: not a functional model, or a layer that cannot be dilated, with its name.
 
-    Source: Chen et al. 2015, "Semantic image segmentation with deep convolutional nets and fully connected
-    CRFs" (hole algorithm); Yu and Koltun 2016.
+    Reference:
+        Chen et al., "Semantic image segmentation with deep convolutional nets and fully connected CRFs", ICLR
+        2015 (hole algorithm); Yu and Koltun, "Multi-scale context aggregation by dilated convolutions", ICLR
+        2016.
+
+    Example:
+
+    >>> classifier = keras.applications.MobileNetV2((64, 64, 3), alpha=0.35, weights=None, include_top=False)
+    >>> kseg.backbones.dilate(classifier, 8)(np.zeros((1, 64, 64, 3), "float32")).shape
+    TensorShape([1, 8, 8, 1280])
     """
     check_output_stride(output_stride)
     graph = functional(model)
