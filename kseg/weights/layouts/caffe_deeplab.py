@@ -28,6 +28,11 @@ def _deeplab_v1(arrays: Arrays, output_stride: int) -> keras.Model:
     }
     if (side, out) not in kinds:
         raise ModelError(f"caffe/deeplabv1: fc6 of {side}x{side} and {out} filters is none of the release's")
+    if arrays[f"{_fc8(arrays)}/0"].size != out * arrays[f"{_fc8(arrays)}/1"].size:
+        raise ModelError(
+            "caffe/deeplabv1: scores of more than fc7, as in the multi-scale (MSc) files: the order of their branches "
+            "is in the prototxt only, which kseg does not read"
+        )
     backbone = DeepLabVGG16(kernel=side, filters=out, name="vgg16", **kinds[side, out])
     return DeepLabV1(backbone, int(arrays[f"{_fc8(arrays)}/1"].size))
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kseg.errors import ModelError
 from kseg.weights import identify, import_weights
 from tests.weights.conftest import caffemodel
 from tests.weights.layouts.conftest import CaffeNet, assert_same_logits, bgr, image_of
@@ -139,3 +140,16 @@ def test_files_are_told_apart():
     assert identify({"fc6/0": blob, "fc8_voc12/0": blob}) == "caffe/deeplabv1"
     assert identify({"fc6_1/0": blob, "fc8_voc12_1/0": blob}) == "caffe/deeplabv2_vgg16"
     assert identify({"fc1_voc12_c0/0": blob}) == "caffe/deeplabv2_resnet101"
+
+
+def test_the_multi_scale_form_of_v1_is_refused(folder):
+    """Its scores see fc7 and five branches of 128 channels."""
+    shapes = {"fc6": (1024, 512, 3, 3), "fc7": (1024, 1024, 1, 1), "fc8_voc12": (21, 1664, 1, 1)}
+    blobs = {f"{name}/0": np.zeros(shape, "f4") for name, shape in shapes.items()}
+    np.savez(
+        folder / "net.npz",
+        **blobs,
+        **{f"{name}/1": np.zeros(shape[0], "f4") for name, shape in shapes.items()},
+    )
+    with pytest.raises(ModelError, match="multi-scale"):
+        import_weights(folder / "net.npz")
