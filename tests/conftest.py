@@ -150,3 +150,26 @@ def people_root(tmp_path):
             str(ccp / "masks" / f"{i:02d}.png"), np.pad(np.ones((60, 20), np.uint8), ((15, 15), (20, 20)))
         )
     return tmp_path
+
+
+@pytest.fixture
+def discs(tmp_path, monkeypatch) -> Path:
+    """Bright discs and a square on dark ground, which Edge Boxes find."""
+    monkeypatch.setenv("KSEG_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "discs"
+    for split, count in (("train", 3), ("val", 1)):
+        for part in ("images", "masks"):
+            (root / part / split).mkdir(parents=True)
+        for number in range(count):
+            image = np.full((120, 160, 3), 50, np.uint8)
+            mask = np.zeros((120, 160), np.uint8)
+            cv2.circle(image, (50 + 8 * number, 60), 30, (200, 160, 90), -1)
+            cv2.circle(mask, (50 + 8 * number, 60), 30, 1, -1)
+            if number == 0:
+                cv2.rectangle(image, (110, 30), (150, 80), (90, 220, 120), -1)
+                cv2.rectangle(mask, (110, 30), (150, 80), 2, -1)
+            noise = np.random.default_rng(number).integers(0, 8, image.shape)
+            cv2.imwrite(str(root / "images" / split / f"{number}.png"), (image + noise).astype(np.uint8))
+            cv2.imwrite(str(root / "masks" / split / f"{number}.png"), mask)
+    (root / "classes.txt").write_text("ground\ndisc\nsquare\n")
+    return root

@@ -14,14 +14,7 @@ class Jaccard(Tversky):
     Sums, modes, arguments and errors are those of `Tversky` with alpha and beta of 1.0.
 
     Args:
-        smooth: added to numerator and denominator.
-        mode: "multiclass" (labels are class ids, softmax), "binary" (one channel, labels 0 and 1, sigmoid),
-            or "multilabel" (labels `(batch, height, width, classes)` of 0 and 1, one sigmoid per channel).
-        ignore_label: pixels (or, for multilabel, entries) with this label count nowhere; None ignores
-            nothing.
-        class_weights: weights of the mean over the classes; see `kseg.losses.class_weights`.
-        from_logits: False for a model whose output is probabilities.
-        name: name of the loss.
+        smooth, mode, ignore_label, class_weights, from_logits, name: as in `Tversky`.
 
     Reference:
         Rahman and Wang, "Optimizing intersection-over-union in deep neural networks for image segmentation", ISVC 2016.

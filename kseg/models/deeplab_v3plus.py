@@ -45,11 +45,8 @@ class DeepLabV3Plus(Segmenter):
         align_corners: whether the projection is upsampled to the low-level stage with aligned corners.
         upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
             (see `kseg.layers.ResizeLike`).
-        epsilon: epsilon of the head's BatchNormalization.
-        momentum: momentum of the head's BatchNormalization (the share of the old average that is kept; the
-            release uses 0.9997 for very long schedules).
-        synchronized: whether the head's BatchNormalization averages over all replicas of a distribution
-            strategy.
+        epsilon, momentum, synchronized: of the head's normalisation, as in `keras.layers.BatchNormalization` (the
+            release has a momentum of 0.9997, for very long schedules).
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Raises:

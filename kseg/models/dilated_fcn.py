@@ -29,10 +29,7 @@ class DilatedFCN(Segmenter):
         dropout: dropout rate before the scores, in [0, 1).
         upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
             (see `kseg.layers.ResizeLike`).
-        epsilon: epsilon of the head's BatchNormalization.
-        momentum: momentum of the head's BatchNormalization (the share of the old average that is kept).
-        synchronized: whether the head's BatchNormalization averages over all replicas of a distribution
-            strategy.
+        epsilon, momentum, synchronized: of the head's normalisation, as in `keras.layers.BatchNormalization`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Raises:

@@ -29,9 +29,7 @@ class LiteFPN(Segmenter):
         levels: (stage name, width of the level, width to which the stage is reduced), from deep to shallow.
         decoder: number of separable convolutions behind the last level.
         dropout: dropout rate after the pyramid, in [0, 1).
-        momentum: momentum of the head's BatchNormalization (the share of the old average that is kept).
-        synchronized: whether the head's BatchNormalization averages over all replicas of a distribution
-            strategy.
+        momentum, synchronized: of the head's normalisation, as in `keras.layers.BatchNormalization`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
     Input shape:

@@ -35,10 +35,7 @@ class PSPNet(Segmenter):
         kernel: kernel size of the convolution behind the pyramid, 3 or 1 (segmentation_models.pytorch).
         score_kernel: kernel size of the convolution that scores, 1 or 3 (segmentation_models.pytorch).
         dropout: dropout rate before the scores, in [0, 1).
-        epsilon: epsilon of the head's BatchNormalization.
-        momentum: momentum of the head's BatchNormalization (the share of the old average that is kept).
-        synchronized: whether the head's BatchNormalization averages over all replicas of a distribution
-            strategy.
+        epsilon, momentum, synchronized: of the head's normalisation, as in `keras.layers.BatchNormalization`.
         align_corners: as in `DeepLabV1`; also used for upsampling the levels.
         upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
             (see `kseg.layers.ResizeLike`). None means "cells", or "centres" without `align_corners`.

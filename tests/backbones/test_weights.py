@@ -1,6 +1,5 @@
 import urllib.error
 
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -8,18 +7,7 @@ from keras import layers
 
 from kseg.backbones import weights
 from kseg.errors import ModelError
-
-
-def _network(width=2):
-    return keras.Sequential(
-        [
-            keras.Input((6, 6, 3)),
-            layers.Conv2D(4, 3, name="a"),
-            layers.BatchNormalization(name="b"),
-            layers.Conv2D(width, 4, name="fc6"),
-        ],
-        name="net",
-    )
+from tests.backbones.contracts import small_network, write_classifier
 
 
 def _randomise(model, seed=1):
@@ -30,7 +18,7 @@ def _randomise(model, seed=1):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 0), ("float16", 2**-10)])
 def test_npz_by_names(tmp_path, dtype, tolerance):
-    model, twin = _randomise(_network()), _network()
+    model, twin = _randomise(small_network()), small_network()
     weights.save(model, tmp_path / "w.npz", dtype)
     with np.load(tmp_path / "w.npz") as file:
         assert {"a/kernel", "a/bias", "b/gamma", "b/moving_variance", "fc6/kernel"} < set(file.files)
@@ -40,7 +28,7 @@ def test_npz_by_names(tmp_path, dtype, tolerance):
 
 
 def test_a_classifier_in_the_file_is_left_aside(tmp_path):
-    model = _randomise(_network())
+    model = _randomise(small_network())
     weights.save(model, tmp_path / "w.npz", "float32")
     encoder = keras.Sequential([keras.Input((6, 6, 3)), layers.Conv2D(4, 3, name="a")])
     weights.load(encoder, tmp_path / "w.npz")
@@ -48,36 +36,15 @@ def test_a_classifier_in_the_file_is_left_aside(tmp_path):
 
 
 def test_weights_h5(tmp_path):
-    model, twin = _randomise(_network()), _network()
+    model, twin = _randomise(small_network()), small_network()
     model.save_weights(tmp_path / "w.weights.h5")
     weights.load(twin, tmp_path / "w.weights.h5")
     np.testing.assert_array_equal(twin.get_layer("fc6").kernel, model.get_layer("fc6").kernel)
 
 
-def _write_classifier(path, prefix=None):
-    """The layout of keras.applications' files: names in attributes, dense kernels for fc1."""
-    generator = np.random.default_rng(0)
-    saved = {
-        "a": [generator.normal(size=(3, 3, 3, 4)), generator.normal(size=4)],
-        "b": [generator.normal(size=4) for _ in range(4)],
-        "flatten": [],
-        "fc1": [generator.normal(size=(64, 2)), generator.normal(size=2)],
-    }
-    with h5py.File(path, "w") as file:
-        group = file.create_group(prefix) if prefix else file
-        group.attrs["layer_names"] = [name.encode() for name in saved]
-        for name, arrays in saved.items():
-            keys = [f"{name}_W_{index}:0" for index in range(len(arrays))]
-            inner = group.create_group(name)
-            inner.attrs["weight_names"] = [key.encode() for key in keys]
-            for key, array in zip(keys, arrays, strict=True):
-                inner[key] = array
-    return saved
-
-
 @pytest.mark.parametrize("prefix", [None, "model_weights"])
 def test_keras_classifier_h5_gives_its_dense_layer_to_the_convolution(tmp_path, prefix):
-    saved, model = _write_classifier(tmp_path / "vgg.h5", prefix), _network()
+    saved, model = write_classifier(tmp_path / "vgg.h5", prefix), small_network()
     weights.load(model, tmp_path / "vgg.h5")
     np.testing.assert_allclose(model.get_layer("a").bias, saved["a"][1], rtol=1e-6)
     np.testing.assert_allclose(model.get_layer("b").moving_variance, saved["b"][3], rtol=1e-6)
@@ -88,8 +55,8 @@ def test_keras_classifier_h5_gives_its_dense_layer_to_the_convolution(tmp_path, 
 
 
 def test_a_file_that_does_not_fit_changes_nothing(tmp_path):
-    weights.save(_randomise(_network(width=3)), tmp_path / "w.npz")
-    model = _network()
+    weights.save(_randomise(small_network(width=3)), tmp_path / "w.npz")
+    model = small_network()
     before = model.get_weights()
     with pytest.raises(ModelError, match=r"w\.npz: fc6/kernel is \(4, 4, 4, 3\), net needs \(4, 4, 4, 2\)"):
         weights.load(model, tmp_path / "w.npz")

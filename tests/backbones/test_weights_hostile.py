@@ -6,50 +6,16 @@ import zipfile
 from pathlib import Path
 
 import h5py
-import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from kseg.backbones import weights
 from kseg.errors import ModelError
-
-
-def _network(width=2):
-    return keras.Sequential(
-        [
-            keras.Input((6, 6, 3)),
-            layers.Conv2D(4, 3, name="a"),
-            layers.BatchNormalization(name="b"),
-            layers.Conv2D(width, 4, name="fc6"),
-        ],
-        name="net",
-    )
-
-
-def _write_classifier(path, prefix=None):
-    """The layout of keras.applications' files: names in attributes, dense kernels for fc1."""
-    generator = np.random.default_rng(0)
-    saved = {
-        "a": [generator.normal(size=(3, 3, 3, 4)), generator.normal(size=4)],
-        "b": [generator.normal(size=4) for _ in range(4)],
-        "flatten": [],
-        "fc1": [generator.normal(size=(64, 2)), generator.normal(size=2)],
-    }
-    with h5py.File(path, "w") as file:
-        group = file.create_group(prefix) if prefix else file
-        group.attrs["layer_names"] = [name.encode() for name in saved]
-        for name, arrays in saved.items():
-            keys = [f"{name}_W_{index}:0" for index in range(len(arrays))]
-            inner = group.create_group(name)
-            inner.attrs["weight_names"] = [key.encode() for key in keys]
-            for key, array in zip(keys, arrays, strict=True):
-                inner[key] = array
-    return saved
+from tests.backbones.contracts import small_network, write_classifier
 
 
 def _truncated(path):
-    weights.save(_network(), path)
+    weights.save(small_network(), path)
     path.write_bytes(path.read_bytes()[:-200])
 
 
@@ -72,7 +38,7 @@ BROKEN = {
 def test_broken_files_are_named(tmp_path, name):
     BROKEN[name](tmp_path / name)
     with pytest.raises(ModelError, match=name):
-        weights.load(_network(), tmp_path / name)
+        weights.load(small_network(), tmp_path / name)
 
 
 def _raw_npz(path, member, header, data=b"", compression=zipfile.ZIP_STORED):
@@ -113,7 +79,7 @@ def _h5_with(name, **settings):
     """A classifier's file with one array of layer a replaced by another made with ``settings``."""
 
     def make(path):
-        _write_classifier(path)
+        write_classifier(path)
         with h5py.File(path, "a") as file:
             del file["a/a_W_0:0"]
             if isinstance(settings.get("link"), str):
@@ -127,7 +93,7 @@ def _h5_with(name, **settings):
 
 def _keras_h5(spoil):
     def make(path):
-        _network().save_weights(path)
+        small_network().save_weights(path)
         with h5py.File(path, "a") as file:
             variables = file["layers/conv2d/vars"]
             del variables["0"]
@@ -179,7 +145,7 @@ def test_hostile_files_are_refused_before_anything_of_them_is_loaded(tmp_path, n
     make, says = HOSTILE[name]
     make(tmp_path / name)
     assert (tmp_path / name).stat().st_size < 1 << 20
-    model = _network()
+    model = small_network()
     before = model.get_weights()
     tracemalloc.start()
     try:
@@ -197,14 +163,14 @@ def test_hostile_files_are_refused_before_anything_of_them_is_loaded(tmp_path, n
 def test_attributes_that_are_no_names(tmp_path):
     for number, value in enumerate([7, np.arange(3), [b"a", b"none"], np.float32(1)]):
         path = tmp_path / f"{number}.h5"
-        _write_classifier(path)
+        write_classifier(path)
         with h5py.File(path, "a") as file:
             file.attrs["layer_names"] = value
         with pytest.raises(ModelError, match=path.name):
-            weights.load(_network(), path)
+            weights.load(small_network(), path)
 
 
 @pytest.mark.parametrize("given", [3, True, ["a.npz"]])
 def test_what_is_no_path(given):
     with pytest.raises(ModelError, match="expected None, 'imagenet' or a weights file"):
-        weights.load(_network(), given)
+        weights.load(small_network(), given)

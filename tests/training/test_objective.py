@@ -165,9 +165,7 @@ def test_fit_trains_the_model_and_evaluates_it_as_it_is_saved(tmp_path):
     before = [np.array(v) for v in model.trainable_variables]
     twin = objective_of(model, Recipe(input_scales=(0.5, 1), label_stride=8)).model
     twin.compile(keras.optimizers.SGD(0.01), CrossEntropy(), metrics=[MeanIoU(CLASSES)], jit_compile=False)
-    unsized = tf.data.Dataset.from_tensors(
-        (image, labels)
-    ).map(  # whole images: sizes known at run time only
+    unsized = tf.data.Dataset.from_tensors((image, labels)).map(  # whole images: sizes known at run time only
         lambda x, y: (tf.ensure_shape(x, (None, None, None, 3)), tf.ensure_shape(y, (None, None, None)))
     )
     history = twin.fit(unsized, epochs=3, validation_data=unsized, verbose=0).history

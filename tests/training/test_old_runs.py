@@ -1,6 +1,5 @@
 """Run folders that an earlier kseg left in the middle of an epoch go on, to the same weights as without the break."""
 
-import importlib.util
 import shutil
 from pathlib import Path
 
@@ -8,11 +7,9 @@ import numpy as np
 import pytest
 
 from kseg.training import read_metrics
+from tests.training.old_runs import runs
 
 FOLDER = Path(__file__).with_name("old_runs")
-_SPEC = importlib.util.spec_from_file_location("old_runs", FOLDER / "runs.py")
-runs = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(runs)
 
 
 @pytest.mark.parametrize("name", list(runs.RECIPES))

@@ -1,7 +1,6 @@
 """Stages on crops of objects and of proposals, by the command line."""
 
 import json
-from pathlib import Path
 
 import cv2
 import keras
@@ -12,29 +11,6 @@ import kseg
 from kseg.cli.main import main
 
 NAME = "fcn8s_efficientnetlite0"  # small_net puts a net of two convolutions in its place
-
-
-@pytest.fixture
-def discs(tmp_path, monkeypatch) -> Path:
-    """Bright discs and a square on dark ground, which Edge Boxes find."""
-    monkeypatch.setenv("KSEG_CACHE", str(tmp_path / "cache"))
-    root = tmp_path / "discs"
-    for split, count in (("train", 3), ("val", 1)):
-        for part in ("images", "masks"):
-            (root / part / split).mkdir(parents=True)
-        for number in range(count):
-            image = np.full((120, 160, 3), 50, np.uint8)
-            mask = np.zeros((120, 160), np.uint8)
-            cv2.circle(image, (50 + 8 * number, 60), 30, (200, 160, 90), -1)
-            cv2.circle(mask, (50 + 8 * number, 60), 30, 1, -1)
-            if number == 0:
-                cv2.rectangle(image, (110, 30), (150, 80), (90, 220, 120), -1)
-                cv2.rectangle(mask, (110, 30), (150, 80), 2, -1)
-            noise = np.random.default_rng(number).integers(0, 8, image.shape)
-            cv2.imwrite(str(root / "images" / split / f"{number}.png"), (image + noise).astype(np.uint8))
-            cv2.imwrite(str(root / "masks" / split / f"{number}.png"), mask)
-    (root / "classes.txt").write_text("ground\ndisc\nsquare\n")
-    return root
 
 
 def command(root, out, recipe, *more):
