@@ -4,6 +4,8 @@ The command line prints these as one sentence and exits with 2. Anything else is
 traceback.
 """
 
+import re
+
 
 class KsegError(Exception):
     """A mistake in what kseg was given; the message says what to do about it."""
@@ -35,3 +37,9 @@ class FileError(KsegError, OSError):
 
 class KsegWarning(UserWarning):
     """Something was done in another way than asked for; the message says what and why."""
+
+
+def find_user_error(error: BaseException) -> KsegError | None:
+    """The KsegError that another error's text wraps, as TensorFlow's do, or None."""
+    match = re.search(r"\b(DataError|SettingsError): (.+)", str(error))
+    return globals()[match[1]](match[2].strip()) if match else None

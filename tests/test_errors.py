@@ -20,3 +20,12 @@ def test_one_family_that_programs_catch_by_one_name(kind):
 def test_the_kinds_are_told_apart(other):
     assert not issubclass(errors.DataError, other)
     assert not issubclass(other, errors.DataError)
+
+
+def test_an_error_inside_of_another_ones_text_is_found():
+    from kseg.errors import DataError, SettingsError, find_user_error
+
+    found = find_user_error(RuntimeError("Graph execution error\n DataError: a.png: broken\nTraceback: kseg"))
+    assert (type(found), str(found)) == (DataError, "a.png: broken")
+    assert isinstance(find_user_error(RuntimeError("SettingsError: no")), SettingsError)
+    assert find_user_error(RuntimeError("another")) is None

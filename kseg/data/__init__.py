@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kseg.data.annotations.roboflow import from_roboflow
     from kseg.data.annotations.yolo import from_yolo
     from kseg.data.augment import Augment
-    from kseg.data.batches import find_user_error, pipeline, user_errors
+    from kseg.data.batches import pipeline, user_errors
     from kseg.data.catalog import Description, datasets, load
     from kseg.data.checks import check
     from kseg.data.crops import object_crops, proposal_crops
@@ -40,7 +40,7 @@ _HOMES = {
     "class_histogram": "statistics",
     "convert": "annotations.convert",
     "datasets": "catalog",
-    "find_user_error": "batches",
+    "find_user_error": "kseg.errors",
     "from_arrays": "sources.arrays",
     "from_coco": "annotations.coco",
     "from_cvat": "annotations.cvat",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,11 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kseg import errors
 from kseg.data.augment import Augment, centre
 from kseg.data.dataset import Dataset
 from kseg.data.sources.as_dataset import as_dataset
-from kseg.errors import DataError, KsegError, SettingsError
+from kseg.errors import DataError, SettingsError, find_user_error
 
 CACHE_BYTES = 2 * 1024**3
 _ENDLESS = 2**62
@@ -201,12 +199,6 @@ def user_errors() -> Iterator[None]:
         if found is None:
             raise
         raise found from None
-
-
-def find_user_error(error: BaseException) -> KsegError | None:
-    """The KsegError that a TensorFlow error wraps, or None."""
-    match = re.search(r"\b(DataError|SettingsError): (.+)", str(error))
-    return getattr(errors, match[1])(match[2].strip()) if match else None
 
 
 def _check(dataset: Dataset, batch_size: int, size, epochs: int | None, start_step: int) -> None:

@@ -13,6 +13,7 @@ from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.backbones.saving import check_reloads
 from kseg.errors import KsegWarning, ModelError, SettingsError
 from kseg.models.structure.compiling import resolved, takes_probabilities
+from kseg.models.structure.fit_data import checked_data
 from kseg.models.structure.head_graph import HeadGraph, logits_from_config
 from kseg.models.structure.model_parts import frozen_layers, layer_multipliers, set_trainable
 from kseg.optimizers import with_learning_rates
@@ -28,8 +29,7 @@ class Segmenter(keras.Model):
     Args:
         image: the input tensor (the backbone's), `(batch, height, width, 3)`, RGB 0-255, any size.
         logits: float32 tensor `(batch, height, width, num_classes)`.
-        backbone: the `kseg.backbones.Backbone` that the graph was built on. The model's other variables are
-            its head.
+        backbone: the `kseg.backbones.Backbone` that the graph was built on; the other variables are the head.
         num_classes: number of classes.
         name: name of the model.
         trainable: False freezes all layers.
@@ -243,14 +243,15 @@ class Segmenter(keras.Model):
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
-    def fit(self, *args, **kwargs):
-        """Keras's `fit`, for maps of labels: weights of classes belong to the loss."""
-        if kwargs.get("class_weight") is not None:
-            raise SettingsError(
-                "Keras's `class_weight` is made for one label an image; compile with "
-                "kseg.losses.CrossEntropy(class_weights=...), which takes the same dict."
-            )
-        return super().fit(*args, **kwargs)
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """Keras's `fit`; what it is given is checked first, and one sentence tells a mistake."""
+        with checked_data(self, x, y, kwargs) as y:
+            return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """Keras's `evaluate`, checked as `fit` is."""
+        with checked_data(self, x, y, {}) as y:
+            return super().evaluate(x, y, *args, **kwargs)
 
     def save(self, filepath, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Save as a `.keras` file, as `keras.Model.save` does; refuse what could not be loaded again."""

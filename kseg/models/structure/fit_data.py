@@ -1,0 +1,194 @@
+"""What Keras's `fit` and `evaluate` are given, looked at before the first step: one sentence for each mistake."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from kseg.errors import DataError, KsegError, SettingsError, find_user_error
+from kseg.layers import Normalize
+
+LOOKED_AT = 2**31  # bytes of an array
+PART = 2**26  # bytes at once
+
+
+@contextmanager
+def checked_data(model: Any, x: Any, y: Any, settings: Mapping[str, Any]) -> Iterator[Any]:
+    """Around Keras's `fit` or `evaluate` of a `Segmenter`.
+
+    Arrays are looked at up to two gigabytes; of batches of floating-point images the first, where that takes nothing
+    from the training; others are told by the loss.
+
+    Args:
+        model: the model, compiled.
+        x, y: as Keras takes them.
+        settings: the other arguments of `fit`.
+
+    Yields:
+        `y`; masks (batch, height, width, 1) as (batch, height, width), so that Keras traces one form of them.
+
+    Raises:
+        DataError: images or labels that the model cannot be trained on; it names the sample of an array.
+        SettingsError: data in another form than Keras takes, or weights of classes, which belong to the loss.
+    """
+    if settings.get("class_weight") is not None:
+        raise SettingsError(
+            "Keras's `class_weight` is made for one label an image; compile with "
+            "kseg.losses.CrossEntropy(class_weights=...), which takes the same dict."
+        )
+    _check(model, x, y, "")
+    validation = settings.get("validation_data")
+    if validation is not None:
+        pair = validation if isinstance(validation, (tuple, list)) else (validation, None)
+        _check(model, *(*pair, None)[:2], "validation data: ")
+    squeezed = isinstance(y, np.ndarray) and y.ndim == 4 and y.shape[-1] == 1 and _takes_ids(model.loss)
+    try:
+        yield y[..., 0] if squeezed else y
+    except KsegError:
+        raise
+    except Exception as error:
+        told = find_user_error(error) or _of_the_loss(error, model)
+        if told is None:
+            raise
+        raise told from None
+
+
+def _check(model: Any, x: Any, y: Any, where: str) -> None:
+    """One kind of data, training or validation; `where` begins the message."""
+    dataset = x if hasattr(x, "num_classes") and hasattr(x, "load") else getattr(x, "dataset", None)
+    if hasattr(dataset, "num_classes"):
+        if dataset is x:
+            raise SettingsError(
+                f"{where}a data set is no batches: give kseg.data.Loader(dataset, batch_size=8, size=(256, 256))"
+            )
+        most = max(model.num_classes, 2)
+        if dataset.num_classes > most:
+            raise SettingsError(
+                f"{where}the data set {dataset.name} has {dataset.num_classes} classes, the model {model.num_classes}"
+            )
+        return
+    if isinstance(x, (list, tuple)) and len(x) > 1:
+        raise SettingsError(
+            f"{where}a list of {len(x)} images: make one array of them, np.stack(images), or where sizes differ "
+            "kseg.data.Loader((images, masks), batch_size=8, size=(256, 256))"
+        )
+    if hasattr(x, "element_spec"):  # tf.data
+        spec = x.element_spec
+        if isinstance(spec, tuple) and len(spec) > 1 and all(hasattr(part, "shape") for part in spec[:2]):
+            _check_shapes(model, *[_shape(part) for part in spec[:2]], where)
+            if spec[0].dtype.is_floating and hasattr(x, "take"):
+                for image, labels, *_ in x.take(1):
+                    _check_values(model, np.asarray(image), np.asarray(labels), f"{where}the first batch, ")
+        return
+    if y is None or not all(hasattr(part, "shape") and hasattr(part, "dtype") for part in (x, y)):
+        return
+    _check_shapes(model, tuple(x.shape), tuple(y.shape), where)
+    if len(x) != len(y):
+        raise DataError(f"{where}{len(x)} images but {len(y)} masks")
+    _check_values(model, x, y, where)
+
+
+def _shape(spec: Any) -> tuple[int | None, ...] | None:
+    return None if spec.shape.rank is None else tuple(spec.shape)
+
+
+def _check_shapes(model: Any, x: tuple | None, y: tuple | None, where: str) -> None:
+    """DataError for shapes of a batch that do not fit; None is not known."""
+    channels = model.input_shape[-1]
+    if x is not None and len(x) != 4:
+        hint = ": give .batch(8)" if len(x) == 3 and x[-1] == channels else ""
+        raise DataError(f"{where}images of shape {x}; expected (batch, height, width, {channels}){hint}")
+    if x is not None and x[-1] not in (None, channels):
+        hint = ": channels come last, np.moveaxis(x, 1, -1)" if x[1] == channels else ""
+        raise DataError(f"{where}images of shape {x}; expected (batch, height, width, {channels}){hint}")
+    if y is None or not _takes_ids(model.loss):
+        return
+    if len(y) == 4 and y[-1] not in (None, 1):
+        raise DataError(
+            f"{where}masks of shape {y}; expected class ids (batch, height, width): of one-hot labels "
+            "np.argmax(y, axis=-1) makes them"
+        )
+    if len(y) not in (3, 4):
+        raise DataError(f"{where}masks of shape {y}; expected class ids (batch, height, width)")
+    if x is not None and any(a != b for a, b in zip(x[1:3], y[1:3], strict=True) if None not in (a, b)):
+        raise DataError(
+            f"{where}images have {x[1]}x{x[2]} pixels (height x width) and masks {y[1]}x{y[2]}: both must have the "
+            "same size"
+        )
+
+
+def _check_values(model: Any, x: Any, y: Any, where: str) -> None:
+    """DataError for NaN, images of 0 to 1 where 0 to 255 is expected, and ids beyond the classes."""
+    highest, fractions = 0.0, False
+    for start, part in _parts(x):
+        if part.dtype.kind != "f":
+            break
+        low, high = float(part.min()), float(part.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            index = next(index for index, image in enumerate(part) if not np.isfinite(image).all())
+            raise DataError(f"{where}sample {start + index}: the image has NaN or infinite values")
+        highest = max(highest, high)
+        fractions = highest <= 1 and (fractions or bool((part % 1).any()))
+    if fractions and _takes_bytes(model):
+        raise DataError(f"{where}image values from 0 to 1, where 0 to 255 is expected: multiply them by 255")
+    if not _takes_ids(model.loss):
+        return
+    most, ignored = max(model.num_classes, 2), _ignored(model.loss)
+    for start, part in _parts(y):
+        with np.errstate(invalid="ignore"):
+            wrong = ~((part >= 0) & (part < most) & (part == np.floor(part)) | np.isin(part, ignored))
+        if wrong.any():
+            place = tuple(np.argwhere(wrong)[0])
+            raise DataError(f"{where}sample {start + place[0]}: {_wrong_id(part[place], model)}")
+
+
+def _parts(array: Any) -> Iterator[tuple[int, np.ndarray]]:
+    """Runs of samples, each with its first number."""
+    size = max(int(np.prod(array.shape[1:])) * np.dtype(str(array.dtype).rsplit(".")[-1]).itemsize, 1)
+    step = max(PART // size, 1)
+    for start in range(0, min(len(array), max(LOOKED_AT // size, 1)), step):
+        yield start, np.asarray(array[start : start + step])
+
+
+def _takes_bytes(model: Any) -> bool:
+    """Whether the model normalises images of 0 to 255 itself."""
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, Normalize)]
+    return any(max(map(abs, (*layer.mean, *layer.std))) > 10 for layer in layers)
+
+
+def _takes_ids(loss: Any) -> bool:
+    """Whether a loss takes class ids, one a pixel; of functions of one's own nothing is known."""
+    if any(getattr(one, "mode", None) == "multilabel" for one in (loss, *getattr(loss, "losses", ()))):
+        return False
+    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    return hasattr(loss, "ignore_label") or name.lower().replace("_", "").startswith("sparse")
+
+
+def _ignored(loss: Any) -> list[int]:
+    found = (getattr(loss, "ignore_label", None), getattr(loss, "ignore_class", None))
+    return [label for label in found if label is not None]
+
+
+def _wrong_id(value: Any, model: Any) -> str:
+    ignored = "".join(f", and {label} for ignored pixels" for label in _ignored(model.loss))
+    return (
+        f"class id {value:g} in the mask, but the model has the classes 0 to {max(model.num_classes, 2) - 1}{ignored}: "
+        "correct the mask, or build the model with more classes"
+    )
+
+
+def _of_the_loss(error: Exception, model: Any) -> DataError | None:
+    """What an error of TensorFlow's or PyTorch's cross-entropy says, in one sentence; None of another error."""
+    text = str(error)
+    match = re.search(r"Received a label value of (-?\d+)|Target (-?\d+) is out of bounds", text)
+    if match:
+        return DataError(_wrong_id(int(match[1] or match[2]), model).replace("the mask", "a mask", 1))
+    if "CrossEntropy" in text and "assert_equal" in text:
+        return DataError(
+            "Images and masks of a batch differ in height or width: both must have the same size"
+        )
+    return None
