@@ -130,7 +130,18 @@ def check_class_ids(info: ModelInfo) -> None:
 
 
 def traced(model: keras.Model, function: Callable, spec: tf.TensorSpec, *more: tf.TensorSpec) -> Any:
-    """The function of images (and more tensors) as a graph; ModelError where a layer of the model cannot be one."""
+    """The function of images (and more tensors) as a graph.
+
+    Raises:
+        ModelError: a layer of the model cannot be one.
+        SettingsError: Keras runs on another backend than TensorFlow.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise SettingsError(
+            f"Files are exported from TensorFlow's graph of the model, and Keras runs on {keras.backend.backend()} "
+            'here: save the model (`model.save("model.keras")`), then run '
+            "`KERAS_BACKEND=tensorflow kseg export --model model.keras ...`, or the same script with that variable set."
+        )
     made = tf.function(function, input_signature=[spec, *more], autograph=False)
     try:
         made.get_concrete_function()

@@ -124,7 +124,7 @@ class Every:
             found = cls(steps=0)
         if not 0 < (found.steps or found.minutes or 0) < 1e9:
             raise SettingsError(
-                f"--checkpoint-every {text}: give a number of steps, such as 500, or of minutes, such as 10m."
+                f"`checkpoint_every` is {text!r}: give a number of steps, such as 500, or of minutes, such as 10m."
             )
         return found
 

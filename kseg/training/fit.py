@@ -1,7 +1,7 @@
 """`fit`: train a segmentation model by a recipe into a run folder, and go on where a run was broken off."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import keras
 from kseg.data import user_errors
 from kseg.errors import ModelError
 from kseg.inference.model_info import inspect_model
+from kseg.training.arguments import built, callbacks_of, metrics_of, optimizer_of_user
 from kseg.training.callbacks import Checkpoint, Every, MetricsCsv, Progress, StopOnNaN, read_metrics
 from kseg.training.compilation import class_weights, freeze, loss_of
 from kseg.training.crops import cut
@@ -20,6 +21,7 @@ from kseg.training.history import History
 from kseg.training.initialise import initialise_from
 from kseg.training.memory import keep_freed_memory
 from kseg.training.normalization import single_value_errors
+from kseg.training.recipes.default import default_recipe
 from kseg.training.recipes.recipe import Recipe
 from kseg.training.run import checkpoint, run_folder
 from kseg.training.run.bad_data import SkippingDataset, files_of_step
@@ -31,14 +33,15 @@ from kseg.training.trainer import Trainer
 
 def fit(
     model: keras.Model,
-    recipe: Recipe,
+    recipe: Recipe | None,
     train: Any,
     val: Any,
     out: str | Path,
     *,
     loss: Any = None,
-    optimizer: keras.optimizers.Optimizer | None = None,
-    metrics: Sequence[keras.metrics.Metric] = (),
+    optimizer: keras.optimizers.Optimizer | str | None = None,
+    learning_rates: Mapping[str, float] | None = None,
+    metrics: Sequence[keras.metrics.Metric | str] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
     teacher: Teacher | None = None,
     init_from: str | Path | None = None,
@@ -59,21 +62,27 @@ def fit(
     `kseg.training.strategy` all its devices and machines share every batch.
 
     Args:
-        model: a `Segmenter`, or any Keras model from images `(batch, height, width, 3)`, 0-255, to logits (or
-            probabilities, where it ends in a softmax) of their size. Build it with `recipe.mixed_precision`, and after
-            `keras.utils.set_random_seed(recipe.seed)` if the run is to be repeatable.
-        recipe: the settings. Crops of objects or proposals that it asks for are made of the data here.
+        model: a `Segmenter`, or any Keras model, a subclassed one too, from images `(batch, height, width, 3)`, 0-255,
+            to logits (or probabilities, where it ends in a softmax) of their size. Build it with
+            `recipe.mixed_precision`, and after `keras.utils.set_random_seed(recipe.seed)` if the run is to be
+            repeatable.
+        recipe: the settings; None takes the default for this model and data. Crops of objects or proposals that it
+            asks for are made of the data here.
         train, val: what to train on, and to validate on: a `kseg.data.Dataset` each, or what `kseg.data.as_dataset`
             takes (`(x, y)`, a `tf.data.Dataset`, a `keras.utils.PyDataset`); without `val` there is no `best.keras`.
         out: the run folder; it is made. Several machines need one that all of them see.
         loss: instead of the recipe's: one of `kseg.losses` or its name, or any Keras loss, or function of (labels,
             logits), of integer labels. Its ignored label and class weights are filled in.
-        optimizer: instead of the recipe's optimizer and schedule; a Keras optimizer that was not used yet.
-        metrics: Keras metrics of (labels, predictions) on the training batches, beside the mean IoU.
+        optimizer: instead of the recipe's optimizer and schedule; a Keras optimizer that was not used yet, or its name.
+        learning_rates: factor on the learning rate by part of the model, such as `{"backbone": 0.1}`: "backbone",
+            "head", a stage, a layer; where parts have a layer in common, the last counts. With the recipe's
+            optimizer, or Adam, AdamW or SGD.
+        metrics: Keras metrics of (labels, predictions) on the training batches, or their names, beside the mean IoU.
         callbacks: Keras callbacks, called as by Keras's `fit`; those that watch validation see `val_mean_iou` and
             `val_loss`. What they remember themselves is not in the checkpoints.
         teacher: another model to learn from, beside the labels, and on images that have none (`Teacher`).
-        init_from: a `.keras` file whose fitting layers are taken before the first step; see `initialise_from`.
+        init_from: a `.keras` file or a preset whose fitting layers are taken before the first step; see
+            `initialise_from`.
         restore_best: give `model` the weights of `best.keras` at the end, not those of the last step.
         model_name: what recipe.json calls the model; its Keras name by default.
         resume: go on with the run in `out`; False replaces it.
@@ -95,9 +104,14 @@ def fit(
         KsegError: the loss became NaN, the disk is full, or another machine died; the last checkpoint is kept.
     """
     out, every = Path(out), None if checkpoint_every is None else Every.parse(checkpoint_every)
-    recipe = recipe if loss is None else recipe.replace(loss=loss)
-    say = (lambda text: print(text, file=sys.stderr)) if verbose and not place()[0] else (lambda text: None)
     train, val = as_datasets(model, train, val)
+    if recipe is None:
+        recipe = default_recipe(model, model_name or model.name, train.name)
+    recipe = recipe if loss is None else recipe.replace(loss=loss)
+    optimizer, metrics = optimizer_of_user(optimizer), metrics_of(metrics)
+    callbacks = callbacks_of(callbacks)
+    built(model, recipe.size or (64, 64), inspect_model(model).channels)
+    say = (lambda text: print(text, file=sys.stderr)) if verbose and not place()[0] else (lambda text: None)
     check(model, recipe, train, val, every)
     if teacher is not None:
         teacher.fit_to(train.classes)
@@ -105,20 +119,20 @@ def fit(
     train, val = cut(recipe, train, val, skip_bad, say)
     if skip_bad:
         train, val = SkippingDataset(train), None if val is None else SkippingDataset(val, blank=True)
-    check_labels(train if teacher is None else None, val, model.output_shape[-1])
+    check_labels(train if teacher is None else None, val, inspect_model(model).output_channels)
     freeze(model, recipe)
     check_normalization(model, recipe, train)
     length, weights = _length(recipe, train), class_weights(recipe, train)
     map_loss = loss_of(recipe, train, weights, inspect_model(model).output == "logits")
     described = run_folder.describe(
         model,
-        model_name or model.name,
+        model_name or _name(model),
         recipe,
         train,
         val,
         length,
         class_weights=weights,
-        start=_start(start, init_from, optimizer, teacher),
+        start=_start(start, init_from, optimizer, teacher, learning_rates),
     )
     with workers.together() as chief, run_folder.alone(out) if chief else nullcontext():
         found = workers.open_run(out, described, resume, [checkpoint_every, skip_bad])
@@ -136,6 +150,7 @@ def fit(
                 map_loss,
                 length,
                 optimizer=optimizer,
+                learning_rates=learning_rates,
                 metrics=metrics,
                 teacher=teacher,
             )
@@ -158,7 +173,17 @@ def fit(
             _run(trainer, chosen)
         if restore_best and (out / "best.keras").exists():
             checkpoint.load_into(model, out / "best.keras", optimizer=False)
-        return History(read_metrics(out / "metrics.csv"))
+        history = History(read_metrics(out / "metrics.csv"))
+        history.set_model(model)
+        history.set_params({"verbose": int(verbose), "epochs": recipe.epochs, "steps": length})
+        return history
+
+
+def _name(model: keras.Model) -> str:
+    """A model's name without the number that Keras gives to a further model of a class in one program."""
+    name, _, number = model.name.rpartition("_")
+    automatic = number.isdecimal() and name.replace("_", "") == type(model).__name__.lower()
+    return name if automatic else model.name
 
 
 def _run(trainer: Trainer, callbacks: list[keras.callbacks.Callback]) -> None:
@@ -224,6 +249,7 @@ def _start(
     init_from: str | Path | None,
     optimizer: keras.optimizers.Optimizer | None,
     teacher: Teacher | None,
+    learning_rates: Mapping[str, float] | None,
 ) -> dict[str, Any]:
     """What recipe.json says of the first weights and of what is not the recipe's."""
     found = dict(start or {})
@@ -231,6 +257,8 @@ def _start(
         found["init_from"] = str(init_from)
     if optimizer is not None:
         found["optimizer"] = type(optimizer).__name__
+    if learning_rates:
+        found["learning_rates"] = {part: float(factor) for part, factor in learning_rates.items()}
     if teacher is not None:
         found["teacher"] = teacher.describe()
     return found
@@ -243,7 +271,7 @@ def _initialise(model: keras.Model, recipe: Recipe, init_from: str | Path | None
     elif recipe.starts_from:
         print(
             f"kseg: {recipe.name} goes on from a network that {recipe.starts_from} trained, and its rates fit that; "
-            "give init_from (on the command line --init-from RUN/best.keras) unless the model has such weights.",
+            "give init_from unless the model has such weights.",
             file=sys.stderr,
         )
 

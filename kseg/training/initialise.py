@@ -13,6 +13,7 @@ import numpy as np
 
 from kseg.errors import ModelError
 from kseg.io.archive import UNREADABLE, check_archive, open_hdf5
+from kseg.models.loading.preset import trained_file
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,14 @@ def initialise_from(model: keras.Model, path: str | Path) -> Initialised:
 
     Args:
         model: the model to fill, in place.
-        path: a `.keras` or `.weights.h5` file. No class of it is built, so it may come from any program.
+        path: a `.keras` or `.weights.h5` file, the name of a preset or its folder. No class of it is built, so it may
+            come from any program.
 
     Raises:
         ModelError: the file is not such a file, draws on other files, unpacks to a hundred times its size, or no
             layer of it fits.
     """
-    path = Path(path)
+    path = trained_file(path)
     stored = _read(path)
     copied, kept, used = [], [], set()
     own = [(layer, variables) for layer in _all_layers(model) if (variables := _saved_variables(layer))]

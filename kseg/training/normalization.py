@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from kseg.errors import SettingsError
+from kseg.inference.model_info import inspect_model
 
 
 def single_value_layers(model: keras.Model, size: tuple[int, int]) -> list[keras.layers.Layer]:
@@ -34,7 +35,7 @@ def single_value_layers(model: keras.Model, size: tuple[int, int]) -> list[keras
     with ExitStack() as stack:
         for layer in layers:
             stack.enter_context(_recorded(layer, found))
-        image = tf.TensorSpec((1, *size, model.input_shape[-1]), tf.float32)
+        image = tf.TensorSpec((1, *size, inspect_model(model).channels), tf.float32)
         tf.function(lambda batch: model(batch, training=True)).get_concrete_function(image)
     return found
 

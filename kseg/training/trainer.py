@@ -1,6 +1,6 @@
 """`Trainer`: one training from its first step to its last."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from kseg.data import Dataset, pipeline
 from kseg.errors import ModelError
 from kseg.losses import MapLoss
 from kseg.metrics import MeanIoU
+from kseg.models.structure.model_parts import layer_multipliers
+from kseg.optimizers import with_learning_rates
 from kseg.training.compilation import optimizer_of
 from kseg.training.distribution.strategy import assign_total, distributed, place
 from kseg.training.objective import objective_of
@@ -47,6 +49,7 @@ class Trainer:
         loss: the loss.
         length: steps of an epoch.
         optimizer: instead of the recipe's.
+        learning_rates: factor on the learning rate by part of the model.
         metrics: Keras metrics of labels and logits, beside the mean IoU of the training's own batches.
         teacher: another model that the model learns from, beside the labels.
     """
@@ -61,6 +64,7 @@ class Trainer:
         length: int,
         *,
         optimizer: keras.optimizers.Optimizer | None = None,
+        learning_rates: Mapping[str, float] | None = None,
         metrics: Sequence[keras.metrics.Metric] = (),
         teacher: Teacher | None = None,
     ):
@@ -75,6 +79,9 @@ class Trainer:
         self.metrics = [self.metric, *metrics]
         if optimizer is None:
             optimizer = optimizer_of(model, [*model.layers, *self.own_layers], recipe, length)
+        if learning_rates:
+            factors = layer_multipliers(model, learning_rates, self.own_layers)
+            optimizer = with_learning_rates(optimizer, factors)
         # Not by XLA, which compiles anew for every size of whole images and knows no kernel for some operations.
         self.training_model.compile(optimizer, loss, metrics=self.metrics, jit_compile=False)
         self.averages = None if recipe.ema is None else Averages(model, recipe.ema)

@@ -9,13 +9,16 @@ Without --recipe, the recipe made for this model and data set is taken; options 
 """
 
 import argparse
+import contextlib
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from kseg.cli.options.arguments import add_data
 from kseg.cli.options.given import refuse
+from kseg.cli.options.own_code import own_loss, own_model
 from kseg.cli.options.training import add_losses, add_safety, add_settings, add_teacher
 
 # Option of the command -> setting of the recipe.
@@ -42,12 +45,21 @@ _SETTINGS = {
     "ema": "ema",
 }
 
+# An argument of `fit` in its messages -> the option.
+_OPTIONS = {
+    "resume=False": "--no-resume",
+    "`out`": "--out",
+    "`checkpoint_every`": "--checkpoint-every",
+    "init_from": "--init-from",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help="network (kseg models lists them); default: that of --init-from's file",
+        help="network (kseg models lists them), or FILE.py:NAME, a function of the number of classes that gives a "
+        "Keras model; default: that of --init-from's file",
     )
     add_data(parser)
     parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/MODEL-DATA)")
@@ -103,13 +115,14 @@ def _train(args: argparse.Namespace) -> int:
         val = data.load(args.data, args.root, args.val_split, max_pixels=args.max_pixels)
     if args.unlabelled is not None:
         train = train + data.unlabelled(args.unlabelled, train, max_pixels=args.max_pixels)
-    out = Path(args.out or f"runs/{args.model}-{args.data.replace(':', '-').replace('/', '-')}")
+    named = Path(args.model.rpartition(":")[0]).stem if ":" in args.model else args.model
+    out = Path(args.out or f"runs/{named}-{args.data.replace(':', '-').replace('/', '-')}")
     recipe, model = recipe_and_model(args, train.num_classes)
     print(
         f"{args.model} on {args.data}, {len(train)} images, recipe {recipe.name}, into {out}", file=sys.stderr
     )
     start = {"weights": args.weights, "init_from": args.init_from, "root": args.root}
-    with undone_on_failure(out, replace=args.no_resume):
+    with in_options(), undone_on_failure(out, replace=args.no_resume):
         rows = training.fit(
             model,
             recipe,
@@ -129,6 +142,20 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def in_options() -> Iterator[None]:
+    """Within it, what errors say of `fit`'s arguments is said of the command's options."""
+    from kseg.errors import SettingsError
+
+    try:
+        yield
+    except SettingsError as error:
+        text = str(error)
+        for argument, option in _OPTIONS.items():
+            text = text.replace(argument, option)
+        raise SettingsError(text) from error
+
+
 def name_model(args: argparse.Namespace) -> None:
     """Name a run without ``--model`` after the file it starts from, whose network it trains."""
     from kseg.errors import SettingsError
@@ -138,7 +165,7 @@ def name_model(args: argparse.Namespace) -> None:
         return
     if args.init_from is None:
         raise SettingsError(
-            "kseg train needs --model NAME, or --init-from FILE.keras to train the network of that file"
+            "kseg train needs --model NAME, or --init-from FILE.keras (or a preset) to train the network of that file"
         )
     refuse(args, "the network is that of --init-from's file: give --model to choose another", "weights")
     args.model = Path(args.init_from).stem
@@ -161,7 +188,10 @@ def recipe_and_model(args: argparse.Namespace, num_classes: int) -> tuple[Any, A
     keras.utils.set_random_seed(recipe.seed)
     weights = None if args.weights == "none" else args.weights
     if args.of_file:
-        model = models.with_classes(models.load(args.init_from), num_classes, dtype=recipe.mixed_precision)
+        model = models.with_classes(models.load_trained(args.init_from), num_classes, dtype=recipe.mixed_precision)
+    elif ":" in args.model:
+        refuse(args, "a network of your own brings its weights itself", "weights")
+        model = own_model(args.model, num_classes, recipe.mixed_precision)
     else:
         model = models.build(args.model, num_classes, weights=weights, dtype=recipe.mixed_precision)
     if named is None:
@@ -220,28 +250,6 @@ def changed(recipe: Any, args: argparse.Namespace) -> Any:
         given["ohem_threshold"] = None
     given |= dict(setting(word) for word in args.set or ())
     return recipe.replace(**given) if given else recipe
-
-
-def own_loss(word: str) -> Any:
-    """The loss of FILE.py:NAME: an object, a function of (labels, logits), or a class that needs no arguments."""
-    import importlib.util
-
-    from kseg.errors import SettingsError
-
-    path, _, name = word.rpartition(":")
-    if not Path(path).is_file():
-        raise SettingsError(
-            f"--loss {word}: there is no file {path}; give FILE.py:NAME or a name of kseg.losses."
-        )
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    module = None if spec is None else importlib.util.module_from_spec(spec)
-    if module is None:
-        raise SettingsError(f"--loss {word}: {path} is no Python file.")
-    spec.loader.exec_module(module)
-    if not hasattr(module, name):
-        raise SettingsError(f"--loss {word}: {path} has no {name}.")
-    loss = getattr(module, name)
-    return loss() if isinstance(loss, type) else loss
 
 
 def setting(word: str) -> tuple[str, Any]:

@@ -69,11 +69,19 @@ def without_optimizer(model: keras.Model) -> Iterator[None]:
         model.optimizer, model.compiled = kept, True
 
 
-def _check_shapes(model, path):
-    inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
-    fits = len(inputs) == 1 and len(outputs) == 1 and len(inputs[0].shape) == 4 and len(outputs[0].shape) == 4
-    if not fits or inputs[0].shape[-1] != 3:
-        had = f"inputs {[tuple(t.shape) for t in inputs]} and outputs {[tuple(t.shape) for t in outputs]}"
+def _check_shapes(model: keras.Model, path: Path) -> None:
+    given, made = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
+    if not given:  # a subclassed model has no graph; it is asked about an image
+        given = [keras.KerasTensor((1, 64, 64, 3))]
+        try:
+            made = keras.tree.flatten(model.compute_output_spec(given[0]))
+        except Exception as error:  # a call of one's own raises what it likes
+            raise ModelError(
+                f"{path}: not a segmentation model: it takes no image (batch, height, width, 3)"
+            ) from error
+    fits = len(given) == 1 and len(made) == 1 and len(given[0].shape) == 4 and len(made[0].shape) == 4
+    if not fits or given[0].shape[-1] != 3:
+        had = f"inputs {[tuple(t.shape) for t in given]} and outputs {[tuple(t.shape) for t in made]}"
         raise ModelError(
             f"{path}: not a segmentation model: expected one input (batch, height, width, 3) and one output "
             f"(batch, height, width, classes), it has {had}"

@@ -107,7 +107,8 @@ def from_preset(
     from kseg.models.loading.model_file import load
     from kseg.models.loading.other_classes import with_classes
 
-    model = load(_file_of(name))
+    known = str(name) in presets() or Path(name).is_dir()
+    model = load(trained_file(name) if known else preset_file(str(name)))
     if num_classes is None and classes is None:
         if palette is not None:
             model.palette = palette
@@ -138,7 +139,7 @@ def load_trained(what):
 
     path, name = Path(what), str(what)
     if name in presets() or is_preset_folder(path):
-        return load(_file_of(name))
+        return load(trained_file(name))
     if path.suffix or path.exists() or path.name != name:
         return load(path)
     there = ", ".join(presets()) or "none in this installation"
@@ -148,11 +149,12 @@ def load_trained(what):
     )
 
 
-def _file_of(name: str | Path) -> Path:
-    """The model file of a preset that comes with kseg, or of a preset's folder."""
-    if str(name) not in presets() and Path(name).is_dir():
-        return file_in_folder(Path(name))
-    return preset_file(str(name))
+def trained_file(name: str | Path) -> Path:
+    """The model file that a preset's name or folder means, its checksum compared; another path as it is."""
+    path = Path(name)
+    if str(name) in presets():
+        return preset_file(str(name))
+    return file_in_folder(path) if path.is_dir() else path
 
 
 def read_card(path: Path, advice: str = "install kseg again") -> dict[str, Any]:

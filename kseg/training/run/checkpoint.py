@@ -67,7 +67,7 @@ def write(path: str | Path, content: bytes | memoryview, keep: int = 1) -> None:
         if free < needed + needed // 16:
             raise FileError(
                 f"{path}: a checkpoint needs {needed / 2**20:.1f} MiB and the disk has {free / 2**20:.1f} MiB free; "
-                "the previous checkpoint is untouched. Make space, then start the same command again.",
+                "the previous checkpoint is untouched. Make space, then start the same training again.",
                 OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
             )
         with temporary_path(path) as part:
@@ -96,7 +96,7 @@ def newest(folder: str | Path, name: str = "last") -> Path | None:
             reasons.append(str(error).rstrip("."))
     if reasons:
         raise ModelError(
-            f"No checkpoint here is whole ({'; '.join(reasons)}); --no-resume starts the run again."
+            f"No checkpoint here is whole ({'; '.join(reasons)}); resume=False starts the run again."
         )
     return None
 

@@ -6,6 +6,7 @@ import keras
 
 from kseg.data import Dataset, as_dataset
 from kseg.errors import DataError, SettingsError
+from kseg.inference.model_info import inspect_model
 from kseg.models import check_reloads
 from kseg.training.callbacks import Every
 from kseg.training.compilation import backbone_of, class_weights
@@ -16,7 +17,7 @@ from kseg.training.recipes.recipe import Recipe
 
 def as_datasets(model: keras.Model, train: Any, val: Any) -> tuple[Dataset, Dataset | None]:
     """Training and validation data as data sets; of the model's classes where they do not say their own."""
-    classes = getattr(model, "classes", None) or model.output_shape[-1]
+    classes = getattr(model, "classes", None) or inspect_model(model).num_classes
     palette = getattr(model, "palette", None)
     train = as_dataset(train, classes, palette=palette, name="training data", split="train")
     if val is not None:
@@ -38,7 +39,7 @@ def check(
             f"kseg.training.fit trains on TensorFlow, and Keras's backend is {keras.backend.backend()}; there, compile "
             "the model and give kseg.data.pipeline(...) to Keras's own fit."
         )
-    _check_data(model.output_shape[-1], recipe, train, val)
+    _check_data(inspect_model(model).output_channels, recipe, train, val)
     wanted, found = recipe.mixed_precision or "float32", model.dtype_policy.name
     if wanted != found:
         raise SettingsError(
@@ -51,7 +52,7 @@ def check(
     check_batch_size(images)
     if every is not None and every.minutes is not None and place()[1] > 1:
         raise SettingsError(
-            "Workers on several machines write checkpoints together, so --checkpoint-every is a number of steps."
+            "Workers on several machines write checkpoints together, so `checkpoint_every` is a number of steps."
         )
 
 

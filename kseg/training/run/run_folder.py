@@ -98,8 +98,8 @@ def open_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]:
     different = differences(before, run)
     if different:
         raise SettingsError(
-            f"{folder} holds another run; different: {'; '.join(different)}. Give another --out, or start "
-            "again here with --no-resume, which replaces that run."
+            f"{folder} holds another run; different: {'; '.join(different)}. Give another `out`, or start "
+            "again here with resume=False, which replaces that run."
         )
     found = checkpoint.load_state(checkpoint.recovered(folder))
     write_json(folder / "recipe.json", run)
@@ -129,7 +129,7 @@ def _lock(handle: int, folder: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise SettingsError(
-            f"{folder}: another process trains into this folder; let it end, or give another --out."
+            f"{folder}: another process trains into this folder; let it end, or give another `out`."
         ) from None
     except OSError:  # a file system without such locks
         return
@@ -137,7 +137,7 @@ def _lock(handle: int, folder: Path) -> None:
 
 def _make(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"{folder} is a file; --out must name a folder.")
+        raise SettingsError(f"{folder} is a file; `out` must name a folder.")
     folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -219,8 +219,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         reason = str(error)
     raise SettingsError(
-        f"{path} cannot be read ({reason}), so the run beside it cannot go on; give another --out, or "
-        "--no-resume to replace it."
+        f"{path} cannot be read ({reason}), so the run beside it cannot go on; give another `out`, or "
+        "resume=False to replace it."
     )
 
 
