@@ -14,7 +14,8 @@ class Scale(layers.Layer):
         return keras.ops.cast(image, "float32") / 255
 
 class Unregistered(layers.Layer):
-    pass
+    def call(self, image):
+        return image
 
 def network(num_classes, first):
     image = layers.Input((None, None, 3))
