@@ -8,6 +8,8 @@ frames a second.
   kseg predict photo.jpg --model runs/stage2/best.keras --proposals 50 --steps steps --out predictions
   kseg predict photo.jpg --model runs/voc/best.keras --out predictions --crf crf.json
   kseg predict images/ 'more/*.png' --model runs/camvid/best.keras --out predictions --skip-existing
+  kseg predict images/ --model runs/camvid/best.keras --out predictions --save csv,geojson
+  kseg predict test/ --model runs/cityscapes/best.keras --out submission --no-overlay --ids cityscapes
   kseg predict clip.mp4 --model runs/camvid/best.keras --out overlay.mp4 --masks masks
 """
 
@@ -44,6 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the overlay: 0 image to 1 classes (0.5)",
     )
     parser.add_argument("--masks", metavar="DIR", help="of a video: also write a mask a frame there")
+    parser.add_argument(
+        "--save",
+        type=lambda text: [form.strip() for form in text.split(",")],
+        default=[],
+        metavar="FORMS",
+        help="also write csv,coco,geojson,polygons,probabilities,confidence (some of these, with commas)",
+    )
+    parser.add_argument(
+        "--ids",
+        choices=("cityscapes", "ade20k"),
+        help="masks in the ids of this benchmark's files (7 to 33, 1 to 150), to submit them",
+    )
     add_max_pixels(parser)
     add_prediction(parser)
     add_crf(parser)
@@ -85,6 +99,8 @@ def run(args: argparse.Namespace) -> int:
             keep_going=True,
             made_by=made_by(args),
             max_pixels=args.max_pixels,
+            save=args.save,
+            ids=args.ids,
             progress=bar,
         )
     if args.steps:
@@ -107,7 +123,9 @@ def made_by(args: argparse.Namespace) -> str:
     found = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for name in (args.model, *(args.ensemble or ()), *([args.crf] if args.crf is not None else [])):
         path = preset_file(name) if name in presets() else Path(name)
-        path = path / "card.json" if path.is_dir() else path  # of a preset's folder; it has the file's checksum
+        path = (
+            path / "card.json" if path.is_dir() else path
+        )  # of a preset's folder; it has the file's checksum
         found.update(name.encode() if not path.is_file() else path.read_bytes())
     return found.hexdigest()[:16]
 
@@ -130,8 +148,10 @@ def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
     from kseg.io.video import check_pixels
     from kseg.io.video_file import VideoFile
 
-    if args.steps or args.skip_existing or args.no_overlay:
-        raise SettingsError("--steps, --skip-existing and --no-overlay are for images, not for a video")
+    if args.steps or args.skip_existing or args.no_overlay or args.save or args.ids:
+        raise SettingsError(
+            "--steps, --skip-existing, --no-overlay, --save and --ids are for images, not for a video"
+        )
     check_pixels(video, args.max_pixels)  # a wrong path is said before the model is read
     VideoFile(out, 25.0)
     predictor = predictor_of_model(args, crf_of(args))

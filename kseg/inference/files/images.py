@@ -14,8 +14,11 @@ import cv2
 import numpy as np
 
 from kseg.errors import DataError, FileError, KsegError, KsegWarning, SettingsError
+from kseg.inference.files.benchmark import benchmark_ids
 from kseg.inference.files.plan import Job, plan
+from kseg.inference.files.saved import OF_ALL_IMAGES, SavedResults
 from kseg.inference.progress import Progress, within
+from kseg.inference.result import Result
 from kseg.io.atomic import clear_leftovers, write_bytes
 from kseg.io.images import MAX_PIXELS, SUFFIXES, read_image
 from kseg.io.origin import Origin, with_origin
@@ -38,6 +41,19 @@ class Summary:
     failures: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Written:
+    """How the files of an image are made; `ids` is a benchmark's id of each class, or None."""
+
+    classes: Sequence[str]
+    palette: Palette
+    alpha: float
+    made_by: str
+    max_pixels: int
+    saved: SavedResults
+    ids: np.ndarray | None
+
+
 def predict_files(
     predictor: Predictor,
     inputs: str | Path | Sequence[str | Path],
@@ -51,6 +67,8 @@ def predict_files(
     keep_going: bool = False,
     made_by: str = "",
     max_pixels: int = MAX_PIXELS,
+    save: Sequence[str] = (),
+    ids: str | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Predict images into `<out>/<stem>.png` and `<out>/<stem>_overlay.jpg`.
@@ -76,6 +94,10 @@ def predict_files(
         made_by: a text that names the model and its settings; with `skip_existing`, files that were made by others
             are made anew.
         max_pixels: larger images are refused before they are decoded.
+        save: also write results as "csv" and "coco" (`areas.csv`, `coco.json`, of all images), "geojson", "polygons",
+            "probabilities", "confidence" (`NAME.geojson`, `NAME_polygons.json`, `NAME_probabilities.npz`,
+            `NAME_confidence.png`).
+        ids: "cityscapes" or "ade20k": masks are grey PNGs in the ids of this benchmark's own files.
         progress: called with (images done, images in all), where an image is predicted in several parts
             (windows, boxes) also with fractions.
 
@@ -85,6 +107,11 @@ def predict_files(
         FileError: nothing can be written any more (a full disk, `out` was removed), also with `keep_going`.
     """
     classes, palette = _labelling(predictor, classes, palette)
+    saved = SavedResults(Path(out), save)
+    if skip_existing and (whole := [form for form in save if form in OF_ALL_IMAGES]):
+        raise SettingsError(f"{whole[0]} holds all images, so none can be skipped: leave --skip-existing out")
+    lookup = None if ids is None else benchmark_ids(ids, predictor.num_classes, classes)
+    written = _Written(classes, palette, alpha, made_by, max_pixels, saved, lookup)
     jobs = plan(find_images(inputs, out), out, overlay)
     Path(out).mkdir(parents=True, exist_ok=True)
     clear_leftovers(Path(out))
@@ -97,7 +124,7 @@ def predict_files(
                 if job.note:
                     warnings.warn(job.note, KsegWarning, stacklevel=2)
                 part = within(progress, count - 1, len(jobs))
-                _predict_one(predictor, job, classes, palette, alpha, made_by, max_pixels, part)
+                _predict_one(predictor, job, written, part)
                 masks.append(job.mask)
         # SettingsError too: a CRF refuses what is too large for the memory.
         except (KsegError, OSError) as error:
@@ -110,6 +137,7 @@ def predict_files(
             failures.append(str(error) if named else f"{job.image}: {error.strerror or error}")
         if progress is not None:
             progress(count, len(jobs))
+    saved.finish()
     return Summary(tuple(masks), tuple(skipped), tuple(failures))
 
 
@@ -160,29 +188,31 @@ def _images(place: Path, out: Path) -> list[Path]:
     return images
 
 
-def _predict_one(
-    predictor: Predictor,
-    job: Job,
-    classes: Sequence[str],
-    palette: Palette,
-    alpha: float,
-    made_by: str,
-    max_pixels: int,
-    progress: Progress | None,
-) -> None:
-    origin = Origin.of(job.image, made_by)  # before reading: what is changed later is seen later
-    image = read_image(job.image, max_pixels)
+def _predict_one(predictor: Predictor, job: Job, written: _Written, progress: Progress | None) -> None:
+    origin = Origin.of(job.image, written.made_by)  # before reading: what is changed later is seen later
+    image = read_image(job.image, written.max_pixels)
     origin = replace(origin, size=image.shape[:2])
+    classes, palette = written.classes, written.palette
     try:
-        labels = predictor(image, progress)
+        if written.saved.forms:
+            probabilities = predictor.probabilities(image, progress)
+            result = Result(image, probabilities, classes, palette, job.image)
+            labels = result.labels
+            written.saved.add(result, job.mask.stem)
+        else:
+            labels = predictor(image, progress)
     except KsegError as error:
         raise type(error)(f"{job.image}: {error}") from error
     if job.overlay is not None:
-        drawn = draw_overlay(image, labels, palette, alpha, ignore_label=None)
+        drawn = draw_overlay(image, labels, palette, written.alpha, ignore_label=None)
         drawn = with_legend(drawn, labels, classes, palette, ignore_label=None)
         write_jpeg(job.overlay, drawn, origin)
-    small = labels.dtype == np.uint8
-    data = palette_png(labels, palette) if small else cv2.imencode(".png", labels)[1].tobytes()
+    if written.ids is not None:
+        data = cv2.imencode(".png", written.ids[labels])[1].tobytes()
+    elif labels.dtype == np.uint8:
+        data = palette_png(labels, palette)
+    else:
+        data = cv2.imencode(".png", labels)[1].tobytes()
     write_bytes(job.mask, with_origin(data, origin))
 
 

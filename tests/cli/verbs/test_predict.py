@@ -166,3 +166,16 @@ def test_a_video_that_breaks_off_is_exit_2(model_file, tmp_path, capsys):
     (tmp_path / "folder.mp4").mkdir()
     assert main([*words, str(tmp_path / "folder.mp4")]) == 2
     assert "is a folder" in capsys.readouterr().err
+
+
+def test_results_beside_the_masks_and_ids_of_benchmarks(labelled, model_file, tmp_path, capsys, mistake):
+    pictures = str(labelled / "images" / "val")
+    words = ["predict", pictures, "--model", str(model_file), "--no-overlay", "--out"]
+    assert main([*words, str(tmp_path / "out"), "--save", "csv, geojson"]) == 0
+    assert "2 predicted" in capsys.readouterr().out
+    found = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert found == ["areas.csv", "v0.geojson", "v0.png", "v1.geojson", "v1.png"]
+    assert "got xml" in mistake(*words, tmp_path / "no", "--save", "csv,xml")
+    assert "cityscapes has 19 classes" in mistake(*words, tmp_path / "no", "--ids", "cityscapes")
+    assert "holds all images" in mistake(*words, tmp_path / "no", "--save", "coco", "--skip-existing")
+    assert not (tmp_path / "no").exists()

@@ -28,7 +28,13 @@ def model():
 
 @pytest.mark.parametrize(
     ("x", "y"),
-    [(X, Y), (X, Y[..., None]), (X.astype("float32"), Y.astype("float32")), (X, Y.astype("int64")), (X * 0, Y)],
+    [
+        (X, Y),
+        (X, Y[..., None]),
+        (X.astype("float32"), Y.astype("float32")),
+        (X, Y.astype("int64")),
+        (X * 0, Y),
+    ],
 )
 def test_right_data_trains(model, x, y):
     assert np.isfinite(model.fit(x, y, batch_size=2, verbose=0).history["loss"][0])
@@ -39,7 +45,11 @@ def test_right_data_trains(model, x, y):
     ("x", "y", "says"),
     [
         (X, np.eye(3, dtype="uint8")[Y % 3], r"one-hot labels np\.argmax"),
-        (X, WRONG, "sample 2: class id 7 in the mask, but the model has the classes 0 to 2, and 255 for ignored"),
+        (
+            X,
+            WRONG,
+            "sample 2: class id 7 in the mask, but the model has the classes 0 to 2, and 255 for ignored",
+        ),
         (X, Y.astype(int) - 1, "sample 0: class id 254|sample 0: class id -1"),
         (X, np.where(Y == 2, 1.5, Y), r"class id 1\.5"),
         (X, np.where(Y == 2, np.nan, Y), "class id nan"),
