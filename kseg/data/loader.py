@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,8 @@ class Loader(DataAdapter):
         cache: bool = True,
     ):
         dataset = as_dataset(dataset)
+        self._settings = {"batch_size": batch_size, "size": size, "augment": augment, "seed": seed}
+        self._settings |= {"shuffle": shuffle, "cache": cache}
         if len(dataset) == 0:
             raise DataError(f"data set {dataset.name}: the split {dataset.split!r} is empty")
         if size is not None and (len(tuple(size)) != 2 or min(size) < 1):
@@ -81,6 +84,10 @@ class Loader(DataAdapter):
         )
         self._sample = sampler(dataset, samples, size, augment, whole(seed, "seed", None), shuffle)
         self._ahead: tuple[int, int, Iterator] | None = None
+
+    def __reduce__(self):
+        """In another process the loader stands at the same epoch."""
+        return partial(Loader, self.dataset, **self._settings, first_epoch=self.epoch), ()
 
     def __len__(self) -> int:
         if self.shuffle:

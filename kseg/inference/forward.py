@@ -46,6 +46,10 @@ class Forward(keras.Model):
         self.info = inspect_model(model) if info is None else info
         self._function, self._batch = None, self.info.batch
 
+    def __reduce__(self):
+        """A predictor is sent to other processes: its parts are, and its graph is traced there anew."""
+        return Forward, (self.model, self.flip, self.labels, self.info)
+
     def run(self, images: np.ndarray) -> np.ndarray:
         """The output for float32 images (B, H, W, 3), computed by the compiled graph.
 

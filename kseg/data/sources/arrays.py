@@ -56,7 +56,7 @@ def from_arrays(
     if len(x) != len(y):
         raise DataError(f"{name}: {len(x)} images but {len(y)} masks")
     return _dataset(
-        _Arrays(lambda index: (x[index], y[index]), len(x), name), classes, name, split, palette, ignore_label
+        _Arrays(_Pairs(x, y), len(x), name), classes, name, split, palette, ignore_label
     )
 
 
@@ -127,6 +127,16 @@ def _dataset(
         raise DataError(f"{name}: classes are several names or a number, got {classes!r}")
     palette = None if palette is None else tuple(tuple(map(int, colour)) for colour in palette)
     return Dataset(name, split, tuple(classes), palette, source, ignore_label)
+
+
+class _Pairs:
+    """Image and mask by number; it pickles, for other processes."""
+
+    def __init__(self, x: Any, y: Any):
+        self.x, self.y = x, y
+
+    def __call__(self, index: int) -> tuple[Any, Any]:
+        return self.x[index], self.y[index]
 
 
 class _Kept:
