@@ -49,6 +49,7 @@ class OneConvolution(Segmenter):
 '''
 
 
+@pytest.mark.full
 def test_the_steps_for_a_model(tmp_path, monkeypatch):
     """A module with a class and a line in the catalog is all that `build`, saving and `Predictor` want."""
     names = {"__name__": "kseg.models.one_convolution"}

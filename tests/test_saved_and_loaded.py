@@ -287,6 +287,7 @@ assert not wrong, wrong
 """
 
 
+@pytest.mark.full
 def test_same_output_in_a_fresh_process(tmp_path):
     rng = np.random.default_rng(1)
     networks = [make() for makers in NETWORKS.values() for make in makers]

@@ -61,6 +61,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", NETWORKS)
 def test_channels_first_in_keras_json_changes_nothing(name, channels_first):
     model = NETWORKS[name]()

@@ -6,6 +6,7 @@ from kseg.backbones import DeepLabMobileNetV2
 from kseg.errors import ModelError, SettingsError
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("size", [(64, 96), (33, 47)])
 def test_stages_strides_and_widths(size):
     backbone = DeepLabMobileNetV2(0.5)
@@ -50,6 +51,7 @@ def test_output_stride_dilates():
     np.testing.assert_allclose(fine[:, ::4, ::4], np.asarray(whole(image)["stage5"]), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.full
 def test_config_and_mistakes():
     backbone = DeepLabMobileNetV2(0.35, expansions=(1, 4, 4, 6, 6, 6, 4), output_stride=16, name="b")
     again = DeepLabMobileNetV2.from_config(backbone.get_config())

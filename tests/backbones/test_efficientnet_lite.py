@@ -60,6 +60,7 @@ def test_lite0_size_to_the_last_number(lite0):
     assert sum(np.prod(v.shape) for v in lite0.trainable_variables) == 4_652_008
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("output_stride", [16, 8])
 def test_dilated_features_at_the_old_stride_are_the_strided_ones(lite0, output_stride):
     dilated = EfficientNetLite(output_stride=output_stride, weights=None)
@@ -73,6 +74,7 @@ def test_dilated_features_at_the_old_stride_are_the_strided_ones(lite0, output_s
         np.testing.assert_allclose(sampled, np.asarray(narrow[stage]), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.full
 def test_same_numbers_after_saving(tmp_path):
     model = EfficientNetLite(
         "lite1",
@@ -106,6 +108,7 @@ def test_mixed_precision_computes_in_half_and_keeps_its_policy():
     assert EfficientNetLite.from_config(model.get_config()).stages["stage5"].dtype == "bfloat16"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -188,6 +191,7 @@ def test_features_agree_with_the_original(original, tmp_path, size):
     np.testing.assert_allclose(np.asarray(ours["logits"]), expected["logits"], rtol=0, atol=1e-3)
 
 
+@pytest.mark.full
 def test_filled_images_keep_the_cells_in_place():
     """The stages of an odd size are those of the picture in a larger one, its grey border normalised to zero."""
     filled = EfficientNetLite(padding="image")

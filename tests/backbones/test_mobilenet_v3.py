@@ -98,6 +98,7 @@ def test_parameters_of_the_published_network():
     assert small.count_params() - statistics == 2_542_856 - (576 * 1024 + 1024) - (1024 * 1000 + 1000)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
 @pytest.mark.parametrize("stage_block", ["first", "last"])
 def test_stage_sizes(output_stride, stage_block):

@@ -29,6 +29,7 @@ def test_features_of_keras_applications(height, width, ceil):
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-3 * expected.std())
 
 
+@pytest.mark.full
 def test_biases_of_a_keras_applications_file_go_into_the_moving_means(tmp_path):
     """Such a file has a bias behind every kernel, which this network has no place for."""
     net = small()
@@ -55,6 +56,7 @@ def test_biases_of_a_keras_applications_file_go_into_the_moving_means(tmp_path):
         np.testing.assert_array_equal(found.get_layer(name).kernel, saved[name][0])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("output_stride", [32, 16, 8])
 def test_stage_sizes(output_stride):
     """32 k + 1 pixels: every stage has (size - 1) / stride + 1 cells, the last ones at the output stride."""
@@ -66,6 +68,7 @@ def test_stage_sizes(output_stride):
     assert channels == [8, 16, 32, 64, 128]
 
 
+@pytest.mark.full
 def test_dilated_features_are_the_undilated_ones_between():
     """Stride in the 1x1: sampled at the old stride, the dilated net is the net."""
     plain, dilated = small(), small(output_stride=8)
@@ -79,6 +82,7 @@ def test_dilated_features_are_the_undilated_ones_between():
     np.testing.assert_allclose(sampled, expected, rtol=1e-3, atol=1e-4 * expected.std())
 
 
+@pytest.mark.full
 def test_config_round_trip():
     arguments = {
         "depth": 50,
@@ -108,6 +112,7 @@ def test_config_round_trip():
     assert again.get_layer("conv3_block1_2_conv").strides == (2, 2)
 
 
+@pytest.mark.full
 def test_weights_of_another_net_are_refused():
     with pytest.raises(ModelError, match="no layer conv1_1_conv"):
         small(stem="deep", weights=small())
@@ -169,6 +174,7 @@ def test_stem_filters_without_the_deep_stem_are_refused():
         ResNet(50, stem_filters=(1, 2, 3))
 
 
+@pytest.mark.full
 def test_defaults_are_caffes():
     """As released with DeepLab v2 and PSPNet; TORCH is torchvision's."""
     config = small().get_config()
@@ -196,6 +202,7 @@ def test_defaults_are_caffes():
     assert small(stem="deep").get_layer("conv1_3_conv").filters == 8
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("output_stride", "rates"), [(8, {"4": 2, "5": 4}), (16, {"4": 1, "5": 2}), (32, {"4": 1, "5": 1})]
 )

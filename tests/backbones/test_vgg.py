@@ -14,6 +14,7 @@ def test_stages_and_strides():
     }  # fmt: skip
 
 
+@pytest.mark.full
 def test_original_padding():
     """Caffe: 100 pixels on each side, so a 500 x 375 image leaves fc6 a 16 x 12 map (released voc-fcn32s)."""
     out = VGG16(padding="original", filters=2)(np.zeros((1, 500, 375, 3), "uint8"))

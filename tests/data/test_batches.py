@@ -64,6 +64,7 @@ def test_shuffled_epochs_are_different_permutations_as_promised():
     assert found != order(numbered(), batch_size=2, shuffle=True, seed=12, epochs=3)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("start_step", [1, 4, 6])
 def test_resume_equals_the_uninterrupted_run(start_step, tmp_path, write):
     write.folder_pair(tmp_path, count=5)
@@ -253,6 +254,7 @@ def test_the_samples_of_a_step_are_known_without_reading():
     assert samples_of_step(COUNT, batch_size=3, seed=6, shuffle=False, step=2) == [6, 0, 1]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "settings",
     [{"shuffle": True}, {"augment": Augment(mirror=True, scale=(0.5, 2))}, {"epochs": 2, "shuffle": True}],

@@ -90,6 +90,7 @@ def unbroken():
     return fitted(Loader(numbered(), **SETTINGS), epochs=6, validation_data=val)
 
 
+@pytest.mark.full
 def test_keras_epochs_are_epochs_and_none_repeats(unbroken):
     assert unbroken.epochs == [0, 1, 2, 3, 4, 5]
     assert [len(epoch) for epoch in unbroken.sums] == [3] * 6

@@ -4,6 +4,7 @@ import kseg
 from kseg.errors import SettingsError
 
 
+@pytest.mark.full
 def test_the_fastest_within_the_budget_is_written(net, dataset, tmp_path):
     path = tmp_path / "n.tflite"
     done = []

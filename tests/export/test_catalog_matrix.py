@@ -116,6 +116,7 @@ def net():
     return every_layer()
 
 
+@pytest.mark.full
 def test_every_layer_in_tflite(net, tmp_path):
     path = tmp_path / "n.tflite"
     assert kseg.export.tflite(net, path, dynamic=True).equal  # at two sizes, of which one is odd

@@ -90,6 +90,7 @@ def close_logits(net):
     return net
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("class_ids", [False, True])
 def test_int8_that_cannot_tell_the_classes_apart_fails(net, dataset, tmp_path, class_ids):
     """The report's case: a few percent of the pixels agreed, and the verdict was passed."""
@@ -108,6 +109,7 @@ def test_int8_that_cannot_tell_the_classes_apart_fails(net, dataset, tmp_path, c
     assert kseg.export.check(net, path, dataset, repeats=1, min_agreement=0).passed
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("precision", ["float32", "float16", "dynamic", "int8"])
 def test_every_precision_is_judged(net, dataset, tmp_path, precision):
     path = tmp_path / "n.tflite"
@@ -119,6 +121,7 @@ def test_every_precision_is_judged(net, dataset, tmp_path, precision):
     assert 0 < found.min_agreement < 1
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("end", ["softmax", "sigmoid", "argmax"])
 def test_what_the_file_gives_is_in_its_metadata(net, dataset, tmp_path, end):
     argmax = keras.layers.Lambda(lambda x: tf.argmax(x, -1))  # Keras's own is not in TFLite's builtins

@@ -111,6 +111,7 @@ def test_public_names():
     assert {"tflite", "onnx", "saved_model", "check", "auto"} <= set(kseg.export.__all__)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", [tf.errors.ResourceExhaustedError, tf.errors.UnknownError, OSError])
 def test_what_tensorflow_cannot_write_is_one_sentence(net, tmp_path, monkeypatch, kind):
     """A full disk while a SavedModel is written: TensorFlow has errors of its own for it."""

@@ -23,6 +23,7 @@ def test_builds_and_runs(name):
     assert np.asarray(model(np.zeros((1, 32, 64, 3), "uint8"))).shape == (1, 32, 64, 4)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "name",
     [

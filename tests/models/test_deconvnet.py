@@ -30,6 +30,7 @@ def test_contract(tmp_path):
     check_segmenter(DeconvNet(small_backbone(), 3, kernel_std=0.5), tmp_path, sizes=((64, 96), (33, 47)))
 
 
+@pytest.mark.full
 def test_contract_convolutional(tmp_path):
     model = DeconvNet(small_backbone(4, "same"), 3, kernel_std=None)
     check_segmenter(model, tmp_path, sizes=((33, 47),))
@@ -81,6 +82,7 @@ def on_lite0():
     return DeconvNet(backbone, 3, depths=(1, 2, 1, 2), kernel_std=None)
 
 
+@pytest.mark.full
 def test_contract_on_lite0(on_lite0, tmp_path):
     check_segmenter(on_lite0, tmp_path, sizes=((33, 47),))
 

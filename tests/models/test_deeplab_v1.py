@@ -20,6 +20,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.full
 def test_contract_of_the_multi_scale_net(tmp_path):
     backbone = DeepLabVGG16(filters=4, dropout=0.25, name="vgg16")
     check_segmenter(DeepLabV1(backbone, 3, multi_scale=True, dropout=0.1), tmp_path)

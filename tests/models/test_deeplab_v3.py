@@ -9,6 +9,7 @@ from kseg.models import DeepLabV3, with_auxiliary_head
 from tests.models.contracts import check_segmenter
 
 
+@pytest.mark.full
 def test_contract(tmp_path):
     model = DeepLabV3(ResNet(50, output_stride=8, filters=2), 3, rates=(2, 3), filters=4, projection=3)
     check_segmenter(model, tmp_path)
@@ -46,6 +47,7 @@ def test_auxiliary_head():
     assert training_model.get_layer("auxiliary").factor is None
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -32,12 +32,14 @@ def test_contract(stride, lite0, tmp_path):
     check_segmenter(FCN(lite0, 5, stride=stride, skip_scales=(0.5, 0.25)), tmp_path)
 
 
+@pytest.mark.full
 def test_contract_original_padding(tmp_path):
     check_segmenter(
         FCN(small_vgg("original"), 3, stride=8, learned_upsampling="all"), tmp_path, sizes=((33, 47),)
     )
 
 
+@pytest.mark.full
 def test_fresh_process(lite0, tmp_path):
     check_fresh_process(FCN(lite0, 5), tmp_path)
 
@@ -106,6 +108,7 @@ def test_learned_upsampling(learned, expected):
     assert sum(np.prod(v.shape) for v in model.variables if "upsampling" in v.path) == expected
 
 
+@pytest.mark.full
 def test_mixed_precision_keeps_logits_float32(tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

@@ -17,6 +17,7 @@ def backbone():
     return DeepLabMobileNetV2(0.25)
 
 
+@pytest.mark.full
 def test_contract(backbone, tmp_path):
     levels = (("stage4", 8, 8), ("stage3", 8, 4))
     model = LiteFPN(backbone, 3, context=16, levels=levels, decoder=2, dropout=0.2, momentum=0.9)

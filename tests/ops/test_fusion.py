@@ -54,6 +54,7 @@ def test_no_programs_for_large_windows():
     assert programs(lambda x: gradient(x, lambda x: there_and_back(x, 3)), tf.constant(LARGE)) == 4
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("batch", [2, None])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_programs_give_the_bits_of_plain_operations(dtype, batch):
@@ -103,6 +104,7 @@ def test_within_a_branch_and_under_a_sparse_gradient():
     np.testing.assert_array_equal(sparse(x)[0], np.zeros_like(x[0]))
 
 
+@pytest.mark.full
 def test_derivatives_of_other_kinds():
     x, direction = tf.constant(LARGE), tf.constant(LARGE[::-1].copy())
 

@@ -85,6 +85,7 @@ def test_second_gradient():
     np.testing.assert_allclose(outer.gradient(first, x), 6 * reached, rtol=1e-5)
 
 
+@pytest.mark.full
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(("size", "window", "stride", "padding"), CASES[1:4:2])
 def test_unknown_sizes_and_xla_give_the_same_bits(size, window, stride, padding):

@@ -93,6 +93,7 @@ def test_unknown_layer_is_refused(kind):
         kind(layer_multipliers={"scores": 2}).build(model.trainable_variables)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "optimizer",
     [

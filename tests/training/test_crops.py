@@ -51,6 +51,7 @@ def test_bad_images_are_told_and_left_out(discs, monkeypatch, capsys):
     assert "1.png" in line
 
 
+@pytest.mark.full
 def test_a_recipe_means_the_same_in_python(discs, network, tmp_path, capfd):
     train, val = loaded(discs)
     recipe = RECIPES["deconvnet_small_stage1"].replace(

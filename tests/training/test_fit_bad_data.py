@@ -47,6 +47,7 @@ def test_bad_pictures_are_skipped_and_listed(network, train, val, tmp_path, capf
     assert kseg.training.run.checkpoint.load_state(tmp_path / "last.keras")["bad"].keys() == {"7"}
 
 
+@pytest.mark.full
 def test_weights_by_frequency_and_validation_pass_over_bad_pictures(
     network, train, val, tmp_path, capfd, small_recipe
 ):
@@ -85,6 +86,7 @@ class Repeated:
         return self.source.read(index % len(self.source))
 
 
+@pytest.mark.full
 def test_a_loss_that_is_no_number_stops_at_once_and_names_the_pictures(
     network, small_recipe, train, val, tmp_path, monkeypatch
 ):

@@ -17,6 +17,7 @@ def own(labels, logits):
     return keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True) ** 1.5
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "loss",
     [
@@ -52,6 +53,7 @@ class Kill(keras.callbacks.Callback):
         self.epoch = epoch
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("loss", [own, "focal + dice"])
 def test_a_loss_of_ones_own_goes_on_bit_equal(network, train, val, tmp_path, small_recipe, loss):
     recipe = small_recipe.replace(sampling=None, epochs=2, steps_per_epoch=4, accumulate=2, batch_size=2)
@@ -68,6 +70,7 @@ def test_a_loss_of_ones_own_goes_on_bit_equal(network, train, val, tmp_path, sma
         fit(network(), recipe, train, val, tmp_path / "b", **{**settings, "loss": "dice"})
 
 
+@pytest.mark.full
 def test_optimizer_metrics_callbacks_and_the_best_weights(network, train, val, tmp_path, small_recipe):
     recipe = small_recipe.replace(sampling=None, epochs=6)
     stop = keras.callbacks.EarlyStopping(monitor="val_mean_iou", patience=0, min_delta=2.0)
@@ -110,6 +113,7 @@ def test_the_best_weights_come_back(network, train, val, tmp_path, small_recipe)
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.full
 def test_a_model_that_ends_in_a_softmax(network, train, val, tmp_path, small_recipe):
     """The same training as of its logits: probabilities are not taken for logits."""
     recipe = small_recipe.replace(sampling=None, epochs=2)

@@ -31,6 +31,7 @@ def killed_in_epoch(epoch, monkeypatch, step=1):
     monkeypatch.setattr(kseg.training.Progress, "on_train_batch_end", die)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "changes",
     [
@@ -87,6 +88,7 @@ def test_going_on_in_the_midst_of_an_epoch_is_bit_equal(
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.full
 def test_more_epochs_than_at_first_are_as_if_always_meant(
     network, train, tmp_path, monkeypatch, small_recipe
 ):
@@ -128,6 +130,7 @@ def test_a_finished_run_says_so(network, train, val, tmp_path, capfd, small_reci
         fit(network(), small_recipe, train, val, tmp_path, checkpoint_every="")
 
 
+@pytest.mark.full
 def test_a_checkpoint_that_cannot_be_restored_gives_way_to_the_one_before(
     network, train, tmp_path, small_recipe, capfd
 ):

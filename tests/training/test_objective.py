@@ -209,6 +209,7 @@ def test_models_and_settings_that_do_not_fit():
     assert out["logits"].shape == (1, 9, 9, CLASSES)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("auxiliary", [None, 0.4])
 @pytest.mark.parametrize("align_corners", [True, False])
 def test_large_logits_are_trained_strip_by_strip_to_the_same_loss(auxiliary, align_corners, monkeypatch):

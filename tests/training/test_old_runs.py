@@ -12,6 +12,7 @@ from tests.training.old_runs import runs
 FOLDER = Path(__file__).with_name("old_runs")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", list(runs.RECIPES))
 def test_it_goes_on_to_the_same_weights(name, tmp_path, capfd):
     broken = shutil.copytree(FOLDER / name, tmp_path / name)

@@ -172,6 +172,7 @@ def test_a_weight_is_a_fraction():
         Teacher(Answers(answers()), 1.5)
 
 
+@pytest.mark.full
 def test_a_model_learns_what_its_teacher_knows(network, train, val, tmp_path, small_recipe):
     recipe = small_recipe.replace(sampling=None, epochs=6, validate_every=6)
     quiet = {"tensorboard": False, "verbose": False}
@@ -194,6 +195,7 @@ def test_a_model_learns_what_its_teacher_knows(network, train, val, tmp_path, sm
 
 
 @pytest.mark.parametrize("settings", [{"label_stride": 8}, {"input_scales": (0.5, 1.0)}], ids=str)
+@pytest.mark.full
 def test_other_objectives_meet_the_teacher_where_they_meet_the_labels(train, tmp_path, settings):
     from kseg.models import build
     from kseg.training.teacher import meeting

@@ -180,6 +180,7 @@ def test_stages_of_mobilenet_v2():
     assert backbone(_image((33, 64)))["stage1"].shape == (2, 17, 32, 48)
 
 
+@pytest.mark.full
 def test_dilated_stages_keep_names_and_values():
     model = _mobilenet()
     narrow, wide = from_classifier(model), from_classifier(model, output_stride=8)

@@ -38,6 +38,7 @@ def _mobilenet():
     return keras.applications.MobileNetV2(weights=None, include_top=False, alpha=0.35, input_shape=shape)
 
 
+@pytest.mark.full
 def test_mobilenet_v2():
     """Strides by ZeroPadding2D and "valid" depthwise convolutions."""
     _compare(_randomise(_mobilenet()), 8, (64, 96))
@@ -68,6 +69,7 @@ def _window_net(kind, padding, size, same_after):
     return keras.Model(image, x)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "kind", ["Conv2D", "SeparableConv2D", "DepthwiseConv2D", "MaxPooling2D", "AveragePooling2D"]
 )

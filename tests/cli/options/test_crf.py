@@ -36,6 +36,7 @@ def test_options_change_single_settings(tmp_path):
         parsed("--crf-xy", "12")
 
 
+@pytest.mark.full
 def test_predicted_and_evaluated_as_in_python(labelled, model_file, tmp_path, capsys):
     import json
 

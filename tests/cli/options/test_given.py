@@ -59,6 +59,7 @@ def test_options_that_would_do_nothing(words, flags, image, capsys, tmp_path, mo
     assert list(tmp_path.iterdir()) == [image]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("words", "flags"),
     [

@@ -67,6 +67,7 @@ def test_int8_of_close_logits_is_no_success(labelled, model_file, tmp_path, caps
     assert (tmp_path / "x.tflite").exists()
 
 
+@pytest.mark.full
 def test_saved_model(model_file, tmp_path, capsys):
     command = ["export", "--model", str(model_file), "--out", str(tmp_path / "served"), "--size", "24", "32"]
     assert main([*command, "--version", "2", "--confidence"]) == 0
@@ -105,6 +106,7 @@ def test_mistakes(model_file, tmp_path, mistake):
     assert not (tmp_path / "x.tflite").exists()
 
 
+@pytest.mark.full
 def test_a_fixed_model_needs_no_size(labelled, tmp_path, capsys):
     image = keras.Input((24, 32, 3))
     keras.Model(image, keras.layers.Conv2D(3, 1)(image)).save(tmp_path / "fixed.keras")

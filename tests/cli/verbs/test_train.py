@@ -48,6 +48,7 @@ def test_a_run_its_resumption_and_its_replacement(labelled, small_net, tmp_path,
     assert not (out / "best.keras").exists()
 
 
+@pytest.mark.full
 def test_a_run_starts_from_another_ones_weights(labelled, small_net, tmp_path, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
     assert main(command(labelled, first, "--seed", "1")) == 0
@@ -62,6 +63,7 @@ def test_a_run_starts_from_another_ones_weights(labelled, small_net, tmp_path, c
     assert np.abs(before.get_weights()[0]).max() > 0
 
 
+@pytest.mark.full
 def test_the_network_of_a_file_for_other_classes(labelled, tmp_path, capsys):
     """An imported model, say: all but its score layer is kept, and neither --model nor --weights has a say."""
     backbone = kseg.backbones.ResNet(18, filters=4, output_stride=8, first_rate="previous")
@@ -169,6 +171,7 @@ def failure(capsys, argv) -> str:
     return line
 
 
+@pytest.mark.full
 def test_mistakes_leave_no_run_folder(labelled, small_net, tmp_path, capsys):
     out = tmp_path / "out"
     assert "nowhere" in failure(capsys, command(tmp_path / "nowhere", out))
@@ -187,6 +190,7 @@ def test_mistakes_leave_no_run_folder(labelled, small_net, tmp_path, capsys):
     assert [path.name for path in out.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.full
 def test_a_stage_without_the_one_before_is_told_of(labelled, small_net, tmp_path, capsys):
     recipe = tmp_path / "second.json"
     recipe.write_text(Recipe(name="second", starts_from="first").to_json())
@@ -214,6 +218,7 @@ def test_options_against_faults_and_for_devices(labelled, small_net, tmp_path, c
         assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.full
 def test_a_loss_by_name_and_of_ones_own(labelled, small_net, tmp_path, capsys):
     assert main(command(labelled, tmp_path / "a", "--loss", "cross_entropy + 0.5 * dice")) == 0
     recipe = json.loads((tmp_path / "a" / "recipe.json").read_text())["recipe"]
@@ -231,6 +236,7 @@ def test_a_loss_by_name_and_of_ones_own(labelled, small_net, tmp_path, capsys):
         assert "loss" in failure(capsys, command(labelled, tmp_path / "c", "--loss", word))
 
 
+@pytest.mark.full
 def test_a_teacher_by_its_file(labelled, small_net, tmp_path, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
     assert main(command(labelled, first)) == 0

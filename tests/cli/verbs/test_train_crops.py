@@ -19,6 +19,7 @@ def command(root, out, recipe, *more):
     return [str(word) for word in (*words, *short, *more)]
 
 
+@pytest.mark.full
 def test_two_stages(discs, small_net, tmp_path, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
     assert main(command(discs, first, "deconvnet_small_stage1", "--epochs", "1")) == 0

@@ -5,6 +5,7 @@ import kseg
 from kseg.errors import ModelError
 
 
+@pytest.mark.full
 def test_masks_of_a_version(net, pictures, tmp_path):
     kseg.export.saved_model(net, tmp_path / "served", size=(24, 36))
     found = kseg.export.load(tmp_path / "served" / "1")

@@ -26,6 +26,7 @@ def as_pillow_turns_it(data):
     return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("endian", ["<", ">"])
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_files_are_turned_as_pillow_turns_them(kind, endian):
@@ -61,6 +62,7 @@ def test_a_file_without_orientation_or_cut_short_is_upright(kind):
         assert read(data[:end]) in (1, 6)
 
 
+@pytest.mark.full
 def test_bytes_changed_at_random_never_fail():
     rng = np.random.default_rng(1)
     for kind in ("PNG", "JPEG"):

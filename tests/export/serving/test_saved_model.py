@@ -27,6 +27,7 @@ def test_layout_and_masks(net, pictures, tmp_path):
     np.testing.assert_array_equal(found(batch), mask)
 
 
+@pytest.mark.full
 def test_an_existing_version_stays_unless_overwritten(net, tmp_path):
     kseg.export.saved_model(net, tmp_path, size=(8, 8))
     before = (tmp_path / "1" / "saved_model.pb").read_bytes()
@@ -62,6 +63,7 @@ def test_settings(net, tmp_path):
     assert served_name(tmp_path / "straße") == "stra_e"  # it is part of a URL
 
 
+@pytest.mark.full
 def test_free_sizes_of_a_model_that_works_at_one(net, tmp_path):
     net.working_size = (24, 36)
     kseg.export.saved_model(net, tmp_path / "fixed")
@@ -87,6 +89,7 @@ def test_a_layer_that_takes_no_free_sizes_is_told_in_a_sentence(tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+@pytest.mark.full
 def test_a_version_that_came_meanwhile_stays(net, tmp_path):
     def slow(_):
         (tmp_path / "1").mkdir()

@@ -65,6 +65,7 @@ BAD = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("what", BAD)
 def test_bytes_that_are_no_picture(functions, what):
     with pytest.raises(tf.errors.InvalidArgumentError):

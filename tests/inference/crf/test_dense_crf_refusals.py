@@ -7,6 +7,7 @@ from kseg.errors import DataError, SettingsError
 from kseg.inference.crf.dense_crf import DenseCRF
 
 
+@pytest.mark.full
 def test_too_large_is_refused_with_the_estimate_and_tiles_pass(two_colours):
     image, probabilities = two_colours(40, 40)
     settings = {"spatial_std": 1, "bilateral_xy_std": 2}

@@ -34,6 +34,7 @@ def iou(labels, predictions):
     )
 
 
+@pytest.mark.full
 def test_every_trial_scores_as_the_crf_itself():
     image, probabilities, labels = sample(0)
     start = DenseCRF(spatial_std=1, spatial_weight=0.5, iterations=3)
@@ -47,12 +48,14 @@ def test_every_trial_scores_as_the_crf_itself():
     assert found.without == pytest.approx(iou(labels, probabilities.argmax(-1)))
 
 
+@pytest.mark.full
 def test_finds_the_colour_deviation_that_keeps_the_edge():
     found = search_crf([sample(1), sample(2)], **GRID, refinements=0)
     assert found.best.bilateral_rgb_std == 5
     assert found.mean_iou == max(trial.mean_iou for trial in found.trials) > found.without
 
 
+@pytest.mark.full
 def test_refinement_halves_the_steps_around_the_best():
     seen = []
     found = search_crf(

@@ -137,6 +137,7 @@ def _run_litert(path, x):
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("size", "settings"),
     [

@@ -121,6 +121,7 @@ def test_refuses(bad):
 
 @pytest.mark.parametrize("mode", ["average", "max"])
 @pytest.mark.parametrize("size", [pytest.param((12, 13), marks=pytest.mark.slow), (None, None)])
+@pytest.mark.full
 @pytest.mark.tensorflow
 def test_litert_with_builtin_operations(tmp_path, size, mode):
     litert = pytest.importorskip("ai_edge_litert.interpreter")

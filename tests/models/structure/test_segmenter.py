@@ -89,6 +89,7 @@ HEADS = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("head", HEADS)
 def test_a_backbone_whose_layers_have_the_heads_names(head, tmp_path):
     """keras.applications' MobileNetV3 has "conv", DenseNet "bn" and "relu"; a user's own anything."""

@@ -29,6 +29,7 @@ def tiny(name, classes):
     )
 
 
+@pytest.mark.full
 def test_the_mean_of_two_runs_of_which_the_second_goes_on(portrait, people_root, tmp_path, monkeypatch):
     monkeypatch.setattr(kseg.models, "build", tiny)
     for name in ("people_lite0", "people_lite0_longer"):

@@ -26,6 +26,7 @@ def test_the_strongest_channels_are_those_of_a_plain_loop(lite0):
     assert strongest(lite0, "block3b", 80).tolist() == expected
 
 
+@pytest.mark.full
 def test_left_out_channels_are_as_if_they_were_silent(lite0):
     """Where lite0's other channels do not reach the projections, the slim network computes the same."""
     slim = EfficientNetLite("lite0_slim", last_stage="stage3", weights=None)

@@ -218,6 +218,7 @@ def _same(found, expected):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "case",
     ["whole", *(pytest.param(name, marks=pytest.mark.slow) for name in ("accumulated", "regions", "own"))],

@@ -85,6 +85,7 @@ def as_folder(path):
     (path / "inside").touch()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "put",
     [
@@ -111,6 +112,7 @@ def test_a_folder_that_is_gone_is_said(trained, tmp_path):
     assert not (tmp_path / "gone").exists()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "text", ["[]", "[" * 100_000, '{"epochs_done": "x"}', '{"step": -1}', '{"step": true}']
 )
