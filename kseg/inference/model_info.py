@@ -11,6 +11,7 @@ from keras import ops
 
 from kseg.errors import KsegWarning, ModelError, SettingsError
 from kseg.inference.last_activation import last_activation
+from kseg.ops.labels import two_classes
 
 OUTPUTS = ("logits", "probabilities", "labels")
 PROBE = (64, 64)  # size of the imagined image that a model without a graph is asked about
@@ -54,11 +55,7 @@ class ModelInfo:
         if self.output == "labels":
             values = values if len(values.shape) == 3 else ops.squeeze(values, -1)
             return ops.one_hot(ops.cast(values, "int32"), self.num_classes, dtype="float32")
-        values = ops.cast(values, "float32")
-        if self.output_channels > 1:
-            return values
-        rest = ops.zeros_like(values) if self.output == "logits" else 1 - values
-        return ops.concatenate([rest, values], axis=-1)
+        return two_classes(ops.cast(values, "float32"), self.output == "logits")
 
     def probabilities(self, scores: Any) -> Any:
         """Probabilities of what `scores` gave."""

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from kseg.losses.map_loss import MapLoss, per_pixel
+from kseg.ops.labels import two_classes
 from kseg.ops.replicas import sum_over_replicas
 from kseg.ops.strips import upsampled_cross_entropy
 
@@ -135,7 +136,8 @@ class CrossEntropy(MapLoss):
         labels = ops.cast(labels, "int32")
         valid = self.valid(labels)
         labels = ops.where(valid, labels, 0)
-        losses = upsampled_cross_entropy(labels, ops.cast(scores, "float32"), rows, columns)
+        scores = two_classes(ops.cast(scores, "float32"))
+        losses = upsampled_cross_entropy(labels, scores, rows, columns)
         return self._of_pixels(losses, labels, valid, scores.shape[-1], sample_weight)
 
     def _of_pixels(self, losses, labels, valid, classes, sample_weight):

@@ -7,6 +7,7 @@ from keras import ops
 
 from kseg.errors import SettingsError
 from kseg.losses.class_weights import checked_class_weights, weights_of_classes
+from kseg.ops.labels import two_classes
 from kseg.ops.replicas import replicas_in_sync
 
 
@@ -17,6 +18,7 @@ class MapLoss(keras.losses.Loss):
     Labels are class ids `(batch, height, width)` or `(batch, height, width, 1)`, predictions are `(batch,
     height, width, classes)` and computed in float32 whatever their type. A subclass implements `call`, and
     `weight` if its mean is not over the labelled pixels.
+    Predictions of one channel are the logit (or probability) of class 1 of the two classes 0 and 1.
 
     Args:
         ignore_label: pixels with this label count nowhere; None ignores nothing.
@@ -152,6 +154,7 @@ class MapLoss(keras.losses.Loss):
                     f"Labels are {tuple(labels.shape)} and logits {tuple(logits.shape)}: the model's output "
                     "and the label map must have the same height and width"
                 )
+        logits = two_classes(logits, self.from_logits)
         if not self.from_logits:  # the softmax of their logarithms is the probabilities again
             logits = ops.log(ops.maximum(logits, 1e-7))
         return ops.cast(labels, "int32"), logits

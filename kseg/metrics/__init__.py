@@ -5,7 +5,11 @@ from typing import TYPE_CHECKING
 from kseg.parts import on_demand
 
 if TYPE_CHECKING:
+    from kseg.metrics.accuracy import PixelAccuracy
+    from kseg.metrics.boundary_f1 import BoundaryF1
     from kseg.metrics.confusion import ConfusionMatrix, MeanIoU
+    from kseg.metrics.dice import Dice
+    from kseg.metrics.iou import IoU
     from kseg.metrics.scores import (
         class_accuracy,
         class_iou,
@@ -17,6 +21,10 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "BoundaryF1": "boundary_f1",
+    "Dice": "dice",
+    "IoU": "iou",
+    "PixelAccuracy": "accuracy",
     "ConfusionMatrix": "confusion",
     "MeanIoU": "confusion",
     "class_accuracy": "scores",
@@ -29,6 +37,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "BoundaryF1",
+    "Dice",
+    "IoU",
+    "PixelAccuracy",
     "ConfusionMatrix",
     "MeanIoU",
     "class_accuracy",

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from kseg.ops.labels import class_ids, count_ids
+from kseg import checks
+from kseg.ops.labels import class_ids, count_ids, two_classes
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -20,9 +21,12 @@ class ConfusionMatrix(keras.metrics.Metric):
     is -1.
 
     Args:
-        num_classes: number of classes.
+        num_classes: number of classes; 1 counts as 2, of a model with one channel: its logit (or probability) is
+            that of class 1.
         ignore_label: pixels with this true label are left out; None leaves out none.
         name, dtype: as in Keras.
+        from_logits: False for a model of one channel that ends in a sigmoid.
+        threshold: of the sigmoid of one channel, above which a pixel is class 1.
 
     Example:
 
@@ -32,9 +36,18 @@ class ConfusionMatrix(keras.metrics.Metric):
     [[1, 0], [1, 0]]
     """
 
-    def __init__(self, num_classes, ignore_label=255, name="confusion_matrix", dtype=None):
+    def __init__(
+        self,
+        num_classes,
+        ignore_label=255,
+        name="confusion_matrix",
+        dtype=None,
+        from_logits=True,
+        threshold=0.5,
+    ):
         super().__init__(name=name, dtype=dtype)
-        self.num_classes = int(num_classes)
+        self.num_classes = max(int(num_classes), 2)
+        self.from_logits, self.threshold = bool(from_logits), checks.fraction(threshold, "threshold")
         self.ignore_label = ignore_label
         self.counts = self.add_variable(
             (self.num_classes, self.num_classes), "zeros", dtype="int64", name="counts"
@@ -61,6 +74,8 @@ class ConfusionMatrix(keras.metrics.Metric):
         if len(labels.shape) == 4:
             labels = ops.squeeze(labels, -1)
         if len(predictions.shape) == len(labels.shape) + 1:
+            if self.num_classes == 2:
+                predictions = two_classes(ops.cast(predictions, "float32"), self.from_logits, self.threshold)
             if predictions.shape[-1] != self.num_classes:
                 raise ValueError(
                     f"Predictions have {predictions.shape[-1]} channels for {self.num_classes} classes"
@@ -82,6 +97,8 @@ class ConfusionMatrix(keras.metrics.Metric):
             "ignore_label": self.ignore_label,
             "name": self.name,
             "dtype": self.dtype,
+            "from_logits": self.from_logits,
+            "threshold": self.threshold,
         }
 
 
@@ -111,8 +128,10 @@ class MeanIoU(ConfusionMatrix):
     0.5
     """
 
-    def __init__(self, num_classes, ignore_label=255, name="mean_iou", dtype=None):
-        super().__init__(num_classes, ignore_label, name=name, dtype=dtype)
+    def __init__(
+        self, num_classes, ignore_label=255, name="mean_iou", dtype=None, from_logits=True, threshold=0.5
+    ):
+        super().__init__(num_classes, ignore_label, name, dtype, from_logits, threshold)
         self._direction = "up"  # where Keras's callbacks look, with mode="auto"
 
     def result(self):

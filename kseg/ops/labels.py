@@ -1,7 +1,30 @@
 """Class ids from scores."""
 
+import math
+
 import keras
 from keras import ops
+
+
+def two_classes(values, from_logits=True, threshold=0.5):
+    """The scores of one sigmoid channel as those of background and object: `(..., 1)` becomes `(..., 2)`.
+
+    The softmax of the two logits is the sigmoid; the highest of them is class 1 where the sigmoid is above the
+    threshold. Scores of several channels come back as they are.
+
+    Args:
+        values: `(..., channels)`.
+        from_logits: False for probabilities.
+        threshold: above which probability a pixel is class 1; another than 0.5 is for class ids alone, since the two
+            values are no distribution then.
+    """
+    if values.shape[-1] != 1:
+        return values
+    if threshold != 0.5:
+        rest = ops.full_like(values, math.log(threshold / (1 - threshold)) if from_logits else threshold)
+    else:
+        rest = ops.zeros_like(values) if from_logits else 1 - values
+    return ops.concatenate([rest, values], axis=-1)
 
 
 def class_ids(scores):
@@ -10,8 +33,13 @@ def class_ids(scores):
     `keras.ops.argmax` takes about three times as long under TensorFlow: it tells -0.0 from 0.0.
 
     Args:
-        scores: `(..., classes)`, logits or probabilities.
+        scores: `(..., classes)`, logits or probabilities, two channels or more (see `two_classes`).
+
+    Raises:
+        ValueError: one channel, whose largest score is always class 0.
     """
+    if scores.shape[-1] == 1:
+        raise ValueError("One channel has no largest score: make two of it (kseg.ops.labels.two_classes)")
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -14,6 +14,7 @@ from kseg.layers.resizing.scaled_image import scaled, steps
 from kseg.losses import MapLoss
 from kseg.models import PSPNet, Segmenter, with_auxiliary_head
 from kseg.models.multi_scale import scale_maps, upsampled
+from kseg.ops.labels import two_classes
 from kseg.ops.strips import Taps, taps, upsampled_class_ids
 from kseg.training.recipes.recipe import Recipe
 
@@ -149,7 +150,7 @@ class TrainingModel(keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         first = self.terms[0]
         if isinstance(y_pred, dict) and first.upsampling is not None:
-            scores = ops.cast(y_pred[first.output], "float32")
+            scores = two_classes(ops.cast(y_pred[first.output], "float32"))
             y_pred = upsampled_class_ids(scores, *_taps(first.upsampling, scores, y))
         elif isinstance(y_pred, dict):
             y, y_pred, sample_weight = _paired(first, y, y_pred, sample_weight)

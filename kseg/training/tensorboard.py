@@ -9,6 +9,7 @@ import numpy as np
 
 from kseg.data import as_dataset
 from kseg.errors import FileError, SettingsError
+from kseg.inference import inspect_model
 from kseg.optimizers.schedules import rate_of_last_step
 
 
@@ -95,7 +96,8 @@ class TensorBoard(keras.callbacks.Callback):
 
     def _panel(self, index: int) -> np.ndarray:
         image, labels = self.dataset.load(index)
-        predicted = self.model.predict_on_batch(image[None])[0].argmax(-1)
+        info = inspect_model(self.model)
+        predicted = np.asarray(info.scores(self.model.predict_on_batch(image[None])))[0].argmax(-1)
         return np.concatenate([image, self._coloured(labels), self._coloured(predicted)], axis=1)
 
     def _coloured(self, labels: np.ndarray) -> np.ndarray:

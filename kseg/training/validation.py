@@ -10,7 +10,7 @@ from kseg.data import Dataset, pipeline
 from kseg.errors import KsegWarning
 from kseg.losses import MapLoss
 from kseg.metrics import confusion_matrix, mean_iou
-from kseg.ops.labels import class_ids
+from kseg.ops.labels import class_ids, two_classes
 from kseg.training.distribution.strategy import place, sum_over_workers
 
 
@@ -36,7 +36,7 @@ class Validation:
         @tf.function(input_signature=self.batches.element_spec)
         def score(images, labels):
             logits = model(images, training=False)
-            return whole(labels, logits), class_ids(logits)
+            return whole(labels, logits), class_ids(two_classes(logits, whole.from_logits))
 
         self._score, self._said = score, False
 

@@ -222,3 +222,19 @@ def test_the_loss_of_upsampled_scores_takes_labels_with_and_without_a_channel(ch
     found = CrossEntropy().of_upsampled(given, scores, *sides)
     expected = CrossEntropy()(labels, layer([scores, labels[..., None]]))
     np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=1e-5)
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_one_channel_is_the_binary_cross_entropy(from_logits):
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.05, 0.95, (2, 5, 4, 1))
+    labels = rng.choice([0, 1, 255], (2, 5, 4))
+    given = np.log(p / (1 - p)) if from_logits else p
+    there, q = labels != 255, p[..., 0]
+    expected = -np.where(labels == 1, np.log(q), np.log(1 - q))[there].mean()
+    loss = CrossEntropy(from_logits=from_logits)
+    np.testing.assert_allclose(loss(labels, given.astype("float32")), expected, rtol=1e-5)
+    weights = np.where(labels == 1, 3.0, 1.0)[there]
+    expected = (-np.where(labels == 1, np.log(q), np.log(1 - q))[there] * weights).sum() / weights.sum()
+    loss = CrossEntropy(from_logits=from_logits, class_weights=(1, 3))
+    np.testing.assert_allclose(loss(labels, given.astype("float32")), expected, rtol=1e-5)

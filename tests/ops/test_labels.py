@@ -40,3 +40,22 @@ def test_counts_compile_whatever_comes_before(deterministic, monkeypatch):
 
     normalised = (scores - scores.mean(0)) / scores.std(0)
     np.testing.assert_array_equal(counted(scores), np.bincount(normalised.argmax(-1), minlength=6))
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_one_channel_becomes_background_and_object(from_logits):
+    from kseg.ops.labels import two_classes
+
+    p = np.array([[0.2, 0.5, 0.8]], "float32")[..., None]
+    given = np.log(p / (1 - p)) if from_logits else p
+    two = np.asarray(two_classes(given, from_logits))
+    shares = np.exp(two) / np.exp(two).sum(-1, keepdims=True) if from_logits else two
+    np.testing.assert_allclose(shares[..., 1:], p, rtol=1e-5)
+    assert np.asarray(class_ids(two)).tolist() == [[0, 0, 1]]
+    assert np.asarray(class_ids(two_classes(given, from_logits, 0.9))).tolist() == [[0, 0, 0]]
+    assert np.asarray(class_ids(two_classes(given, from_logits, 0.1))).tolist() == [[1, 1, 1]]
+
+
+def test_one_channel_has_no_largest_score():
+    with pytest.raises(ValueError, match="two_classes"):
+        class_ids(np.zeros((2, 2, 1), "float32"))

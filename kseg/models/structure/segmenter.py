@@ -30,7 +30,8 @@ class Segmenter(keras.Model):
         image: the input tensor (the backbone's), `(batch, height, width, 3)`, RGB 0-255, any size.
         logits: float32 tensor `(batch, height, width, num_classes)`.
         backbone: the `kseg.backbones.Backbone` that the graph was built on; the other variables are the head.
-        num_classes: number of classes.
+        num_classes: number of classes; 1 is one channel, the logit of class 1 beside class 0: a pixel is class 1 where
+            its sigmoid is above a half.
         name: name of the model.
         trainable: False freezes all layers.
 
@@ -116,8 +117,9 @@ class Segmenter(keras.Model):
         )
 
     def _one_per_class(self, values, what):
-        if values is not None and len(values) != self.num_classes:
-            raise SettingsError(f"`{what}` needs {self.num_classes} entries, one a class; got {len(values)}")
+        count = max(self.num_classes, 2)  # of one channel, background and object
+        if values is not None and len(values) != count:
+            raise SettingsError(f"`{what}` needs {count} entries, one a class; got {len(values)}")
         return None if values is None else list(values)
 
     @classmethod
@@ -242,6 +244,11 @@ class Segmenter(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
+
+    def get_metrics_result(self):
+        """Keras's, without values that are no single numbers, such as a confusion matrix, which no log can hold."""
+        logged = super().get_metrics_result()
+        return {name: value for name, value in logged.items() if not len(getattr(value, "shape", ()))}
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """Keras's `fit`; what it is given is checked first, and one sentence tells a mistake."""

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kseg import backbones, models
+from kseg import backbones, inference, models
 from kseg.backbones import VGG16
 from kseg.errors import KsegWarning, SettingsError
 from kseg.losses import CrossEntropy
@@ -110,3 +110,20 @@ def test_a_backbone_whose_layers_have_the_heads_names(head, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (1, 33, 47, 3)).astype("uint8")
     again = models.load(tmp_path / "model.keras")
     np.testing.assert_array_equal(np.asarray(again(pixels)), np.asarray(model(pixels)))
+
+
+def test_one_class_is_background_and_object(tmp_path):
+    model = models.LRASPP(backbones.ResNet(18, filters=1), 1, filters=2)
+    model.classes, model.palette = ("ground", "road"), ((0, 0, 0), (9, 9, 9))
+    with pytest.raises(SettingsError, match="needs 2 entries"):
+        model.classes = ("road",)
+    model.save(tmp_path / "one.keras")
+    again = keras.saving.load_model(tmp_path / "one.keras")
+    assert again.classes == ("ground", "road")
+    image = np.random.default_rng(0).uniform(0, 255, (1, 33, 47, 3)).astype("float32")
+    logits = np.asarray(again(image))
+    assert logits.shape == (1, 33, 47, 1)
+    found = inference.Predictor(again)
+    np.testing.assert_array_equal(found(image[0]), (logits[0, ..., 0] > 0).astype("uint8"))
+    expected = 1 / (1 + np.exp(-logits[0, ..., 0]))
+    np.testing.assert_allclose(found.probabilities(image[0])[..., 1], expected, rtol=1e-3, atol=1e-5)
