@@ -40,6 +40,11 @@ def _is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
+def single_numbers(logs: dict[str, Any]) -> dict[str, Any]:
+    """Those values of a step's logs that are scalars, or dicts of them."""
+    return {name: value for name, value in logs.items() if not len(getattr(value, "shape", ()))}
+
+
 def takes_probabilities(loss: Any) -> list[str]:
     """The names of those losses or metrics that read a model's output as probabilities.
 

@@ -12,7 +12,7 @@ from kseg.backbones import Backbone
 from kseg.backbones.construction import draws_graph, graph_settings
 from kseg.backbones.saving import check_reloads
 from kseg.errors import KsegWarning, ModelError, SettingsError
-from kseg.models.structure.compiling import resolved, takes_probabilities
+from kseg.models.structure.compiling import resolved, single_numbers, takes_probabilities
 from kseg.models.structure.fit_data import checked_data
 from kseg.models.structure.head_graph import HeadGraph, logits_from_config
 from kseg.models.structure.model_parts import frozen_layers, layer_multipliers, set_trainable
@@ -30,8 +30,7 @@ class Segmenter(keras.Model):
         image: the input tensor (the backbone's), `(batch, height, width, 3)`, RGB 0-255, any size.
         logits: float32 tensor `(batch, height, width, num_classes)`.
         backbone: the `kseg.backbones.Backbone` that the graph was built on; the other variables are the head.
-        num_classes: number of classes; 1 is one channel, the logit of class 1 beside class 0: a pixel is class 1 where
-            its sigmoid is above a half.
+        num_classes: number of classes; 1 is one channel, the logit of class 1 (sigmoid above 0.5) beside class 0.
         name: name of the model.
         trainable: False freezes all layers.
 
@@ -112,9 +111,8 @@ class Segmenter(keras.Model):
 
     @working_size.setter
     def working_size(self, size):
-        self._labelling["working_size"] = (
-            None if size is None else checks.wholes(size, "working_size (height, width)", count=2)
-        )
+        size = None if size is None else checks.wholes(size, "working_size (height, width)", count=2)
+        self._labelling["working_size"] = size
 
     def _one_per_class(self, values, what):
         count = max(self.num_classes, 2)  # of one channel, background and object
@@ -132,11 +130,7 @@ class Segmenter(keras.Model):
         palette: Sequence[tuple[int, int, int]] | None = None,
         dtype: str | None = None,
     ) -> "Segmenter":
-        """A trained network, as it is or for other classes; see `kseg.models.from_preset`.
-
-        Raises:
-            ModelError: no such preset, or a network of another class.
-        """
+        """A trained network, as it is or for other classes; see `kseg.models.from_preset`."""
         from kseg.models.loading.preset import from_preset
 
         model = from_preset(name, num_classes, classes=classes, palette=palette, dtype=dtype)
@@ -246,9 +240,8 @@ class Segmenter(keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     def get_metrics_result(self):
-        """Keras's, without values that are no single numbers, such as a confusion matrix, which no log can hold."""
-        logged = super().get_metrics_result()
-        return {name: value for name, value in logged.items() if not len(getattr(value, "shape", ()))}
+        """Keras's, without what no log can hold, such as a confusion matrix."""
+        return single_numbers(super().get_metrics_result())
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """Keras's `fit`; what it is given is checked first, and one sentence tells a mistake."""
