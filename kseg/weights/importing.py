@@ -12,6 +12,8 @@ from typing import Any
 import keras
 
 from kseg.errors import KsegError, ModelError, SettingsError
+from kseg.models import with_auxiliary_head
+from kseg.weights.axes import torch_moves
 from kseg.weights.layouts import (
     caffe_deeplab,
     caffe_fcn,
@@ -26,7 +28,7 @@ from kseg.weights.layouts import (
     torchvision,
 )
 from kseg.weights.reading.read import read
-from kseg.weights.source import Arrays, Source
+from kseg.weights.source import Arrays, Source, classes_of, shape_of
 from kseg.weights.transfer import Move, plan
 
 SOURCES: dict[str, Source] = {
@@ -61,6 +63,8 @@ class Imported:
         unused: keys that have no place in it, such as those of an auxiliary head.
         note: what was assumed, in a sentence.
         meta: what the file says besides its arrays.
+        training_model: with `auxiliary=True` the model and its second head, as `kseg.models.with_auxiliary_head` gives
+            them; it shares the model's layers. None otherwise.
     """
 
     model: keras.Model
@@ -69,6 +73,7 @@ class Imported:
     unused: tuple[str, ...]
     note: str
     meta: dict[str, Any] = field(default_factory=dict)
+    training_model: keras.Model | None = None
 
 
 def identify(arrays: Arrays) -> str:
@@ -106,6 +111,7 @@ def import_weights(
     classes: Sequence[str] | None = None,
     palette: Sequence[Sequence[int]] | None = None,
     output_stride: int | None = None,
+    auxiliary: bool = False,
 ) -> Imported:
     """Build the network that a published weights file belongs to, and give it the file's weights.
 
@@ -118,6 +124,8 @@ def import_weights(
         classes: names, one a class; None takes those of the file where it has them.
         palette: a colour (red, green, blue) a class; None takes the file's.
         output_stride: of the backbone, where the source has networks of several; None takes its usual one.
+
+        auxiliary: take the second head too, which only training needs (torchvision, mmsegmentation, semseg).
 
     Returns:
         The model with what was copied and what was left out.
@@ -141,13 +149,17 @@ def import_weights(
         chosen = _chosen(source, arrays, Path(path).name)
         model = _build(chosen, arrays, output_stride)
         moves = _moves(chosen, model, arrays)
-        settled = plan(model, arrays, moves, chosen.left_out, chosen.name)
+        full = _with_second_head(chosen, model, arrays) if auxiliary else None
+        if full is not None:
+            names = ("auxiliary_conv", "auxiliary_bn", "auxiliary_score")
+            moves += torch_moves(full, dict(zip(names, chosen.auxiliary, strict=True)))
+        settled = plan(full or model, arrays, moves, chosen.left_out, chosen.name)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     del arrays
     settled.apply()
     _label(model, path, classes or meta.get("classes"), palette or meta.get("palette"), classes, palette)
-    return Imported(model, chosen.name, settled.copied, settled.unused, _said(chosen, model), meta)
+    return Imported(model, chosen.name, settled.copied, settled.unused, _said(chosen, model), meta, full)
 
 
 def _chosen(source: str, arrays: Arrays, file: str) -> Source:
@@ -170,6 +182,20 @@ def _build(source: Source, arrays: Arrays, output_stride: int | None) -> keras.M
         raise
     except (KsegError, KeyError, IndexError, ValueError, StopIteration, TypeError) as error:
         raise ModelError(f"{source.name}: its keys are not those of this source ({error})") from error
+
+
+def _with_second_head(source: Source, model: keras.Model, arrays: Arrays) -> keras.Model:
+    key = f"{source.auxiliary[0]}.weight" if source.auxiliary else ""
+    if key not in arrays:
+        raise ModelError(f"{source.name}: the file has no auxiliary head; import it without `auxiliary`")
+    inputs = model.backbone.stages[list(model.backbone.stages)[-2]].shape[-1]
+    if shape_of(arrays, key, source.name)[1] != inputs:  # torchvision's on MobileNetV3
+        raise ModelError(
+            f"{source.name}: an auxiliary head that does not stand on the last stage but one, which kseg does not "
+            "build; import it without `auxiliary`"
+        )
+    with keras.utils.custom_object_scope(_UNDRAWN):
+        return with_auxiliary_head(model, filters=classes_of(arrays, key))
 
 
 def _moves(source: Source, model: keras.Model, arrays: Arrays) -> list[Move]:

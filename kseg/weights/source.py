@@ -28,6 +28,8 @@ class Source:
         note: what no file says and kseg assumes.
         licence: as the source states it.
         page: where a person finds the files.
+        auxiliary: the modules of its second head, in the order convolution, normalisation, scores; none for a network
+            that has no such head.
         by_name: the other source that a file of these keys is of, by the name it was published under; None for none.
     """
 
@@ -40,6 +42,7 @@ class Source:
     licence: str
     page: str
     left_out: Callable[[str], bool] = field(default=lambda key: False)
+    auxiliary: tuple[str, ...] = ()
     by_name: Callable[[str], str | None] = field(default=lambda file: None)
 
 

@@ -52,6 +52,20 @@ def write(imported: Imported, source_file: Path, out: Path) -> dict[str, Any]:
     return described
 
 
+def write_training_model(imported: Imported, out: Path) -> None:
+    """Write the network with its second head as a `.keras` file, which any program that imports kseg loads.
+
+    Args:
+        imported: what `import_weights(..., auxiliary=True)` gave.
+        out: where it goes.
+    """
+    if imported.training_model is None:
+        raise ModelError(f"{out}: nothing to write: the second head was not imported (auxiliary=True)")
+    with temporary_path(out) as part, told(out):
+        imported.training_model.save(part)
+        put_in_place(part, out)
+
+
 def card(imported: Imported, source_file: Path, out: Path) -> dict[str, Any]:
     """What an imported model is and where it comes from, as JSON has it.
 

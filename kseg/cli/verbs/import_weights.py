@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the backbone; default: the usual one of the source",
     )
     parser.add_argument(
+        "--auxiliary",
+        metavar="FILE.keras",
+        type=Path,
+        help="also write the network with its second head, to train it on in Keras (outputs logits and auxiliary)",
+    )
+    parser.add_argument(
         "--download", action="store_true", help="fetch FILE first, a name of kseg models --published"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -59,15 +65,26 @@ def run(args: argparse.Namespace) -> int:
     from kseg.errors import SettingsError
 
     if args.list:
-        refuse(args, "--list only shows the file", "out", "source", "classes", "palette", "output_stride")
+        refuse(
+            args,
+            "--list only shows the file",
+            "out",
+            "source",
+            "classes",
+            "palette",
+            "output_stride",
+            "auxiliary",
+        )
     elif args.out is None:
         raise SettingsError("kseg import-weights needs --out MODEL.keras, or --list to look into the file")
+    elif args.auxiliary is not None and (args.auxiliary.suffix != ".keras" or args.auxiliary == args.out):
+        raise SettingsError(f"--auxiliary {args.auxiliary}: needs a .keras file other than --out")
     if args.download:
         download(args.file)
     if args.list:
         return show(args.file, args.json)
     from kseg.weights import import_weights
-    from kseg.weights.writing import write
+    from kseg.weights.writing import write, write_training_model
 
     found = import_weights(
         args.file,
@@ -75,8 +92,11 @@ def run(args: argparse.Namespace) -> int:
         classes=class_names(args.classes),
         palette=colours(args.palette),
         output_stride=args.output_stride,
+        auxiliary=args.auxiliary is not None,
     )
     card = write(found, args.file, args.out)
+    if args.auxiliary is not None:
+        write_training_model(found, args.auxiliary)
     if args.json:
         print(json.dumps(card, indent=2))
         return 0

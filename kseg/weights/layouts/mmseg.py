@@ -129,6 +129,7 @@ def _source(name: str, mark: str, build: Callable, moves: Callable, corners: boo
         recognises=lambda arrays: not corners and keys <= arrays.keys(),
         build=partial(build, corners=corners),
         moves=moves,
+        auxiliary=("auxiliary_head.convs.0.conv", "auxiliary_head.convs.0.bn", "auxiliary_head.conv_seg"),
         output_strides=(8, 16),
         left_out=lambda key: is_counter(key) or key.startswith("auxiliary_head."),
         note=f"{_NOTE}, {'aligned corners' if corners else 'half-pixel resizing'}",

@@ -35,6 +35,7 @@ PSPNET = Source(
     recognises=lambda arrays: "ppm.features.0.1.weight" in arrays and "layer0.6.weight" in arrays,
     build=_build,
     moves=_moves,
+    auxiliary=("aux.0", "aux.1", "aux.4"),
     output_strides=(8,),
     left_out=lambda key: is_counter(key) or key.startswith("aux."),
     note="strides in the 3x3 convolutions, each stage at its own rate, aligned corners, RGB with ImageNet's mean and "

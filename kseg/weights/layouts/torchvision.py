@@ -17,6 +17,7 @@ from kseg.weights.transfer import Move
 _RATES = (12, 24, 36)
 _HEAD = {"upsampling": "size", "momentum": 0.9, "epsilon": 1e-5}
 _NOTE = "half-pixel resizing to the image's size, RGB with ImageNet's mean and standard deviation"
+_AUXILIARY = ("aux_classifier.0", "aux_classifier.1", "aux_classifier.4")
 _COMMON = {"licence": "BSD-3-Clause", "page": "https://docs.pytorch.org/vision/stable/models.html"}
 
 
@@ -113,6 +114,7 @@ SOURCES = (
         recognises=lambda arrays: _is_resnet(arrays) and "classifier.0.weight" in arrays,
         build=_fcn,
         moves=_fcn_moves,
+        auxiliary=_AUXILIARY,
         output_strides=(8,),
         left_out=_left_out,
         note=f"the first block of a dilated stage at the rate before; {_NOTE}",
@@ -123,6 +125,7 @@ SOURCES = (
         recognises=lambda arrays: "classifier.0.convs.0.0.weight" in arrays,
         build=_deeplab,
         moves=_deeplab_moves,
+        auxiliary=_AUXILIARY,
         output_strides=(8, 16),
         left_out=_left_out,
         note=f"the first block of a dilated stage at the rate before, ASPP rates 12, 24, 36; {_NOTE}",

@@ -1,11 +1,13 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 
 import kseg
 from kseg.cli.main import main
 from kseg.cli.verbs.import_weights import groups
+from tests.weights.layouts.conftest import score_state, unit_state
 from tests.weights.layouts.test_semseg import narrow_state
 
 
@@ -103,3 +105,18 @@ def test_what_was_left_out_is_grouped():
     assert groups(("aux.0.weight", "aux.1.weight", "bn.num_batches_tracked", "x/0")) == (
         " (aux 2, num_batches_tracked 1, x 1)"
     )
+
+
+def test_the_second_head_goes_into_a_file_of_its_own(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    arrays = narrow_state(classes=19)
+    width = arrays["layer3.0.conv2.weight"].shape[0]  # of stage 4, of basic blocks
+    arrays |= unit_state(rng, "aux.0", "aux.1", width, 4, 3) | score_state(rng, "aux.4", 4, 19)
+    np.savez(tmp_path / "net.npz", **arrays)
+    line = ["import-weights", str(tmp_path / "net.npz"), "--out", str(tmp_path / "m.keras")]
+    assert main([*line, "--auxiliary", str(tmp_path / "m.keras")]) == 2
+    assert main([*line, "--auxiliary", str(tmp_path / "full.keras")]) == 0
+    full = keras.saving.load_model(tmp_path / "full.keras")
+    kernel = arrays["aux.0.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(full.get_layer("auxiliary_conv").kernel, kernel)
+    assert "left out" in capsys.readouterr().out

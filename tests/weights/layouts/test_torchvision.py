@@ -1,8 +1,10 @@
 """torchvision's networks, against torchvision."""
 
+import keras
 import numpy as np
 import pytest
 
+from kseg.errors import ModelError
 from kseg.weights import identify, import_weights
 from tests.weights.layouts.conftest import (
     assert_same_logits,
@@ -44,6 +46,26 @@ def test_against_torchvision(name, needs, folder):
     assert_same_state(found, net)
     with torch.no_grad():
         assert_same_logits(found.model, image, torch_logits(net(torch_input(image))["out"]))
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fcn_resnet50", "deeplabv3_resnet50"])
+def test_second_head_against_torchvision(name, needs, folder):
+    segmentation, torch = needs("torchvision").models.segmentation, needs("torch")
+    net = randomised(
+        getattr(segmentation, name)(weights=None, weights_backbone=None, num_classes=21, aux_loss=True)
+    )
+    torch.save(net.state_dict(), folder / "net.pth")
+    image = image_of(*SIZE)
+    found = import_weights(folder / "net.pth", auxiliary=True)
+    assert all(key.endswith("num_batches_tracked") for key in found.unused)
+    full = found.training_model
+    with torch.no_grad():
+        expected = net(torch_input(image))
+    for mine, theirs in (("logits", "out"), ("auxiliary", "aux")):
+        one = keras.Model(full.input, full.output[mine], name=mine)
+        assert_same_logits(one, image, torch_logits(expected[theirs]))
 
 
 @pytest.mark.parity
@@ -98,3 +120,27 @@ def test_every_array_finds_its_layer(deeplab, folder):
     kernel = arrays["classifier.1.weight" if deeplab else "classifier.0.weight"].transpose(2, 3, 1, 0)
     layer = found.model.get_layer("head_conv" if deeplab else "head1_conv")
     np.testing.assert_array_equal(layer.kernel, kernel)
+
+
+def test_the_second_head_is_taken_where_it_is_asked_for(folder):
+    rng, arrays = np.random.default_rng(1), narrow_state(False)
+    with_head = arrays | unit_state(rng, "aux_classifier.0", "aux_classifier.1", 16, 4, 3)
+    with_head |= score_state(rng, "aux_classifier.4", 4, 3)
+    np.savez(folder / "net.npz", **with_head)
+    found = import_weights(folder / "net.npz", auxiliary=True)
+    full = found.training_model
+    assert found.unused == ()
+    assert sorted(full.output) == ["auxiliary", "logits"]
+    for layer, key in (("auxiliary_conv", "aux_classifier.0"), ("auxiliary_score", "aux_classifier.4")):
+        kernel = with_head[f"{key}.weight"].transpose(2, 3, 1, 0)
+        np.testing.assert_array_equal(full.get_layer(layer).kernel, kernel)
+    np.testing.assert_array_equal(full.get_layer("auxiliary_bn").gamma, with_head["aux_classifier.1.weight"])
+    assert full.get_layer("score") is found.model.get_layer("score")
+    assert import_weights(folder / "net.npz").training_model is None
+    elsewhere = with_head | {"aux_classifier.0.weight": rng.normal(size=(4, 12, 3, 3)).astype("f4")}
+    np.savez(folder / "elsewhere.npz", **elsewhere)
+    with pytest.raises(ModelError, match="last stage but one"):
+        import_weights(folder / "elsewhere.npz", auxiliary=True)
+    np.savez(folder / "without.npz", **arrays)
+    with pytest.raises(ModelError, match="has no auxiliary head"):
+        import_weights(folder / "without.npz", auxiliary=True)
