@@ -69,7 +69,7 @@ def interval_figure(
     return figure
 
 
-def interval_picture(
+def interval_image(
     differences: Mapping[str, tuple[float, float, float]],
     expected: Mapping[str, float] | None = None,
     label: str = "points of mean IoU",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kseg.errors import DataError
-from kseg.visualize.bars import ABOVE, BELOW, UNDECIDED, interval_figure, interval_picture
+from kseg.visualize.bars import ABOVE, BELOW, UNDECIDED, interval_figure, interval_image
 
 DIFFERENCES = {"better": (2.0, 1.0, 3.0), "worse": (-1.0, -1.5, -0.5), "a $noise_": (0.5, -0.25, 1.25)}
 
@@ -32,7 +32,7 @@ def test_what_others_found_stands_in_its_row():
 
 
 def test_picture_has_a_row_for_each_difference():
-    small, large = interval_picture({"one": (1, 0, 2)}), interval_picture(DIFFERENCES)
+    small, large = interval_image({"one": (1, 0, 2)}), interval_image(DIFFERENCES)
     assert small.dtype == np.uint8
     assert small.shape[1:] == large.shape[1:] == (760, 3)
     assert large.shape[0] - small.shape[0] == 2 * 24

@@ -160,5 +160,5 @@ TESTS = (
     Protocols("windows", "camvid", _windows),
     Protocols("ensemble", "people", _ensembles, limit=None),
     Protocols("proposals", "people", _proposals, limit=30),
-    Protocols("crf", "camvid", _crf, edges=True, limit=40),
+    Protocols("crf", "camvid", _crf, edges=True, limit=20),
 )
