@@ -204,8 +204,8 @@ def test_verdicts(claims):
     assert (gain.gain, none.gain) == (True, False)
     words = {(low, high): claims.page.verdict(gain, low, high) for low, high in ((1, 2), (-1, 1), (-2, -1))}
     assert list(words.values()) == ["shown", "within noise", "reversed"]
-    words = {(low, high): claims.page.verdict(none, low, high) for low, high in ((1, 2), (-1, 1), (-2, -1))}
-    assert list(words.values()) == ["reversed", "shown", "shown"]
+    said = [claims.page.verdict(none, *ends) for ends in ((1, 2), (-1, 0.5), (-1, 3), (-2, -1))]
+    assert said == ["reversed", "shown", "within noise", "shown"]
 
 
 def test_every_claim_is_about_something_that_is_run(claims):

@@ -18,13 +18,18 @@ from .claimed import Claim
 from .intervals import Interval, paired
 
 Line = dict[str, Any]
+FEWEST = 5  # seeds for a verdict
+NO_GAIN = 1.0  # points
 NAMES = {"camvid": "CamVid", "voc": "VOC's animals and people"}
 
 
 def verdict(claim: Claim, low: float, high: float) -> str:
-    """What an interval says about a claim."""
+    """What an interval (in points) says about a claim.
+
+    That something is no better is shown where a gain of a point or more is out of the interval.
+    """
     if not claim.gain:
-        return "reversed" if low > 0 else "shown"
+        return "reversed" if low > 0 else "shown" if high < NO_GAIN else "within noise"
     return "shown" if low > 0 else "reversed" if high < 0 else "within noise"
 
 
@@ -84,8 +89,8 @@ whose maps are computed once and read back from disk, and is trained by `kseg.tr
 of `kseg.models`. With a seed, all variants see the same images in the same order, so differences are paired; the
 interval is Student's, of 95 %, over the seeds. **Shown** is an interval above zero, **reversed** one below; else the
 difference is **within noise**, and "could see" tells how large it would have had to be to show in four of five such
-experiments. Where a paper says that something does *not* help, shown means that no gain was seen. The papers'
-differences are those of whole networks, trained a hundred to a thousand times as long, on other data: a sign is what
+experiments. Where a paper says that something does *not* help, shown means that a gain of a point is out of the
+interval. With fewer than five seeds there is no verdict. The papers' differences are those of whole networks, trained a hundred to a thousand times as long, on other data: a sign is what
 can be compared, not a size.
 
 {runs} trainings and {len(lines) - runs} tests, {hours:.1f} hours in all; the trainings took {processor:.1f} hours of
@@ -95,17 +100,18 @@ processor time on one thread.
 
 def _heads(data: str, chosen: dict[Claim, Interval], runs: Sequence[Line], out: Path) -> str:
     lines = [line for line in runs if line["data"] == data]
+    drawn = {claim: one for claim, one in chosen.items() if one.count >= FEWEST} or chosen
     steps = ", ".join(map(str, sorted({line["steps"] for line in lines})))
     figure = f"claims_{data}.png"
     _save(
         out / "images" / figure,
         interval_image(
-            {claim.text: (one.mean, one.low, one.high) for claim, one in chosen.items()},
-            {claim.text: claim.paper for claim in chosen if claim.paper is not None},
+            {claim.text: (one.mean, one.low, one.high) for claim, one in drawn.items()},
+            {claim.text: claim.paper for claim in drawn if claim.paper is not None},
         ),
     )
     rows = [
-        _row(claim, one.mean, one.low, one.high, f"{one.detectable:.2f} | {one.count}")
+        _row(claim, one, verdict(claim, one.low, one.high) if one.count >= FEWEST else "too few seeds")
         for claim, one in chosen.items()
     ]
     head = "| claim | paper | its difference | ours, 95 % | | could see | seeds |\n|---|---|---|---|---|---|---|"
@@ -144,8 +150,8 @@ def _tests(tests: dict[str, Line], out: Path) -> str:
         if line is None:
             continue
         mean, low, high = (100 * value for value in _difference(line, claim))
-        seen = (high - low) / 2 * (1.96 + 0.84) / 1.96
-        rows.append(_row(claim, mean, low, high, f"{seen:.2f} | {line['images']} of {line['data']}"))
+        one = Interval(mean, low, high, line["images"], (high - low) / 2 * (1.96 + 0.84) / 1.96)
+        rows.append(_row(claim, one, verdict(claim, low, high), f" of {line['data']}"))
     head = "| claim | paper | its difference | ours, 95 % | | could see | images |\n|---|---|---|---|---|---|---|"
     scores = [
         f"| {key} | " + ", ".join(f"{name} {100 * value:.2f}" for name, value in line["mean_iou"].items()) + " |"
@@ -184,10 +190,10 @@ def _difference(line: Line, claim: Claim) -> list[float]:
     return [-mean, -high, -low]
 
 
-def _row(claim: Claim, mean: float, low: float, high: float, rest: str) -> str:
+def _row(claim: Claim, one: Interval, said: str, of: str = "") -> str:
     theirs = "none given" if claim.paper is None else f"{claim.paper:+.2f}"
-    ours = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}] | {verdict(claim, low, high)}"
-    return f"| {claim.text} | {claim.source} | {theirs} | {ours} | {rest} |"
+    ours = f"{one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}] | {said} | {one.detectable:.2f}"
+    return f"| {claim.text} | {claim.source} | {theirs} | {ours} | {one.count}{of} |"
 
 
 def _save(path: Path, image: np.ndarray) -> None:
