@@ -90,8 +90,8 @@ of `kseg.models`. With a seed, all variants see the same images in the same orde
 interval is Student's, of 95 %, over the seeds. **Shown** is an interval above zero, **reversed** one below; else the
 difference is **within noise**, and "could see" tells how large it would have had to be to show in four of five such
 experiments. Where a paper says that something does *not* help, shown means that a gain of a point is out of the
-interval. With fewer than five seeds there is no verdict. The papers' differences are those of whole networks, trained a hundred to a thousand times as long, on other data: a sign is what
-can be compared, not a size.
+interval. With fewer than five seeds there is no verdict. The papers' differences are those of whole networks, trained a
+hundred to a thousand times as long, on other data: a sign is what can be compared, not a size.
 
 {runs} trainings and {len(lines) - runs} tests, {hours:.1f} hours in all; the trainings took {processor:.1f} hours of
 processor time on one thread.
