@@ -142,11 +142,21 @@ def test_ctrl_c_while_writing_leaves_the_old_file_only(tmp_path, monkeypatch):
     path = tmp_path / "last.keras"
     path.write_bytes(b"old")
 
-    def interrupt(_):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint, "verify", interrupt)
+    monkeypatch.setattr(checkpoint, "holds", interrupt)
     with pytest.raises(KeyboardInterrupt):
+        checkpoint.write(path, b"new")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("last.keras", b"old")]
+
+
+@pytest.mark.parametrize("on_disk", [b"neW", b"ne", b"new and more", b""])
+def test_a_disk_that_gives_back_something_else_leaves_the_old_file_only(tmp_path, monkeypatch, on_disk):
+    path = tmp_path / "last.keras"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(checkpoint, "sync", lambda part: part.write_bytes(on_disk))
+    with pytest.raises(KsegError, match="not what was written"):
         checkpoint.write(path, b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("last.keras", b"old")]
 
