@@ -3,7 +3,6 @@
 import os
 import resource
 import shutil
-import zipfile
 from collections import namedtuple
 
 import keras
