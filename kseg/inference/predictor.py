@@ -93,9 +93,10 @@ class Predictor:
         self.window = checked_window(window, self._fixed, output_stride(model))
         if size is not None and long_side is not None:
             raise SettingsError("Give the size that images are brought to, or their longer side, not both")
+        name = "size"
         if size is None and window is None and long_side is None:
-            size = getattr(model, "working_size", None)
-        self.size = None if size is None else checks.pair(size, "size")
+            size, name = getattr(model, "working_size", None), "working_size"
+        self.size = None if size is None else checks.pair(size, name)
         self.long_side = None if long_side is None else checks.whole(long_side, "long_side")
         self.stride = checks.fraction(stride, "stride", zero=False)
         self.pad = bool(pad) or self._fixed is not None

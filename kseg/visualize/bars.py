@@ -74,5 +74,22 @@ def interval_image(
     expected: Mapping[str, float] | None = None,
     label: str = "points of mean IoU",
 ) -> np.ndarray:
-    """`interval_figure` as an image, uint8 RGB `(height, width, 3)`."""
+    """`interval_figure` as an image.
+
+    Args:
+        differences: name -> (difference, lower end, upper end).
+        expected: name -> the difference that others found, drawn as a diamond.
+        label: of the axis.
+
+    Returns:
+        The image, uint8 RGB `(height, width, 3)`.
+
+    Raises:
+        DataError: no difference, or a difference outside of its own interval.
+
+    Example:
+
+    >>> interval_picture({"8s above 16s": (1.5, 0.5, 2.5)}).shape[-1]
+    3
+    """
     return as_image(interval_figure(differences, expected, label))

@@ -31,7 +31,7 @@ def test_halved_files_load_and_nearly_agree(tool, tmp_path):
     model.layers[2].set_weights([np.ones(64), np.zeros(64), rng.normal(size=64), variances])
     model.save(tmp_path / "whole.keras")
     tool.packed(tmp_path / "whole.keras", tmp_path / "half.keras", (9, 9))
-    twin = keras.saving.load_model(tmp_path / "half.keras")
+    twin = keras.saving.load_model(tmp_path / "half.keras", safe_mode=True)
     image = rng.uniform(0, 255, (1, 9, 9, 3)).astype("float32")
     expected = np.asarray(model(image))
     np.testing.assert_allclose(np.asarray(twin(image)), expected, atol=2e-3 * np.abs(expected).max())
