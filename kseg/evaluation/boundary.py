@@ -14,7 +14,7 @@ TOLERANCE = 0.0075  # of the image's diagonal
 
 
 class TrimapIoU:
-    """Mean IoU of the pixels in a band around the true edges, as a curve over the band's width, in one pass.
+    """Mean IoU of the pixels in a band around the true edges, as a curve over the width of the band, in one pass.
 
     An edge pixel is one with a 4-neighbour of another label; ignored pixels are neighbours like others, since
     VOC's void is a band along the objects' edges, but are never counted. The band of width w holds the pixels
@@ -23,14 +23,22 @@ class TrimapIoU:
     Args:
         num_classes: number of classes.
         ignore_label: true label of pixels that are left out, or None.
-        widest: the curve runs over the widths 1 to this.
+        widest: the curve covers the widths 1 to this, in pixels.
 
     Raises:
         SettingsError: no class, or no width.
         DataError: of `update`, maps that are not (H, W) of one shape, or ids outside the classes.
 
-    Source: Kohli et al., IJCV 2009; Krähenbühl & Koltun, NIPS 2011, section 4; Chen et al. (DeepLab), ICLR
-    2015, figure 6.
+    Reference:
+        Kohli et al., IJCV 2009; Krähenbühl and Koltun, NIPS 2011, section 4; Chen et al. (DeepLab), ICLR
+        2015, figure 6.
+
+    Example:
+
+    >>> score = kseg.evaluation.TrimapIoU(num_classes=2, widest=3)
+    >>> score.update(np.eye(8, dtype="uint8"), np.eye(8, dtype="uint8"))
+    >>> score.curve().tolist()
+    [1.0, 1.0, 1.0]
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = 255, widest: int = WIDEST):
@@ -42,7 +50,12 @@ class TrimapIoU:
         )  # by the first band that a pixel is in
 
     def update(self, labels: np.ndarray, predictions: np.ndarray) -> None:
-        """Count one image: class ids (H, W) each."""
+        """Count one image.
+
+        Args:
+            labels: true class ids `(height, width)`.
+            predictions: predicted class ids `(height, width)`.
+        """
         labels, predictions, counted = _checked(labels, predictions, self.num_classes, self.ignore_label)
         distance = distance_to(edges(labels))
         counted &= distance < self.widest
@@ -54,34 +67,51 @@ class TrimapIoU:
         self._counts += np.bincount(codes, minlength=self._counts.size).reshape(self._counts.shape)
 
     def confusions(self) -> np.ndarray:
-        """The confusion matrix of each width: int64 (widest, classes, classes)."""
+        """Give the confusion matrix of each width.
+
+        Returns:
+            int64 `(widest, classes, classes)`.
+        """
         return self._counts.cumsum(axis=0)
 
     def curve(self) -> np.ndarray:
-        """Mean IoU of each width, 1 to ``widest``: float64 (widest,); NaN where no pixel was counted."""
+        """Compute the mean IoU of each width.
+
+        Returns:
+            float64 `(widest,)`, for 1 to `widest`; NaN if no pixel was counted.
+        """
         return np.array([mean_iou(one) if one.any() else np.nan for one in self.confusions()])
 
 
 class BoundaryF1:
-    """The BF measure: do the contours of each class lie where the true ones do, within a tolerance?
+    """The BF measure: whether the contours of each class lie where the true ones do, within a tolerance.
 
-    For each image and each class in its truth: precision is the share of the predicted contour's pixels
-    within the tolerance of the true contour, recall the share of the true contour's within it of the
-    predicted. The F1 of these is averaged over the image's classes, then over the images. A class without a
-    contour on both sides (it fills the image) is left out; on one side it scores 0. A contour pixel belongs
-    to its class and has a 4-neighbour that does not; the image's frame makes no contour. Predictions on
-    ignored pixels are dropped.
+    For each image and each class in its truth, precision is the share of the predicted contour's pixels
+    within the tolerance of the true contour, and recall the share of the true contour's pixels within the
+    tolerance of the predicted one. Their F1 is averaged over the image's classes, then over the images. A
+    class without a contour on both sides (it fills the image) is left out; on one side it scores 0. A contour
+    pixel belongs to its class and has a 4-neighbour that does not; the frame of the image is no contour.
+    Predictions on ignored pixels are dropped.
 
     Args:
         num_classes: number of classes.
         ignore_label: true label of pixels that are left out, or None.
-        tolerance: as a part of the image's diagonal.
+        tolerance: distance, as a share of the image's diagonal.
 
     Raises:
         SettingsError: no class, or a tolerance that is not a finite number from 0 on.
         DataError: of `update`, maps that are not (H, W) of one shape, or ids outside the classes.
 
-    Source: Csurka et al., BMVC 2013; averaged as in SegNet (Badrinarayanan et al., TPAMI 2017), section 4.
+    Reference:
+        Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013; averaged as
+        in SegNet (Badrinarayanan et al., TPAMI 2017), section 4.
+
+    Example:
+
+    >>> score = kseg.evaluation.BoundaryF1(num_classes=2)
+    >>> score.update(np.eye(8, dtype="uint8"), np.eye(8, dtype="uint8"))
+    >>> score.result()
+    1.0
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = 255, tolerance: float = TOLERANCE):
@@ -93,7 +123,12 @@ class BoundaryF1:
         self._sum, self._images = 0.0, 0
 
     def update(self, labels: np.ndarray, predictions: np.ndarray) -> None:
-        """Score one image: class ids (H, W) each."""
+        """Score one image.
+
+        Args:
+            labels: true class ids `(height, width)`.
+            predictions: predicted class ids `(height, width)`.
+        """
         labels, predictions, counted = _checked(labels, predictions, self.num_classes, self.ignore_label)
         reach = self.tolerance * float(np.hypot(*labels.shape))
         present = np.unique(labels[counted])
@@ -104,7 +139,11 @@ class BoundaryF1:
             self._images += 1
 
     def result(self) -> float:
-        """The mean over the images; NaN where none had a contour."""
+        """Average the score over the images.
+
+        Returns:
+            A float in [0, 1]; NaN if no image had a contour.
+        """
         return self._sum / self._images if self._images else float("nan")
 
 

@@ -22,7 +22,18 @@ SUMMARY = {
 
 @dataclass(frozen=True)
 class WorstImage:
-    """An image of the data set, by its number and name, and its own mean IoU."""
+    """One of the images with the lowest scores.
+
+    Args:
+        index: its number in the data set.
+        name: its name.
+        mean_iou: its own mean IoU, in [0, 1].
+
+    Example:
+
+    >>> kseg.evaluation.WorstImage(3, "img_3", 0.25).mean_iou
+    0.25
+    """
 
     index: int
     name: str
@@ -33,17 +44,26 @@ class WorstImage:
 class Report:
     """The scores of a model on a data set, all from one confusion matrix over every labelled pixel.
 
+    Scores of a class without a pixel are NaN (None in `to_json`), and means leave it out.
+
     Args:
         classes: class names.
-        confusion: int64 (classes, classes), ``[true, predicted]``; ignored pixels are not in it.
+        confusion: int64 `(classes, classes)`, `[true, predicted]`, without ignored pixels.
         images: number of images.
         dataset: name and split of the data set.
         worst: the images with the lowest mean IoU of their own (over the classes in their truth or
             prediction), lowest first.
-        trimap: mean IoU in the bands of 1, 2, ... pixels around true edges, or empty where not asked for.
+        trimap: mean IoU in the bands of 1, 2, ... pixels around true edges; empty if not asked for.
         boundary_f1: the BF measure, or None.
 
     Scores of a class without a pixel are NaN (``None`` in ``to_json``) and means leave it out.
+
+    Example:
+
+    >>> confusion = np.array([[3, 1], [0, 4]])
+    >>> report = kseg.evaluation.Report(("background", "thing"), confusion, images=1, dataset="mine val")
+    >>> round(report.mean_iou, 3)
+    0.775
     """
 
     classes: tuple[str, ...]
@@ -91,7 +111,11 @@ class Report:
         return scores.frequency_weighted_iou(self.confusion)
 
     def table(self) -> str:
-        """Per class IoU, accuracy and share of pixels, then the summary, the edges, and the worst images."""
+        """Format IoU, accuracy and share of pixels of each class, the summary, the edges and the worst images as text.
+
+        Returns:
+            A string of several lines.
+        """
         width = max(
             len("class"), *(len(name) for name in self.classes), *(len(name) for name in SUMMARY.values())
         )
@@ -122,7 +146,11 @@ class Report:
         return "\n".join(lines)
 
     def to_json(self) -> dict:
-        """Everything as plain lists, numbers and strings, for ``json.dumps``; NaN becomes None."""
+        """Give everything as plain lists, numbers and strings, for `json.dumps`.
+
+        Returns:
+            A dict; NaN becomes None.
+        """
         return {
             "dataset": self.dataset,
             "images": self.images,
@@ -139,7 +167,11 @@ class Report:
         }
 
     def picture(self) -> np.ndarray:
-        """The confusion matrix, uint8 (height, width, 3)."""
+        """Draw the confusion matrix.
+
+        Returns:
+            uint8 RGB image `(height, width, 3)`.
+        """
         return confusion_picture(self.confusion, self.classes)
 
 

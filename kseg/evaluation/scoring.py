@@ -42,24 +42,35 @@ def evaluate(
     """Predict every image of a data set at its own size and compare with its mask, pixel by pixel.
 
     Args:
-        model_or_predictor: a Keras model with class logits, or a predictor (``Predictor``,
-            ``FilePredictor``, ``ProposalPredictor``, ``Ensemble``) with the test protocol wanted.
+        model_or_predictor: a Keras model with class logits, or a predictor (`Predictor`, `FilePredictor`,
+            `ProposalPredictor`, `Ensemble`) with the test protocol wanted.
         dataset: a `kseg.data.Dataset`, or what `kseg.data.as_dataset` takes, whose classes are then the model's:
             `(x, y)`, a `tf.data.Dataset` or a `keras.utils.PyDataset` of (images, masks).
-        worst: how many of the worst images the report lists.
-        limit: evaluate only so many images, evenly spaced over the data set.
-        boundaries: also score the edges (trimap IoU and boundary F1), which takes some time.
-        batch_size: images of one size in a row that are predicted together; None: as many as have two
-            megapixels, at most 8.
+        worst: number of worst images that the report lists.
+        limit: evaluate only this many images, evenly spaced over the data set; None takes all.
+        boundaries: whether to score the edges too (trimap IoU and boundary F1), which takes some time.
+        batch_size: number of consecutive images of one size that are predicted together; None takes as many
+            as have two megapixels, at most 8.
         progress: called with (images done, images in all).
         output: what a model's output is: "logits", "probabilities" or "labels"; None: what its graph says
             (`kseg.inference.inspect_model`). A predictor knows it already.
+
+    Returns:
+        A `Report`.
 
     Raises:
         ModelError: the model's classes are not the data set's.
         DataError: an image or mask that cannot be read or used (names the file), a data set without images or
             without a labelled pixel.
         SettingsError: a ``limit``, ``worst`` or ``batch_size`` that makes no sense.
+
+    Example:
+
+    >>> images, masks = np.zeros((2, 32, 32, 3), "uint8"), np.ones((2, 32, 32), "uint8")
+    >>> data = kseg.data.from_arrays(images, masks, classes=["background", "person"])
+    >>> report = kseg.evaluation.evaluate(kseg.models.from_preset("people"), data)
+    >>> report.images, report.confusion.sum()
+    (2, np.int64(2048))
     """
     predictor = model_or_predictor
     if not hasattr(predictor, "probabilities"):

@@ -16,18 +16,26 @@ class SGD(keras.optimizers.SGD):
     momentum.
 
     Args:
-        learning_rate: a float or a `LearningRateSchedule`; it stays the one `.learning_rate`.
-        momentum: 0 to 1.
-        nesterov: Nesterov momentum.
-        l2: weight decay, on kernels only: biases and BatchNorm's scale and offset have none.
+        learning_rate: a float or a `LearningRateSchedule`; `.learning_rate` stays a single value.
+        momentum: momentum, in [0, 1].
+        nesterov: whether to use Nesterov momentum.
+        l2: weight decay, on kernels only: biases and the scale and offset of BatchNormalization have none.
         layer_multipliers: dict from layer name to a factor on the learning rate of that layer's variables.
         bias_multiplier: a further factor for biases (2 in the Caffe family).
+        name: name of the optimizer.
         **kwargs: Keras's own optimizer arguments (`clipnorm`, `gradient_accumulation_steps`, ...).
 
     Raises:
-        ValueError: when a name in `layer_multipliers` is no layer with trainable variables.
+        ValueError: a name in `layer_multipliers` is not a layer with trainable variables.
 
-    Source: Caffe's `sgd_solver.cpp` (`lr_mult`, `decay_mult`, L2 regularisation before the momentum).
+    Reference:
+        Caffe's `sgd_solver.cpp` (`lr_mult`, `decay_mult`, L2 regularisation before the momentum).
+
+    Example:
+
+    >>> optimizer = kseg.training.SGD(kseg.training.Poly(0.01, steps=1000), momentum=0.9, l2=5e-4)
+    >>> round(float(optimizer.learning_rate), 4)
+    0.01
     """
 
     def __init__(
@@ -72,18 +80,25 @@ class AdamW(keras.optimizers.AdamW):
     """Keras's AdamW with a learning rate per layer, and decoupled decay on kernels only.
 
     Args:
-        learning_rate: a float or a `LearningRateSchedule`; it stays the one `.learning_rate`.
-        weight_decay: a step shrinks kernels by `rate * weight_decay`, where `rate` has the layer's
-            multiplier in it (as PyTorch's parameter groups have); biases and BatchNorm's scale and offset
-            are left alone.
+        learning_rate: a float or a `LearningRateSchedule`; `.learning_rate` stays a single value.
+        weight_decay: a step shrinks kernels by `rate * weight_decay`, where `rate` includes the layer's
+            multiplier (as in PyTorch's parameter groups); biases and the scale and offset of
+            BatchNormalization are left alone.
         layer_multipliers: dict from layer name to a factor on the learning rate of that layer's variables.
         bias_multiplier: a further factor for biases.
+        name: name of the optimizer.
         **kwargs: Keras's own optimizer arguments (`beta_1`, `clipnorm`, `gradient_accumulation_steps`, ...).
 
     Raises:
-        ValueError: when a name in `layer_multipliers` is no layer with trainable variables.
+        ValueError: a name in `layer_multipliers` is not a layer with trainable variables.
 
-    Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    Reference:
+        Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
+    Example:
+
+    >>> kseg.training.AdamW(1e-3, weight_decay=0.01).weight_decay
+    0.01
     """
 
     def __init__(

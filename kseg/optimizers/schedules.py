@@ -18,13 +18,19 @@ class Poly(keras.optimizers.schedules.LearningRateSchedule):
     """`learning_rate * (1 - step / steps) ** power`, after a linear warm-up.
 
     Args:
-        learning_rate: the rate that the warm-up leads to, at step 0 if there is none.
-        steps: where the rate arrives at 0; it stays there.
-        power: 0.9 in DeepLab v2 and PSPNet.
+        learning_rate: the rate that the warm-up leads to, or the first rate if there is no warm-up.
+        steps: step at which the rate arrives at 0; it stays there.
+        power: exponent, 0.9 in DeepLab v2 and PSPNet.
         warmup_steps: over these first steps the polynomial is multiplied by a ramp, `(step + 1) /
             warmup_steps`.
 
-    Source: Chen et al., "DeepLab", TPAMI 2018, section 4.1.2 ("poly").
+    Reference:
+        Chen et al., "DeepLab", TPAMI 2018, section 4.1.2 ("poly").
+
+    Example:
+
+    >>> float(kseg.training.Poly(0.5, steps=10, power=2.0)(5))
+    0.125
     """
 
     def __init__(self, learning_rate, steps, power=0.9, warmup_steps=0):
@@ -59,11 +65,17 @@ class Step(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         learning_rate: the first rate.
-        every: steps between two reductions.
-        factor: what a reduction multiplies by.
+        every: number of steps between two reductions.
+        factor: factor of each reduction.
         warmup_steps: over these first steps the rate is multiplied by a ramp, `(step + 1) / warmup_steps`.
 
-    Source: Caffe's `lr_policy: "step"`; DeepLab v1 and DeconvNet use it with factor 0.1.
+    Reference:
+        Caffe's `lr_policy: "step"`; DeepLab v1 and DeconvNet use it with factor 0.1.
+
+    Example:
+
+    >>> float(kseg.training.Step(0.5, every=10, factor=0.5)(25))
+    0.125
     """
 
     def __init__(self, learning_rate, every, factor=0.1, warmup_steps=0):

@@ -40,8 +40,16 @@ def reestimate_batch_norm(
         ModelError: no trainable batch normalisation in the model.
         DataError: no batches, or statistics that are not finite. The model is unchanged then.
 
-    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, released
-    `BN_make_INFERENCE_script.py`.
+    Reference:
+        Noh et al., "Learning deconvolution network for semantic segmentation", ICCV 2015; the released
+        `BN_make_INFERENCE_script.py`.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, filters=4)
+    >>> model = kseg.models.DilatedFCN(backbone, num_classes=3, filters=8)
+    >>> kseg.training.reestimate_batch_norm(model, [np.random.rand(2, 32, 32, 3) * 255])
+    1
     """
     layers = [
         layer

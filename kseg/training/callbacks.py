@@ -23,21 +23,27 @@ from kseg.training.run import checkpoint
 class Checkpoint(keras.callbacks.Callback):
     """Writes `last.keras` after every epoch, and `best.keras` when the score is the best so far.
 
-    `last.keras` is a Keras model file that also carries the optimizer, the step, the epoch, the best
-    score and the seed generators, so that a run goes on exactly where it was. `best.keras` has no
-    optimizer, which makes it smaller. Both are written as `kseg.training.run.checkpoint.save` does. Weights that
-    are no finite numbers are not written: that is a KsegError, and the checkpoint before is kept.
+    `last.keras` is a Keras model file that also has the optimizer, the step, the epoch, the best score and
+    the seed generators, so that a run continues exactly where it was. `best.keras` has no optimizer, which
+    makes it smaller. Both are written as by `kseg.training.run.checkpoint.save`. Weights that are not finite
+    are not written: they raise a KsegError, and the checkpoint before is kept.
 
     Args:
-        folder: where the two files go.
+        folder: folder of the two files.
         monitor: the score in Keras's logs, higher is better. Epochs without it (not validated) write no best.
         best: the best score before this process started, if any.
         seeded: further objects with a `seed_generator` to be kept (a loss with sampling).
-        every: also write `last.keras` within an epoch, after so many steps or minutes.
-        keep: how many `last` checkpoints to keep; the ones before are `last.1.keras` and so on.
-        run: a `Trainer`, whose model is saved, with all that its `state` gives; the model that is trained
-            and its seed generators without one.
+        every: also write `last.keras` within an epoch, after this many steps or minutes.
+        keep: number of `last` checkpoints to keep; earlier ones are `last.1.keras` and so on.
+        run: a `Trainer`, whose model is saved with everything that its `state` gives; None saves the model
+            that is trained and its seed generators.
         writes: False on workers that only take part in collecting.
+
+    Example:
+
+    >>> callback = kseg.training.Checkpoint("runs/a", monitor="val_mean_iou", keep=2)
+    >>> callback.monitor
+    'val_mean_iou'
     """
 
     def __init__(
@@ -136,8 +142,16 @@ class Every:
 class MetricsCsv(keras.callbacks.Callback):
     """Writes one row an epoch to a CSV file: epoch, every number in Keras's logs, the rate used last, seconds.
 
-    A run that goes on after `epochs_done` epochs keeps the rows up to there and drops those after, whose
-    weights were lost: no epoch stands there twice.
+    A run that continues after `epochs_done` epochs keeps the rows up to there and drops those after, whose
+    weights were lost: no epoch is in the file twice.
+
+    Args:
+        path: path of the file.
+        epochs_done: number of epochs that earlier starts of this run have finished.
+
+    Example:
+
+    >>> callback = kseg.training.MetricsCsv("metrics.csv")
     """
 
     def __init__(self, path: str | Path, epochs_done: int = 0):
@@ -162,7 +176,22 @@ class MetricsCsv(keras.callbacks.Callback):
 
 
 def read_metrics(path: str | Path) -> list[dict[str, float]]:
-    """The rows of a metrics.csv; none if there is no such file, SettingsError if it is not as kseg wrote it."""
+    """Read the rows of a metrics.csv.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        A list of dicts from column name to number, one an epoch; empty if there is no such file.
+
+    Raises:
+        SettingsError: the file is not as kseg wrote it.
+
+    Example:
+
+    >>> kseg.training.read_metrics("metrics.csv")
+    []
+    """
     if not Path(path).exists():
         return []
     try:
@@ -184,10 +213,15 @@ _DIVERGED = (
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Raises KsegError in the step whose loss is no finite number; the last checkpoint is from before it.
+    """Raise a KsegError in the step whose loss is not finite; the last checkpoint is from before it.
 
     Args:
-        files: gives the names of the images of a step, from the epoch and the step in it, both from 0.
+        files: function that gives the names of a step's images, from the epoch and the step in it, both from
+            0.
+
+    Example:
+
+    >>> callback = kseg.training.StopOnNaN()
     """
 
     def __init__(self, files: Callable[[int, int], list[str]] | None = None):
@@ -208,13 +242,17 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """One line an epoch with loss, scores and the time that remains; on a terminal also the present step.
+    """Print one line an epoch with loss, scores and the remaining time; on a terminal also the current step.
 
     Args:
-        epochs: where the run ends.
-        steps: steps of an epoch.
-        stream: where to write; stderr by default.
-        best: gives the best score so far, to mark the epoch that reached it.
+        epochs: number of epochs of the whole run.
+        steps: number of steps of an epoch.
+        stream: where to write; None means stderr.
+        best: function that gives the best score so far, to mark the epoch that reached it.
+
+    Example:
+
+    >>> callback = kseg.training.Progress(epochs=3, steps=10)
     """
 
     def __init__(

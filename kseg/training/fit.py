@@ -102,6 +102,16 @@ def fit(
             process trains at this moment.
         DataError: an image or mask that cannot be used; the message names it.
         KsegError: the loss became NaN, the disk is full, or another machine died; the last checkpoint is kept.
+
+    Example:
+
+    >>> images, masks = np.zeros((2, 32, 32, 3), "uint8"), np.ones((2, 32, 32), "uint8")
+    >>> data = kseg.data.from_arrays(images, masks, classes=["background", "thing"])
+    >>> model = kseg.models.LiteFPN(kseg.backbones.DeepLabMobileNetV2(0.25), num_classes=2, context=8)
+    >>> recipe = kseg.training.Recipe(epochs=1, batch_size=2, size=(32, 32))
+    >>> history = kseg.training.fit(model, recipe, data, data, "runs/a", verbose=False, tensorboard=False)
+    >>> len(history)
+    1
     """
     out, every = Path(out), None if checkpoint_every is None else Every.parse(checkpoint_every)
     train, val = as_datasets(model, train, val)

@@ -21,10 +21,16 @@ class Initialised:
     """What `initialise_from` did, as layer names.
 
     Attributes:
-        copied: layers that now have the file's weights.
-        kept: layers of the model that kept their own: the file has none of that name, or of other shapes; or file or
-            model has several of that name and shapes, inside of different layers, and which is which cannot be told.
-        unused: layers of the file with weights that found no place.
+        copied: names of the layers that now have the file's weights.
+        kept: names of the layers that kept their own: the file has none of that name, or of other shapes; or
+            file or model has several of that name and these shapes, inside different layers, so that they
+            cannot be told apart.
+        unused: names of layers of the file whose weights found no place.
+
+    Example:
+
+    >>> kseg.training.Initialised(copied=["block1_conv1"], kept=["score_fr"], unused=[]).kept
+    ['score_fr']
     """
 
     copied: tuple[str, ...]
@@ -44,17 +50,27 @@ def initialise_from(model: keras.Model, path: str | Path) -> Initialised:
     """Copy the weights of layers that have the same name and shapes in a Keras file.
 
     Staged training of FCN starts 16s from a trained 32s, and 8s from 16s: the new score layers are not in the
-    file and keep their zeros, so that the stage begins with the scores of the one before. A model with
-    another number of classes keeps its own score layers.
+    file and keep their zeros, so the stage begins with the scores of the one before. A model with another
+    number of classes keeps its own score layers.
 
     Args:
         model: the model to fill, in place.
-        path: a `.keras` or `.weights.h5` file, the name of a preset or its folder. No class of it is built, so it may
-            come from any program.
+        path: a `.keras` or `.weights.h5` file. No class in it is instantiated, so it may come from any
+            program.
+
+    Returns:
+        An `Initialised`: the names of layers that were copied, kept and unused.
 
     Raises:
-        ModelError: the file is not such a file, draws on other files, unpacks to a hundred times its size, or no
-            layer of it fits.
+        ModelError: the file is not such a file, refers to other files, unpacks to a hundred times its size,
+            or none of its layers fits.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, filters=4)
+    >>> backbone.save("backbone.keras")
+    >>> kseg.training.initialise_from(backbone, "backbone.keras").kept
+    ()
     """
     path = trained_file(path)
     stored = _read(path)
@@ -128,7 +144,7 @@ def _read(path: Path) -> dict[str, list[list[np.ndarray]]]:
 def _walk(file: h5py.File) -> dict[str, list[list[np.ndarray]]]:
     stored: dict[str, list[list[np.ndarray]]] = {}
 
-    def visit(name, group):
+    def visit(name: str | None, group) -> None:
         inside = name.split("/")
         if (
             inside[-1] != "vars"

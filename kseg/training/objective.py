@@ -26,9 +26,17 @@ class Objective:
     """What `objective_of` gives.
 
     Attributes:
-        model: the Keras model to compile and fit, with one loss and its metrics, as one would the model itself.
-        own_layers: layers with variables that only the training has (the auxiliary head). A checkpoint that is to go
-            on keeps them beside the model.
+        model: the Keras model to compile and fit, with one loss and its metrics, as you would the model
+            itself.
+        own_layers: layers with variables that only the training has (the auxiliary head). A checkpoint from
+            which training continues keeps them beside the model.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, filters=4)
+    >>> model = kseg.models.DilatedFCN(backbone, num_classes=3, filters=8)
+    >>> kseg.training.Objective(model).own_layers
+    ()
     """
 
     model: keras.Model
@@ -36,7 +44,7 @@ class Objective:
 
 
 def objective_of(model: keras.Model, recipe: Recipe) -> Objective:
-    """The model to train by a recipe; it shares every layer with `model`, which is what is saved.
+    """Build the model to train by a recipe; it shares every layer with `model`, which is what is saved.
 
     - `recipe.auxiliary_weight`: PSPNet's second head (`with_auxiliary_head`), its loss times this weight (0.4 in
       the paper). The head is dropped from what is saved.
@@ -64,9 +72,19 @@ def objective_of(model: keras.Model, recipe: Recipe) -> Objective:
         model: the model to train; a `Segmenter` for `input_scales`, a `PSPNet` for `auxiliary_weight`.
         recipe: the three settings above are read.
 
+    Returns:
+        An `Objective`.
+
     Raises:
         ModelError: a model that cannot be trained in that way.
         SettingsError: both `input_scales` and `auxiliary_weight`, or scales without 1.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, filters=4)
+    >>> model = kseg.models.DilatedFCN(backbone, num_classes=3, filters=8)
+    >>> kseg.training.objective_of(model, kseg.training.Recipe()).model is model
+    True
     """
     if recipe.input_scales is not None and recipe.auxiliary_weight is not None:
         raise SettingsError("Recipe: give input_scales or auxiliary_weight, not both.")

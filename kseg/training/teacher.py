@@ -39,7 +39,8 @@ class Teacher:
             classes of the same names, or, where the teacher has no names, all in their order.
 
     Raises:
-        SettingsError: a weight outside 0 to 1. ModelError: no such model.
+        SettingsError: a weight outside 0 to 1.
+        ModelError: no such model.
 
     Reference:
         Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", 2015, section 2, at temperature 1, on
@@ -69,7 +70,14 @@ class Teacher:
         self._of_classes: np.ndarray | None = None
 
     def fit_to(self, classes: Sequence[str]) -> None:
-        """Find which of the teacher's classes is which of a data set's; SettingsError where that is not clear."""
+        """Match the teacher's classes to a data set's.
+
+        Args:
+            classes: class names of the data set.
+
+        Raises:
+            SettingsError: it is not clear which class is which.
+        """
         own = self._own_names()
         table = np.zeros((len(own) if own else self._count(), len(classes)), "float32")
         for number, name in enumerate(self._pairs(own, list(classes))):
@@ -77,7 +85,10 @@ class Teacher:
         self._of_classes = table
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """What the teacher says of images `(batch, height, width, 3)`, 0-255, in the classes of `fit_to`.
+        """Predict images with the teacher, in the classes of `fit_to`.
+
+        Args:
+            images: `(batch, height, width, 3)`, RGB 0-255.
 
         Returns:
             float32 `(batch, height, width, classes)`.
@@ -86,7 +97,18 @@ class Teacher:
             return np.stack([self._of_image(np.clip(image, 0, 255)) for image in images])
 
     def joined(self, loss: Any, model: keras.Model, map_loss: MapLoss, images: Any, outputs: Any) -> Any:
-        """A step's loss with the teacher's part."""
+        """Add the teacher's part to a step's loss.
+
+        Args:
+            loss: the loss of the labels, a scalar.
+            model: the model that is trained.
+            map_loss: the loss that `loss` was computed with.
+            images: the batch of images, 0-255.
+            outputs: the training model's outputs for them.
+
+        Returns:
+            The joint loss, a scalar.
+        """
         classes = self._of_classes.shape[1]
         found = tf.numpy_function(
             self.probabilities, [tf.cast(images, "float32")], tf.float32, stateful=False
@@ -99,7 +121,11 @@ class Teacher:
         return (1 - self.weight) * loss + self.weight * divergence
 
     def describe(self) -> dict[str, Any]:
-        """What recipe.json says of it."""
+        """Describe the teacher for recipe.json.
+
+        Returns:
+            A dict of plain values.
+        """
         return {"model": self.name, "weight": self.weight, "classes": self.classes}
 
     @staticmethod

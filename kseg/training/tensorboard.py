@@ -16,21 +16,24 @@ from kseg.optimizers.schedules import rate_of_last_step
 class TensorBoard(keras.callbacks.Callback):
     """Writes every number of Keras's logs, and after each validation an image a sample, for TensorBoard.
 
-    It shows the image, its true labels and the predicted labels side by side in the data set's
+    The sample shows the image, its true labels and the predicted labels side by side in the data set's
     palette; ignored pixels are white.
 
-    Args:
-        folder: where the event files go.
-        dataset: where the sample images come from, a `kseg.data.Dataset` or what `kseg.data.as_dataset` takes; None
-            writes scalars only.
-        samples: how many of them, spread over the data set.
+    A folder that cannot be written at the beginning ends the training. Later (when the disk is full) a
+    warning is given once, and training continues without these files.
 
-    A folder that cannot be written at the beginning ends the training. Later (a disk that is full) that is said once
-    and the training goes on without these files: they are for looking at.
+    Args:
+        folder: folder of the event files.
+        dataset: where the sample images come from; None writes scalars only.
+        samples: number of sample images, spread over the data set.
 
     Raises:
-        SettingsError: when TensorBoard is not installed, or the folder is a file.
-        FileError: from `on_train_begin`, when the folder cannot be written.
+        SettingsError: TensorBoard is not installed, or the folder is a file.
+        FileError: the folder cannot be written (from `on_train_begin`).
+
+    Example:
+
+    >>> callback = kseg.training.TensorBoard("runs/a/tensorboard")
     """
 
     def __init__(self, folder: str | Path, dataset: Any = None, samples: int = 4):

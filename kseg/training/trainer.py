@@ -31,9 +31,20 @@ from kseg.training.validation import Validation
 class Trainer:
     """A model, its loss, optimizer, metric and data: what is trained, and where the training stands.
 
-    `run` trains: epochs of steps, each with a validation at its end, and callbacks as in Keras's `fit`. `state` is
-    everything that is not in the model's own file, and `restore` puts it back, so that a training goes on exactly
-    where it was. Create it under the strategy of the model.
+    `run` trains: epochs of steps, each with a validation at its end, and callbacks as in Keras's `fit`.
+    `state` is everything that is not in the model's own file, and `restore` puts it back, so that training
+    continues exactly where it was. Create it under the strategy of the model.
+
+    Args:
+        model: the model, its frozen parts frozen.
+        recipe: the settings.
+        train, val: data sets to train on, and to validate on after an epoch (or None).
+        loss: the loss.
+        length: number of steps of an epoch.
+        optimizer: replaces the recipe's optimizer, unless None.
+        learning_rates: factor on the learning rate by part of the model.
+        metrics: Keras metrics of labels and logits, beside the mean IoU of the training batches.
+        teacher: another model that the model learns from, beside the labels, or None.
 
     Attributes:
         model: what is saved, and validated.
@@ -42,16 +53,11 @@ class Trainer:
         step: steps done of the epoch after these.
         loss_sum: the sum of those steps' losses.
 
-    Args:
-        model: the model, its frozen parts frozen.
-        recipe: the settings.
-        train, val: what to train on, and to validate on after an epoch, if anything.
-        loss: the loss.
-        length: steps of an epoch.
-        optimizer: instead of the recipe's.
-        learning_rates: factor on the learning rate by part of the model.
-        metrics: Keras metrics of labels and logits, beside the mean IoU of the training's own batches.
-        teacher: another model that the model learns from, beside the labels.
+    Example:
+    ```python
+    trainer = kseg.training.Trainer(model, recipe, train, val, kseg.losses.CrossEntropy(), length=100)
+    trainer.run(keras.callbacks.CallbackList(model=model))
+    ```
     """
 
     def __init__(
@@ -67,7 +73,7 @@ class Trainer:
         learning_rates: Mapping[str, float] | None = None,
         metrics: Sequence[keras.metrics.Metric] = (),
         teacher: Teacher | None = None,
-    ):
+    ) -> None:
         self.model, self.recipe, self.train, self.val = model, recipe, train, val
         self.loss, self.length = loss, length
         self.epoch, self.step, self.loss_sum = 0, 0, 0.0
@@ -85,11 +91,17 @@ class Trainer:
         # Not by XLA, which compiles anew for every size of whole images and knows no kernel for some operations.
         self.training_model.compile(optimizer, loss, metrics=self.metrics, jit_compile=False)
         self.averages = None if recipe.ema is None else Averages(model, recipe.ema)
-        self._train_step = TrainStep(self.training_model, self.loss, recipe.accumulate, self.averages, teacher)
+        self._train_step = TrainStep(
+            self.training_model, self.loss, recipe.accumulate, self.averages, teacher
+        )
         self._validation = None if val is None else Validation(model, val, loss)
 
     def run(self, callbacks: keras.callbacks.CallbackList) -> None:
-        """Train from where the training stands to the last epoch."""
+        """Train from where the training stands to the last epoch.
+
+        Args:
+            callbacks: the Keras callbacks to call.
+        """
         batches = iter(self._batches())
         callbacks.on_train_begin()
         while self.epoch < self.recipe.epochs:
@@ -156,7 +168,11 @@ class Trainer:
             return self._validation()
 
     def with_averages(self) -> AbstractContextManager[None]:
-        """Within it the model has its averaged weights, if it keeps any."""
+        """Give the model its averaged weights, if it keeps any, within a `with` block.
+
+        Returns:
+            A context manager.
+        """
         return nullcontext() if self.averages is None else self.averages.applied()
 
     @property
@@ -169,7 +185,11 @@ class Trainer:
         return self.training_model is self.model and place()[1] == 1
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What `checkpoint.save` keeps beside the model: JSON's part and the arrays. Every worker must call it."""
+        """Collect what `checkpoint.save` keeps beside the model; every worker must call it.
+
+        Returns:
+            A dict of JSON values, and a dict of arrays.
+        """
         facts: dict[str, Any] = {
             "epochs_done": self.epoch,
             "step": self.step,
@@ -184,7 +204,15 @@ class Trainer:
         return facts, arrays
 
     def restore(self, path: Path, facts: dict[str, Any]) -> None:
-        """Put everything back as `state` found it; ModelError where the checkpoint does not fit or is damaged."""
+        """Put everything back as `state` found it.
+
+        Args:
+            path: path of the checkpoint.
+            facts: the JSON values of `state`.
+
+        Raises:
+            ModelError: the checkpoint does not fit or is damaged.
+        """
         with checkpoint.damage_told(path):
             arrays = checkpoint.load_arrays(path)
             elsewhere = any(name.startswith("optimizer/") for name in arrays)

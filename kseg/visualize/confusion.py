@@ -66,11 +66,18 @@ def confusion_figure(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
 
 
 def confusion_picture(confusion: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """`confusion_figure` as an image, uint8 RGB `(height, width, 3)`.
+    """Draw a confusion matrix as an image.
+
+    Args:
+        confusion: counts `(classes, classes)`, `[true, predicted]`.
+        classes: class names.
+
+    Returns:
+        uint8 RGB image `(height, width, 3)`.
 
     Example:
-        ```python
-        image = confusion_picture(report.confusion, report.classes)
-        ```
+
+    >>> kseg.evaluation.confusion_picture(np.array([[3, 1], [0, 4]]), ["background", "thing"]).shape[-1]
+    3
     """
     return as_image(confusion_figure(confusion, classes))

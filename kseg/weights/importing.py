@@ -57,14 +57,18 @@ class Imported:
     """What `import_weights` made.
 
     Attributes:
-        model: the network, with the file's weights, its class names and its palette.
+        model: the model, with the file's weights, its class names and its palette.
         source: the name of the source, such as "mmseg/pspnet".
-        copied: keys of the file whose numbers the model has.
-        unused: keys that have no place in it, such as those of an auxiliary head.
+        copied: keys of the file whose values the model has.
+        unused: keys that have no place in the model, such as those of an auxiliary head.
         note: what was assumed, in a sentence.
         meta: what the file says besides its arrays.
-        training_model: with `auxiliary=True` the model and its second head, as `kseg.models.with_auxiliary_head` gives
-            them; it shares the model's layers. None otherwise.
+
+    Example:
+    ```python
+    imported = kseg.weights.import_weights("pspnet_r50-d8.pth")
+    imported.model.save("pspnet.keras")
+    ```
     """
 
     model: keras.Model

@@ -21,18 +21,23 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Published:
-    """A weights file that its authors offer.
+    """A weights file that its authors published.
 
     Attributes:
-        file: its name, with its folder where the name alone says little.
-        source: as `import_weights` takes it.
-        page: where a person finds it.
-        url: its own address; None where it has none.
-        megabytes: its size in MiB; None where the source does not state it.
-        sha256_prefix: how its SHA-256 begins, where that is part of the name; else None.
-        score: as published; None where it is not known.
+        file: file name, with its folder if the name alone says little.
+        source: name of the source, as `import_weights` takes it.
+        page: address of the page where a person finds it.
+        url: the file's own address, or None.
+        megabytes: size in MiB; None if the source does not state it.
+        sha256_prefix: the beginning of its SHA-256, if that is part of the name; otherwise None.
+        score: the published score, or None.
         protocol: what the score was measured on, and how.
-        evaluate: the command that repeats the protocol with kseg; None where none does exactly.
+        evaluate: the command that repeats the protocol with kseg, or None if none does exactly.
+
+    Example:
+
+    >>> isinstance(kseg.weights.published()[0].file, str)
+    True
     """
 
     file: str
@@ -46,15 +51,24 @@ class Published:
     evaluate: str | None
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, as JSON has it."""
+        """Give everything as JSON has it.
+
+        Returns:
+            A dict of plain values.
+        """
         return asdict(self)
 
 
 def published() -> tuple[Published, ...]:
-    """Every published file that kseg knows by name.
+    """List the published files that kseg knows by name.
 
     Returns:
-        In the order of their sources. What no source states is None, never a guess.
+        A tuple of `Published`, in the order of their sources. What no source states is None, never a guess.
+
+    Example:
+
+    >>> len(kseg.weights.published()) > 10
+    True
     """
     rows = json.loads(_LIST.read_text(encoding="utf-8"))
     return tuple(Published(**row) for row in rows)

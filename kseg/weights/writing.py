@@ -22,16 +22,22 @@ def write(imported: Imported, source_file: Path, out: Path) -> dict[str, Any]:
     """Write a model's `.keras` file, load it again, compare, and write the card beside it (`NAME.json`).
 
     Args:
-        imported: what `import_weights` gave.
-        source_file: the file it came from, for the card.
-        out: where the model goes; it ends in `.keras`.
+        imported: the result of `import_weights`.
+        source_file: path of the file it came from, for the card.
+        out: path of the model; it ends in `.keras`.
 
     Returns:
-        The card.
+        The card, a dict.
 
     Raises:
         ModelError: another ending, or a file that gives other logits than the model. Nothing is left then.
         FileError: the folder or disk refuses.
+
+    Example:
+    ```python
+    imported = kseg.weights.import_weights("pspnet_r50-d8.pth")
+    kseg.weights.write(imported, Path("pspnet_r50-d8.pth"), Path("pspnet.keras"))
+    ```
     """
     if out.suffix != ".keras":
         raise ModelError(f"{out}: a model is written as a .keras file: end the name in .keras")

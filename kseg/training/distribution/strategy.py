@@ -17,7 +17,7 @@ STRATEGIES = ("none", "mirrored", "multiworker")
 
 @contextmanager
 def strategy(name: str = "none", devices: int | None = None) -> Iterator[tf.distribute.Strategy]:
-    """The context in which a model is built (and trained by `kseg.training.fit`) on one device or on several.
+    """The context in which a model is built, and trained by `kseg.training.fit`, on one device or on several.
 
         with kseg.training.strategy("mirrored"):
             model = kseg.models.build("fcn8s_efficientnetlite0", 21)
@@ -32,9 +32,18 @@ def strategy(name: str = "none", devices: int | None = None) -> Iterator[tf.dist
         devices: how many devices "mirrored" takes, all by default. Without GPUs the CPU is cut into that many,
             which is slower than one and good for trying out; this must come before TensorFlow's first operation.
 
+    Returns:
+        A context manager that gives the `tf.distribute.Strategy`.
+
     Raises:
         SettingsError: unknown name, too few devices, or a TF_CONFIG that is missing or wrong.
         KsegError: "multiworker" could not reach the other workers.
+
+    Example:
+
+    >>> with kseg.training.strategy("none") as strategy:
+    ...     strategy.num_replicas_in_sync
+    1
     """
     if name not in STRATEGIES:
         raise SettingsError(f"There is no strategy {name!r}; there are {', '.join(STRATEGIES)}.")
@@ -162,6 +171,18 @@ def synchronised_batch_norm(model: keras.Model) -> Iterator[None]:
 
     The layers are as they were afterwards, and so is what is saved. Layers that are frozen use their stored
     statistics as ever. Put it around Keras's `fit`; `kseg.training.fit` does it by itself.
+
+    Args:
+        model: the Keras model; its layers are as before afterwards.
+
+    Returns:
+        A context manager.
+
+    Example:
+    ```python
+    with kseg.training.synchronised_batch_norm(model):
+        model.fit(batches)
+    ```
     """
     layers = []
     if model.distribute_strategy.num_replicas_in_sync > 1:

@@ -7,16 +7,26 @@ from kseg.training.recipes.recipe import Recipe
 
 
 def default_recipe(model: keras.Model, name: str, data: str) -> Recipe:
-    """The recipe for this model and data set, else for this backbone and data set, else a general one.
+    """Choose the recipe for a model and data set, otherwise for its backbone and the data set, otherwise a general one.
 
-    A recipe that starts from another training is never chosen, nor one of the FCN paper's (summed loss, tiny rates,
-    ImageNet's weights), nor one made of crops of objects: these are taken only where they are asked for. Losses that
-    belong to one network, such as PSPNet's second one, do not go over to others.
+    A recipe that starts from another training is never chosen, nor one of the FCN paper's (summed loss, tiny
+    rates, ImageNet weights), nor one on crops of objects: these are used only if asked for. Losses that
+    belong to one network, such as PSPNet's second one, are not carried over to others.
 
     Args:
         model: the model to train.
-        name: its name in the catalog.
-        data: the name of the data set.
+        name: name of the model in the catalog.
+        data: name of the data set.
+
+    Returns:
+        A `Recipe`.
+
+    Example:
+
+    >>> backbone = kseg.backbones.ResNet(50, filters=4)
+    >>> model = kseg.models.DilatedFCN(backbone, num_classes=3, filters=8)
+    >>> kseg.training.default_recipe(model, "my_model", "my_data").name
+    'general'
     """
     known = [
         recipe

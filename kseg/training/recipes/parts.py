@@ -46,7 +46,16 @@ class OptimizerSettings:
         check_fields(self, ranges, {})
 
     def build(self, rate: Any, layer_multipliers: dict[str, float]) -> keras.optimizers.Optimizer:
-        """A Keras optimizer with this learning rate (or schedule) and these factors by layer name."""
+        """Build the optimizer.
+
+        Args:
+            rate: learning rate, a float or a `LearningRateSchedule`.
+            layer_multipliers: dict from layer name to a factor on the learning rate of that layer's
+                variables.
+
+        Returns:
+            A Keras optimizer.
+        """
         factors = {"layer_multipliers": layer_multipliers, "bias_multiplier": self.bias_multiplier}
         if self.name == "sgd":
             return SGD(rate, self.momentum, l2=self.weight_decay, **factors)
@@ -97,7 +106,14 @@ class ScheduleSettings:
             )
 
     def over(self, steps: int) -> keras.optimizers.schedules.LearningRateSchedule | float:
-        """The learning rate as a function of the optimizer's step, for a training of so many; or a number."""
+        """Give the learning rate as a function of the optimizer's step.
+
+        Args:
+            steps: number of optimizer steps of the training.
+
+        Returns:
+            A Keras `LearningRateSchedule`, or a float for a constant rate.
+        """
         warmup = min(self.warmup_steps, steps // 5)  # a few images make a run shorter than the warm-up
         if self.name == "poly":
             return Poly(self.learning_rate, steps, self.power, warmup)
