@@ -40,6 +40,18 @@ class KsegWarning(UserWarning):
 
 
 def find_user_error(error: BaseException) -> KsegError | None:
-    """The KsegError that another error's text wraps, as TensorFlow's do, or None."""
+    """Find the KsegError that a TensorFlow error wraps.
+
+    Args:
+        error: an exception that iterating a pipeline raised.
+
+    Returns:
+        The `KsegError`, or None.
+
+    Example:
+
+    >>> kseg.data.find_user_error(ValueError("something else")) is None
+    True
+    """
     match = re.search(r"\b(DataError|SettingsError): (.+)", str(error))
     return globals()[match[1]](match[2].strip()) if match else None

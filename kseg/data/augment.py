@@ -47,6 +47,13 @@ class Augment:
 
     Raises:
         SettingsError: a setting outside of its range.
+
+    Example:
+
+    >>> augment = kseg.data.Augment(mirror=True, scale=(0.5, 2.0))
+    >>> image, label = np.zeros((40, 50, 3), "uint8"), np.zeros((40, 50), "uint8")
+    >>> augment(image, label, (32, 32), [0, 0])[0].shape
+    TensorShape([32, 32, 3])
     """
 
     scale: tuple[float, float] = (1.0, 1.0)

@@ -187,10 +187,21 @@ class SampleCache:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Iterate a pipeline inside of this to get the loader's own DataError instead of TensorFlow's wrapping.
+    """Iterate a pipeline inside this context to get kseg's own DataError instead of TensorFlow's wrapping.
 
-    TensorFlow reports an exception of Python code inside a pipeline as ``UnknownError`` with the text, a
+    TensorFlow reports an exception of Python code inside a pipeline as `UnknownError`, with the text, a
     traceback and the names of graph nodes around it.
+
+    Returns:
+        A context manager.
+
+    Example:
+
+    >>> images, masks = np.zeros((2, 8, 8, 3), "uint8"), np.ones((2, 8, 8), "uint8")
+    >>> data = kseg.data.from_arrays(images, masks, classes=["background", "thing"])
+    >>> with kseg.data.user_errors():
+    ...     len(list(kseg.data.pipeline(data, batch_size=2)))
+    1
     """
     try:
         yield

@@ -35,7 +35,7 @@ _PREPARED = {"shapes": load_shapes}
 
 @dataclass(frozen=True)
 class Description:
-    """One data set in words.
+    """Description of a data set.
 
     Args:
         summary: what it is.
@@ -43,6 +43,11 @@ class Description:
         layout: the folders that kseg expects below the root.
         splits: their names, each with its number of images where that is fixed.
         size: what there is to download.
+
+    Example:
+
+    >>> isinstance(kseg.data.datasets()["camvid"].summary, str)
+    True
     """
 
     summary: str
@@ -129,7 +134,16 @@ _DESCRIPTIONS = {
 
 
 def datasets() -> dict[str, Description]:
-    """The data sets that ``load`` knows, by name."""
+    """List the data sets that `load` knows.
+
+    Returns:
+        A dict from name to `Description`.
+
+    Example:
+
+    >>> "camvid" in kseg.data.datasets()
+    True
+    """
     return dict(_DESCRIPTIONS)
 
 
@@ -141,14 +155,27 @@ def load(
     complete: bool = True,
     max_pixels: int = MAX_PIXELS,
 ) -> Dataset:
-    """A split of a data set by name (see ``datasets()``); ``root`` is the folder that holds it.
+    """Load a split of a data set by name.
 
-    With ``complete=False`` files that are missing are no error yet, but when they are read: ``kseg.data.check``
-    then names all of them. Images and masks above ``max_pixels`` are refused before they are decoded.
+    Args:
+        name: one of `datasets()`.
+        root: folder that holds the data set; None for data sets that need none.
+        split: name of the split, such as "train" or "val".
+        complete: False does not report missing files until they are read: `kseg.data.check` then names all of
+            them.
+        max_pixels: larger images and masks are refused before they are decoded.
+
+    Returns:
+        A `Dataset`.
 
     Raises:
         DataError: no such name, folder, or split, or a file is missing or, by a link, lies outside of the folder; it
             says what was expected and found.
+
+    Example:
+    ```python
+    train = kseg.data.load("camvid", root="data/camvid", split="train")
+    ```
     """
     if name.startswith("tfds:"):
         return load_tfds(name.removeprefix("tfds:"), root, split, max_pixels)

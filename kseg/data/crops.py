@@ -88,7 +88,7 @@ def object_crops(
     progress: Progress | None = None,
     bad: dict[int, str] | None = None,
 ) -> Dataset:
-    """A data set with one crop for each object of the ground truth, the object in its middle.
+    """Make a data set with one crop for each object of the ground truth, the object at its centre.
 
     The first stage of DeconvNet's training: boxes are made 1.2 times larger and warped to 250x250 (of which
     training sees random 224x224), and only the class of the object is kept: everything else is background,
@@ -105,15 +105,22 @@ def object_crops(
         progress: called with (images done, images in all).
         bad: where given, images that cannot be used are left out, and their numbers and reasons noted here.
 
-    The result has the classes and the ignored label of ``dataset``, and is the same every time, so that
-    ``pipeline`` and ``fit`` treat it, and go on after an interruption, as with any other.
+    Returns:
+        A `Dataset` with the classes and the ignore label of `dataset`, the same every time, so that
+        `pipeline` and `fit` treat it, and resume, as with any other.
 
     Raises:
         DataError: an image that cannot be read (without ``bad``), or no object in the whole data set.
         SettingsError: a setting out of its range.
 
-    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, sections 4.2 and
-    5.1. How often a class is repeated at most is this package's choice.
+    Reference:
+        Noh et al., "Learning deconvolution network for semantic segmentation", ICCV 2015, sections 4.2 and
+        5.1. How often a class is repeated at most is kseg's choice.
+
+    Example:
+    ```python
+    crops = kseg.data.object_crops(train, size=(250, 250))
+    ```
     """
     _check(size, context, most_repeats)
     dataset = as_dataset(dataset)
@@ -143,7 +150,7 @@ def proposal_crops(
     progress: Progress | None = None,
     bad: dict[int, str] | None = None,
 ) -> Dataset:
-    """A data set of crops at object proposals that meet an object, with the labels of all classes.
+    """Make a data set of crops at object proposals that overlap an object, with the labels of all classes.
 
     The second stage of DeconvNet's training, whose objects lie as they do at prediction.
 
@@ -156,11 +163,21 @@ def proposal_crops(
             this; it stands for the class of the object that it meets best.
         size, context, most_repeats, find, progress, bad: as for ``object_crops``.
 
+    Returns:
+        A `Dataset`, as of `object_crops`.
+
     Raises:
         DataError: an image that cannot be read (without ``bad``), or no proposal that meets an object.
         SettingsError: a setting out of its range.
 
-    Source: Noh et al., ICCV 2015, sections 4.2 and 5.1 (release: 2.7 million crops for VOC).
+    Reference:
+        Noh et al., "Learning deconvolution network for semantic segmentation", ICCV 2015, sections 4.2 and
+        5.1 (release: 2.7 million crops for VOC).
+
+    Example:
+    ```python
+    crops = kseg.data.proposal_crops(train, kseg.inference.edge_box_proposals, count=2000)
+    ```
     """
     _check(size, context, most_repeats)
     if not 0 < overlap <= 1 or count < 1:

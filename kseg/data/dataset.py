@@ -20,7 +20,19 @@ from kseg.io.masks import read_mask
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and its mask, as files; `name` for reports, else the image's own without its ending."""
+    """One image and its mask, as files.
+
+    Args:
+        image: path of the image.
+        mask: path of the mask.
+        name: name for reports; if empty, the image's file name without its ending.
+
+    Example:
+
+    >>> from pathlib import Path
+    >>> kseg.data.Sample(Path("a.jpg"), Path("a.png")).mask.name
+    'a.png'
+    """
 
     image: Path
     mask: Path | None = None
@@ -120,7 +132,14 @@ class Dataset:
         return (self.load(index) for index in range(len(self)))
 
     def take(self, indices: Sequence[int]) -> Dataset:
-        """The data set of the samples with these numbers, in this order."""
+        """Select samples by number.
+
+        Args:
+            indices: numbers of the samples, in the order wanted.
+
+        Returns:
+            A `Dataset`.
+        """
         numbers = [range(len(self))[operator.index(index)] for index in indices]
         if isinstance(self.samples, Sequence):
             return replace(self, samples=tuple(self.samples[number] for number in numbers))
@@ -139,11 +158,14 @@ class Dataset:
         return replace(self, name=name, samples=Joined(self, other), stored_ids=(), mask_colours=())
 
     def remap(self, names: Mapping[str, str | None]) -> Dataset:
-        """Other classes: merged, renamed, or ignored.
+        """Merge, rename or ignore classes.
 
         Args:
             names: from a class to its new name; None ignores its pixels. Classes that are not named stay. The new
                 classes stand in the order in which they first occur.
+
+        Returns:
+            A `Dataset` with the new classes.
 
         Raises:
             SettingsError: a class that is not there, or no class is left.
@@ -173,14 +195,31 @@ class Dataset:
         return len(self.classes)
 
     def name_of(self, index: int) -> str:
-        """File name without its ending, for reports and for naming predicted masks."""
+        """Give the name of a sample, for reports and for naming predicted masks.
+
+        Args:
+            index: number of the sample.
+
+        Returns:
+            The file name without its ending.
+        """
         if isinstance(self.samples, Sequence):
             sample = self.samples[index]
             return sample.name or sample.image.stem
         return self.samples.name_of(index)
 
     def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image uint8 (H, W, 3) RGB and mask uint8 (H, W) of class ids; DataError names the file at fault."""
+        """Read a sample.
+
+        Args:
+            index: number of the sample.
+
+        Returns:
+            Image, uint8 RGB `(height, width, 3)`, and mask, uint8 `(height, width)` of class ids.
+
+        Raises:
+            DataError: a file that cannot be used; the message names it.
+        """
         image, stored, where = self.read(index)
         labels = self.to_labels(stored)
         present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
@@ -194,7 +233,14 @@ class Dataset:
         return image, labels
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray, str]:
-        """Image, mask with the ids as stored, and the mask's file for messages; ids unchecked."""
+        """Read a sample as stored, without checking ids.
+
+        Args:
+            index: number of the sample.
+
+        Returns:
+            Image, mask with the ids as stored, and the mask's file for messages.
+        """
         if not isinstance(self.samples, Sequence):
             image, mask = self.samples.read(index)
             image_file = mask_file = self.name_of(index)
@@ -217,7 +263,14 @@ class Dataset:
         )
 
     def to_labels(self, stored: np.ndarray) -> np.ndarray:
-        """Class ids of a mask as stored (uint8), unchecked."""
+        """Convert a mask as stored to class ids, unchecked.
+
+        Args:
+            stored: uint8 `(height, width)`.
+
+        Returns:
+            uint8 class ids `(height, width)`.
+        """
         if not self.stored_ids:
             return stored
         lookup = np.arange(256, dtype=np.uint8)

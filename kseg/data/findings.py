@@ -11,7 +11,19 @@ IGNORE_LABEL = 255
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found: its `kind` ("no mask"), the file, what it means; `fatal` if it makes training wrong."""
+    """One problem or note about a data set.
+
+    Args:
+        kind: what was found, in a few words, such as "no mask".
+        file: the file or class it concerns.
+        message: what it means and what to do.
+        fatal: whether it makes training fail or go wrong.
+
+    Example:
+
+    >>> kseg.data.Finding("no mask", "a.png", "the image has no mask", fatal=True).kind
+    'no mask'
+    """
 
     kind: str
     file: str
@@ -27,11 +39,19 @@ class Findings:
         name: data set or folder.
         samples: number of images that can be used, with their masks.
         classes: class names.
-        pixels: labelled pixels of each class, and `images`: images where it occurs.
-        ignored: pixels with the ignore label.
+        pixels: number of labelled pixels of each class.
+        images: number of images in which each class occurs.
+        ignored: number of pixels with the ignore label.
         findings: problems and notes, problems first.
-        ignore_label: the id of those pixels.
-        found: number of images there are, used or not.
+        ignore_label: the class id of ignored pixels.
+        found: number of images in the folder, used or not.
+
+    Example:
+
+    >>> images, masks = np.zeros((2, 8, 8, 3), "uint8"), np.ones((2, 8, 8), "uint8")
+    >>> findings = kseg.data.check(kseg.data.from_arrays(images, masks, classes=["background", "thing"]))
+    >>> findings.samples
+    2
     """
 
     name: str
@@ -55,11 +75,19 @@ class Findings:
         return not any(finding.fatal for finding in self.findings)
 
     def to_json(self) -> dict:
-        """Everything as plain lists and numbers, for `json.dumps`."""
+        """Everything as plain lists and numbers, for `json.dumps`.
+
+        Returns:
+            A dict for `json.dumps`.
+        """
         return {**asdict(self), "ok": self.ok, "pictures": self.images}
 
     def table(self) -> str:
-        """Problems, notes and the label histogram as text."""
+        """Problems, notes and the label histogram as text.
+
+        Returns:
+            A string of several lines.
+        """
         problems = [finding for finding in self.findings if finding.fatal]
         notes = [finding for finding in self.findings if not finding.fatal]
         used = f"{self.samples} images with masks"

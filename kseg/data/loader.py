@@ -134,16 +134,30 @@ class Loader(DataAdapter):
         return len(self.dataset) % self._batch_size if self.has_partial_batch else None
 
     def get_tf_dataset(self) -> tf.data.Dataset:
-        """The present epoch, whichever that is when it is iterated."""
+        """Give the current epoch, whichever that is when it is iterated.
+
+        Returns:
+            A `tf.data.Dataset`.
+        """
         return self._stream(lambda: self.epoch)
 
     def get_numpy_iterator(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Give the current epoch as NumPy arrays.
+
+        Returns:
+            An iterator of (images, labels).
+        """
         with user_errors():
             yield from self._stream(lambda: self.epoch).as_numpy_iterator()
 
     get_jax_iterator = get_numpy_iterator
 
     def get_torch_dataloader(self) -> Any:
+        """Give the current epoch as batches for PyTorch.
+
+        Returns:
+            An iterable of (images, labels).
+        """
         return data_adapter_utils.get_torch_dataloader(self.get_numpy_iterator())
 
     def _stream(self, epoch: Callable[[], int], index: int = 0) -> tf.data.Dataset:

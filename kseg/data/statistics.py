@@ -12,12 +12,18 @@ from kseg.data.sources.as_dataset import as_dataset
 
 @dataclass(frozen=True)
 class Histogram:
-    """Label counts of a data set, ignored pixels left out. Arrays of int64 (num_classes,).
+    """Label counts of a data set, without ignored pixels, each an int64 array `(num_classes,)`.
 
     Args:
         pixels: pixels of each class.
         labelled_where_present: labelled pixels, of any class, in the images where the class occurs.
         images: images where the class occurs.
+
+    Example:
+
+    >>> images, masks = np.zeros((2, 8, 8, 3), "uint8"), np.ones((2, 8, 8), "uint8")
+    >>> kseg.data.class_histogram((images, masks)).pixels.tolist()
+    [0, 128]
     """
 
     pixels: np.ndarray
@@ -35,7 +41,16 @@ def class_histogram(dataset: Any, num_classes: int | None = None) -> Histogram:
 
     Args:
         dataset: a `Dataset`, or what `as_dataset` takes: `(x, y)`, a `tf.data.Dataset`, a `PyDataset`.
-        num_classes: of data that does not say it; None: up to the highest id.
+        num_classes: number of classes of data that does not say it; None counts up to the highest id.
+
+    Returns:
+        A `Histogram`.
+
+    Example:
+
+    >>> images, masks = np.zeros((2, 8, 8, 3), "uint8"), np.ones((2, 8, 8), "uint8")
+    >>> kseg.data.class_histogram((images, masks)).images.tolist()
+    [0, 2]
     """
     dataset = as_dataset(dataset, num_classes)
     counts = np.zeros((len(dataset), dataset.num_classes), np.int64)
@@ -47,14 +62,27 @@ def class_histogram(dataset: Any, num_classes: int | None = None) -> Histogram:
 
 
 def median_frequency_weights(histogram: Any, num_classes: int | None = None) -> np.ndarray:
-    """Class weights median(f) / f, float64 (num_classes,), for ``CrossEntropy(class_weights=...)``.
+    """Compute class weights median(f) / f, for `CrossEntropy(class_weights=...)`.
+
+    f is a class's share of the labelled pixels in the images where it occurs. A class that never occurs gets
+    the weight 1: no pixel will use it.
 
     Args:
         histogram: a `Histogram`, or the data that `class_histogram` takes with `num_classes`.
         num_classes: see `class_histogram`.
 
-    f is a class's share of the labelled pixels in the images where it occurs (Eigen and Fergus 2015,
-    section 6.3.1, as SegNet uses it). A class that never occurs gets the weight 1: no pixel will use it.
+    Returns:
+        float64 `(num_classes,)`.
+
+    Reference:
+        Eigen and Fergus, "Predicting depth, surface normals and semantic labels with a common multi-scale
+        convolutional architecture", ICCV 2015, section 6.3.1, as SegNet uses it.
+
+    Example:
+
+    >>> images, masks = np.zeros((1, 2, 2, 3), "uint8"), np.array([[[0, 0], [0, 1]]], "uint8")
+    >>> kseg.data.median_frequency_weights(kseg.data.class_histogram((images, masks))).round(3).tolist()
+    [0.667, 2.0]
     """
     if not isinstance(histogram, Histogram):
         histogram = class_histogram(histogram, num_classes)

@@ -23,27 +23,21 @@ from kseg.training.run import checkpoint
 class Checkpoint(keras.callbacks.Callback):
     """Writes `last.keras` after every epoch, and `best.keras` when the score is the best so far.
 
-    `last.keras` is a Keras model file that also has the optimizer, the step, the epoch, the best score and
-    the seed generators, so that a run continues exactly where it was. `best.keras` has no optimizer, which
-    makes it smaller. Both are written as by `kseg.training.run.checkpoint.save`. Weights that are not finite
-    are not written: they raise a KsegError, and the checkpoint before is kept.
+    `last.keras` is a Keras model file that also carries the optimizer, the step, the epoch, the best
+    score and the seed generators, so that a run goes on exactly where it was. `best.keras` has no
+    optimizer, which makes it smaller. Both are written as `kseg.training.run.checkpoint.save` does. Weights that
+    are no finite numbers are not written: that is a KsegError, and the checkpoint before is kept.
 
     Args:
-        folder: folder of the two files.
+        folder: where the two files go.
         monitor: the score in Keras's logs, higher is better. Epochs without it (not validated) write no best.
         best: the best score before this process started, if any.
         seeded: further objects with a `seed_generator` to be kept (a loss with sampling).
-        every: also write `last.keras` within an epoch, after this many steps or minutes.
-        keep: number of `last` checkpoints to keep; earlier ones are `last.1.keras` and so on.
-        run: a `Trainer`, whose model is saved with everything that its `state` gives; None saves the model
-            that is trained and its seed generators.
+        every: also write `last.keras` within an epoch, after so many steps or minutes.
+        keep: how many `last` checkpoints to keep; the ones before are `last.1.keras` and so on.
+        run: a `Trainer`, whose model is saved, with all that its `state` gives; the model that is trained
+            and its seed generators without one.
         writes: False on workers that only take part in collecting.
-
-    Example:
-
-    >>> callback = kseg.training.Checkpoint("runs/a", monitor="val_mean_iou", keep=2)
-    >>> callback.monitor
-    'val_mean_iou'
     """
 
     def __init__(
@@ -213,15 +207,10 @@ _DIVERGED = (
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Raise a KsegError in the step whose loss is not finite; the last checkpoint is from before it.
+    """Raises KsegError in the step whose loss is no finite number; the last checkpoint is from before it.
 
     Args:
-        files: function that gives the names of a step's images, from the epoch and the step in it, both from
-            0.
-
-    Example:
-
-    >>> callback = kseg.training.StopOnNaN()
+        files: gives the names of the images of a step, from the epoch and the step in it, both from 0.
     """
 
     def __init__(self, files: Callable[[int, int], list[str]] | None = None):
@@ -242,17 +231,13 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """Print one line an epoch with loss, scores and the remaining time; on a terminal also the current step.
+    """One line an epoch with loss, scores and the time that remains; on a terminal also the present step.
 
     Args:
-        epochs: number of epochs of the whole run.
-        steps: number of steps of an epoch.
-        stream: where to write; None means stderr.
-        best: function that gives the best score so far, to mark the epoch that reached it.
-
-    Example:
-
-    >>> callback = kseg.training.Progress(epochs=3, steps=10)
+        epochs: where the run ends.
+        steps: steps of an epoch.
+        stream: where to write; stderr by default.
+        best: gives the best score so far, to mark the epoch that reached it.
     """
 
     def __init__(

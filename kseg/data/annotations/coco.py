@@ -188,6 +188,13 @@ def to_coco(dataset: Dataset, path: str | Path, *, background: int | None = 0) -
     Returns:
         The path. Regions are run lengths, so that nothing is lost; ignored pixels become crowd regions of the first
         class that is written.
+
+    Example:
+
+    >>> images, masks = np.zeros((2, 8, 8, 3), "uint8"), np.ones((2, 8, 8), "uint8")
+    >>> data = kseg.data.from_arrays(images, masks, classes=["background", "thing"])
+    >>> kseg.data.to_coco(data, "instances.json").name
+    'instances.json'
     """
     kept = [index for index in range(dataset.num_classes) if index != background]
     categories = [{"id": index, "name": dataset.classes[index]} for index in kept]

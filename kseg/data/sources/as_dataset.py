@@ -29,7 +29,7 @@ def as_dataset(
     name: str = "data",
     split: str = "",
 ) -> Dataset:
-    """A `Dataset` of whatever Keras takes as labelled data.
+    """Make a `Dataset` from whatever Keras takes as labelled data.
 
     Args:
         data: a `Dataset`, which comes back as it is; `(x, y)` or `(x, y, sample_weight)`, read when needed as by

@@ -17,16 +17,12 @@ from kseg.training.recipes.parts import OptimizerSettings, ScheduleSettings, cha
 class Recipe:
     """Everything that decides what a training does, but for the model, the data set and the folder.
 
-    A recipe is composed of parts, each an object: `Augment`, a loss, `OptimizerSettings` and
-    `ScheduleSettings`. The settings of a part may also be given, changed and read by their own names:
-    `recipe.replace(learning_rate=0.01, mirror=True)`, `recipe.mirror`. The names are those of recipe.json and
-    of `kseg train --set NAME=VALUE`; `augment.mirror` means the same. `optimizer` and `schedule` also take a
-    name ("sgd"). The settings are the attributes below.
+    A recipe is composed of parts, each an object: `Augment`, a loss, `OptimizerSettings` and `ScheduleSettings`. The
+    settings of a part may also be given, changed and read by their own names:
+    `recipe.replace(learning_rate=0.01, mirror=True)`, `recipe.mirror`. The names are those of recipe.json and of
+    `kseg train --set NAME=VALUE`; `augment.mirror` means the same. `optimizer` and `schedule` take a name too ("sgd").
 
     Args:
-        **settings: any of the settings below, by name.
-
-    Attributes:
         name: what the recipe is called.
         model: the catalog's name of the model it was made for; any other may be trained with it.
         data: the data set it was made for.
@@ -156,17 +152,7 @@ class Recipe:
         return None if self.size is None and self.augment == Augment() else self.augment
 
     def replace(self, **changes: Any) -> "Recipe":
-        """Copy the recipe with some settings changed.
-
-        Args:
-            **changes: settings by name; those of a part by their own names.
-
-        Returns:
-            A new `Recipe`.
-
-        Raises:
-            SettingsError: a name that is not a setting, or a value out of range.
-        """
+        """A copy with other values; SettingsError for a name that is no setting."""
         own, inside = _sorted(changes)
         values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         for part in PARTS:
@@ -174,11 +160,7 @@ class Recipe:
         return Recipe(**values | own)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all settings as JSON has them: each part is a dict of its own.
-
-        Returns:
-            A dict.
-        """
+        """All settings, as JSON has them: each part a dict of its own."""
         found = {each.name: in_json(getattr(self, each.name)) for each in dataclasses.fields(self)}
         for name in ("augment", "optimizer", "schedule"):
             part = found[name]
@@ -186,11 +168,7 @@ class Recipe:
         return {**found, "loss": losses.to_dict(self.loss)}
 
     def to_flat(self) -> dict[str, Any]:
-        """Give all settings by their own names, to compare two recipes.
-
-        Returns:
-            A dict from name to value.
-        """
+        """All settings by their own names, as in the recipe.json of the first house: to compare two of them."""
         found = self.to_dict()
         for part in ("augment", "optimizer", "schedule"):
             inside = found.pop(part)
@@ -203,38 +181,19 @@ class Recipe:
         return {**found, "loss": loss["class"], **{n if ours else f"loss.{n}": v for n, v in inside.items()}}
 
     def to_json(self) -> str:
-        """Write the recipe as JSON.
-
-        Returns:
-            A string.
-        """
         return json.dumps(self.to_dict(), indent=2)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Recipe":
-        """Make a recipe from a dict.
-
-        Args:
-            values: settings, with the parts as dicts or all settings side by side; missing ones keep their
-                defaults.
-
-        Returns:
-            A `Recipe`.
-        """
+        """The recipe of such a dict, its parts as dicts or all settings beside each other; what is missing keeps its
+        default."""
         if not isinstance(values, dict):
             raise SettingsError(f"A recipe is a JSON object of settings, got {type(values).__name__}.")
         return cls(**{str(name): value for name, value in values.items()})
 
     @classmethod
     def from_json(cls, text: str) -> "Recipe":
-        """Read the recipe written by `to_json`, or one written by hand with some of its fields.
-
-        Args:
-            text: the JSON text.
-
-        Returns:
-            A `Recipe`.
-        """
+        """The recipe written by `to_json`, or one written by hand with some of its fields."""
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
