@@ -29,12 +29,11 @@ def check(
     on_sample: Callable[[int, int], None] | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Findings:
-    """Read every image and mask of a data set and report all that is wrong, rather than stop at the first fault.
+    """Reads every image and mask of a data set and reports all that is wrong, rather than stop at the first.
 
     Args:
         source: a folder that holds `images/` and `masks/` (all of its splits), or what `as_dataset` takes.
-        num_classes: number of classes of a folder; None takes it from the folder's class list, otherwise from
-            the highest id found.
+        num_classes: how many classes there are; without it a class list says so, or else the highest id found.
         on_sample: called with (done, total) after every sample, for a progress bar.
         max_pixels: larger images of a folder are not decoded; a `Dataset` has a limit of its own.
 
@@ -43,12 +42,6 @@ def check(
 
     Raises:
         DataError: The folder does not exist or has no `images/` and `masks/`.
-
-    Example:
-
-    >>> images, masks = np.zeros((2, 8, 8, 3), "uint8"), np.ones((2, 8, 8), "uint8")
-    >>> kseg.data.check(kseg.data.from_arrays(images, masks, classes=["background", "thing"])).samples
-    2
     """
     if not isinstance(source, (str, Path)):
         source = as_dataset(source, num_classes)
