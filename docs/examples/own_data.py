@@ -11,8 +11,9 @@ model.compile(
 )
 augment = kseg.data.Augment(scale=(0.75, 1.5), mirror=True, brightness=0.2)
 model.fit(
-    kseg.data.pipeline(train, batch_size=4, size=(64, 64), augment=augment, shuffle=True, epochs=1),
-    validation_data=kseg.data.pipeline(val, batch_size=2),
+    kseg.data.Loader(train, batch_size=4, size=(64, 64), augment=augment),
+    epochs=2,
+    validation_data=kseg.data.Loader(val, batch_size=1, shuffle=False),
 )
 model.classes, model.palette = train.classes, train.palette
 model.save("mine.keras")

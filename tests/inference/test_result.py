@@ -126,3 +126,21 @@ def test_saved_by_the_ending(result, tmp_path):
 def test_names_for_other_classes():
     with pytest.raises(DataError, match="3 classes"):
         Result(np.zeros((2, 2, 3), np.uint8), np.ones((2, 2, 3), np.float32) / 3, ("a",), PALETTE)
+
+
+@pytest.mark.parity
+def test_cocos_own_tool_draws_the_labels_again():
+    coco = pytest.importorskip("pycocotools.mask")
+    rng = np.random.default_rng(3)
+    scores = rng.normal(size=(9, 13, 4)).repeat(6, 0).repeat(5, 1).astype(np.float32)
+    scores += rng.normal(0, 0.1, scores.shape)
+    probabilities = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    image = np.zeros((*scores.shape[:2], 3), np.uint8)
+    result = Result(image, probabilities.astype(np.float32), ("ground", "a", "b", "c"), ((0, 0, 0),) * 4)
+    found = np.zeros(result.labels.shape, np.uint8)
+    for each in result.to_coco()["annotations"]:
+        runs = coco.frPyObjects(each["segmentation"], *found.shape)
+        mask = coco.decode(runs[0] if isinstance(runs, list) else runs).astype(bool)
+        assert mask.sum() == each["area"]
+        found[mask] = each["category_id"]
+    assert (found == result.labels).mean() >= 0.999

@@ -202,8 +202,11 @@ def to_coco(dataset: Dataset, path: str | Path, *, background: int | None = 0) -
     for index in range(len(dataset)):
         _, labels = dataset.load(index)
         height, width = labels.shape
-        files = dataset.samples if isinstance(dataset.samples, Sequence) else None
-        file = dataset.name_of(index) + ".png" if files is None else files[index].image.name
+        if isinstance(dataset.samples, Sequence):
+            image = dataset.samples[index].image
+        else:
+            image = getattr(dataset.samples, "file_of", lambda _: None)(index)
+        file = dataset.name_of(index) + ".png" if image is None else image.name
         images.append({"id": index + 1, "file_name": file, "height": height, "width": width})
         for label in [*kept, dataset.ignore_label]:
             count, regions = cv2.connectedComponents((labels == label).astype(np.uint8), connectivity=8)

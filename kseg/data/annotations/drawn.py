@@ -69,6 +69,9 @@ class DrawnMasks:
     def name_of(self, index: int) -> str:
         return self.images[index].name
 
+    def file_of(self, index: int) -> Path:
+        return self.images[index].image
+
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         drawn = self.images[index]
         image = read_image(drawn.image, self.max_pixels)

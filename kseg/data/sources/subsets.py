@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,10 @@ class Subset:
 
     def name_of(self, index: int) -> str:
         return self.source.name_of(self.indices[index])
+
+    def file_of(self, index: int) -> Path | None:
+        known = getattr(self.source, "file_of", None)
+        return None if known is None else known(self.indices[index])
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         return self.source.read(self.indices[index])

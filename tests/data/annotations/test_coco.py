@@ -149,3 +149,29 @@ def test_there_and_back(tmp_path):
     assert again.classes == dataset.classes
     for index in range(3):
         np.testing.assert_array_equal(again[index][1], dataset[index][1])
+
+
+def test_what_was_read_from_jpeg_files_names_them_again(tmp_path):
+    """Whole, and parts of it."""
+    import json
+
+    import cv2
+    import numpy as np
+
+    from kseg.data import from_coco, to_coco
+
+    records = {"images": [], "categories": [{"id": 3, "name": "car"}], "annotations": []}
+    for number in (1, 2):
+        cv2.imwrite(str(tmp_path / f"{number}.jpg"), np.full((40, 50, 3), 90, np.uint8))
+        records["images"].append({"id": number, "file_name": f"{number}.jpg", "height": 40, "width": 50})
+        square = [[4, 5, 30, 5, 30, 20 + number, 4, 20 + number]]
+        records["annotations"].append(
+            {"id": number, "image_id": number, "category_id": 3, "iscrowd": 0, "segmentation": square}
+        )
+    (tmp_path / "in.json").write_text(json.dumps(records))
+    dataset = from_coco(tmp_path / "in.json", tmp_path)
+    for part in (dataset, dataset[1:]):
+        again = from_coco(to_coco(part, tmp_path / "out.json"), tmp_path)
+        assert len(again) == len(part)
+        for (_, one), (_, other) in zip(again, part, strict=True):
+            np.testing.assert_array_equal(one, other)

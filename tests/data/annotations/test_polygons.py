@@ -1,4 +1,3 @@
-import sys
 
 import numpy as np
 import pytest
@@ -61,7 +60,6 @@ def test_runs_that_do_not_fit(counts):
 @pytest.mark.parity
 def test_equal_to_cocos_own_tool():
     """Polygons of all kinds, also outside of the image; compressed run lengths too."""
-    sys.path.append("/opt/k/data-extra")
     coco = pytest.importorskip("pycocotools.mask")
     different = total = 0
     for number in range(500):
