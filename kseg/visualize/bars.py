@@ -89,7 +89,7 @@ def interval_image(
 
     Example:
 
-    >>> interval_picture({"8s above 16s": (1.5, 0.5, 2.5)}).shape[-1]
+    >>> interval_image({"8s above 16s": (1.5, 0.5, 2.5)}).shape[-1]
     3
     """
     return as_image(interval_figure(differences, expected, label))
