@@ -115,6 +115,8 @@ class MeanIoU(ConfusionMatrix):
         num_classes: number of classes.
         ignore_label: pixels with this true label are left out; None leaves out none.
         name, dtype: as in Keras.
+        from_logits: of a model with one channel: its values are logits of class 1, otherwise probabilities.
+        threshold: of a model with one channel: the probability above which a pixel is of class 1.
 
     Reference:
         Shelhamer et al., "Fully convolutional networks for semantic segmentation", TPAMI 2017; the released
