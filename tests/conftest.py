@@ -40,7 +40,14 @@ def gradients():
         found = jax.grad(lambda parts: function(*parts))([jax.numpy.asarray(array) for array in arrays])
         return [np.asarray(gradient) for gradient in found]
 
-    return {"tensorflow": on_tensorflow, "jax": on_jax}[keras.backend.backend()]
+    def on_torch(function, *arrays):
+        import torch
+
+        tensors = [torch.tensor(array, requires_grad=True) for array in arrays]
+        function(*tensors).backward()
+        return [tensor.grad.numpy() for tensor in tensors]
+
+    return {"tensorflow": on_tensorflow, "jax": on_jax, "torch": on_torch}[keras.backend.backend()]
 
 
 @pytest.fixture(autouse=True)

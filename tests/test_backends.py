@@ -127,3 +127,39 @@ def test_kseg_training_says_where_it_runs(tmp_path):
     model = FCN(VGG16(filters=2, name="vgg16"), 2, stride=32)
     with pytest.raises(SettingsError, match="trains on TensorFlow"):
         fit(model, Recipe(), data, None, tmp_path / "run")
+
+
+def test_a_preset_is_tuned_predicts_and_is_saved_on_every_backend(tmp_path):
+    """New classes, freezing, rates by part, Keras's `fit` on a loader, Predictor, CRF, evaluate, a preset's folder."""
+    import kseg
+
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (4, 32, 32, 3)).astype("uint8")
+    data = kseg.data.from_arrays(images, (images[..., 0] > 128).astype("uint8"), classes=["dark", "bright"])
+    trained = FCN(VGG16(widths=(2, 2, 2, 2, 2), filters=2, name="vgg16"), 3, stride=32)
+    trained.classes = ("dark", "grey", "bright")
+    model = trained.change_classes(classes=data.classes)
+    model.freeze("stage1")
+    model.compile(learning_rates={"backbone": 0.1})
+    loader = kseg.data.Loader(data, batch_size=2, size=(32, 32))
+    history = model.fit(loader, validation_data=(images, (images[..., 0] > 128).astype("uint8")), epochs=2, verbose=0)
+    assert np.isfinite(history.history["val_loss"]).all()
+    plain, sharp = (kseg.inference.Predictor(model, crf=crf) for crf in (None, kseg.inference.DenseCRF(iterations=1)))
+    assert plain(images[0]).shape == sharp(images[0]).shape == (32, 32)
+    logits = keras.ops.convert_to_numpy(model(images[:1].astype("float32")))
+    np.testing.assert_array_equal(plain(images[0]), logits[0].argmax(-1))
+    assert 0 <= kseg.evaluation.evaluate(model, data).mean_iou <= 1
+    model.save_to_preset(tmp_path / "mine")
+    again = FCN.from_preset(tmp_path / "mine")
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(again(images[:1].astype("float32"))), logits)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="exports are TensorFlow's")
+def test_exports_say_what_to_do_elsewhere(tmp_path):
+    import kseg
+
+    model = FCN(VGG16(widths=(2, 2, 2, 2, 2), filters=2, name="vgg16"), 3, stride=32)
+    for export in (kseg.export.saved_model, kseg.export.tflite):
+        with pytest.raises(SettingsError, match="KERAS_BACKEND=tensorflow kseg export"):
+            export(model, tmp_path / "model.tflite", size=(32, 32))
+    assert not list(tmp_path.iterdir())

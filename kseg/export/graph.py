@@ -26,7 +26,14 @@ def inspected(model: keras.Model, output: str | None = None) -> ModelInfo:
 
     Raises:
         ModelError: not a functional model with one image in and one map of classes out.
+        SettingsError: Keras runs on another backend than TensorFlow.
     """
+    if keras.backend.backend() != "tensorflow":
+        raise SettingsError(
+            f"Files are exported from TensorFlow's graph of the model, and Keras runs on {keras.backend.backend()} "
+            'here: save the model (`model.save("model.keras")`), then run '
+            "`KERAS_BACKEND=tensorflow kseg export --model model.keras ...`, or the same script with that variable set."
+        )
     if isinstance(model, keras.Model) and not (model.built and getattr(model, "inputs", None)):
         raise ModelError(f"The model {model.name!r} has no known input and output: export a functional model")
     return inspect_model(model, output)
@@ -134,14 +141,7 @@ def traced(model: keras.Model, function: Callable, spec: tf.TensorSpec, *more: t
 
     Raises:
         ModelError: a layer of the model cannot be one.
-        SettingsError: Keras runs on another backend than TensorFlow.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise SettingsError(
-            f"Files are exported from TensorFlow's graph of the model, and Keras runs on {keras.backend.backend()} "
-            'here: save the model (`model.save("model.keras")`), then run '
-            "`KERAS_BACKEND=tensorflow kseg export --model model.keras ...`, or the same script with that variable set."
-        )
     made = tf.function(function, input_signature=[spec, *more], autograph=False)
     try:
         made.get_concrete_function()

@@ -55,7 +55,7 @@ def test_losses_of_probabilities_are_warned_of(model):
     with pytest.warns(KsegWarning, match="gives logits, and sparse_categorical_crossentropy"):
         model.compile("sgd", "sparse_categorical_crossentropy")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", KsegWarning)
         model.compile("sgd", CrossEntropy(), metrics=["accuracy", MeanIoU(2)])
 
 
