@@ -90,7 +90,7 @@ NETWORKS = {
             stride_in="3x3", shortcut="average", ceil_pooling=False, filters=1, mean=(1, 2, 3), std=(4, 5, 6),
             bgr=False, epsilon=0.1, momentum=0.5, synchronized=True, frozen_normalization=True,
         ),
-        lambda: backbones.ResNet(18, rate_in="first", output_stride=8, filters=2),
+        lambda: backbones.ResNet(18, rate_in="first", output_stride=8, filters=2, last_stage="stage4"),
     ],
     backbones.EfficientNetLite: [
         lambda: backbones.EfficientNetLite(
@@ -153,7 +153,8 @@ NETWORKS = {
     models.PSPNet: [
         lambda: models.PSPNet(
             resnet(), 3, bins=(3, 1), filters=5, mode="max", reduce=False, kernel=1, score_kernel=3, dropout=0.3,
-            epsilon=0.1, momentum=0.5, synchronized=True, align_corners=False, upsampling="size",
+            epsilon=0.1, momentum=0.5, synchronized=True, align_corners=False, upsampling="size", level_filters=4,
+            normalize_global=False,
         )
     ],
     models.UNet: [
@@ -188,7 +189,7 @@ LAYERS = {
     layers.Normalize: lambda: layers.Normalize((1, 2, 3), (4, 5, 6), True),
     layers.PadToLeast: lambda: layers.PadToLeast(60),
     layers.PadToMultiple: lambda: layers.PadToMultiple(16),
-    layers.PyramidPooling: lambda: layers.PyramidPooling(4, (2, 3), "max", True, False, 0.5, 0.1, True, "l2"),
+    layers.PyramidPooling: lambda: layers.PyramidPooling(4, (1, 3), "max", True, False, 0.5, 0.1, True, "l2", False),
     layers.ScaledImage: lambda: layers.ScaledImage(0.5, 4),
 }
 PAIRS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,7 @@ def tune_crf(
     labels = kseg.inference.Predictor(model, crf=found.best)(image)
     ```
     """
+    inspect.signature(search_crf).bind(None, **search)  # a wrong name is said before the images are predicted
     predictor = model_or_predictor
     if not hasattr(predictor, "probabilities"):
         predictor = Predictor(predictor)

@@ -72,7 +72,7 @@ def test_every_measurement_is_there(monkeypatch):
     called = []
 
     def imported(module):
-        tree = ast.parse((ROOT / "tools" / f"{module}.py").read_text())
+        tree = ast.parse((ROOT / "tools" / f"{module.replace('.', '/')}.py").read_text())
         names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
         return SimpleNamespace(**{name: lambda name=name: called.append(name) for name in names})
 

@@ -97,7 +97,7 @@ def test_same_settings_go_on_also_for_more_epochs(describe, network, tmp_path):
 def test_other_settings_are_refused_by_name(describe, network, tmp_path):
     begun(tmp_path, describe, network)
     before = (tmp_path / "recipe.json").read_text()
-    with pytest.raises(SettingsError, match=r"batch_size: 8 -> 4; seed: 0 -> 1\. Give another --out"):
+    with pytest.raises(SettingsError, match=r"batch_size: 8 -> 4; seed: 0 -> 1\. Give another `out`"):
         run_folder.open_run(tmp_path, describe(seed=1, batch_size=4), resume=True)
     assert (tmp_path / "recipe.json").read_text() == before
 
