@@ -11,7 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 WITHOUT_TEST = {"__init__", "__main__", "version"}
-NOT_TESTS = {"conftest.py", "contracts.py", "runs.py", "torch_networks.py"}  # shared by the tests, no tests themselves
+# Shared by the tests, no tests themselves.
+NOT_TESTS = {"blocks.py", "conftest.py", "contracts.py", "runs.py", "torch_networks.py"}
 PATTERN = "test_*.py"  # pytest's python_files
 
 

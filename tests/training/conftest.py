@@ -5,7 +5,7 @@ import pytest
 
 from kseg.data import Dataset
 from kseg.training import Recipe
-from tests.training.old_runs.runs import CLASSES, PALETTE, Blocks
+from tests.training.blocks import CLASSES, PALETTE, Blocks
 
 
 def blocks(split, count, seed=0, name="blocks"):

@@ -1,7 +1,7 @@
 """The runs in this folder: begun, broken off in the middle of an epoch, and kept, by kseg at commit 9994b70.
 
 `expected.npz` holds the weights at the end of the same run without a break, by the same code. To make such files again,
-with some other commit of kseg: `python tests/training/old_runs/runs.py FOLDER`.
+with some other commit of kseg: `PYTHONPATH=. python tests/training/old_runs/runs.py FOLDER`.
 """
 
 import shutil
@@ -15,9 +15,8 @@ from kseg.backbones import Backbone
 from kseg.data import Dataset
 from kseg.models import DeepLabV2, PSPNet
 from kseg.training import Recipe, fit
+from tests.training.blocks import CLASSES, PALETTE, Blocks
 
-CLASSES = ("ground", "red", "green")
-PALETTE = ((0, 0, 0), (200, 0, 0), (0, 200, 0))
 COMMON = Recipe(
     learning_rate=0.02,
     epochs=2,
@@ -57,26 +56,6 @@ class Tiny(Backbone):
             x = keras.layers.Conv2D(4, 3, stride, activation="relu", name=f"conv{number}")(x)
             stages[f"stage{number}"] = x
         super().__init__(image, stages, name=name)
-
-
-class Blocks:
-    """Images of 8x8 blocks in the colours of their classes, with noise; a few ignored pixels."""
-
-    def __init__(self, count, seed, size=(24, 33)):
-        random = np.random.default_rng(seed)
-        blocks = random.integers(0, 3, (count, 5, 5)).repeat(8, 1).repeat(8, 2)[:, : size[0], : size[1]]
-        noise = random.integers(0, 56, (*blocks.shape, 3))
-        self.images = (np.array(PALETTE)[blocks] + noise).astype("uint8")
-        self.labels = np.where(random.random(blocks.shape) < 0.05, 255, blocks).astype("uint8")
-
-    def __len__(self):
-        return len(self.images)
-
-    def name_of(self, index):
-        return f"blocks{index}"
-
-    def read(self, index):
-        return self.images[index], self.labels[index]
 
 
 def data():
