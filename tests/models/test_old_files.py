@@ -14,8 +14,9 @@ def test_gives_the_logits_it_gave(name):
     model = keras.saving.load_model(FILES / f"{name}.keras")
     image = np.random.default_rng(5).integers(0, 256, (1, 43, 58, 3)).astype("float32")
     expected = np.load(FILES / f"{name}.npz")["logits"]
-    # Bit for bit on the machine that wrote them; another CPU adds up in another order.
-    np.testing.assert_allclose(np.asarray(model(image)), expected, atol=1e-5 * expected.std(), rtol=0)
+    # Bit for bit on the machine that wrote them; another CPU adds up in another order, another backend even more so.
+    close = 1e-5 if keras.backend.backend() == "tensorflow" else 1e-4
+    np.testing.assert_allclose(np.asarray(model(image)), expected, atol=close * expected.std(), rtol=0)
     assert model.classes == ("a", "b", "c")
     assert model.palette == ((0, 0, 0), (9, 8, 7), (1, 2, 3))
 

@@ -37,7 +37,8 @@ def test_config_round_trip(schedule):
     np.testing.assert_array_equal(again._learning_rate(9), schedule(9))
 
 
-@pytest.mark.parametrize("scaled", [False, True])
+# Keras's LossScaleOptimizer steps outside of a training only on TensorFlow.
+@pytest.mark.parametrize("scaled", [False, pytest.param(True, marks=pytest.mark.tensorflow)])
 @pytest.mark.parametrize("rate", [Poly(0.3, 2, 1.0), 0.25])
 def test_the_rate_of_the_last_step(rate, scaled):
     # Two steps of Poly(0.3, 2, 1.0) are taken with 0.3 and 0.15; the optimizer itself says 0.0 after them.
