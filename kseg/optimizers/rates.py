@@ -10,7 +10,7 @@ from kseg.errors import SettingsError
 from kseg.optimizers.optimizers import SGD, AdamW
 
 # Keras's optimizers, and kseg's that take the same steps.
-_ALIKE = {keras.optimizers.Adam: AdamW, keras.optimizers.AdamW: AdamW, keras.optimizers.SGD: SGD}
+_ALIKE = {keras.optimizers.AdamW: AdamW, keras.optimizers.Adam: AdamW, keras.optimizers.SGD: SGD}
 
 
 def with_learning_rates(
@@ -44,18 +44,21 @@ def with_learning_rates(
     if isinstance(optimizer, SGD | AdamW):
         config["layer_multipliers"] = {**optimizer.layer_multipliers, **layer_multipliers}
         return type(optimizer).from_config(config)
-    if type(optimizer) not in _ALIKE:
+    # Keras's own, which under torch are subclasses of these; one of somebody else's may take other steps.
+    own = type(optimizer).__module__.startswith("keras.")
+    kind = next((kind for kind in _ALIKE if own and isinstance(optimizer, kind)), None)
+    if kind is None:
         raise SettingsError(
             f"Learning rates by part work with Adam, AdamW and SGD; got {type(optimizer).__name__}. Give "
             "kseg.optimizers.AdamW or SGD, or leave the learning rates by part out."
         )
-    if type(optimizer) is not keras.optimizers.AdamW and config["weight_decay"]:
+    if kind is not keras.optimizers.AdamW and config["weight_decay"]:
         raise SettingsError(
             f"`weight_decay` of Keras's {type(optimizer).__name__} is of all weights alike; for learning rates by part "
             "give kseg.optimizers.AdamW(weight_decay=...) or kseg.optimizers.SGD(l2=...)."
         )
-    if type(optimizer) is keras.optimizers.SGD:
+    if kind is keras.optimizers.SGD:
         del config["weight_decay"]
     else:
         config["weight_decay"] = config["weight_decay"] or 0.0
-    return _ALIKE[type(optimizer)].from_config({**config, "layer_multipliers": dict(layer_multipliers)})
+    return _ALIKE[kind].from_config({**config, "layer_multipliers": dict(layer_multipliers)})
