@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from kseg.losses import CrossEntropy
-from kseg.metrics import MeanIoU
+from kseg.metrics import IoU, MeanIoU
 from kseg.optimizers import AdamW
 
 # Functions of Keras that take probabilities, unless `from_logits` says otherwise.
@@ -27,13 +27,20 @@ def resolved(model: keras.Model, optimizer: Any, loss: Any, metrics: Any) -> tup
     """What `compile` takes where it is told "auto"; everything else as it is given.
 
     AdamW at a rate at which every network of kseg learns, from ImageNet's weights or a preset's; cross-entropy without
-    the pixels of label 255; with this loss the mean IoU.
+    the pixels of label 255; with this loss the mean IoU, and that of every class.
     """
     if _is_auto(metrics):
-        metrics = [MeanIoU(model.num_classes)] if _is_auto(loss) else None
+        metrics = _scores(model) if _is_auto(loss) else None
     loss = CrossEntropy() if _is_auto(loss) else loss
     optimizer = AdamW(3e-4, weight_decay=1e-2) if _is_auto(optimizer) else optimizer
     return optimizer, loss, metrics
+
+
+def _scores(model: keras.Model) -> list[keras.metrics.Metric]:
+    names = getattr(model, "classes", None)
+    if names is not None and model.num_classes == 1:
+        names = names[1:]  # of background and object
+    return [MeanIoU(model.num_classes), IoU(names or model.num_classes)]
 
 
 def _is_auto(value: Any) -> bool:

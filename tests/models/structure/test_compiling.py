@@ -1,6 +1,7 @@
 """What Keras's own losses and metrics would make of logits."""
 
 import keras
+import numpy as np
 import pytest
 
 import kseg
@@ -34,3 +35,22 @@ LOSSES = keras.losses
 )
 def test_losses_of_probabilities_are_found(loss, names):
     assert takes_probabilities(loss) == names
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "classes", "logged"),
+    [
+        (2, None, {"iou_class_0", "iou_class_1"}),
+        (2, ("ground", "car"), {"iou_ground", "iou_car"}),
+        (1, ("background", "car"), {"iou_background", "iou_car"}),
+    ],
+)
+def test_without_arguments_the_scores_are_logged_by_class(num_classes, classes, logged):
+    model = kseg.models.LRASPP(kseg.backbones.ResNet(18, filters=2), num_classes, filters=4)
+    model.classes = classes
+    model.compile()
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("uint8")
+    labels = (images[..., 0] > 127).astype("uint8")
+    logs = model.fit(images, labels, verbose=0).history
+    assert logs.keys() - {"loss", "mean_iou", "iou"} == logged
+    assert np.isfinite([values[-1] for values in logs.values()]).all()
