@@ -5,6 +5,8 @@ import keras
 import numpy as np
 from keras import layers
 
+import kseg
+
 
 def small_network(width=2):
     return keras.Sequential(
@@ -37,3 +39,18 @@ def write_classifier(path, prefix=None):
             for key, array in zip(keys, arrays, strict=True):
                 inner[key] = array
     return saved
+
+
+def stages_of(image, width=4):
+    """Five strided convolutions: a graph as a user draws one."""
+    x, stages = image, {}
+    for number in range(1, 6):
+        x = layers.Conv2D(width, 3, 2, "same", activation="relu", name=f"own{number}")(x)
+        stages[f"stage{number}"] = x
+    return stages
+
+
+def drawn_on(backbone):
+    x = layers.Conv2D(3, 1, name="score")(backbone.deepest)
+    logits = kseg.layers.ResizeLike(dtype="float32", name="logits")([x, backbone.input])
+    return kseg.models.Segmenter(backbone.input, logits, backbone=backbone, num_classes=3)

@@ -4,7 +4,6 @@ Packages of peers that are not in this environment are looked for in the folders
 reference models are those of ../shared/reference_models beside the checkout, or of KSEG_REFERENCE_MODELS.
 """
 
-import importlib
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from peers import channels_last, peer, torch_ready
 
 TOOLS = Path(__file__).resolve().parents[1]
 BESIDE = TOOLS.parents[1] / "shared"
@@ -48,7 +48,7 @@ def step_torch() -> Work:
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     loss = torch.nn.CrossEntropyLoss(ignore_index=255)
     images, labels = noise(BATCH, CROP)
-    images, labels = _channels_last(torch, images), torch.from_numpy(labels)
+    images, labels = channels_last(torch, images), torch.from_numpy(labels)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -70,7 +70,7 @@ def inference_kseg() -> Work:
 def inference_torch() -> Work:
     torch, model = _deeplab_in_torch()
     model.eval()
-    images = _channels_last(torch, noise(1, (368, 480))[0])  # it takes multiples of 16 only
+    images = channels_last(torch, noise(1, (368, 480))[0])  # it takes multiples of 16 only
 
     def infer() -> object:
         with torch.inference_mode():
@@ -80,20 +80,9 @@ def inference_torch() -> Work:
 
 
 def _deeplab_in_torch():
-    torch, smp = _torch(), _peer("segmentation_models_pytorch")
+    torch, smp = torch_ready(), peer("segmentation_models_pytorch")
     model = smp.DeepLabV3Plus("tu-tf_efficientnet_lite0", encoder_weights=None, classes=CLASSES)
     return torch, model.to(memory_format=torch.channels_last)
-
-
-def _torch():
-    import torch
-
-    torch.set_num_threads(os.cpu_count() or THREADS)
-    return torch
-
-
-def _channels_last(torch, images: np.ndarray):
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
 def unpooling_kseg() -> Work:
@@ -106,7 +95,7 @@ def unpooling_kseg() -> Work:
 
 
 def unpooling_torch() -> Work:
-    _torch()
+    torch_ready()
     from benchmark_unpooling import _there_and_back_in_torch
 
     return _there_and_back_in_torch(_map())
@@ -130,7 +119,7 @@ def crf_kseg() -> Work:
 
 
 def crf_pydensecrf() -> Work:
-    _peer("pydensecrf.densecrf")
+    peer("pydensecrf.densecrf")
     from benchmark_crf import photograph, probabilities, reference
 
     image, soft = photograph(375, 500), probabilities(375, 500)
@@ -273,30 +262,10 @@ def pspnet_inference_torch() -> Work:
 
 
 def _pspnet_in_torch():
-    torch = _torch()
+    torch = torch_ready()
     from benchmark_pspnet import CLASSES, batch
     from pspnet import pspnet_in_torch
 
     images, labels = batch()
     network = pspnet_in_torch.PSPNet(CLASSES).to(memory_format=torch.channels_last)
-    return torch, _channels_last(torch, images), labels, network, pspnet_in_torch
-
-
-_KEPT = []
-
-
-def _peer(name: str):
-    """A package that is measured against, from KSEG_PARITY_PACKAGES too."""
-    sys.path.extend(path for path in os.environ.get("KSEG_PARITY_PACKAGES", "").split(os.pathsep) if path)
-    if name == "segmentation_models_pytorch":
-        try:
-            importlib.import_module("torchvision")
-        except (
-            RuntimeError
-        ):  # beside a PyTorch of another build its compiled operators, unused here, do not load
-            _KEPT.append(_torch().library.Library("torchvision", "DEF"))
-            for operator in ("nms", "qnms"):
-                _KEPT[0].define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-            for module in [module for module in sys.modules if module.startswith("torchvision")]:
-                del sys.modules[module]
-    return importlib.import_module(name)
+    return torch, channels_last(torch, images), labels, network, pspnet_in_torch

@@ -6,23 +6,9 @@ import pytest
 
 from kseg import backbones, layers, models
 from kseg.errors import ModelError, SettingsError
+from tests.backbones.contracts import drawn_on, stages_of
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (2, 41, 54, 3)).astype("float32")
-
-
-def stages_of(image, width=4):
-    """Five strided convolutions: a graph as a user draws one."""
-    x, stages = image, {}
-    for number in range(1, 6):
-        x = keras.layers.Conv2D(width, 3, 2, "same", activation="relu", name=f"own{number}")(x)
-        stages[f"stage{number}"] = x
-    return stages
-
-
-def drawn_on(backbone):
-    x = keras.layers.Conv2D(3, 1, name="score")(backbone.deepest)
-    logits = layers.ResizeLike(dtype="float32", name="logits")([x, backbone.input])
-    return models.Segmenter(backbone.input, logits, backbone=backbone, num_classes=3)
 
 
 def own_backbone():
