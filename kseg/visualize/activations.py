@@ -13,7 +13,22 @@ from kseg.visualize.grid import sheet
 
 @dataclass(frozen=True)
 class Activation:
-    """The most telling channel of a layer: float32 (rows, columns), and which one of how many it is."""
+    """The most telling channel of a layer.
+
+    As text it is a caption: the layer's name, its size, and which channel of how many.
+
+    Attributes:
+        layer: the layer's name.
+        channel: which channel it is, counted from 0.
+        channels: how many the layer has.
+        values: float32 `(rows, columns)`, the channel itself.
+
+    Example:
+
+    >>> from kseg.visualize.activations import Activation
+    >>> print(Activation("conv1", 4, 64, np.zeros((8, 12), np.float32)))
+    conv1 8x12, 5 of 64
+    """
 
     layer: str
     channel: int
@@ -35,12 +50,17 @@ def drawn_activations(image: np.ndarray, activations: Sequence[Activation], colu
 
     Returns:
         uint8 `(height, width, 3)`.
+
+    Example:
+
+    >>> from kseg.visualize.activations import Activation, drawn_activations
+    >>> activation = Activation("conv1", 4, 64, np.eye(8, dtype=np.float32))
+    >>> drawn_activations(np.zeros((60, 80, 3), np.uint8), [activation]).shape
+    (273, 498, 3)
     """
-    images = [image, *(_painted(one.values) for one in activations)]
+    images = [image]
+    for one in activations:
+        low, high = float(one.values.min()), float(one.values.max())
+        grey = ((one.values - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
+        images.append(np.ascontiguousarray(cv2.applyColorMap(grey, cv2.COLORMAP_HOT)[..., ::-1]))
     return sheet(images, ["image", *(str(one) for one in activations)], columns)
-
-
-def _painted(values: np.ndarray) -> np.ndarray:
-    low, high = float(values.min()), float(values.max())
-    grey = ((values - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
-    return np.ascontiguousarray(cv2.applyColorMap(grey, cv2.COLORMAP_HOT)[..., ::-1])

@@ -32,6 +32,12 @@ def confusion_figure(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
 
     Raises:
         DataError: a matrix of another shape.
+
+    Example:
+
+    >>> from kseg.visualize.confusion import confusion_figure
+    >>> figure = confusion_figure(np.array([[3, 1], [0, 4]]), ["background", "thing"])
+    >>> figure.savefig("confusion.pdf")
     """
     confusion, count = np.asarray(confusion), len(classes)
     if confusion.shape != (count, count) or not count:

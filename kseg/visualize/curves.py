@@ -29,6 +29,11 @@ def trimap_figure(curves: Mapping[str, Sequence[float]]) -> Figure:
 
     Raises:
         DataError: no curve, or none with a number in it.
+
+    Example:
+
+    >>> from kseg.visualize.curves import trimap_figure
+    >>> trimap_figure({"without CRF": [0.5, 0.6], "with CRF": [0.6, 0.7]}).savefig("trimap.pdf")
     """
     drawn = {name: np.asarray(curve, np.float64) for name, curve in curves.items()}
     if not any(np.isfinite(curve).any() for curve in drawn.values()):

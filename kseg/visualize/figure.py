@@ -14,7 +14,20 @@ PAPER = "#fafafa"
 
 
 def new_figure(width: int, height: int) -> Figure:
-    """An empty figure of so many pixels, which no window shows and nothing keeps."""
+    """An empty figure of so many pixels, which no window shows and nothing keeps.
+
+    Args:
+        width, height: in pixels.
+
+    Returns:
+        A matplotlib figure, drawn by Agg.
+
+    Example:
+
+    >>> from kseg.visualize.figure import as_image, new_figure
+    >>> as_image(new_figure(320, 200)).shape
+    (200, 320, 3)
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -24,12 +37,41 @@ def new_figure(width: int, height: int) -> Figure:
 
 
 def as_image(figure: Figure) -> np.ndarray:
-    """A figure as uint8 RGB `(height, width, 3)`."""
+    """A figure as an image.
+
+    Args:
+        figure: as `new_figure` makes it.
+
+    Returns:
+        uint8 RGB `(height, width, 3)`.
+
+    Example:
+
+    >>> from kseg.visualize.figure import as_image, new_figure
+    >>> as_image(new_figure(320, 200))[0, 0]
+    array([250, 250, 250], dtype=uint8)
+    """
     figure.canvas.draw()
     return np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
 
 
 def literal(name: str) -> str:
-    """A name that matplotlib shows as it is: not as a formula between dollars, not left out for a first underscore."""
+    """A name that matplotlib shows as it is.
+
+    Matplotlib takes what stands between dollar signs for a formula, and leaves names that begin with an underscore out
+    of legends.
+
+    Args:
+        name: of a class or a run.
+
+    Returns:
+        The name, its dollar signs escaped, with an invisible character before a first underscore.
+
+    Example:
+
+    >>> from kseg.visualize.figure import literal
+    >>> print(literal("costs $5"))
+    costs \\$5
+    """
     name = name.replace("$", r"\$")
     return f"\u200b{name}" if name.startswith("_") else name

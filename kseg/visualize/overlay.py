@@ -14,15 +14,24 @@ IGNORED = (224, 224, 192)  # what VOC's viewers show for its void
 def colourise(
     labels: np.ndarray, palette: Palette | None = None, ignore_label: int | None = 255
 ) -> np.ndarray:
-    """Class ids (H, W) as their colours, uint8 (H, W, 3); ignored pixels in VOC's cream.
+    """Class ids as their colours; ignored pixels in VOC's cream.
 
     Args:
-        labels: integer class ids (H, W).
+        labels: integer class ids `(height, width)`.
         palette: an RGB colour per class (0-255); None: VOC's colour map.
         ignore_label: the id of pixels without a class, or None.
 
+    Returns:
+        uint8 RGB `(height, width, 3)`.
+
     Raises:
-        DataError: labels that are not integers (H, W), or an id without a colour.
+        DataError: labels that are not integers `(height, width)`, or an id without a colour.
+
+    Example:
+
+    >>> from kseg.visualize.overlay import colourise
+    >>> colourise(np.array([[0, 1, 255]]), [(0, 0, 0), (128, 64, 128)]).tolist()
+    [[[0, 0, 0], [128, 64, 128], [224, 224, 192]]]
     """
     labels = np.asarray(labels)
     if labels.ndim != 2 or labels.dtype.kind not in "iu":
@@ -46,18 +55,29 @@ def overlay(
     alpha: float = 0.5,
     ignore_label: int | None = 255,
 ) -> np.ndarray:
-    """The image with its classes painted over it, uint8 (H, W, 3).
+    """The image with its classes painted over it.
 
     Args:
-        image: uint8 (H, W, 3) RGB.
-        labels: class ids (H, W).
+        image: uint8 RGB `(height, width, 3)`.
+        labels: integer class ids `(height, width)`.
         palette: an RGB colour per class; None: VOC's colour map. A class whose colour is black (VOC's
             background) is not painted, nor are ignored pixels.
         alpha: how opaque the paint is, 0 to 1.
         ignore_label: the id of pixels without a class, or None.
 
+    Returns:
+        uint8 RGB `(height, width, 3)`.
+
     Raises:
-        DataError: sizes that differ, or an id without a colour. SettingsError: ``alpha`` outside 0-1.
+        DataError: sizes that differ, or an id without a colour.
+        SettingsError: `alpha` outside 0-1.
+
+    Example:
+
+    >>> from kseg.visualize.overlay import overlay
+    >>> image, labels = np.full((1, 2, 3), 100, np.uint8), np.array([[0, 1]])
+    >>> overlay(image, labels, [(0, 0, 0), (200, 0, 0)]).tolist()  # black classes are not painted
+    [[[100, 100, 100], [150, 50, 50]]]
     """
     image, labels = np.asarray(image), np.asarray(labels)
     if image.shape[:2] != labels.shape or image.dtype != np.uint8:
@@ -75,8 +95,22 @@ def overlay(
 
 
 def class_shares(labels: np.ndarray, num_classes: int, ignore_label: int | None = 255) -> np.ndarray:
-    """Each class's share of the pixels that have a class: float64 (num_classes,), zeros where there are
-    none."""
+    """Each class's share of the pixels that have a class.
+
+    Args:
+        labels: integer class ids `(height, width)`, at least 0.
+        num_classes: ids from there on do not count.
+        ignore_label: the id of pixels without a class, or None.
+
+    Returns:
+        float64 `(num_classes,)`, which sums to 1; zeros where no pixel has a class.
+
+    Example:
+
+    >>> from kseg.visualize.overlay import class_shares
+    >>> class_shares(np.array([[0, 0, 2, 2, 255]]), 3)
+    array([0.5, 0. , 0.5])
+    """
     counts = np.bincount(labels.ravel(), minlength=num_classes)
     if ignore_label is not None and ignore_label < len(counts):
         counts[ignore_label] = 0

@@ -31,12 +31,35 @@ def write_palette_png(path: str | Path, labels: np.ndarray, palette: Palette | N
         DataError: labels that are not uint8 `(height, width)`.
         SettingsError: a palette of more than 256 colours, or entries that are no colours.
         FileError: the system refuses to write.
+
+    Example:
+
+    >>> from kseg.visualize.palette import write_palette_png
+    >>> write_palette_png("labels.png", np.array([[0, 1], [1, 255]], np.uint8))
     """
     write_bytes(path, palette_png(labels, palette))
 
 
 def palette_png(labels: np.ndarray, palette: Palette | None = None) -> bytes:
-    """The content of the file that `write_palette_png` writes."""
+    """The content of the file that `write_palette_png` writes.
+
+    Args:
+        labels: uint8 `(height, width)` class ids, 255 allowed.
+        palette: RGB colours 0-255 of the first classes; the rest of the 256 come from VOC's colour map.
+
+    Returns:
+        The PNG.
+
+    Raises:
+        DataError: labels that are not uint8 `(height, width)`.
+        SettingsError: a palette of more than 256 colours, or entries that are no colours.
+
+    Example:
+
+    >>> from kseg.visualize.palette import palette_png
+    >>> palette_png(np.array([[0, 1], [1, 255]], np.uint8))[1:4]
+    b'PNG'
+    """
     from PIL import Image
 
     labels = np.asarray(labels)
@@ -52,7 +75,24 @@ def palette_png(labels: np.ndarray, palette: Palette | None = None) -> bytes:
 
 
 def palette_table(palette: Palette | None) -> np.ndarray:
-    """uint8 (256, 3): the palette, filled up with VOC's colour map."""
+    """256 colours: the palette, filled up with VOC's colour map.
+
+    Args:
+        palette: RGB colours 0-255 of the first classes; None: VOC's colour map alone.
+
+    Returns:
+        uint8 `(256, 3)`.
+
+    Raises:
+        SettingsError: a palette of more than 256 colours, or entries that are no colours.
+
+    Example:
+
+    >>> from kseg.visualize.palette import palette_table
+    >>> palette_table([(10, 20, 30)])[:2]
+    array([[ 10,  20,  30],
+           [128,   0,   0]], dtype=uint8)
+    """
     table = np.array(default_palette(256), np.uint8)
     if palette is None:
         return table
@@ -68,7 +108,24 @@ def palette_table(palette: Palette | None) -> np.ndarray:
 
 
 def colour_table(palette: Palette | None, labels: np.ndarray) -> np.ndarray:
-    """uint8 (n, 3), n at least 256 and above every label: the palette, and VOC's colours for the rest."""
+    """A colour for each label that occurs: the palette's, and VOC's for the rest.
+
+    Args:
+        palette: RGB colours 0-255 of the first classes, or None.
+        labels: integer class ids of any shape, at least 0.
+
+    Returns:
+        uint8 `(n, 3)`, `n` at least 256 and above every label.
+
+    Raises:
+        SettingsError: entries of the palette that are no colours.
+
+    Example:
+
+    >>> from kseg.visualize.palette import colour_table
+    >>> colour_table(None, np.array([[0, 300]])).shape
+    (301, 3)
+    """
     highest = int(np.max(labels, initial=0))
     count = len(palette) if palette is not None else 0
     if max(highest + 1, count) <= 256:

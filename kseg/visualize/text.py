@@ -1,5 +1,4 @@
-"""Small text on images, legible: OpenCV's TrueType font where it has one (OpenCV 5), else its stroke
-font."""
+"""Small text on images, legible: OpenCV's TrueType font where it has one (OpenCV 5), else its stroke font."""
 
 from __future__ import annotations
 
@@ -14,7 +13,21 @@ _STROKE_PIXELS = 32  # height of a line of the stroke font at scale 1
 
 
 def text_width(text: str, size: int) -> int:
-    """Pixels that ``text`` takes on a line of font ``size`` (height of a line in pixels)."""
+    """How wide a text is.
+
+    Args:
+        text: one line.
+        size: of the font: the height of a line in pixels.
+
+    Returns:
+        Its width in pixels.
+
+    Example:
+
+    >>> from kseg.visualize.text import text_width
+    >>> text_width("motorbike", 13) > text_width("bus", 13)
+    True
+    """
     if hasattr(cv2, "FontFace"):
         x, _, width, _ = cv2.getTextSize(None, _shown(text), (0, 0), cv2.FontFace("sans"), size, 400)
         return int(x + width)
@@ -24,7 +37,23 @@ def text_width(text: str, size: int) -> int:
 def put_text(
     canvas: np.ndarray, text: str, left: int, baseline: int, size: int, colour: tuple[int, int, int] = INK
 ) -> None:
-    """Write ``text`` into ``canvas``, uint8 RGB, in place."""
+    """Write a line of text into an image, in place.
+
+    Args:
+        canvas: uint8 RGB `(height, width, 3)`.
+        text: one line; what does not fit is cut off at the edges of the image.
+        left, baseline: where the text begins, in pixels from the upper left corner.
+        size: of the font: the height of a line in pixels.
+        colour: RGB, 0-255.
+
+    Example:
+
+    >>> from kseg.visualize.text import put_text
+    >>> canvas = np.full((20, 80, 3), 250, np.uint8)
+    >>> put_text(canvas, "bus", 4, 14, 13)
+    >>> bool((canvas < 128).any())
+    True
+    """
     if hasattr(cv2, "FontFace"):
         cv2.putText(canvas, _shown(text), (left, baseline), colour, cv2.FontFace("sans"), size, 400)
     else:
@@ -33,7 +62,22 @@ def put_text(
 
 
 def fitted(text: str, size: int, width: int) -> str:
-    """``text``, cut with an ellipsis where it is wider than ``width`` pixels."""
+    """A text that is no wider than asked, cut with an ellipsis where it would be.
+
+    Args:
+        text: one line.
+        size: of the font: the height of a line in pixels.
+        width: the most it may take, in pixels.
+
+    Returns:
+        The text or its beginning; empty where not even one letter fits.
+
+    Example:
+
+    >>> from kseg.visualize.text import fitted, text_width
+    >>> text_width(fitted("a name that takes more room than there is", 13, 100), 13) <= 100
+    True
+    """
     if text_width(text, size) <= width:
         return text
     while text and text_width(text + "...", size) > width:
