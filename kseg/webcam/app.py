@@ -48,9 +48,13 @@ class Settings:
         folder: for screenshots and recordings.
         view: the screen's state at the start.
         background: RGB colour or BGR image for "replace".
-        smoothing: weight of the moving average of probabilities.
-        give_up: headless, seconds without a frame from a live source after which to end; 15 times as long with
-            others.
+        smoothing: weight of the moving average of probabilities, 0 (off) to below 1.
+        give_up: seconds without a frame that end a run without a window; a source that is not live gets 15 times that.
+
+    Example:
+
+    >>> from kseg.webcam import Settings
+    >>> settings = Settings(live=False, headless=True, output=Path("painted.mp4"), max_frames=100)
     """
 
     live: bool = True
@@ -66,14 +70,24 @@ class Settings:
 
 
 class App:
-    """Draws and shows what the pipeline gives, in the thread that calls ``run`` (windows need the main one).
+    """The webcam program: frames of a source, painted with what a model sees, in a window or a video.
+
+    It draws in the thread that calls `run`, for windows need the main one; reading and the model have their own.
 
     Args:
-        opener: opens the source; see ``kseg.webcam.source.opener``.
-        model: a ``Segmentation``.
-        settings: see ``Settings``.
-        window: made of ``Window`` unless given or headless.
-        progress: called with the number of frames done.
+        opener: opens the source, as `kseg.webcam.opener` makes it.
+        model: as `kseg.webcam.load` gives it.
+        settings: how the program runs.
+        window: where frames are shown; None opens one, unless the settings say headless.
+        progress: called after each frame with the number of frames done.
+
+    Example:
+
+    >>> from kseg.webcam import App, Settings, load, opener
+    >>> settings = Settings(headless=True, output=Path("painted.mp4"), max_frames=3)
+    >>> report = App(opener("synthetic"), load("people"), settings).run()
+    >>> report["frames"], report["complete"]
+    (3, True)
     """
 
     def __init__(
@@ -101,11 +115,19 @@ class App:
         self._ended = ""
 
     def run(self) -> dict:
-        """Run until the source ends, ``max_frames`` are done or the user quits; gives the report.
+        """Run until the source ends, `max_frames` are done or the user quits.
 
-        Its ``complete`` is False where the source ended early, was given up, or could not be read in parts, and
-        ``message`` says why. Ctrl-C ends a live source like the key q. Where every frame of a file was asked for,
-        KeyboardInterrupt is raised, and there is no ``output``. After any other error the report says it, too.
+        Ctrl-C ends a live source as the key q does.
+
+        Returns:
+            The report, which is also written where the settings name a file: frames, frames a second, times of the
+            stages. Its `complete` is False where the source ended early, was given up, or could not be read in parts,
+            and `message` says why.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C, where every frame of a file was asked for; there is no `output` then.
+            SettingsError: there is no display for a window.
+            KsegError, OSError: of the model and of what is written; the report says it, too.
         """
         if self.window is None and not self.settings.headless:
             self.window = Window()
@@ -124,7 +146,12 @@ class App:
                 raise
             self._ended = "interrupted"
         except Exception as error:
-            self._failed(error)
+            self._ended = f"failed: {' '.join(str(error).split()) or type(error).__name__}"
+            if self.output is not None and self.settings.live:
+                what = f"is incomplete: it holds {self.timings.frames} frames from before a failure"
+                warnings.warn(f"{self.settings.output} {what}", KsegWarning, stacklevel=2)
+            with contextlib.suppress(OSError):  # a report that cannot be written must not hide the error
+                self._report()
             raise
         finally:
             sys.setswitchinterval(before)
@@ -138,32 +165,21 @@ class App:
                 self.recording.close()
         return self._report()
 
-    def _failed(self, error: Exception) -> None:
-        """The report of a run that an error ends; that it cannot be written must not hide the error."""
-        self._ended = f"failed: {' '.join(str(error).split()) or type(error).__name__}"
-        if self.output is not None and self.settings.live:
-            what = f"{self.settings.output} is incomplete: it holds {self.timings.frames} frames from before a failure"
-            warnings.warn(what, KsegWarning, stacklevel=3)
-        with contextlib.suppress(OSError):
-            self._report()
-
     def _done(self) -> bool:
+        patience = self.settings.give_up * (1 if self.capture.live else SLOW)
+        waits = self.settings.headless and not self.capture.ended  # at the end the model may need its time
         if self.settings.max_frames is not None and self.timings.frames >= self.settings.max_frames:
             self._ended = "max frames"
         elif (self.window is not None and self.window.closed) or self.view.quit:
             self._ended = "quit"
         elif self.pipeline.finished:
             self._ended = "end of the source"
-        elif self._given_up():
+        elif waits and self.capture.age > patience:
             self._ended = f"given up: no frame for {self.capture.age:.0f} s"
         return bool(self._ended)
 
-    def _given_up(self) -> bool:
-        waits = self.settings.headless and not self.capture.ended  # at the end the model may need its time
-        return waits and self.capture.age > self.settings.give_up * (1 if self.capture.live else SLOW)
-
     def _turn(self) -> None:
-        """One result drawn and shown; without a new one, the last again with what there is to say."""
+        """One result drawn and shown; without a new one, the last again, or a grey frame, with what there is to say."""
         waiting = self.view.paused and not self.view.step
         self.capture.held = self.view.paused  # a file stands still meanwhile
         result = None if waiting else self.pipeline.take()
@@ -171,8 +187,13 @@ class App:
             time.sleep(0.02)
         if result is None:
             # Not at once: while the last frame is drawn again, the next one may come.
-            if waiting or time.monotonic() - self._last_show > IDLE:
-                self._idle()
+            if self.window is not None and (waiting or time.monotonic() - self._last_show > IDLE):
+                if self._held is not None:
+                    drawn = self._draw(*self._held)
+                else:
+                    drawn = np.full((*WAITING_SIZE, 3), 60, np.uint8)
+                    screen.message(drawn, self.capture.message or "starting")
+                self._show(drawn)
             return
         self.view.step = False
         with self.timings.measure("draw"):
@@ -190,43 +211,25 @@ class App:
             self.progress(self.timings.frames)
 
     def _draw(self, frame: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-        """The painted frame with what is written on it."""
+        """The painted frame with what is written on it; the times are renewed no faster than a person reads."""
+        now = time.monotonic()
         drawn = self.painter(frame, labels, self.view, probabilities)
         drawn = drawn.copy() if drawn is frame else drawn
         if self.view.legend and not self.view.help:
-            screen.legend(drawn, labels, self.painter, self._lines(), self.view)
-        self._annotate(drawn)
-        return drawn
-
-    def _annotate(self, drawn: np.ndarray) -> None:
+            if now - self._said[0] > READING:
+                times = self.timings.percentiles()
+                stages = [f"{stage} {p50:.1f} / {p95:.1f} ms" for stage, (p50, p95) in times.items()]
+                self._said = now, [f"{self.timings.fps:.1f} fps  (p50 / p95)", *stages]
+            screen.legend(drawn, labels, self.painter, self._said[1], self.view)
         if self.capture.message:
             screen.message(drawn, self.capture.message)
-        if time.monotonic() < self._notice_until:
+        if now < self._notice_until:
             screen.message(drawn, self.notice, 0.9)
         if self.view.paused:
             screen.message(drawn, "paused: space goes on, . one frame", 0.8)
         if self.view.help:
             screen.help_text(drawn)
-
-    def _lines(self) -> list[str]:
-        """Frames a second, and p50 / p95 of each stage; renewed no faster than a person reads."""
-        now = time.monotonic()
-        if now - self._said[0] > READING:
-            times = self.timings.percentiles()
-            stages = [f"{stage} {p50:.1f} / {p95:.1f} ms" for stage, (p50, p95) in times.items()]
-            self._said = now, [f"{self.timings.fps:.1f} fps  (p50 / p95)", *stages]
-        return self._said[1]
-
-    def _idle(self) -> None:
-        """Nothing new: keep the window alive, with the last frame or a grey one and the message."""
-        if self.window is None:
-            return
-        if self._held is not None:
-            drawn = self._draw(*self._held)
-        else:
-            drawn = np.full((*WAITING_SIZE, 3), 60, np.uint8)
-            screen.message(drawn, self.capture.message or "starting")
-        self._show(drawn)
+        return drawn
 
     def _show(self, drawn: np.ndarray) -> None:
         if self.window is None:

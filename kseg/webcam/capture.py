@@ -22,7 +22,20 @@ RETRY = (0.1, 0.2, 0.4, 0.8)  # seconds between attempts to open again; the last
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame with its number, when it was grabbed (monotonic seconds) and how long reading took."""
+    """A frame of a source.
+
+    Attributes:
+        image: uint8 BGR `(height, width, 3)`.
+        number: counted from 1.
+        time: when it was read, in the seconds of the capture's clock.
+        seconds: how long reading it took.
+
+    Example:
+
+    >>> from kseg.webcam import Frame
+    >>> Frame(np.zeros((480, 640, 3), np.uint8), number=1, time=12.5, seconds=0.004).image.shape
+    (480, 640, 3)
+    """
 
     image: np.ndarray
     number: int
@@ -34,16 +47,28 @@ class Capture:
     """Keeps the newest frame of a source, and the source alive.
 
     A live source that gives no frame, raises, or hangs is opened again, at first after a tenth of a second and
-    at most 0.8 s apart; ``message`` says so meanwhile. A read that does not return within five seconds is left
-    behind in its thread and a new one begun. A source that is not live ends; with ``newest`` it keeps to its frames
-    a second, else it waits until each frame was taken, so that none is lost. While ``held`` it waits in any case.
-    ``reopened`` counts openings after the first, ``damaged`` the frames that sources passed over, for the reasons in
-    ``faults``. ``early`` says, after the end of a source that is not live, why it ended before its end.
+    at most 0.8 s apart; `message` says so meanwhile. A read that does not return within five seconds is left
+    behind in its thread and a new one begun. A source that is not live ends; with `newest` it keeps to its frames
+    a second, else it waits until each frame was taken, so that none is lost. While `held` it waits in any case.
+    `reopened` counts openings after the first, `damaged` the frames that sources passed over, for the reasons in
+    `faults`. `early` says, after the end of a source that is not live, why it ended before its end.
 
     Args:
-        opener: opens the source; see ``kseg.webcam.source.opener``.
-        newest: keep the newest frame only; False waits for the taker.
-        clock: monotonic seconds.
+        opener: opens the source, as `kseg.webcam.opener` makes it.
+        newest: keep the newest frame only; False waits until each frame was taken.
+        clock: gives monotonic seconds.
+        stall: seconds without a frame after which `message` says so.
+        abandon: seconds after which a read that hangs is left behind.
+        opening: the same of opening, which takes streams and some cameras many seconds.
+
+    Example:
+
+    >>> from kseg.webcam import Capture, opener
+    >>> capture = Capture(opener("synthetic"))
+    >>> capture.start()
+    >>> capture.take(timeout=10).image.shape
+    (480, 640, 3)
+    >>> capture.stop()
     """
 
     def __init__(
@@ -67,35 +92,31 @@ class Capture:
         self.fps: float = 30.0
 
     def start(self) -> None:
-        """Begin to read."""
-        self._begin(first=True)
-
-    def _begin(self, first: bool = False) -> None:
+        """Begin to read, in a new thread; one that hangs is left behind."""
         self._generation += 1
         self._reading_since = self._clock()
-        target = threading.Thread(
-            target=self._run, args=(self._generation, first), daemon=True, name=f"capture {self._generation}"
-        )
-        target.start()
+        name = f"capture {self._generation}"
+        threading.Thread(target=self._run, args=(self._generation,), daemon=True, name=name).start()
 
     def take(self, timeout: float = 0.2) -> Frame | None:
-        """The newest frame that was not yet taken, waited for; None where none comes in time."""
+        """The newest frame that was not yet taken, waited for.
+
+        Args:
+            timeout: seconds to wait for it.
+
+        Returns:
+            A `Frame`; None where none comes in time, or the source has ended.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._frame is not None or self.ended, timeout)
             frame, self._frame = self._frame, None
             self._changed.notify_all()
-        if frame is None:
-            self._watch()
-        return frame
-
-    def _watch(self) -> None:
-        """Leave a read behind that hangs."""
-        with self._changed:
             hangs = self._clock() - self._reading_since > self._patience
             # A file would begin anew; there is nothing to do but to wait for it.
-            if hangs and self._live and not self.ended and not self._stopped:
+            if frame is None and hangs and self._live and not self.ended and not self._stopped:
                 self.reopened += 1
-                self._begin()
+                self.start()
+        return frame
 
     @property
     def live(self) -> bool:
@@ -139,36 +160,34 @@ class Capture:
     def _current(self, generation: int) -> bool:
         return generation == self._generation and not self._stopped
 
-    def _run(self, generation: int, first: bool) -> None:
+    def _run(self, generation: int) -> None:
+        """Open the source and read it, as often as it takes, until it ends or another thread is begun."""
         attempt = 0
         while self._current(generation):
-            source = self._open(generation)
-            if source is None:
-                live, got = True, 0
+            live, got = True, 0
+            self._reading_since, self._patience = self._clock(), self._opening
+            try:
+                source = self._opener()
+            except Exception as error:  # a driver's own kinds; the camera may come back
+                self._say(generation, f"the source cannot be opened: {_first_line(error)}")
             else:
-                live, got = source.live, self._read_all(source, generation)
-                _release(source)
+                if getattr(source, "opened", True):
+                    live, self.fps, self._live = source.live, source.fps, source.live
+                    got = self._read_all(source, generation)
+                else:
+                    self._say(generation, "the camera is gone; waiting for it")
+                with contextlib.suppress(Exception):  # it is gone either way
+                    source.release()
             if not live:
-                self._end(generation)
+                with self._changed:
+                    if self._current(generation):
+                        self.ended = True
+                        self._changed.notify_all()
                 return
             attempt = 0 if got else attempt + 1
             if self._current(generation):
                 self.reopened += 1
                 self._wait(RETRY[min(attempt, len(RETRY) - 1)], generation)
-
-    def _open(self, generation: int) -> Source | None:
-        self._reading_since, self._patience = self._clock(), self._opening
-        try:
-            source = self._opener()
-        except Exception as error:  # a driver's own kinds; the camera may come back
-            self._say(generation, f"the source cannot be opened: {_first_line(error)}")
-            return None
-        if getattr(source, "opened", True):
-            self.fps, self._live = source.fps, source.live
-            return source
-        _release(source)
-        self._say(generation, "the camera is gone; waiting for it")
-        return None
 
     def _read_all(self, source: Source, generation: int) -> int:
         """Read until the source fails or ends; gives the number of frames."""
@@ -188,7 +207,7 @@ class Capture:
                 return count
             self.damaged = damaged + getattr(source, "damaged", 0)
             self.faults = getattr(source, "faults", [])
-            if not _usable(image):
+            if image is None or image.shape[2:] != (3,) or image.dtype != np.uint8 or not image.size:
                 if source.live:
                     self._say(generation, "the camera gives no image; opening it again")
                 else:
@@ -217,32 +236,11 @@ class Capture:
         if self._current(generation):
             self._fault = fault
 
-    def _end(self, generation: int) -> None:
-        with self._changed:
-            if self._current(generation):
-                self.ended = True
-                self._changed.notify_all()
-
     def _wait(self, seconds: float, generation: int) -> None:
         with self._changed:
             self._reading_since = self._clock()
             self._changed.wait_for(lambda: not self._current(generation), seconds)
 
 
-def _usable(image: np.ndarray | None) -> bool:
-    return (
-        image is not None
-        and image.ndim == 3
-        and image.shape[2] == 3
-        and image.dtype == np.uint8
-        and image.size > 0
-    )
-
-
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-
-
-def _release(source: Source) -> None:
-    with contextlib.suppress(Exception):  # it is gone either way
-        source.release()

@@ -44,7 +44,13 @@ class Matting:
         cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY, dst=grey)
         share = np.ascontiguousarray(1 - probabilities[..., 0], np.float32)
         guide = cv2.resize(grey, share.shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
-        slope, offset = _lines(guide, share)
+        # The share as a line in the brightness: its slope and offset, averaged over the windows that a cell is in.
+        window = (2 * RADIUS + 1, 2 * RADIUS + 1)
+        mean_guide, mean_share = cv2.blur(guide, window), cv2.blur(share, window)
+        covariance = cv2.blur(guide * share, window) - mean_guide * mean_share
+        variance = cv2.blur(guide * guide, window) - mean_guide * mean_guide
+        slope = covariance / (variance + EPSILON)
+        slope, offset = cv2.blur(slope, window), cv2.blur(mean_share - slope * mean_guide, window)
         size, stretch = grey.shape[::-1], 255 / (HIGH - LOW)
         cv2.resize(slope * (stretch / 255), size, dst=alpha, interpolation=cv2.INTER_LINEAR)
         cv2.resize((offset - LOW) * stretch, size, dst=above, interpolation=cv2.INTER_LINEAR)
@@ -53,13 +59,3 @@ class Matting:
         cv2.add(alpha, above, dst=alpha)
         cv2.max(alpha, 0, dst=alpha)
         return cv2.convertScaleAbs(alpha, dst=self._result)
-
-
-def _lines(guide: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Slope and offset of `share` as a line in `guide`, averaged over the windows that a cell is in."""
-    window = (2 * RADIUS + 1, 2 * RADIUS + 1)
-    mean_guide, mean_share = cv2.blur(guide, window), cv2.blur(share, window)
-    covariance = cv2.blur(guide * share, window) - mean_guide * mean_share
-    variance = cv2.blur(guide * guide, window) - mean_guide * mean_guide
-    slope = covariance / (variance + EPSILON)
-    return cv2.blur(slope, window), cv2.blur(mean_share - slope * mean_guide, window)

@@ -25,7 +25,7 @@ class Recorder(VideoFile):
     """A video of what is shown live: its frames a second are those of its first frames, so that it plays in time.
 
     Args:
-        path: see ``VideoFile``.
+        path: see `VideoFile`.
         fps: of the source, the most there can be.
         clock: seconds.
     """
@@ -61,7 +61,7 @@ class Recorder(VideoFile):
 
 
 class Window:
-    """A window on the screen; ``show`` gives the pressed key or -1.
+    """A window on the screen; `show` gives the pressed key or -1.
 
     Raises:
         SettingsError: there is no display, or OpenCV was built without windows.

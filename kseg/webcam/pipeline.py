@@ -24,11 +24,11 @@ class Result:
 class Pipeline:
     """Runs a model on the frames of a capture in a thread.
 
-    ``take`` gives results in order. Of live sources the newest result replaces one that was not taken in time;
-    other sources wait, so that every frame comes out. An exception in the model is raised by ``take``.
+    `take` gives results in order. Of live sources the newest result replaces one that was not taken in time;
+    other sources wait, so that every frame comes out. An exception in the model is raised by `take`.
 
     Args:
-        capture: a started ``Capture``.
+        capture: a started `Capture`.
         model: called with a BGR frame; what remains to be done with its output is for the taker, meanwhile.
         timings: gets "grab" and "infer".
     """
@@ -44,7 +44,6 @@ class Pipeline:
         self._result: Result | None = None
         self._error: BaseException | None = None
         self._stopped, self._finished = False, False
-        self._before: Result | None = None
         self._thread = threading.Thread(target=self._run, daemon=True, name="infer")
 
     def start(self) -> None:
@@ -75,33 +74,28 @@ class Pipeline:
         self._thread.join(timeout=2)
 
     def _run(self) -> None:
+        before: Result | None = None
         try:
             while not self._stopped:
                 frame = self.capture.take()
-                if frame is not None:
-                    self._put(self._infer(frame))
-                elif self.capture.ended:
-                    break
+                if frame is None:
+                    if self.capture.ended:
+                        break
+                    continue
+                if before is not None and before.frame.image is frame.image:  # held for its time in a file
+                    result = Result(frame, before.output)
+                else:
+                    self.timings.add("grab", frame.seconds)
+                    start = time.perf_counter()
+                    result = before = Result(frame, self.model(frame.image))
+                    self.timings.add("infer", time.perf_counter() - start)
+                with self._changed:
+                    while self.capture.waits and self._result is not None and not self._stopped:
+                        self._changed.wait(0.5)
+                    self._result = result
+                    self._changed.notify_all()
         except BaseException as error:  # told where results are taken
             self._error = error
         with self._changed:
             self._finished = True
-            self._changed.notify_all()
-
-    def _infer(self, frame: Frame) -> Result:
-        if (
-            self._before is not None and self._before.frame.image is frame.image
-        ):  # held for its time in a file
-            return Result(frame, self._before.output)
-        self.timings.add("grab", frame.seconds)
-        start = time.perf_counter()
-        self._before = Result(frame, self.model(frame.image))
-        self.timings.add("infer", time.perf_counter() - start)
-        return self._before
-
-    def _put(self, result: Result) -> None:
-        with self._changed:
-            while self.capture.waits and self._result is not None and not self._stopped:
-                self._changed.wait(0.5)
-            self._result = result
             self._changed.notify_all()

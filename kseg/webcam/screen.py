@@ -54,40 +54,44 @@ class Painter:
         return cv2.flip(drawn, 1) if view.mirror else drawn
 
     def _painted(self, frame: np.ndarray, labels: np.ndarray, view: View) -> np.ndarray:
-        shown = self._shown(labels, view)
+        if view.only is not None:
+            shown = (labels == view.only).view(np.uint8)  # where paint goes; zero elsewhere
+        else:
+            shown = labels if self._unpainted == 0 else np.ones_like(labels)
         left, top, width, height = cv2.boundingRect(shown)  # nothing outside is touched
         if not width:
             return frame
         place = np.s_[top : top + height, left : left + width]
-        colours, drawn = self._coloured(labels, view), frame.copy()
-        mixed = cv2.addWeighted(frame[place], 1 - view.alpha, colours[place], view.alpha, 0)
-        cv2.copyTo(mixed, shown[place], drawn[place])
-        return drawn
-
-    def _shown(self, labels: np.ndarray, view: View) -> np.ndarray:
-        """Where paint goes, uint8, zero elsewhere."""
-        if view.only is not None:
-            return (labels == view.only).view(np.uint8)
-        return labels if self._unpainted == 0 else np.ones_like(labels)
-
-    def _coloured(self, labels: np.ndarray, view: View) -> np.ndarray:
-        """The colour of every pixel; one for all, where one class alone is painted, for that costs nothing."""
         alone = 1 if self._unpainted == 0 and len(self.classes) == 2 else None
         alone = alone if view.only is None else view.only
         if alone is None:
-            return cv2.LUT(cv2.merge([labels] * 3), self._colours.reshape(1, 256, 3))
-        if self._flat is None or self._flat[0] != (alone, labels.shape):
-            colours = np.empty((*labels.shape, 3), np.uint8)
-            colours[:] = self._colours[alone]
-            self._flat = ((alone, labels.shape), colours)
-        return self._flat[1]
+            colours = cv2.LUT(cv2.merge([labels] * 3), self._colours.reshape(1, 256, 3))
+        else:  # one colour for every pixel, which is kept
+            if self._flat is None or self._flat[0] != (alone, labels.shape):
+                colours = np.full((*labels.shape, 3), self._colours[alone], np.uint8)
+                self._flat = ((alone, labels.shape), colours)
+            colours = self._flat[1]
+        drawn = frame.copy()
+        mixed = cv2.addWeighted(frame[place], 1 - view.alpha, colours[place], view.alpha, 0)
+        cv2.copyTo(mixed, shown[place], drawn[place])
+        return drawn
 
     def _replaced(
         self, frame: np.ndarray, labels: np.ndarray, how: str, probabilities: np.ndarray | None
     ) -> np.ndarray:
         if how == "picture":
             return frame
-        behind = _blurred(frame) if how == "blur" else self._image_behind(frame.shape)
+        size = frame.shape[1::-1]
+        if how == "blur":  # a strong one, made on an eighth of the size
+            small = cv2.resize(frame, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
+            behind = cv2.resize(cv2.GaussianBlur(small, (0, 0), 2), size, interpolation=cv2.INTER_LINEAR)
+        else:
+            if self._fitted is None or self._fitted.shape != frame.shape:
+                if isinstance(self._behind, np.ndarray):
+                    self._fitted = cv2.resize(self._behind, size, interpolation=cv2.INTER_AREA)
+                else:
+                    self._fitted = np.full(frame.shape, self._behind[::-1], np.uint8)
+            behind = self._fitted
         if probabilities is not None and probabilities.ndim == 3:
             share = self._matting(probabilities, frame)
         else:  # a narrow soft edge, in eight bits
@@ -95,21 +99,6 @@ class Painter:
         share = cv2.merge([share] * 3)
         front = cv2.multiply(frame, share, scale=1 / 255)
         return cv2.add(front, cv2.multiply(behind, cv2.bitwise_not(share), scale=1 / 255))
-
-    def _image_behind(self, shape: tuple[int, ...]) -> np.ndarray:
-        if self._fitted is None or self._fitted.shape != shape:
-            if isinstance(self._behind, np.ndarray):
-                self._fitted = cv2.resize(self._behind, shape[1::-1], interpolation=cv2.INTER_AREA)
-            else:
-                self._fitted = np.full(shape, self._behind[::-1], np.uint8)
-        return self._fitted
-
-
-def _blurred(frame: np.ndarray) -> np.ndarray:
-    """A strong blur, made on an eighth of the size."""
-    small = cv2.resize(frame, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), 2)
-    return cv2.resize(small, frame.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def shares(labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -143,7 +132,7 @@ def legend(drawn: np.ndarray, labels: np.ndarray, painter: Painter, lines: Seque
 
 
 def message(drawn: np.ndarray, text: str, place: float = 0.5) -> None:
-    """Write a line across the frame, at ``place`` of its height."""
+    """Write a line across the frame, at `place` of its height."""
     scale, step = _scale(drawn)
     (width, _), _ = _text_size(text, FONT, scale, 1)
     scale *= min(1, 0.95 * drawn.shape[1] / max(width, 1))

@@ -27,13 +27,26 @@ class NoMap(ModelError):
 class Segmentation:
     """A model that takes frames of any size and gives probabilities.
 
+    Call it with a uint8 BGR frame `(height, width, 3)`: it gives float32 probabilities `(h, w, classes)` at the model's
+    output size, or uint8 class ids `(h, w)` where the model gives ids itself. `scores` and `probabilities` are its two
+    halves, for two threads. `classes`, `palette` (RGB) and `size` are attributes.
+
     Args:
-        runner: see ``load``; its ``output`` says, once, what its values are.
+        runner: what runs the model, as `kseg.webcam.load` opens it; its `output` says, once, what its values are.
         size: (height, width) that frames are stretched to; None: the model's own, else 256x256.
 
-    Call it with a BGR uint8 frame (H, W, 3): gives float32 probabilities (h, w, classes) at the model's output
-    size, or uint8 class ids (h, w) where the model gives ids itself. ``scores`` and ``probabilities`` are its two
-    halves, for two threads. ``classes``, ``palette`` (RGB) and ``size`` are attributes.
+    Raises:
+        SettingsError: a size that the model does not take.
+        NoMap: what the model gives is no map of classes.
+
+    Example:
+
+    >>> from kseg.webcam import load
+    >>> model = load("people")
+    >>> model.classes
+    ('background', 'person')
+    >>> model(np.zeros((480, 640, 3), np.uint8)).shape[-1]
+    2
     """
 
     def __init__(self, runner: Frames, size: tuple[int, int] | None = None):
@@ -49,8 +62,10 @@ class Segmentation:
         count = first.shape[-1] if first.ndim == 3 else len(names) or IDS
         if count > IDS:
             raise NoMap(f"the model gives {count} classes; expected {IDS} at most")
-        if len(names) != count:
-            names = _names(count)
+        if len(names) != count and count == VOC:
+            from kseg.data.sources.voc import CLASSES as names
+        elif len(names) != count:
+            names = ["background", "foreground"] if count == 2 else [f"class {i}" for i in range(count)]
         self.classes = tuple(names)
         palette = (
             runner.palette if runner.palette and len(runner.palette) == count else default_palette(count)
@@ -61,11 +76,25 @@ class Segmentation:
         return self.probabilities(self.scores(frame))
 
     def scores(self, frame: np.ndarray) -> np.ndarray:
-        """What the model itself gives for a frame."""
+        """What the model itself gives for a frame.
+
+        Args:
+            frame: uint8 BGR `(height, width, 3)`.
+
+        Returns:
+            What `probabilities` takes: `(h, w, classes)`, `(h, w, 1)` or `(h, w)`.
+        """
         return self.runner(self.prepared(frame))
 
     def prepared(self, frame: np.ndarray) -> np.ndarray:
-        """The frame stretched to the model's size: uint8 RGB."""
+        """The frame as the model takes it, stretched to its size.
+
+        Args:
+            frame: uint8 BGR `(height, width, 3)`.
+
+        Returns:
+            uint8 RGB of the model's size.
+        """
         height, width = self.size
         # Averaging takes seven times as long; up to a third of the size two pixels a side see nearly as much.
         shrinks = frame.shape[0] > 3 * height or frame.shape[1] > 3 * width
@@ -74,7 +103,17 @@ class Segmentation:
         return cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
 
     def probabilities(self, output: np.ndarray) -> np.ndarray:
-        """Probabilities (h, w, classes), or class ids (h, w), of what ``scores`` gave."""
+        """What the model gave, as probabilities.
+
+        Args:
+            output: what `scores` gave.
+
+        Returns:
+            float32 probabilities `(h, w, classes)`, or uint8 class ids `(h, w)` where the model gives ids.
+
+        Raises:
+            NoMap: an output of another shape.
+        """
         if self.runner.output == "labels":
             if output.ndim not in (2, 3) or (output.ndim == 3 and output.shape[-1] != 1) or not output.size:
                 raise NoMap(
@@ -110,14 +149,6 @@ def foreground(mask: np.ndarray, logits: bool) -> np.ndarray:
     return of_two(1 / (1 + np.exp(-np.clip(mask, -60, 60))) if logits else mask)
 
 
-def _names(count: int) -> list[str]:
-    from kseg.data.sources.voc import CLASSES
-
-    if count == VOC:
-        return list(CLASSES)
-    return ["background", "foreground"] if count == 2 else [f"class {i}" for i in range(count)]
-
-
 def load(
     what: str,
     *,
@@ -134,17 +165,26 @@ def load(
         what: a preset's name, a .keras file, or an exported file (.tflite, .onnx).
         size: (height, width) that frames are stretched to, where the model leaves it open.
         threads: of the runtime; None takes one a core. A .keras file's are TensorFlow's own, set before it begins to
-            work; later a ``KsegWarning`` says that they stay.
+            work; later a `KsegWarning` says that they stay.
         precision: of a preset: "int8" (its TFLite file) or "float32" (its .keras file).
-        values: what a foreign float model takes, one of ``RANGES``; None: -1..1, or 0..255 for kseg's own.
+        values: what a foreign float model takes, one of `RANGES`; None: -1..1, or 0..255 for kseg's own.
         output: what the model's output is, "logits", "probabilities" or "labels"; None: what its file says, by its
             metadata or the end of its graph.
         trust: open a .tflite or .onnx file without having run it in a process of its own before, where a file that
             was damaged or made to do harm crashes alone.
 
+    Returns:
+        A `Segmentation`.
+
     Raises:
         ModelError: no such preset or file, or one that cannot be run on images.
         SettingsError: a size the model does not take, an unknown range.
+
+    Example:
+
+    >>> from kseg.webcam import load
+    >>> load("people", size=(192, 192), precision="float32").size
+    (192, 192)
     """
     if values is not None and values not in RANGES:
         raise SettingsError(f"--input-range is one of {', '.join(RANGES)}, got {values!r}")

@@ -9,7 +9,7 @@ import numpy as np
 class Smoothing:
     """A moving average of probabilities, against flicker.
 
-    ``p = weight * before + (1 - weight) * now``; where the two differ by more than ``jump`` the new value counts
+    `p = weight * before + (1 - weight) * now`; where the two differ by more than `jump` the new value counts
     alone, so that what moves leaves no trail. A change of size begins anew.
 
     Args:

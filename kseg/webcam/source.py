@@ -142,7 +142,7 @@ class Folder:
 class Synthetic:
     """A figure that walks before stripes, 640x480 at 30 frames a second, endless; needs no camera.
 
-    ``paced=False`` gives frames as fast as they are asked for.
+    `paced=False` gives frames as fast as they are asked for.
     """
 
     def __init__(self, size: tuple[int, int] = SYNTHETIC_SIZE, paced: bool = True):
@@ -171,15 +171,28 @@ class Synthetic:
 
 
 def opener(text: str, size: tuple[int, int] | None = None, paced: bool = True) -> Callable[[], Source]:
-    """A function that opens the source that ``text`` names, as often as it is called.
+    """A function that opens a source by its name, as often as it is called.
 
     Args:
         text: a camera's number, a video file, a folder of images, a stream's address, or "synthetic".
         size: (height, width) asked of a camera.
         paced: "synthetic" keeps to its 30 frames a second.
 
+    Returns:
+        A function without arguments that gives the opened source: its `read()` gives the next frame, uint8 BGR
+        `(height, width, 3)`, or None, and its `release()` closes it.
+
     Raises:
-        SettingsError: nothing that could be a source. DataError: a file or folder that is not there.
+        SettingsError: nothing that could be a source.
+        DataError: a file or folder that is not there.
+
+    Example:
+
+    >>> from kseg.webcam import opener
+    >>> source = opener("synthetic", size=(240, 320))()
+    >>> source.read().shape
+    (240, 320, 3)
+    >>> source.release()
     """
     check_source(text)
     if text == "synthetic":
@@ -195,7 +208,20 @@ def opener(text: str, size: tuple[int, int] | None = None, paced: bool = True) -
 
 
 def check_opens(text: str, source: Source) -> None:
-    """DataError, with what to do, where a source did not open."""
+    """Check that a source has opened; where it has not, the error says what to do.
+
+    Args:
+        text: the source, as `opener` takes it.
+        source: what the opener gave.
+
+    Raises:
+        DataError: a camera or a stream that cannot be opened.
+
+    Example:
+
+    >>> from kseg.webcam import check_opens, opener
+    >>> check_opens("synthetic", opener("synthetic")())
+    """
     if getattr(source, "opened", True):
         return
     if re.fullmatch(r"\d+", text):

@@ -16,7 +16,7 @@ STAGES = ("grab", "infer", "draw", "show", "latency")
 
 
 class Timings:
-    """Milliseconds by stage: p50 and p95 of the last ``kept`` frames for the screen, of all for the report."""
+    """Milliseconds by stage: p50 and p95 of the last `kept` frames for the screen, of all for the report."""
 
     def __init__(self, kept: int = 120):
         self._all = {stage: array("f") for stage in STAGES}  # small: a day of frames is some 50 MB

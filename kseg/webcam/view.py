@@ -31,7 +31,7 @@ class View:
         mirror: left and right change places, as in a mirror.
         paused, step: hold the frame; let one through.
         only: show this class id alone; None all.
-        background: one of ``BACKGROUNDS``; what is not of class 0 stays sharp.
+        background: one of `BACKGROUNDS`; what is not of class 0 stays sharp.
         smoothing, legend, help, recording: on or off.
         screenshot, quit: asked for.
     """
@@ -50,7 +50,7 @@ class View:
     quit: bool = False
 
     def press(self, key: int, num_classes: int) -> None:
-        """Change the state as ``KEYS`` says; ``key`` is what cv2.waitKey gives, -1 for none."""
+        """Change the state as `KEYS` says; `key` is what cv2.waitKey gives, -1 for none."""
         if key < 0:
             return
         letter = chr(key & 0xFF)

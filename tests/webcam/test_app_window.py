@@ -45,7 +45,7 @@ def screen_picture(file):
 
 
 WINDOWED = """
-import sys, time, numpy as np
+import sys, threading, numpy as np
 sys.path.insert(0, sys.argv[1])
 from conftest import Bright, FakeCamera
 from kseg.webcam.app import App, Settings
@@ -53,11 +53,9 @@ from kseg.webcam.view import View
 frame = np.full((240, 320, 3), 40, np.uint8)
 frame[60:180, 80:240] = 200
 app = App(FakeCamera([frame] * 10**5), Bright(), Settings(view=View(alpha=1.0, legend=False)))
-turn, start = app._turn, time.monotonic()
-def stop_in_time():
-    turn()
-    app.view.quit |= time.monotonic() - start > 170
-app._turn = stop_in_time
+stop = threading.Timer(170, setattr, (app.view, "quit", True))
+stop.daemon = True
+stop.start()
 app.run()
 """
 

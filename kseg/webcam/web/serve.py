@@ -32,25 +32,21 @@ def cached_site(what: str, *, size: tuple[int, int] | None = None, runtime: str 
     Raises:
         SettingsError, ModelError: as `publish`.
     """
-    site = litert_js.cache_folder().parent / "sites" / _key(what, size)
-    if not (site / DESCRIPTION).is_file():
-        print(f"Writing the page of {what}; the next start will be faster.", file=sys.stderr)
-        publish(what, site, size=size, runtime=runtime, overwrite=True)
-    return site
-
-
-def _key(what: str, size: tuple[int, int] | None) -> str:
-    """A name that changes with everything the page is made of."""
     model = preset_file(what) if what in presets() else Path(what)
     if not model.is_file():
         raise ModelError(
             f"{what}: no such model file or preset; expected a .keras or .tflite file, or one of the presets: "
             f"{', '.join(presets())}"
         )
+    # Its name changes with everything the page is made of.
     parts = hashlib.sha256(f"{__version__} {litert_js.VERSION} {size} {what in presets()}".encode())
     for file in (model, *(Path(page).with_name(name) for name in PAGE)):
         parts.update(hashlib.sha256(file.read_bytes()).digest())
-    return parts.hexdigest()[:16]
+    site = litert_js.cache_folder().parent / "sites" / parts.hexdigest()[:16]
+    if not (site / DESCRIPTION).is_file():
+        print(f"Writing the page of {what}; the next start will be faster.", file=sys.stderr)
+        publish(what, site, size=size, runtime=runtime, overwrite=True)
+    return site
 
 
 def serve(site: str | Path, port: int | None = None, show: Callable[[str], object] = webbrowser.open) -> None:
@@ -64,7 +60,13 @@ def serve(site: str | Path, port: int | None = None, show: Callable[[str], objec
     Raises:
         SettingsError: the port is in use, or the folder is no site.
     """
-    with _server(site, port) as server:
+    try:
+        server = SiteServer(site, PORT if port is None else port)
+    except SettingsError:
+        if port is not None:
+            raise
+        server = SiteServer(site, 0)
+    with server:
         print(f"Serving {server.url} to this machine alone; Ctrl-C ends it.", flush=True)
         if not show(server.url):
             print("No browser could be opened: open this address in one.", file=sys.stderr)
@@ -72,12 +74,3 @@ def serve(site: str | Path, port: int | None = None, show: Callable[[str], objec
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             print("Ended.", file=sys.stderr)
-
-
-def _server(site: str | Path, port: int | None) -> SiteServer:
-    if port is not None:
-        return SiteServer(site, port)
-    try:
-        return SiteServer(site, PORT)
-    except SettingsError:
-        return SiteServer(site, 0)
