@@ -46,7 +46,7 @@ def fraction(text: str) -> float:
 def add_data(parser: argparse.ArgumentParser) -> None:
     """``--data`` and ``--root``."""
     parser.add_argument(
-        "--data", required=True, metavar="NAME", help="data set (kseg datasets lists them), or tfds:NAME"
+        "--data", required=True, metavar="NAME", help="name of a data set (see kseg datasets), or tfds:NAME"
     )
     parser.add_argument("--root", metavar="DIR", help="the folder that holds the data set")
 
@@ -58,7 +58,7 @@ def add_max_pixels(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=50_000_000,
         metavar="N",
-        help="refuse larger images and masks before decoding them; default: 50000000",
+        help="refuse images and masks with more pixels than this, before decoding them (default: 50000000)",
     )
 
 
@@ -67,7 +67,7 @@ def add_output_kind(parser: Any) -> None:
     parser.add_argument(
         "--output-kind",
         choices=("logits", "probabilities", "labels"),
-        help="what the model's output is; default: what the end of its graph says (a softmax gives probabilities)",
+        help="what the model outputs (default: read from its last layer; a softmax means probabilities)",
     )
 
 
@@ -82,15 +82,16 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[1.0],
         metavar="S",
-        help="join the predictions of the image at these scales",
+        help="predict the image at each of these scales and combine the predictions",
     )
     group.add_argument(
         "--fuse",
         choices=("mean", "max"),
         default="mean",
-        help="of the scales: the mean of their probabilities, or the highest scores, as DeepLab v2 trains (mean)",
+        help="how to combine the scales: mean of the probabilities, or maximum of the scores, as "
+        "DeepLab v2 is trained (default: mean)",
     )
-    group.add_argument("--flip", action="store_true", help="average with the mirrored image")
+    group.add_argument("--flip", action="store_true", help="also predict the mirrored image and average")
     group.add_argument(
         "--window",
         type=positive,
@@ -103,19 +104,20 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         type=positive,
         nargs=2,
         metavar=("H", "W"),
-        help="bring images to this size first; default: the size the model says it works at (a preset does), else "
-        "their own",
+        help="resize images to this size first (default: the model's working size where it has one, "
+        "as presets do; else no resizing)",
     )
     group.add_argument(
         "--long-side",
         type=positive,
         metavar="PIXELS",
-        help="bring images to this length of their longer side first, keeping their shape",
+        help="resize images so that their longer side has this length, keeping the aspect ratio",
     )
     group.add_argument(
         "--pad",
         action="store_true",
-        help="fill images smaller than the window up to it with the model's mean colour, as PSPNet's test does",
+        help="pad images that are smaller than the window with the model's mean colour, as in "
+        "PSPNet's testing code",
     )
     add_output_kind(group)
     add_combined(parser)

@@ -10,28 +10,39 @@ def add_combined(parser: argparse.ArgumentParser) -> None:
     """``--proposals``, ``--ensemble`` and what belongs to them."""
     group = parser.add_argument_group("by object proposals, and with other models")
     group.add_argument(
-        "--proposals", type=positive, metavar="N", help="predict the N best object proposals one by one"
+        "--proposals",
+        type=positive,
+        metavar="N",
+        help="predict the N best object proposals one by one and combine them",
     )
     group.add_argument(
         "--proposal-size",
         type=positive,
         metavar="PIXELS",
-        help="height and width a proposal is warped to; default: the size the model says it works at (a preset does), "
-        "that of the run's crops, or 224",
+        help="height and width to which proposals are resized (default: the model's working size, "
+        "else the crop size of its training run, else 224)",
     )
     group.add_argument(
         "--smallest",
         type=positive,
         default=112,
         metavar="PIXELS",
-        help="leave out proposals with a side below this (112)",
-    )
-    group.add_argument("--join", choices=("max", "sum"), default="max", help="of the proposals' logits (max)")
-    group.add_argument(
-        "--ensemble", nargs="+", metavar="FILE", help="join the probabilities with those of these models"
+        help="leave out proposals with a side shorter than this (default: 112)",
     )
     group.add_argument(
-        "--ensemble-mode", choices=("mean", "product"), default="mean", help="how they are joined (mean)"
+        "--join",
+        choices=("max", "sum"),
+        default="max",
+        help="how to combine the proposals' logits (default: max)",
+    )
+    group.add_argument(
+        "--ensemble", nargs="+", metavar="FILE", help="combine the probabilities with those of these models"
+    )
+    group.add_argument(
+        "--ensemble-mode",
+        choices=("mean", "product"),
+        default="mean",
+        help="how to combine the models (default: mean)",
     )
 
 

@@ -26,20 +26,44 @@ def add_crf(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=_RELEASED,
         metavar="FILE",
-        help="sharpen the edges; with the settings of kseg tune-crf's JSON file, or DeepLab v1's",
+        help="sharpen edges with a dense CRF; FILE is the JSON file of kseg tune-crf (default: "
+        "DeepLab v1's settings)",
     )
     group.add_argument(
-        "--crf-weight", type=above_zero, metavar="W", help="of the kernel of places and colours (4)"
+        "--crf-weight", type=above_zero, metavar="W", help="weight of the bilateral kernel (default: 4)"
     )
-    group.add_argument("--crf-xy", type=above_zero, metavar="PIXELS", help="its reach (49)")
-    group.add_argument("--crf-rgb", type=above_zero, metavar="LEVELS", help="its reach in grey levels (5)")
     group.add_argument(
-        "--crf-smooth-weight", type=above_zero, metavar="W", help="of the kernel of places alone (3)"
+        "--crf-xy",
+        type=above_zero,
+        metavar="PIXELS",
+        help="standard deviation of the bilateral kernel in space (default: 49)",
     )
-    group.add_argument("--crf-smooth-xy", type=above_zero, metavar="PIXELS", help="its reach (3)")
-    group.add_argument("--crf-iterations", type=natural, metavar="N", help="mean-field updates (10)")
     group.add_argument(
-        "--crf-tile", type=positive, metavar="PIXELS", help="in tiles of this side, where memory is short"
+        "--crf-rgb",
+        type=above_zero,
+        metavar="LEVELS",
+        help="standard deviation of the bilateral kernel in colour, in grey levels (default: 5)",
+    )
+    group.add_argument(
+        "--crf-smooth-weight",
+        type=above_zero,
+        metavar="W",
+        help="weight of the smoothness kernel (default: 3)",
+    )
+    group.add_argument(
+        "--crf-smooth-xy",
+        type=above_zero,
+        metavar="PIXELS",
+        help="standard deviation of the smoothness kernel (default: 3)",
+    )
+    group.add_argument(
+        "--crf-iterations", type=natural, metavar="N", help="mean-field iterations (default: 10)"
+    )
+    group.add_argument(
+        "--crf-tile",
+        type=positive,
+        metavar="PIXELS",
+        help="work in tiles of this side, where memory is short",
     )
 
 

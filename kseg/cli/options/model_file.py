@@ -22,12 +22,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         choices=("litert", "keras"),
-        help="of a preset: its int8 file in LiteRT, or its Keras file; default: litert, where other options allow it",
+        help="run a preset's int8 file in LiteRT, or its Keras model (default: litert, unless another "
+        "option needs Keras)",
     )
     parser.add_argument(
         "--trust",
         action="store_true",
-        help="open a .tflite or .onnx file without trying it in a process of its own",
+        help="open a .tflite or .onnx file without first trying it in a separate process",
     )
 
 

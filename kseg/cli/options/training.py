@@ -10,48 +10,66 @@ def add_settings(group: Any) -> None:
         "--set",
         action="append",
         metavar="NAME=VALUE",
-        help="any setting of the recipe, such as momentum=0.8, augment.rotate=5 or size=null; may be repeated",
+        help="change any setting of the recipe, such as momentum=0.8, augment.rotate=5 or size=null; "
+        "may be repeated",
     )
     group.add_argument(
         "--loss",
         metavar="NAME",
-        help="cross_entropy (default), dice, jaccard, tversky, focal, lovasz, boundary_cross_entropy, a sum such as "
-        "'focal + 0.5 * dice', or one's own, FILE.py:NAME",
+        help="cross_entropy (default), dice, jaccard, tversky, focal, lovasz, boundary_cross_entropy, "
+        "a sum such as 'focal + 0.5 * dice', or your own loss as FILE.py:NAME",
     )
     group.add_argument("--epochs", type=positive)
-    group.add_argument("--steps-per-epoch", type=positive, metavar="N", help="default: once through the data")
+    group.add_argument(
+        "--steps-per-epoch",
+        type=positive,
+        metavar="N",
+        help="steps in an epoch (default: once through the data)",
+    )
     group.add_argument("--batch-size", type=positive, metavar="N")
-    group.add_argument("--size", type=positive, nargs=2, metavar=("H", "W"), help="of the crops, in pixels")
+    group.add_argument(
+        "--size",
+        type=positive,
+        nargs=2,
+        metavar=("H", "W"),
+        help="height and width of the training crops in pixels",
+    )
     group.add_argument("--seed", type=natural)
     group.add_argument(
-        "--deterministic", action="store_true", default=None, help="bit-equal repetition; slower"
+        "--deterministic",
+        action="store_true",
+        default=None,
+        help="make runs with the same seed bit-equal; slower",
     )
-    group.add_argument("--learning-rate", type=above_zero, metavar="R", help="the highest")
+    group.add_argument(
+        "--learning-rate", type=above_zero, metavar="R", help="highest learning rate of the schedule"
+    )
     group.add_argument("--freeze-backbone", action="store_true", default=None, help="train the head only")
     group.add_argument(
         "--freeze-normalization",
         choices=("single_value", "all"),
-        help="batch normalisation that keeps its statistics: where a batch of one image leaves it one value, or all",
+        help="freeze the statistics of batch normalisation: only in layers that see a single value "
+        "per channel in a batch of one image, or in all",
     )
     group.add_argument(
         "--mixed-precision",
         nargs="?",
         const="mixed_float16",
         choices=("mixed_float16", "mixed_bfloat16"),
-        help="default without a value: mixed_float16",
+        help="train in mixed precision (without a value: mixed_float16)",
     )
-    group.add_argument("--validate-every", type=positive, metavar="N", help="epochs between validations")
+    group.add_argument("--validate-every", type=positive, metavar="N", help="validate every N epochs")
     group.add_argument(
         "--accumulate",
         type=positive,
         metavar="N",
-        help="batches that make one step, as one batch of them would",
+        help="accumulate the gradients of N batches in each step, as if they were one batch",
     )
     group.add_argument(
         "--ema",
         type=fraction,
         metavar="D",
-        help="validate and keep moving averages of the weights, such as 0.999",
+        help="keep a moving average of the weights with this decay, such as 0.999, and validate and save it",
     )
 
 
@@ -60,32 +78,39 @@ def add_losses(group: Any) -> None:
         "--class-weights",
         nargs="+",
         metavar="W",
-        help="median_frequency; a number a class; or CLASS=NUMBER (id or name; 1 for the others)",
+        help="median_frequency, one number for each class, or CLASS=NUMBER by id or name (1 for the others)",
     )
     group.add_argument(
-        "--ohem", type=fraction, metavar="F", help="train on this part of the pixels, the hardest"
+        "--ohem",
+        type=fraction,
+        metavar="F",
+        help="train only on this share of the pixels, those with the highest loss",
     )
     group.add_argument(
         "--sampling",
         type=fraction,
         metavar="F",
-        help="compute the loss on this part of the pixels, drawn anew each step, with 1/F as many images",
+        help="compute the loss on this share of the pixels, drawn at random in each step, with 1/F "
+        "times as many images",
     )
     group.add_argument(
         "--label-stride",
         type=positive,
         metavar="N",
-        help="on every Nth label in both directions (DeepLab: 8)",
+        help="compute the loss on every Nth label in both directions (DeepLab: 8)",
     )
     group.add_argument(
         "--input-scales",
         type=above_zero,
         nargs="+",
         metavar="S",
-        help="on the image at each of these scales and on their maximum (DeepLab v2: 0.5 0.75 1)",
+        help="compute the loss at each of these input scales and on their maximum (DeepLab v2: 0.5 0.75 1)",
     )
     group.add_argument(
-        "--auxiliary-weight", type=above_zero, metavar="W", help="on a second head of PSPNet, times W (0.4)"
+        "--auxiliary-weight",
+        type=above_zero,
+        metavar="W",
+        help="weight of the loss on PSPNet's auxiliary head (paper: 0.4)",
     )
 
 
@@ -93,33 +118,39 @@ def add_teacher(group: Any) -> None:
     group.add_argument(
         "--teacher",
         metavar="M",
-        help="another model to learn from: a .keras, .tflite or .onnx file, or a preset's name",
+        help="model to learn from: a .keras, .tflite or .onnx file, or the name of a preset",
     )
     group.add_argument(
         "--teacher-weight",
         type=fraction,
         metavar="A",
-        help="its part of the loss, the labels' is 1 - A (default: 0.5)",
+        help="weight of the teacher in the loss; the labels get 1 - A (default: 0.5)",
     )
     group.add_argument(
         "--teacher-classes",
         nargs="+",
         metavar="CLASS=THEIRS",
-        help="which of the teacher's classes, by name or number, is which of the data's: person=15; the others are "
-        "the first class (default: by their names, or in their order)",
+        help="match the teacher's classes to yours, by name or number, such as person=15; all others "
+        "become the first class (default: matched by name, else by order)",
     )
     group.add_argument(
-        "--unlabelled", metavar="DIR", help="a folder of images without masks, which the teacher alone explains"
+        "--unlabelled", metavar="DIR", help="folder of images without masks, which the teacher alone labels"
     )
 
 
 def add_safety(group: Any) -> None:
     add_max_pixels(group)
     group.add_argument(
-        "--checkpoint-every", metavar="N|Nm", help="write last.keras also every N steps, or N minutes (10m)"
+        "--checkpoint-every",
+        metavar="N|Nm",
+        help="also write last.keras every N steps, or every N minutes (such as 10m)",
     )
     group.add_argument(
-        "--keep", type=positive, default=1, metavar="K", help="last checkpoints to keep (default: 1)"
+        "--keep",
+        type=positive,
+        default=1,
+        metavar="K",
+        help="how many of the last checkpoints to keep (default: 1)",
     )
     group.add_argument(
         "--skip-bad", action="store_true", help="skip images that cannot be used, up to 1 %% of them"
@@ -128,6 +159,8 @@ def add_safety(group: Any) -> None:
         "--strategy",
         choices=("none", "mirrored", "multiworker"),
         default="none",
-        help="one device; all GPUs of this machine; the machines in TF_CONFIG",
+        help="none: one device; mirrored: all GPUs of this machine; multiworker: the machines in TF_CONFIG",
     )
-    group.add_argument("--devices", type=positive, metavar="N", help="how many devices mirrored takes")
+    group.add_argument(
+        "--devices", type=positive, metavar="N", help="number of devices for --strategy mirrored"
+    )

@@ -21,10 +21,15 @@ from kseg.errors import DataError, SettingsError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", nargs="?", metavar="DIR", help="a folder with images/ and masks/")
-    parser.add_argument("--data", metavar="NAME", help="instead: a data set by name")
-    parser.add_argument("--root", metavar="DIR", help="with --data: the folder that holds it")
-    parser.add_argument("--split", nargs="+", metavar="SPLIT", help="with --data; default: train and val")
-    parser.add_argument("--classes", type=positive, metavar="N", help="with DIR: how many classes it has")
+    parser.add_argument("--data", metavar="NAME", help="a data set by name, instead of DIR")
+    parser.add_argument("--root", metavar="DIR", help="with --data: the folder that holds the data set")
+    parser.add_argument(
+        "--split",
+        nargs="+",
+        metavar="SPLIT",
+        help="with --data: the splits to check (default: train and val)",
+    )
+    parser.add_argument("--classes", type=positive, metavar="N", help="with DIR: the number of classes")
     add_max_pixels(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 

@@ -21,23 +21,35 @@ FORMATS = ("coco", "labelme", "yolo", "cvat", "roboflow", "colours", "folder")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "format", choices=FORMATS, help="what SOURCE is; colours: images/, masks/ and a class list"
+        "format",
+        choices=FORMATS,
+        help="format of SOURCE; colours is a folder with images/, masks/ painted in colours, and a "
+        "list of classes",
     )
-    parser.add_argument("source", metavar="SOURCE", help="the folder, or COCO's JSON file")
+    parser.add_argument("source", metavar="SOURCE", help="the annotations: a folder, or COCO's JSON file")
     parser.add_argument(
-        "--out", required=True, metavar="PATH", help="the new folder; a file ending in .json: COCO's"
+        "--out", required=True, metavar="PATH", help="the new folder, or a file ending in .json for COCO"
     )
-    parser.add_argument("--images", metavar="DIR", help="the images' folder, where SOURCE does not hold them")
+    parser.add_argument("--images", metavar="DIR", help="folder of the images, if SOURCE does not hold them")
     parser.add_argument(
-        "--split", metavar="NAME", help="of yolo, cvat, roboflow, colours, folder; default: train"
+        "--split",
+        metavar="NAME",
+        help="split to convert, for yolo, cvat, roboflow, colours and folder (default: train)",
     )
     parser.add_argument(
-        "--classes", nargs="+", metavar="NAME", help="of coco, labelme, yolo, roboflow: these, in order"
+        "--classes",
+        nargs="+",
+        metavar="NAME",
+        help="the classes to take, in this order, for coco, labelme, yolo and roboflow",
     )
     parser.add_argument(
-        "--val", type=float, default=0.0, metavar="PART", help="how much becomes the split val, as 0.2"
+        "--val",
+        type=float,
+        default=0.0,
+        metavar="PART",
+        help="share of the images that becomes the split val, such as 0.2",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random choice for --val")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random choice for --val")
 
 
 def run(args: argparse.Namespace) -> int:

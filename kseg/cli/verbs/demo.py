@@ -27,8 +27,10 @@ MINUTES = 3  # what the training takes on two cores of 2.5 GHz
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="runs/demo", metavar="DIR", help="run folder (default: runs/demo)")
-    parser.add_argument("--seed", type=natural, metavar="N", help="default: 0")
-    parser.add_argument("--epochs", type=positive, metavar="N", help="default: the recipe's")
+    parser.add_argument("--seed", type=natural, metavar="N", help="random seed (default: 0)")
+    parser.add_argument(
+        "--epochs", type=positive, metavar="N", help="number of epochs (default: the recipe's)"
+    )
     parser.add_argument("--no-training", action="store_true", help="show the trained model only")
     parser.add_argument("--no-resume", action="store_true", help="replace the run in --out, if there is one")
 

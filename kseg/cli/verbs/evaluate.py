@@ -31,24 +31,30 @@ from kseg.cli.terminal import Bar, warnings_told
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_data(parser)
-    parser.add_argument("--split", default="val", metavar="SPLIT", help="default: val")
+    parser.add_argument("--split", default="val", metavar="SPLIT", help="split to score (default: val)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--boundaries", action="store_true", help="also score how well edges are met")
     parser.add_argument(
-        "--worst", type=natural, default=8, metavar="N", help="worst images listed; default: 8"
+        "--boundaries", action="store_true", help="also score the edges: boundary F1 and mean IoU near edges"
     )
-    parser.add_argument("--limit", type=positive, metavar="N", help="only N images, evenly spaced")
+    parser.add_argument(
+        "--worst",
+        type=natural,
+        default=8,
+        metavar="N",
+        help="how many of the worst images to list (default: 8)",
+    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="use only N images, evenly spaced")
     parser.add_argument(
         "--save",
         metavar="DIR",
-        help="write table.txt, report.json, confusion.png, worst.png and trimap.png there",
+        help="write table.txt, report.json, confusion.png, worst.png and trimap.png into this folder",
     )
     parser.add_argument(
         "--beside",
         nargs="+",
         default=[],
         metavar="FILE",
-        help="with --boundaries and --save, draw the curves of these report.json files too",
+        help="with --boundaries and --save: also draw the curves of these report.json files",
     )
     add_max_pixels(parser)
     add_prediction(parser)

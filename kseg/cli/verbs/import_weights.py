@@ -22,17 +22,24 @@ _SETS = ("voc", "ade20k", "cityscapes")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", metavar="FILE", type=Path, help="the weights file; of a TensorFlow checkpoint its prefix"
+        "file", metavar="FILE", type=Path, help="the weights file (for a TensorFlow checkpoint, its prefix)"
     )
     parser.add_argument(
-        "--out", metavar="MODEL.keras", type=Path, help="the model; its card goes beside it as .json"
+        "--out",
+        metavar="MODEL.keras",
+        type=Path,
+        help="the .keras file to write; its card is written beside it as .json",
     )
-    parser.add_argument("--list", action="store_true", help="only show keys, shapes and what it looks like")
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="only show the keys and shapes in the file, and which source it seems to come from",
+    )
     parser.add_argument(
         "--source",
         default="auto",
         metavar="S",
-        help="such as mmseg/pspnet or caffe/fcn; default: by the keys (auto)",
+        help="such as mmseg/pspnet or caffe/fcn (default: auto, recognised by the keys)",
     )
     parser.add_argument(
         "--classes",
@@ -41,22 +48,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"class names, one a line, or the names of {', '.join(_SETS)}; default: those in the file",
     )
     parser.add_argument(
-        "--palette", choices=_SETS, help="colours of this data set's classes; default: those in the file"
+        "--palette", choices=_SETS, help="take the palette of this data set (default: the one in the file)"
     )
     parser.add_argument(
         "--output-stride",
         type=positive,
         metavar="N",
-        help="of the backbone; default: the usual one of the source",
+        help="output stride of the backbone (default: the source's usual one)",
     )
     parser.add_argument(
         "--auxiliary",
         metavar="FILE.keras",
         type=Path,
-        help="also write the network with its second head, to train it on in Keras (outputs logits and auxiliary)",
+        help="also write the network with its auxiliary head, to train on in Keras (outputs logits "
+        "and auxiliary)",
     )
     parser.add_argument(
-        "--download", action="store_true", help="fetch FILE first, a name of kseg models --published"
+        "--download",
+        action="store_true",
+        help="download FILE first; it is a name that kseg models --published lists",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

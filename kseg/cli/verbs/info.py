@@ -18,17 +18,21 @@ from kseg.cli.verbs.evaluate import write_image
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model", metavar="MODEL", help="a name that kseg models lists, a .keras file, or a preset"
+        "model", metavar="MODEL", help="the name of a network (see kseg models), a .keras file, or a preset"
     )
     parser.add_argument(
-        "--classes", type=positive, default=21, metavar="N", help="of a named network; default: 21"
+        "--classes",
+        type=positive,
+        default=21,
+        metavar="N",
+        help="number of classes of a named network (default: 21)",
     )
     parser.add_argument("--layers", action="store_true", help="also print every layer")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--activations", metavar="IMAGE", help="draw what the decoder of a model file sees in an image"
+        "--activations", metavar="IMAGE", help="draw the decoder's activations for this image"
     )
-    parser.add_argument("--out", metavar="DIR", help="folder for what is drawn; default: the current one")
+    parser.add_argument("--out", metavar="DIR", help="folder for the drawings (default: the current one)")
     add_max_pixels(parser)
 
 

@@ -15,9 +15,13 @@ from kseg.cli.terminal import Bar
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="+", metavar="IMAGE", help="images, or folders of images")
     parser.add_argument("--model", required=True, metavar="M", help="a .keras file, or a preset (people)")
-    parser.add_argument("--out", required=True, metavar="DIR", help="the folder of the masks")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the masks")
     parser.add_argument(
-        "--confidence", type=fraction, default=0.8, metavar="P", help="least probability of a label (0.8)"
+        "--confidence",
+        type=fraction,
+        default=0.8,
+        metavar="P",
+        help="label only pixels of at least this probability; the rest is ignored (default: 0.8)",
     )
     add_max_pixels(parser)
 

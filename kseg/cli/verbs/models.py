@@ -9,15 +9,19 @@ from kseg.cli.options.given import refuse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--parameters", action="store_true", help="build each and count its parameters (slow)"
+        "--parameters", action="store_true", help="build each network and count its parameters (slow)"
     )
     parser.add_argument(
-        "--classes", type=positive, default=21, metavar="N", help="for --parameters; default: 21"
+        "--classes",
+        type=positive,
+        default=21,
+        metavar="N",
+        help="number of classes for --parameters (default: 21)",
     )
     parser.add_argument(
         "--published",
         action="store_true",
-        help="list the weights files of other programs that kseg imports by name",
+        help="list the published weights files that kseg knows by name",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

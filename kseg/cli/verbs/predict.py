@@ -33,30 +33,38 @@ from kseg.cli.verbs.evaluate import write_image
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="images, folders or quoted patterns")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="images, folders, or patterns in quotes")
     add_model(parser)
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results; a video's file")
-    parser.add_argument("--skip-existing", action="store_true", help="leave out what is there (to resume)")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="folder for the results, or the file for a video"
+    )
+    parser.add_argument(
+        "--skip-existing", action="store_true", help="skip images whose results exist already, to resume"
+    )
     parser.add_argument("--no-overlay", action="store_true", help="write masks only")
     parser.add_argument(
         "--alpha",
         type=fraction,
         default=0.5,
         metavar="A",
-        help="of the overlay: 0 image to 1 classes (0.5)",
+        help="opacity of the classes in the overlay, from 0 (image only) to 1 (default: 0.5)",
     )
-    parser.add_argument("--masks", metavar="DIR", help="of a video: also write a mask a frame there")
+    parser.add_argument(
+        "--masks", metavar="DIR", help="for a video: also write the mask of each frame into this folder"
+    )
     parser.add_argument(
         "--save",
         type=lambda text: [form.strip() for form in text.split(",")],
         default=[],
         metavar="FORMS",
-        help="also write csv,coco,geojson,polygons,probabilities,confidence (some of these, with commas)",
+        help="also write some of these, separated by commas: "
+        "csv,coco,geojson,polygons,probabilities,confidence",
     )
     parser.add_argument(
         "--ids",
         choices=("cityscapes", "ade20k"),
-        help="masks in the ids of this benchmark's files (7 to 33, 1 to 150), to submit them",
+        help="write masks in this benchmark's own ids, for submission (Cityscapes: 7 to 33; ADE20K: 1 "
+        "to 150)",
     )
     add_max_pixels(parser)
     add_prediction(parser)
@@ -64,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps",
         metavar="DIR",
-        help="with --proposals, also draw there how the predictions of the boxes add up",
+        help="with --proposals: also draw into this folder how the predictions of the boxes add up",
     )
 
 

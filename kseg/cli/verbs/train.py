@@ -58,30 +58,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help="network (kseg models lists them), or FILE.py:NAME, a function of the number of classes that gives a "
-        "Keras model; default: that of --init-from's file",
+        help="name of a network (see kseg models), or FILE.py:NAME, a function that takes the number "
+        "of classes and returns a Keras model (default: the network in the file of --init-from)",
     )
     add_data(parser)
     parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/MODEL-DATA)")
     parser.add_argument(
-        "--recipe", metavar="NAME|FILE", help="a recipe's name, or a JSON file such as a run's"
+        "--recipe", metavar="NAME|FILE", help="name of a recipe, or a JSON file such as a run's recipe.json"
     )
     parser.add_argument("--train-split", default="train", metavar="SPLIT", help="default: train")
     parser.add_argument(
-        "--val-split", default="val", metavar="SPLIT", help="default: val; none trains without validation"
+        "--val-split", default="val", metavar="SPLIT", help="default: val; none: train without validation"
     )
     parser.add_argument("--no-resume", action="store_true", help="replace the run in --out, if there is one")
     start = parser.add_argument_group("start")
     start.add_argument(
         "--init-from",
         metavar="FILE",
-        help="a trained .keras file whose fitting layers are taken: with other classes, all but the score layer",
+        help="start from this trained .keras file; all layers that fit are taken, with other classes "
+        "all but the score layer",
     )
     start.add_argument(
         "--weights",
         default="packaged",
         metavar="W",
-        help="the backbone's: packaged (default), imagenet, none, or a file",
+        help="weights of the backbone: packaged (default), imagenet, none, or a file",
     )
     add_settings(parser.add_argument_group("settings of the recipe"))
     add_losses(parser.add_argument_group("what the loss counts, and losses of the papers"))

@@ -32,8 +32,10 @@ NEIGHBOURS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="M", help="a .keras file, or a preset (people)")
     add_data(parser)
-    parser.add_argument("--split", default="val", metavar="SPLIT", help="default: val")
-    parser.add_argument("--limit", type=positive, default=20, metavar="N", help="images used (20)")
+    parser.add_argument("--split", default="val", metavar="SPLIT", help="split to search on (default: val)")
+    parser.add_argument(
+        "--limit", type=positive, default=20, metavar="N", help="number of images to search on (default: 20)"
+    )
     parser.add_argument("--out", required=True, metavar="FILE", help="the JSON file to write")
     _add_grid(parser.add_argument_group("search"))
     add_prediction(parser)
@@ -51,12 +53,18 @@ def _add_grid(group: Any) -> None:
             option, type=above_zero, nargs="+", default=default, metavar="V", help=f"{what} ({shown})"
         )
     group.add_argument(
-        "--refinements", type=natural, default=2, metavar="N", help="halve the steps N times (2)"
+        "--refinements",
+        type=natural,
+        default=2,
+        metavar="N",
+        help="refine the grid N times, halving its steps (default: 2)",
     )
-    group.add_argument("--iterations", type=natural, default=10, metavar="N", help="mean-field updates (10)")
+    group.add_argument(
+        "--iterations", type=natural, default=10, metavar="N", help="mean-field iterations (default: 10)"
+    )
     group.add_argument(
         "--smooth", type=above_zero, nargs=2, default=[3.0, 3.0], metavar=("W", "PIXELS"),
-        help="weight and reach of the kernel of places alone, which stays (3 3)",
+        help="weight and standard deviation of the smoothness kernel, which are not searched " "(default: 3 3)",
     )  # fmt: skip
 
 
