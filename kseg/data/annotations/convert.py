@@ -58,28 +58,30 @@ def convert(
         raise DataError(f"{parts[0].name}: its splits have different classes")
     if val:
         parts = sum(parts[1:], parts[0]).split(val, seed=seed, stratify=stratify)
-    total = sum(map(len, parts))
-    done = 0
+    total, done = sum(map(len, parts)), 0
     for part in parts:
+        images, masks = (out / kind / str(part.split) for kind in ("images", "masks"))
+        colours = [*part.palette, *default_palette(256)[len(part.palette) :]]
         taken: set[str] = set()
         for index in range(len(part)):
             name = _free_name(part.name_of(index), taken)
             image, labels = part.load(index)
             suffix, data = _image_file(part, index, image)
-            write_bytes(_made(out / "images" / str(part.split)) / f"{name}{suffix}", data)
-            write_bytes(
-                _made(out / "masks" / str(part.split)) / f"{name}.png", _indexed_png(labels, part.palette)
-            )
+            images.mkdir(parents=True, exist_ok=True)
+            masks.mkdir(parents=True, exist_ok=True)
+            write_bytes(images / f"{name}{suffix}", data)
+            mask = Image.fromarray(labels)
+            mask.putpalette(bytes(channel for colour in colours for channel in colour))
+            write_bytes(masks / f"{name}.png", _png(mask))
             done += 1
             if on_sample is not None:
                 on_sample(done, total)
-    write_text(out / "classes.txt", _class_list(parts[0]))
+    classes, palette = parts[0].classes, parts[0].palette
+    lines = [f'"{name}"' for name in classes]
+    if len(set(palette)) == len(palette):  # a class list with a colour twice would be refused
+        lines = [f"{line} {' '.join(map(str, colour))}" for line, colour in zip(lines, palette, strict=True)]
+    write_text(out / "classes.txt", "\n".join(lines) + "\n")
     return out
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _free_name(name: str, taken: set[str]) -> str:
@@ -105,25 +107,10 @@ def _image_file(dataset: Dataset, index: int, image: np.ndarray) -> tuple[str, b
             path = source.images[number].image
     if path is not None:
         return path.suffix.lower(), read_regular(path, dataset.max_pixels)
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    return ".png", file.getvalue()
+    return ".png", _png(Image.fromarray(image))
 
 
-def _indexed_png(labels: np.ndarray, palette: Sequence[tuple[int, int, int]]) -> bytes:
-    colours = [*palette, *default_palette(256)[len(palette) :]]
-    image = Image.fromarray(labels)
-    image.putpalette(bytes(channel for colour in colours for channel in colour))
+def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG")
     return file.getvalue()
-
-
-def _class_list(dataset: Dataset) -> str:
-    """One class a line, with its colour where no two share one."""
-    coloured = len(set(dataset.palette)) == len(dataset.palette)
-    lines = []
-    for name, colour in zip(dataset.classes, dataset.palette, strict=True):
-        quoted = f'"{name}"'
-        lines.append(f"{quoted} {' '.join(map(str, colour))}" if coloured else quoted)
-    return "\n".join(lines) + "\n"

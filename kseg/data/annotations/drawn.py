@@ -94,15 +94,11 @@ class DrawnMasks:
             mask = shape.mask(height, width)
             found.append((int(mask.sum()), mask, shape))
         for area, mask, shape in sorted(found, key=lambda one: -one[0]):
-            if area == 0 and shape.polygons and not _tiny(shape):
+            # Polygons thinner than a pixel may cover none.
+            extents = [np.ptp(np.reshape(points, (-1, 2)), axis=0).min() for points in shape.polygons]
+            if area == 0 and max(extents, default=0) >= 2:
                 raise DataError(
                     f"{shape.where}: a polygon that lies outside of the image of {height}x{width} pixels"
                 )
             labels[mask] = shape.label
         return labels
-
-
-def _tiny(shape: Shape) -> bool:
-    """Whether all of a shape's polygons are thinner than a pixel, so that they may cover none."""
-    extents = [np.ptp(np.asarray(points).reshape(-1, 2), axis=0).min() for points in shape.polygons]
-    return max(extents, default=0) < 2

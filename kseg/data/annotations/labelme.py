@@ -60,7 +60,15 @@ def from_labelme(
     files = sorted(path for path in root.rglob("*.json") if not path.name.startswith("."))
     if not files:
         raise DataError(f"{root}: no JSON files, as LabelMe writes them")
-    contents = {path: _content(path) for path in files}
+    contents: dict[Path, dict[str, Any]] = {}
+    for path in files:
+        found = read_json(path)
+        if not isinstance(found, dict) or not isinstance(found.get("shapes"), list) or "imagePath" not in found:
+            raise DataError(f"{path}: no LabelMe file: it has no shapes and imagePath")
+        for number, shape in enumerate(found["shapes"]):
+            if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
+                raise DataError(f"{path}, shape {number}: it has no label")
+        contents[path] = found
     labels = {shape["label"] for found in contents.values() for shape in found["shapes"]}
     if classes is None:
         classes = sorted(labels - {*_IGNORED, *_BACKGROUND, background})
@@ -76,16 +84,6 @@ def from_labelme(
         _drawn(path, found, ids, None if images is None else Path(images)) for path, found in contents.items()
     )
     return Dataset(name, split, names, None, DrawnMasks(drawn))
-
-
-def _content(path: Path) -> dict[str, Any]:
-    found = read_json(path)
-    if not isinstance(found, dict) or not isinstance(found.get("shapes"), list) or "imagePath" not in found:
-        raise DataError(f"{path}: no LabelMe file: it has no shapes and imagePath")
-    for number, shape in enumerate(found["shapes"]):
-        if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
-            raise DataError(f"{path}, shape {number}: it has no label")
-    return found
 
 
 def _drawn(path: Path, found: dict[str, Any], ids: dict[str, int], images: Path | None) -> DrawnImage:

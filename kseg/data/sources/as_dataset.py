@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,10 @@ def as_dataset(
         classes, ignore_label, palette = own.classes, own.ignore_label, own.palette
     settings = {"name": name, "split": split, "ignore_label": ignore_label}
     if _is_pair(data):
-        if len(data) == 2 and _are_paths(data[0]):
+        listed = isinstance(data[0], (list, tuple, np.ndarray)) and len(data[0]) > 0
+        if len(data) == 2 and listed and isinstance(data[0][0], (str, Path)):
             return from_pairs(list(data[0]), list(data[1]), classes, **settings)
-        data = [_by_number(part) for part in data]
+        data = [_rows(part) if _is_ragged(part) else part for part in data]
         if len(data) == 3:
             x, y, weights = data
             data = x, _Weighted(y, weights, ignore_label, name)
@@ -91,15 +93,6 @@ def _is_pair(data: Any) -> bool:
     if not isinstance(data, tuple) or len(data) not in (2, 3) or isinstance(data[0], tuple):
         return False
     return data[1] is not None and (hasattr(data[0], "__len__") or _is_ragged(data[0]))
-
-
-def _are_paths(x: Any) -> bool:
-    return isinstance(x, (list, tuple, np.ndarray)) and len(x) > 0 and isinstance(x[0], (str, Path))
-
-
-def _by_number(part: Any) -> Any:
-    """Something with a length and numbers of what Keras takes as `x` or `y`."""
-    return _rows(part) if _is_ragged(part) else part
 
 
 def _is_ragged(part: Any) -> bool:
@@ -144,22 +137,16 @@ def _elements(data: Any, name: str) -> Iterable[Any]:
         return data
     if isinstance(data, dict) or hasattr(data, "shape") or (isinstance(data, tuple) and data[1:2] == (None,)):
         raise DataError(f"{name}: {_told(data)} came, without masks; {EXPECTED}")
-    by_number, count = hasattr(data, "__getitem__"), _length(data)
+    by_number, count = hasattr(data, "__getitem__"), None
+    for ask in (len, lambda each: each.num_batches):  # a PyDataset has one of the two
+        with contextlib.suppress(TypeError, NotImplementedError, AttributeError):
+            count = ask(data)
+            break
     if count is None:
         if by_number or hasattr(data, "__iter__"):
             raise _endless(data, name)
         raise DataError(f"{name}: {type(data).__name__} is no data set; {EXPECTED}")
     return (data[index] for index in range(count)) if by_number else data
-
-
-def _length(data: Any) -> int | None:
-    """The number of elements; None where it is not known. A PyDataset has one of the two."""
-    for ask in (len, lambda each: each.num_batches):
-        try:
-            return ask(data)
-        except (TypeError, NotImplementedError, AttributeError):
-            continue
-    return None
 
 
 def _endless(data: Any, name: str) -> DataError:

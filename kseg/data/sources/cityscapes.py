@@ -40,31 +40,27 @@ _PARTS = {
 def load_cityscapes(root: str | Path | None, split: str = "train", complete: bool = True) -> Dataset:
     """A split of Cityscapes from the unpacked archives; ids 0 to 33 of the masks become the 19 classes.
 
-    ``train``, ``val``, ``test`` and ``trainval`` have fine annotations (those of ``test`` are not public: all its
-    pixels are ignored), ``train_coarse``, ``val_coarse`` and ``train_extra`` coarse ones; ``train_all`` is ``train``
-    with ``train_extra``.
+    `train`, `val`, `test` and `trainval` have fine annotations (those of `test` are not public: all its pixels are
+    ignored), `train_coarse`, `val_coarse` and `train_extra` coarse ones; `train_all` is `train` with `train_extra`.
     """
     check_split("cityscapes", split, tuple(_PARTS))
     folders = {"leftImg8bit", *(annotations for _, annotations in _PARTS[split])}
     root = locate(root, ("cityscapes", "Cityscapes"), sorted(folders), LAYOUT)
-    samples = tuple(s for part in _PARTS[split] for s in _samples(root, *part, complete))
-    return Dataset("cityscapes", split, CLASSES, PALETTE, samples, stored_ids=STORED_IDS)
-
-
-def _samples(root: Path, part: str, annotations: str, complete: bool) -> list[Sample]:
-    images = locate(root / "leftImg8bit", (), (part,), LAYOUT) / part
-    masks = locate(root / annotations, (), (part,), LAYOUT) / part
-    found = sorted(path for path in images.glob("*/*_leftImg8bit.png") if not path.name.startswith("."))
-    if not found:
-        raise DataError(f"{images}: no images CITY/*_leftImg8bit.png; expected {LAYOUT}")
-    samples = [Sample(path, masks / path.parent.name / _mask_name(path, annotations)) for path in found]
-    there = set(masks.glob(f"*/*_{annotations}_labelIds.png"))
-    missing = [sample for sample in samples if sample.mask not in there]
-    if missing and complete:
-        more = f" (and {len(missing) - 1} more images without a mask)" if len(missing) > 1 else ""
-        raise DataError(f"{missing[0].image}: no mask found; expected {missing[0].mask}{more}")
-    return samples
-
-
-def _mask_name(image: Path, annotations: str) -> str:
-    return f"{image.name.removesuffix('_leftImg8bit.png')}_{annotations}_labelIds.png"
+    samples: list[Sample] = []
+    for part, kind in _PARTS[split]:
+        images = locate(root / "leftImg8bit", (), (part,), LAYOUT) / part
+        masks = locate(root / kind, (), (part,), LAYOUT) / part
+        found = sorted(path for path in images.glob("*/*_leftImg8bit.png") if not path.name.startswith("."))
+        if not found:
+            raise DataError(f"{images}: no images CITY/*_leftImg8bit.png; expected {LAYOUT}")
+        there = set(masks.glob(f"*/*_{kind}_labelIds.png"))
+        missing = []
+        for path in found:
+            mask = f"{path.name.removesuffix('_leftImg8bit.png')}_{kind}_labelIds.png"
+            samples.append(Sample(path, masks / path.parent.name / mask))
+            if samples[-1].mask not in there:
+                missing.append(samples[-1])
+        if missing and complete:
+            more = f" (and {len(missing) - 1} more images without a mask)" if len(missing) > 1 else ""
+            raise DataError(f"{missing[0].image}: no mask found; expected {missing[0].mask}{more}")
+    return Dataset("cityscapes", split, CLASSES, PALETTE, tuple(samples), stored_ids=STORED_IDS)

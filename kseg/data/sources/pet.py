@@ -7,7 +7,7 @@ from pathlib import Path
 from kseg.data.dataset import Dataset, Sample
 from kseg.data.pairs import require_files
 from kseg.data.sources.layout import check_split, inside, read_list
-from kseg.data.sources.tfds_source import TfdsSource, prepared
+from kseg.data.sources.tfds_source import prepared
 from kseg.errors import DataError
 
 LAYOUT = "images/, annotations/trimaps/ and annotations/trainval.txt, test.txt"
@@ -21,45 +21,30 @@ _FOLDERS = ("oxford-iiit-pet",)
 def load_pet(root: str | Path | None, split: str = "train", complete: bool = True) -> Dataset:
     """The trimaps' ids 1 (pet), 2 (background) and 3 (border) become the classes 0, 1 and 2.
 
-    ``root`` holds the unpacked ``images`` and ``annotations`` (or a folder ``oxford-iiit-pet`` that does), with
-    the splits ``train`` (trainval.txt) and ``test``; or it is tensorflow-datasets' folder, and ``split`` one of
-    its splits or slices.
+    `root` holds the unpacked `images` and `annotations` (or a folder `oxford-iiit-pet` that does), with the splits
+    `train` (trainval.txt) and `test`; or it is tensorflow-datasets' folder, and `split` one of its splits or slices.
     """
-    folder = _unpacked(root)
-    samples = _prepared(root, split) if folder is None else _listed(folder, split, complete)
+    folders = [] if root is None else [Path(root), *(Path(root) / name for name in _FOLDERS)]
+    folder = next((one for one in folders if (one / "annotations" / "trimaps").is_dir()), None)
+    if folder is None:  # nothing of the archives lies there
+        try:
+            samples = prepared("oxford_iiit_pet", root, split, "image", "segmentation_mask")
+        except DataError as error:
+            if root is not None and (Path(root) / "oxford_iiit_pet").is_dir():
+                raise
+            archives = f"images.tar.gz and annotations.tar.gz there ({LAYOUT})"
+            raise DataError(f"{error}; or unpack {archives}") from None
+    else:
+        images, trimaps = folder / "images", folder / "annotations" / "trimaps"
+        if not images.is_dir():
+            raise DataError(f"{folder}: no folder images/ beside annotations/; expected {LAYOUT}")
+        check_split("oxford_iiit_pet", split, tuple(LISTS))
+        source = folder / "annotations" / LISTS[split]
+        names = [line.split()[0] for line in read_list(source, folder)]
+        samples = tuple(
+            Sample(inside(images, f"{name}.jpg", source), inside(trimaps, f"{name}.png", source))
+            for name in names
+        )
+        if complete:
+            require_files(samples, source)
     return Dataset("oxford_iiit_pet", split, CLASSES, PALETTE, samples, stored_ids=STORED_IDS)
-
-
-def _prepared(root: str | Path | None, split: str) -> TfdsSource:
-    try:
-        return prepared("oxford_iiit_pet", root, split, "image", "segmentation_mask")
-    except DataError as error:
-        if root is not None and (Path(root) / "oxford_iiit_pet").is_dir():
-            raise
-        raise DataError(f"{error}; or unpack images.tar.gz and annotations.tar.gz there ({LAYOUT})") from None
-
-
-def _listed(folder: Path, split: str, complete: bool) -> tuple[Sample, ...]:
-    check_split("oxford_iiit_pet", split, tuple(LISTS))
-    source = folder / "annotations" / LISTS[split]
-    samples = tuple(_sample(folder, line.split()[0], source) for line in read_list(source, folder))
-    if complete:
-        require_files(samples, source)
-    return samples
-
-
-def _unpacked(root: str | Path | None) -> Path | None:
-    """The folder of the unpacked archives, or None where nothing of them lies there."""
-    if root is None:
-        return None
-    for folder in (Path(root), *(Path(root) / name for name in _FOLDERS)):
-        if (folder / "annotations" / "trimaps").is_dir():
-            if not (folder / "images").is_dir():
-                raise DataError(f"{folder}: no folder images/ beside annotations/; expected {LAYOUT}")
-            return folder
-    return None
-
-
-def _sample(folder: Path, name: str, source: Path) -> Sample:
-    image = inside(folder / "images", f"{name}.jpg", source)
-    return Sample(image, inside(folder / "annotations" / "trimaps", f"{name}.png", source))

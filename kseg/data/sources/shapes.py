@@ -1,4 +1,4 @@
-"""``shapes``: a small data set that is drawn rather than downloaded, for demos, tests and first trainings.
+"""`shapes`: a small data set that is drawn rather than downloaded, for demos, tests and first trainings.
 
 Six kinds of textured, lit, overlapping shapes on textured ground, 128x128 pixels. Colour and texture are
 random and say nothing about the class: only the outline does. Edges are antialiased in the image; a pixel of
@@ -33,8 +33,9 @@ _FINE = 4  # outlines are drawn this many times larger, then averaged: antialias
 
 
 def load_shapes(root: str | Path | None = None, split: str = "train") -> Dataset:
-    """``shapes`` from the cache folder (``root``, else ``$KSEG_CACHE``, else ``~/.cache/kseg``), drawn
-    into it first where it is not there yet (some seconds).
+    """`shapes` from the cache folder (`root`, else `$KSEG_CACHE`, else `~/.cache/kseg`).
+
+    It is drawn into the folder first where it is not there yet (some seconds).
     """
     if split not in SPLITS:
         raise DataError(f"shapes: no split {split!r}; found {', '.join(SPLITS)}")
@@ -51,13 +52,21 @@ def draw_scene(rng: np.random.Generator, size: int = SIZE) -> tuple[np.ndarray, 
     mask = np.zeros((size, size), np.uint8)
     for _ in range(rng.integers(2, 6)):
         label = int(rng.integers(1, len(CLASSES)))
-        coverage = _coverage(_outlines(rng, CLASSES[label], size), size)
-        if _hides_too_much(mask, coverage >= 0.5):
+        coverage = _coverage(rng, CLASSES[label], size)
+        inside = coverage >= 0.5
+        drawn = np.bincount(mask.ravel(), minlength=len(CLASSES))[1:]
+        hidden = np.bincount(mask[inside], minlength=len(CLASSES))[1:]
+        # Mostly outside of the image, or over 40 % of what is drawn of a class.
+        if inside.sum() < 200 or (hidden > 0.4 * drawn)[drawn > 0].any():
             continue
-        image = _cast_shadow(rng, image, coverage)
-        surface = _texture(rng, size) * _light(rng, size, strength=0.35) * _relief(coverage)
+        shift = np.float32([[1, 0, rng.uniform(1, 4)], [0, 1, rng.uniform(1, 4)]])
+        shadow = cv2.GaussianBlur(cv2.warpAffine(coverage, shift, coverage.shape[::-1]), (0, 0), 2)
+        image = image * (1 - 0.35 * shadow[..., None])
+        depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
+        relief = (0.75 + 0.25 * np.minimum(depth / 5, 1))[..., None]  # darker at the rim, as a rounded body is
+        surface = _texture(rng, size) * _light(rng, size, strength=0.35) * relief
         image = image + coverage[..., None] * (surface - image)
-        mask[coverage >= 0.5] = label
+        mask[inside] = label
     image = image + rng.normal(0, rng.uniform(1, 5), image.shape)
     return np.clip(np.rint(image), 0, 255).astype(np.uint8), mask
 
@@ -75,8 +84,13 @@ def _prepared(cache: Path) -> Path:
             f"{cache}: the data set shapes is drawn into this folder, which cannot be written "
             f"({error.strerror}): set KSEG_CACHE to another folder"
         ) from None
+    import tensorflow_datasets as tfds
+
+    settings = tfds.download.DownloadConfig(try_download_gcs=False)
+    tfds.disable_progress_bar()
     try:
-        _draw_into(scratch)
+        with contextlib.redirect_stdout(io.StringIO()):  # tfds prints a banner about downloading
+            _builder_class()(data_dir=str(scratch)).download_and_prepare(download_config=settings)
         if target.exists():  # left by something that was not finished
             shutil.rmtree(target, ignore_errors=True)
         (scratch / "kseg_shapes" / _VERSION).rename(target)
@@ -86,20 +100,9 @@ def _prepared(cache: Path) -> Path:
                 f"{target}: the data set shapes could not be written ({error.strerror})"
             ) from error
     finally:
+        tfds.enable_progress_bar()
         shutil.rmtree(scratch, ignore_errors=True)
     return target
-
-
-def _draw_into(folder: Path) -> None:
-    import tensorflow_datasets as tfds
-
-    settings = tfds.download.DownloadConfig(try_download_gcs=False)
-    tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # tfds prints a banner about downloading
-            _builder_class()(data_dir=str(folder)).download_and_prepare(download_config=settings)
-    finally:
-        tfds.enable_progress_bar()
 
 
 def _builder_class():
@@ -139,17 +142,20 @@ def _builder_class():
     return KsegShapes
 
 
-def _outlines(rng: np.random.Generator, kind: str, size: int) -> list[np.ndarray]:
-    """Polygons (filled by the even-odd rule) of one shape at a random place, size and angle."""
-    outlines = _unit_outlines(kind)
+def _coverage(rng: np.random.Generator, kind: str, size: int) -> np.ndarray:
+    """The part of every pixel that a shape at a random place, size and angle covers, float32 (size, size)."""
     radius = rng.uniform(0.17, 0.32) * size
     angle = rng.uniform(0, 2 * np.pi)
     centre = rng.uniform(0.15, 0.85, 2) * size
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * radius
-    return [outline @ turn.T + centre for outline in outlines]
+    outlines = [outline @ turn.T + centre for outline in _unit_outlines(kind)]
+    canvas = np.zeros((size * _FINE, size * _FINE), np.uint8)
+    cv2.fillPoly(canvas, [np.rint(outline * _FINE).astype(np.int32) for outline in outlines], 255)
+    return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
 def _unit_outlines(kind: str) -> list[np.ndarray]:
+    """Polygons, filled by the even-odd rule."""
     if kind == "circle":
         return [_polygon(64, 1.0)]
     if kind == "ring":
@@ -171,20 +177,6 @@ def _unit_outlines(kind: str) -> list[np.ndarray]:
 def _polygon(corners: int, radius: float) -> np.ndarray:
     angles = np.arange(corners) * 2 * np.pi / corners
     return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-
-
-def _coverage(outlines: list[np.ndarray], size: int) -> np.ndarray:
-    """The part of every pixel that the shape covers, float32 (size, size)."""
-    canvas = np.zeros((size * _FINE, size * _FINE), np.uint8)
-    cv2.fillPoly(canvas, [np.rint(outline * _FINE).astype(np.int32) for outline in outlines], 255)
-    return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-
-
-def _hides_too_much(mask: np.ndarray, shape: np.ndarray) -> bool:
-    """Whether a new shape would cover over 40 % of what is drawn of a class, or lies mostly outside."""
-    drawn = np.bincount(mask.ravel(), minlength=len(CLASSES))[1:]
-    hidden = np.bincount(mask[shape], minlength=len(CLASSES))[1:]
-    return bool(shape.sum() < 200 or (hidden > 0.4 * drawn)[drawn > 0].any())
 
 
 def _texture(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -219,15 +211,3 @@ def _light(rng: np.random.Generator, size: int, strength: float) -> np.ndarray:
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[:size, :size].astype(np.float32) / (size - 1) - 0.5
     return (1 + strength * (x * np.cos(angle) + y * np.sin(angle)))[..., None]
-
-
-def _relief(coverage: np.ndarray) -> np.ndarray:
-    """Darker towards the rim, as on a rounded body, (size, size, 1)."""
-    depth = cv2.distanceTransform((coverage >= 0.5).astype(np.uint8), cv2.DIST_L2, 3)
-    return (0.75 + 0.25 * np.minimum(depth / 5, 1))[..., None]
-
-
-def _cast_shadow(rng: np.random.Generator, image: np.ndarray, coverage: np.ndarray) -> np.ndarray:
-    shift = np.float32([[1, 0, rng.uniform(1, 4)], [0, 1, rng.uniform(1, 4)]])
-    shadow = cv2.GaussianBlur(cv2.warpAffine(coverage, shift, coverage.shape[::-1]), (0, 0), 2)
-    return image * (1 - 0.35 * shadow[..., None])

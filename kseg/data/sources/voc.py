@@ -23,19 +23,35 @@ _OF_SBD = {"sbd_train": "train", "sbd_val": "val"}
 
 
 def load_voc(root: str | Path | None, split: str = "train", complete: bool = True) -> Dataset:
-    """A list of ``ImageSets/Segmentation`` (``train``, ``val``, ``trainval``, ...), or one with SBD's masks.
+    """A list of `ImageSets/Segmentation` (`train`, `val`, `trainval`, ...), or one with SBD's masks.
 
-    ``train_aug`` is the list of that name with the masks of ``SegmentationClassAug``; where they are missing,
-    VOC's train and all of SBD without VOC's val, from SBD's own files. ``sbd_train`` and ``sbd_val`` are SBD's.
+    `train_aug` is the list of that name with the masks of `SegmentationClassAug`; where they are missing, VOC's train
+    and all of SBD without VOC's val, from SBD's own files. `sbd_train` and `sbd_val` are SBD's.
 
-    ``root`` is the folder ``VOC2012``, ``VOCdevkit``, or the one that holds it. Palette masks are read as
-    class ids, 255 is void.
+    `root` is the folder `VOC2012`, `VOCdevkit`, or the one that holds it. Palette masks are read as class ids, 255 is
+    void.
     """
     given = existing_folder(root, "VOCdevkit/VOC2012")
-    root = _year_folder(given)
+    folders = (given, given / "VOC2012", given / "VOCdevkit" / "VOC2012")
+    root = next((one for one in folders if (one / "ImageSets" / "Segmentation").is_dir()), None)
+    if root is None:
+        raise DataError(
+            f"{given}: expected VOCdevkit/VOC2012 with ImageSets/Segmentation, JPEGImages, SegmentationClass, and "
+            f"found {contents_of(given)}"
+        )
     lists = root / "ImageSets" / "Segmentation"
     if split in _OF_SBD or (split in _AUGMENTED and not (root / "SegmentationClassAug").is_dir()):
-        samples = _with_sbd(given, root, lists, split)
+        sbd = find_sbd(given, root)
+        if sbd is None:
+            raise DataError(
+                f"{given}: {split!r} needs the folder SegmentationClassAug with its list train_aug.txt, or SBD: "
+                f"expected {SBD_LAYOUT}"
+            )
+        if split in _OF_SBD:
+            samples = sbd_samples(sbd, _OF_SBD[split])
+        else:
+            train, val = (_read_lists(lists, part)[1] for part in ("train", "val"))
+            samples = augmented_samples(root, sbd, train, val)
     else:
         masks = "SegmentationClassAug" if split in _AUGMENTED else "SegmentationClass"
         path, lines = _read_lists(lists, split)
@@ -43,28 +59,6 @@ def load_voc(root: str | Path | None, split: str = "train", complete: bool = Tru
     if complete:
         require_files(samples, f"the list of {split!r} in {lists}")
     return Dataset("voc", split, CLASSES, colour_map(len(CLASSES)), samples)
-
-
-def _with_sbd(given: Path, root: Path, lists: Path, split: str) -> tuple[Sample, ...]:
-    folder = find_sbd(given, root)
-    if folder is None:
-        raise DataError(
-            f"{given}: {split!r} needs the folder SegmentationClassAug with its list train_aug.txt, or SBD: expected "
-            f"{SBD_LAYOUT}"
-        )
-    if split in _OF_SBD:
-        return sbd_samples(folder, _OF_SBD[split])
-    return augmented_samples(root, folder, _read_lists(lists, "train")[1], _read_lists(lists, "val")[1])
-
-
-def _year_folder(root: Path) -> Path:
-    for folder in (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012"):
-        if (folder / "ImageSets" / "Segmentation").is_dir():
-            return folder
-    raise DataError(
-        f"{root}: expected VOCdevkit/VOC2012 with ImageSets/Segmentation, JPEGImages, SegmentationClass, and found "
-        f"{contents_of(root)}"
-    )
 
 
 def _read_lists(lists: Path, split: str) -> tuple[Path, list[str]]:
