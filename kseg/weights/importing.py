@@ -30,6 +30,7 @@ from kseg.weights.layouts import (
 from kseg.weights.reading.read import read
 from kseg.weights.source import Arrays, Source, classes_of, shape_of
 from kseg.weights.transfer import Move, plan
+from kseg.weights.undrawn import undrawn
 
 SOURCES: dict[str, Source] = {
     source.name: source
@@ -48,8 +49,6 @@ SOURCES: dict[str, Source] = {
     )
     for source in layout.SOURCES
 }
-# Random numbers that the file's replace at once are not drawn: they would take longer than all the rest.
-_UNDRAWN = {"he_normal": keras.initializers.Zeros, "glorot_uniform": keras.initializers.Zeros}
 
 
 @dataclass(frozen=True)
@@ -180,8 +179,7 @@ def _build(source: Source, arrays: Arrays, output_stride: int | None) -> keras.M
         strides = " or ".join(map(str, source.output_strides))
         raise SettingsError(f"{source.name} has networks of output stride {strides}, not {stride}")
     try:
-        with keras.utils.custom_object_scope(_UNDRAWN):
-            return source.build(arrays, stride)
+        return undrawn(lambda: source.build(arrays, stride))
     except ModelError:
         raise
     except (KsegError, KeyError, IndexError, ValueError, StopIteration, TypeError) as error:
@@ -198,8 +196,7 @@ def _with_second_head(source: Source, model: keras.Model, arrays: Arrays) -> ker
             f"{source.name}: an auxiliary head that does not stand on the last stage but one, which kseg does not "
             "build; import it without `auxiliary`"
         )
-    with keras.utils.custom_object_scope(_UNDRAWN):
-        return with_auxiliary_head(model, filters=classes_of(arrays, key))
+    return undrawn(lambda: with_auxiliary_head(model, filters=classes_of(arrays, key)))
 
 
 def _moves(source: Source, model: keras.Model, arrays: Arrays) -> list[Move]:
