@@ -10,6 +10,7 @@ import keras
 
 from kseg.ops.memory import empty_array, tensor_of
 
+
 def _he_normal(shape: tuple[int, ...], dtype: Any = None) -> Any:
     return tensor_of(empty_array(shape, keras.backend.standardize_dtype(dtype)))
 
