@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kseg.errors import KsegError
 
-# The system's words, as they come through TensorFlow and HDF5, which have their own kinds of errors.
+# The system's words, as they come through TensorFlow and HDF5.
 _SYSTEM = (
     "No space left on device",
     "Disk quota exceeded",
@@ -41,25 +41,18 @@ def outcome(error: BaseException) -> tuple[str, int]:
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("kseg"):
         return f"the package {error.name} is needed for this and not installed: pip install {error.name}", 2
     said = one_sentence(error)
-    for words in _SYSTEM:
-        if words in said and _of_a_library(error):
-            return f"the system refused: {words} ({said[:200]}).", 2
+    # TensorFlow has its own kinds of errors, and HDF5's is an OSError without a number.
+    if type(error).__module__.startswith("tensorflow") or isinstance(error, OSError | RuntimeError):
+        for words in _SYSTEM:
+            if words in said:
+                return f"the system refused: {words} ({said[:200]}).", 2
     what = type(error).__name__ + (f": {said[:300]}" if said else "")
-    return f"unexpected failure, {what} ({_place(error)}); KSEG_DEBUG=1 shows where it comes from.", 3
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if f"{os.sep}kseg{os.sep}" in frame.filename] or frames
+    place = f"{Path(own[-1].filename).name}, line {own[-1].lineno}" if own else "unknown place"
+    return f"unexpected failure, {what} ({place}); KSEG_DEBUG=1 shows where it comes from.", 3
 
 
 def one_sentence(error: BaseException) -> str:
     """The message as one line, so that a script reading stderr gets one line for one mistake."""
     return " ".join(str(error).split())
-
-
-def _of_a_library(error: BaseException) -> bool:
-    """Whether an error is TensorFlow's own kind, or HDF5's, which is an OSError without a number."""
-    return type(error).__module__.startswith("tensorflow") or isinstance(error, OSError | RuntimeError)
-
-
-def _place(error: BaseException) -> str:
-    """The last place within kseg: a file and a line."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if f"{os.sep}kseg{os.sep}" in frame.filename] or frames
-    return f"{Path(own[-1].filename).name}, line {own[-1].lineno}" if own else "unknown place"

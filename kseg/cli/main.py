@@ -62,23 +62,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    """The exit code of the verb, its output written out."""
-    try:
-        parser = build_parser()
-        args = parser.parse_args(argv)
-        args.given = given(parser, argv)
-    except SystemExit as exit_:  # argparse's way of saying --help, --version, or a mistake
-        sys.stdout.flush()
-        return exit_.code if isinstance(exit_.code, int) else 2
-    silence_tensorflow()
-    if args.verb not in LIGHT:
-        import_keras()
-    code = args.run(args)
-    sys.stdout.flush()
-    return code
-
-
 def _forget_stdout() -> None:
     """Point stdout at nothing, so that Python's own flush at exit does not complain a second time."""
     with contextlib.suppress(OSError, ValueError):  # where stdout is not a file of the system, as in a test
@@ -92,7 +75,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
             stream.reconfigure(errors="backslashreplace")
     try:
-        return _run(argv)
+        try:
+            parser = build_parser()
+            args = parser.parse_args(argv)
+            args.given = given(parser, argv)
+        except SystemExit as exit_:  # argparse's way of saying --help, --version, or a mistake
+            sys.stdout.flush()
+            return exit_.code if isinstance(exit_.code, int) else 2
+        silence_tensorflow()
+        if args.verb not in LIGHT:
+            import_keras()
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:
         _forget_stdout()
         return 141

@@ -123,14 +123,14 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
     add_combined(parser)
 
 
-def window_of(sides: "Sequence[int] | None", verb: str) -> tuple[int, int] | None:
-    """(height, width) of ``--window``; SettingsError for more than two numbers."""
+def height_and_width(sides: "Sequence[int] | None", option: str) -> tuple[int, int] | None:
+    """(height, width) of an option with one number or two; SettingsError for more of them."""
     from kseg.errors import SettingsError
 
     if sides is None:
         return None
     if len(sides) > 2:
-        raise SettingsError(f"kseg {verb} --window takes a height and a width, got {len(sides)} numbers")
+        raise SettingsError(f"{option} takes a height and a width, got {len(sides)} numbers")
     return sides[0], sides[-1]
 
 
@@ -139,7 +139,7 @@ def predictor_of(model: Any, args: argparse.Namespace, crf: Any = None) -> Any:
     from kseg.cli.options.combined import refuse_unused
     from kseg.prediction import predictor, trained_size
 
-    window = window_of(args.window, args.verb)
+    window = height_and_width(args.window, f"kseg {args.verb} --window")
     if len(args.scales) == 1:
         refuse(args, "it joins several --scales", "fuse")
     refuse_unused(args)

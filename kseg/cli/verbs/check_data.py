@@ -43,18 +43,18 @@ def run(args: argparse.Namespace) -> int:
         refuse(args, "it is of --data", "root")
     else:
         refuse(args, "the data set has its own classes; it is of a folder given as DIR", "classes")
-    if args.data is None or (args.data == "folder" and not args.split):
-        found = [_check(args.folder or _existing(args.root), "the folder", args.max_pixels, args.classes)]
+    whole_folder = args.data is None or (args.data == "folder" and not args.split)
+    if whole_folder:
+        folder = args.root if args.folder is None else args.folder
+        if folder is None:
+            raise DataError("kseg check-data --data folder needs --root, the folder with images/ and masks/")
+        found = [_check(folder, "the folder", args.max_pixels, args.classes)]
     else:
         splits = args.split or default_splits(args.data, args.root)
         found = [_check_split(args.data, args.root, split, args.max_pixels) for split in splits]
     if args.json:
         contents = [findings.to_json() for findings in found]
-        print(
-            json.dumps(
-                contents[0] if args.data in (None, "folder") and not args.split else contents, indent=2
-            )
-        )
+        print(json.dumps(contents[0] if whole_folder else contents, indent=2))
     else:
         print("\n\n".join(findings.table() for findings in found))
     return 0 if all(findings.ok for findings in found) else 1
@@ -70,12 +70,6 @@ def default_splits(name: str, root: str | None) -> tuple[str, ...]:
     if images is not None and images.is_dir():
         return tuple(sorted(entry.name for entry in images.iterdir() if entry.is_dir())) or ("train",)
     return "train", "val"
-
-
-def _existing(root: str | None) -> str:
-    if root is None:
-        raise DataError("kseg check-data --data folder needs --root, the folder with images/ and masks/")
-    return root
 
 
 def _check(source: Any, label: str, max_pixels: int, classes: int | None = None) -> Any:

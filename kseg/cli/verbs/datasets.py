@@ -21,7 +21,20 @@ def run(args: argparse.Namespace) -> int:
     rows = [{"name": name, **asdict(what)} for name, what in datasets().items()]
     if args.root is not None:
         rows = [{**row, "found": found(row["name"], args.root)} for row in rows]
-    print(json.dumps(rows, indent=2) if args.json else "\n".join(map(_text, rows)))
+    if args.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    for row in rows:
+        print(row["name"])
+        print(f"    {row['summary']}")
+        print(f"    splits: {row['splits']}")
+        print(f"    layout: {row['layout']}")
+        for key in ("page", "size"):
+            if row[key]:
+                print(f"    {key + ':':7} {row[key]}")
+        if "found" in row:
+            counts = ", ".join(f"{split} {count}" for split, count in row["found"]["splits"].items())
+            print(f"    found:  {counts or row['found']['reason']}")
     return 0
 
 
@@ -40,19 +53,3 @@ def found(name: str, root: str) -> dict[str, Any]:
         except DataError as error:
             reason = reason or str(error)
     return {"splits": splits, "reason": None if splits else reason}
-
-
-def _text(row: dict[str, Any]) -> str:
-    lines = [
-        row["name"],
-        f"    {row['summary']}",
-        f"    splits: {row['splits']}",
-        f"    layout: {row['layout']}",
-    ]
-    for key in ("page", "size"):
-        if row[key]:
-            lines.append(f"    {key + ':':7} {row[key]}")
-    if "found" in row:
-        counts = ", ".join(f"{split} {count}" for split, count in row["found"]["splits"].items())
-        lines.append(f"    found:  {counts or row['found']['reason']}")
-    return "\n".join(lines)

@@ -15,6 +15,7 @@ loses more mean IoU is thrown away and the exit code is 1.
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,11 @@ def _export(args: argparse.Namespace, chosen: Format, where: Path, model: Any, d
         accept=accept,
         **options,
     )
-    return _report(args, checks[0], str(where))
+    found = replace(checks[0], path=str(where))
+    print(json.dumps(found.to_json(), indent=2) if args.json else found.table())
+    failed = f"{where} was not written: {'; '.join(found.reasons)}"
+    print(f"written to {where}" if found.passed else f"kseg: {failed}", file=sys.stderr)
+    return 0 if found.passed else 1
 
 
 def _page(args: argparse.Namespace) -> int:
@@ -152,16 +157,6 @@ def _calibration(args: argparse.Namespace, size: tuple[int, int] | None) -> Any:
         raise SettingsError("kseg export --precision int8 needs --size H W")
     dataset = load_data(args.data, args.root, args.calibration_split, max_pixels=args.max_pixels)
     return calibration_images(dataset, size, count=args.calibration_count)
-
-
-def _report(args: argparse.Namespace, found: Any, where: str) -> int:
-    from dataclasses import replace
-
-    found = replace(found, path=where)
-    print(json.dumps(found.to_json(), indent=2) if args.json else found.table())
-    failed = f"{where} was not written: {'; '.join(found.reasons)}"
-    print(f"written to {where}" if found.passed else f"kseg: {failed}", file=sys.stderr)
-    return 0 if found.passed else 1
 
 
 def _auto(args: argparse.Namespace, model: Any, dataset: Any) -> int:

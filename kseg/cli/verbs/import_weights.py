@@ -136,15 +136,14 @@ def show(path: Path, as_json: bool) -> int:
     width = max((len(key) for key in arrays), default=0)
     for key, array in arrays.items():
         print(f"{key:{width}}  {'x'.join(map(str, array.shape)) or 'one number':<18} {array.dtype}")
-    said = "; ".join(f"{name}: {_short(value)}" for name, value in meta.items() if value)
-    print(f"{len(arrays)} arrays, {sum(array.size for array in arrays.values()):,} numbers; {said}")
+    said = []
+    for name, value in meta.items():
+        value = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value or "")
+        if value:
+            said.append(f"{name}: {value}" if len(value) < 200 else f"{name}: {value[:200]}...")
+    print(f"{len(arrays)} arrays, {sum(array.size for array in arrays.values()):,} numbers; {'; '.join(said)}")
     print(f"looks like {looks_like}")
     return 0
-
-
-def _short(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
-    return text if len(text) < 200 else f"{text[:200]}..."
 
 
 def groups(unused: tuple[str, ...]) -> str:

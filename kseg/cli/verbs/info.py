@@ -105,22 +105,21 @@ def stages(backbone: Any) -> list[dict[str, Any]]:
     """Name, output stride, receptive field, channels, and the size on a 512x512 image of each stage."""
     reach = fields(backbone, backbone.stages)
     small, large = (backbone.compute_output_shape((1, side, side, 3)) for side in (512, 1024))
-    return [
-        {
-            "name": name,
-            # By how much the map grows with the image: right also where the network pads the image.
-            "stride": _number(512 / (large[name][1] - small[name][1])),
-            "receptive_field": reach.get(name),
-            "channels": small[name][3],
-            "at_512x512": list(small[name][1:3]),
-        }
-        for name in backbone.stages
-    ]
-
-
-def _number(stride: float) -> int | float:
-    """Two decimals where a network that upsamples its image first has a stride that is no whole number."""
-    return round(stride) if stride == round(stride) else round(stride, 2)
+    found = []
+    for name in backbone.stages:
+        # By how much the map grows with the image: right also where the network pads the image. A network that
+        # upsamples its image first may have a stride that is no whole number.
+        stride = 512 / (large[name][1] - small[name][1])
+        found.append(
+            {
+                "name": name,
+                "stride": round(stride) if stride == round(stride) else round(stride, 2),
+                "receptive_field": reach.get(name),
+                "channels": small[name][3],
+                "at_512x512": list(small[name][1:3]),
+            }
+        )
+    return found
 
 
 def fields(model: Any, tensors: dict[str, Any]) -> dict[str, list[int] | str | None]:

@@ -32,11 +32,15 @@ def run(args: argparse.Namespace) -> int:
     if args.published:
         refuse(args, "--published lists files", "parameters")
         return _published(args.json)
-    from kseg.models import describe, names
+    from kseg.models import build, describe, names
 
     rows = [{"name": name, "description": describe(name)} for name in names()]
     if args.parameters:
-        rows = [{**row, "parameters": _parameters(row["name"], args.classes)} for row in rows]
+        import keras
+
+        for row in rows:
+            keras.backend.clear_session()  # one network in memory at a time
+            row["parameters"] = build(row["name"], args.classes, weights=None).count_params()
     if args.json:
         print(json.dumps(rows, indent=2))
         return 0
@@ -45,15 +49,6 @@ def run(args: argparse.Namespace) -> int:
         count = f"{row['parameters']:>13,}  " if args.parameters else ""
         print(f"{row['name']:{width}}  {count}{row['description']}")
     return 0
-
-
-def _parameters(name: str, classes: int) -> int:
-    import keras
-
-    from kseg.models import build
-
-    keras.backend.clear_session()  # one network in memory at a time
-    return build(name, classes, weights=None).count_params()
 
 
 def _published(as_json: bool) -> int:

@@ -91,55 +91,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from kseg import training
-
-    if args.val_split == "none":
-        refuse(args, "it is of a validation, and --val-split none has none", "validate_every")
-
-    if args.teacher is None:
-        refuse(
-            args, "it is of a teacher: give --teacher too", "teacher_weight", "teacher_classes", "unlabelled"
-        )
-
-    with training.strategy(args.strategy, args.devices):
-        return _train(args)
-
-
-def _train(args: argparse.Namespace) -> int:
     from kseg import data, training
     from kseg.training.distribution.workers import undone_on_failure
 
-    name_model(args)
-    train = data.load(args.data, args.root, args.train_split, max_pixels=args.max_pixels)
-    val = None
-    if args.val_split != "none":
-        val = data.load(args.data, args.root, args.val_split, max_pixels=args.max_pixels)
-    if args.unlabelled is not None:
-        train = train + data.unlabelled(args.unlabelled, train, max_pixels=args.max_pixels)
-    named = Path(args.model.rpartition(":")[0]).stem if ":" in args.model else args.model
-    out = Path(args.out or f"runs/{named}-{args.data.replace(':', '-').replace('/', '-')}")
-    recipe, model = recipe_and_model(args, train.num_classes)
-    print(
-        f"{args.model} on {args.data}, {len(train)} images, recipe {recipe.name}, into {out}", file=sys.stderr
-    )
-    start = {"weights": args.weights, "init_from": args.init_from, "root": args.root}
-    with in_options(), undone_on_failure(out, replace=args.no_resume):
-        rows = training.fit(
-            model,
-            recipe,
-            train,
-            val,
-            out,
-            model_name=args.model,
-            resume=not args.no_resume,
-            teacher=teacher_of(args),
-            init_from=args.init_from,
-            start=start,
-            checkpoint_every=args.checkpoint_every,
-            keep=args.keep,
-            skip_bad=args.skip_bad,
-        )
-    print(outcome(rows, out))
+    if args.val_split == "none":
+        refuse(args, "it is of a validation, and --val-split none has none", "validate_every")
+    if args.teacher is None:
+        needs = "it is of a teacher: give --teacher too"
+        refuse(args, needs, "teacher_weight", "teacher_classes", "unlabelled")
+    with training.strategy(args.strategy, args.devices):
+        name_model(args)
+        train = data.load(args.data, args.root, args.train_split, max_pixels=args.max_pixels)
+        val = None
+        if args.val_split != "none":
+            val = data.load(args.data, args.root, args.val_split, max_pixels=args.max_pixels)
+        if args.unlabelled is not None:
+            train = train + data.unlabelled(args.unlabelled, train, max_pixels=args.max_pixels)
+        named = Path(args.model.rpartition(":")[0]).stem if ":" in args.model else args.model
+        out = Path(args.out or f"runs/{named}-{args.data.replace(':', '-').replace('/', '-')}")
+        recipe, model = recipe_and_model(args, train.num_classes)
+        what = f"{args.model} on {args.data}, {len(train)} images, recipe {recipe.name}"
+        print(f"{what}, into {out}", file=sys.stderr)
+        with in_options(), undone_on_failure(out, replace=args.no_resume):
+            rows = training.fit(
+                model,
+                recipe,
+                train,
+                val,
+                out,
+                model_name=args.model,
+                resume=not args.no_resume,
+                teacher=teacher_of(args),
+                init_from=args.init_from,
+                start={"weights": args.weights, "init_from": args.init_from, "root": args.root},
+                checkpoint_every=args.checkpoint_every,
+                keep=args.keep,
+                skip_bad=args.skip_bad,
+            )
+        print(outcome(rows, out))
     return 0
 
 

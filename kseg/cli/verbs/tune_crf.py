@@ -23,10 +23,10 @@ from kseg.cli.options.arguments import (
     predictor_of,
 )
 from kseg.cli.terminal import Bar
+from kseg.errors import SettingsError
 
-NEIGHBOURS = (
-    26  # most settings that a refinement adds: three values of three parameters, less the best itself
-)
+# Most settings that a refinement adds: three values of three parameters, less the best itself.
+NEIGHBOURS = 26
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,12 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--limit", type=positive, default=20, metavar="N", help="number of images to search on (default: 20)"
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="the JSON file to write")
-    _add_grid(parser.add_argument_group("search"))
-    add_prediction(parser)
-    add_max_pixels(parser)
-
-
-def _add_grid(group: Any) -> None:
+    group = parser.add_argument_group("search")
     for option, default, what in (
         ("--weights", [2.0, 5.0, 8.0], "of the kernel of places and colours"),
         ("--xy", [30.0, 60.0, 90.0], "its reach in pixels"),
@@ -66,6 +61,8 @@ def _add_grid(group: Any) -> None:
         "--smooth", type=above_zero, nargs=2, default=[3.0, 3.0], metavar=("W", "PIXELS"),
         help="weight and standard deviation of the smoothness kernel, which are not searched " "(default: 3 3)",
     )  # fmt: skip
+    add_prediction(parser)
+    add_max_pixels(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
     from kseg.inference.crf.settings_file import save_crf
     from kseg.models import load_trained
 
-    out = _writable(Path(args.out))
+    out = Path(args.out)
+    if out.is_dir() or not out.absolute().parent.is_dir():  # said before the work
+        raise SettingsError(f"--out {out}: give a file name in a folder that exists")
     dataset = load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
     predictor, count = predictor_of(load_trained(args.model), args), min(args.limit, len(dataset))
     start = DenseCRF(spatial_weight=args.smooth[0], spatial_std=args.smooth[1], iterations=args.iterations)
@@ -140,12 +139,3 @@ def outcome(found: Any, count: int) -> str:
 
 def _settings(crf: Any) -> str:
     return f"weight {crf.bilateral_weight:g}, xy {crf.bilateral_xy_std:g}, rgb {crf.bilateral_rgb_std:g}"
-
-
-def _writable(path: Path) -> Path:
-    """The path, if its folder is there: said before the work."""
-    from kseg.errors import SettingsError
-
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise SettingsError(f"--out {path}: give a file name in a folder that exists")
-    return path

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from kseg.cli.options.arguments import height_and_width
 from kseg.cli.options.given import refuse
 from kseg.cli.options.webcam import add_arguments
 from kseg.cli.quiet import import_keras, quietly
@@ -44,7 +45,18 @@ def run(args: argparse.Namespace) -> int:
     try:
         webcam.check_opens(args.source, source)
         settings = settings_of(args, source.live)
-        model = _model(args)
+        if args.precision == "float32" or args.model.lower().endswith(".keras"):
+            import_keras()
+        with quietly():
+            model = webcam.load(
+                args.model,
+                size=height_and_width(args.size, "--size"),
+                threads=args.threads,
+                precision=args.precision,
+                values=args.input_range,
+                output=args.output_kind,
+                trust=args.trust,
+            )
     except BaseException:
         source.release()
         raise
@@ -61,23 +73,6 @@ def run(args: argparse.Namespace) -> int:
         progress = None if total is None else lambda done: bar(min(done, total), total)
         report = webcam.App(again, model, settings, progress=progress).run()
     return _told(report, settings)
-
-
-def _model(args: argparse.Namespace) -> Any:
-    from kseg import webcam
-
-    if args.precision == "float32" or args.model.lower().endswith(".keras"):
-        import_keras()
-    with quietly():
-        return webcam.load(
-            args.model,
-            size=_size(args.size),
-            threads=args.threads,
-            precision=args.precision,
-            values=args.input_range,
-            output=args.output_kind,
-            trust=args.trust,
-        )
 
 
 def _refuse_unused(args: argparse.Namespace) -> None:
@@ -116,7 +111,8 @@ def _browser(args: argparse.Namespace) -> int:
             f"kseg webcam --browser: the page has its own controls for {flags}: leave them out"
         )
     with terminated_as_interrupted(), Bar("page") as bar, warnings_told(bar):
-        serve(cached_site(args.model, size=_size(args.size), runtime=args.runtime), args.port)
+        size = height_and_width(args.size, "--size")
+        serve(cached_site(args.model, size=size, runtime=args.runtime), args.port)
     return 0
 
 
@@ -214,13 +210,3 @@ def coloured(model: Any, colours: str) -> None:
 
         turns = ((i * 0.618034) % 1 for i in range(count))  # the golden ratio keeps neighbours apart
         model.palette = tuple(tuple(round(255 * v) for v in colorsys.hsv_to_rgb(t, 0.75, 1)) for t in turns)
-
-
-def _size(sides: "list[int] | None") -> "tuple[int, int] | None":
-    from kseg.errors import SettingsError
-
-    if sides is None:
-        return None
-    if len(sides) > 2:
-        raise SettingsError(f"--size takes a height and a width, got {len(sides)} numbers")
-    return sides[0], sides[-1]

@@ -26,11 +26,11 @@ def test_types_refuse_what_they_do_not_mean(kind, good, bad):
 
 
 def test_a_window_is_one_number_or_two():
-    assert arguments.window_of(None, "predict") is None
-    assert arguments.window_of([512], "predict") == (512, 512)
-    assert arguments.window_of([256, 384], "predict") == (256, 384)
+    assert arguments.height_and_width(None, "kseg predict --window") is None
+    assert arguments.height_and_width([512], "kseg predict --window") == (512, 512)
+    assert arguments.height_and_width([256, 384], "kseg predict --window") == (256, 384)
     with pytest.raises(SettingsError, match="predict --window"):
-        arguments.window_of([1, 2, 3], "predict")
+        arguments.height_and_width([1, 2, 3], "kseg predict --window")
 
 
 def test_the_predictor_has_the_settings_asked_for(model_file):

@@ -147,11 +147,18 @@ def test_losses_of_the_papers_become_settings():
 
 
 def test_class_weights_are_a_name_or_numbers():
-    assert verb._class_weights(["median_frequency"]) == "median_frequency"
-    assert verb._class_weights(["0.5"]) == [0.5]
-    assert verb._class_weights(["road=2", "3=.5", "a=b=1"]) == {"road": 2.0, "3": 0.5, "a=b": 1.0}
+    parser = argparse.ArgumentParser()
+    verb.add_arguments(parser)
+
+    def weights(*words):
+        args = parser.parse_args(["--model", "m", "--data", "d", "--class-weights", *words])
+        return verb.changed(RECIPES["shapes_demo"], args).class_weights
+
+    assert weights("median_frequency") == "median_frequency"
+    assert weights("0.5") == (0.5,)
+    assert weights("road=2", "3=.5", "a=b=1") == {"road": 2.0, "3": 0.5, "a=b": 1.0}
     with pytest.raises(SettingsError, match="1 two"):
-        verb._class_weights(["1", "two"])
+        weights("1", "two")
 
 
 def test_the_outcome_names_files_that_are_there(tmp_path):
