@@ -86,16 +86,8 @@ def test_cached_and_uncached_training_agree(claims, real_data, tmp_path):
         claims.cache.make(tmp_path, dataset, network, SIZE)
     results = {}
     for name, backbone, data in (
-        (
-            "cached",
-            claims.stored.CachedLite(tmp_path),
-            [claims.cache.numbered(tmp_path, one) for one in pictures],
-        ),
-        (
-            "whole",
-            kseg.backbones.EfficientNetLite(),
-            [_padded(claims.datasets.fitted(one, SIZE)) for one in pictures],
-        ),
+        ("cached", claims.stored.CachedLite(tmp_path), [claims.cache.numbered(tmp_path, one) for one in pictures]),
+        ("whole", kseg.backbones.EfficientNetLite(), [_padded(claims.datasets.fitted(one, SIZE)) for one in pictures]),
     ):
         keras.utils.set_random_seed(3)
         model = kseg.models.FCN(backbone, 11, stride=8)
@@ -119,9 +111,7 @@ def test_cached_and_uncached_training_agree(claims, real_data, tmp_path):
 
 def _padded(dataset):
     images, labels = next(iter(kseg.data.pipeline(dataset, batch_size=len(dataset), size=SIZE)))
-    return kseg.data.from_arrays(
-        images.numpy(), labels.numpy(), classes=dataset.classes, split=str(dataset.split)
-    )
+    return kseg.data.from_arrays(images.numpy(), labels.numpy(), classes=dataset.classes, split=str(dataset.split))
 
 
 def test_cache_goes_on_and_refuses_others(claims, pictures, cached):
@@ -153,9 +143,7 @@ def test_fixed_places_are_the_first_of_each_window(claims, cached):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "key", ["fcn8s-sampled", "fcn8s-staged", "v1-4x4-r8", "deconv-switches", "v3plus-decoder"]
-)
+@pytest.mark.parametrize("key", ["fcn8s-sampled", "fcn8s-staged", "v1-4x4-r8", "deconv-switches", "v3plus-decoder"])
 def test_heads_take_a_step_and_are_scored(claims, pictures, cached, key):
     variant = next(one for one in claims.heads.VARIANTS if one.key == key)
     line = claims.runs.train(variant, 1, cached[0], *pictures, steps=1)
@@ -175,9 +163,7 @@ def test_second_start_trains_what_is_missing(claims, pictures, cached, tmp_path,
     results = claims.runs.Results(tmp_path / "claims.jsonl")
     two = claims.heads.VARIANTS[:2]
     plan = (two, [0, 1], results, cached[0], "camvid", pictures)
-    results.add(
-        {"variant": two[0].key, "data": "camvid", "seed": 0, "steps": 5, "limit": None, "mean_iou": 0.4}
-    )
+    results.add({"variant": two[0].key, "data": "camvid", "seed": 0, "steps": 5, "limit": None, "mean_iou": 0.4})
     claims.runs.train_all(*plan, steps=5)
     assert trained == [(two[1].key, 0), (two[0].key, 1), (two[1].key, 1)]
     with (tmp_path / "claims.jsonl").open("a") as file:
@@ -197,9 +183,7 @@ def test_interval_is_students(claims):
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-3)
     two_sided, power = stats.t.ppf([0.975, 0.8], 4)
     assert found.detectable == pytest.approx((two_sided + power) * stats.sem(values), abs=2e-3)
-    for freedom, (wide, narrow) in enumerate(
-        zip(claims.intervals.STUDENT, claims.intervals.POWER, strict=True), 1
-    ):
+    for freedom, (wide, narrow) in enumerate(zip(claims.intervals.STUDENT, claims.intervals.POWER, strict=True), 1):
         assert (wide, narrow) == pytest.approx(tuple(stats.t.ppf([0.975, 0.8], freedom)), abs=1e-3)
     assert claims.intervals.paired([1.0]) is None
 
@@ -210,9 +194,7 @@ def test_bootstrap_of_equal_predictions_is_zero_and_of_better_ones_above(claims)
     better = worse + 200 * np.eye(3, dtype=np.int64)
     assert claims.intervals.bootstrap(worse, worse) == (0, 0, 0)
     difference, low, high = claims.intervals.bootstrap(better, worse)
-    sums = [
-        np.diag(m.sum(0)) / (m.sum(0).sum(0) + m.sum(0).sum(1) - np.diag(m.sum(0))) for m in (better, worse)
-    ]
+    sums = [np.diag(m.sum(0)) / (m.sum(0).sum(0) + m.sum(0).sum(1) - np.diag(m.sum(0))) for m in (better, worse)]
     assert difference == pytest.approx(sums[0].mean() - sums[1].mean())
     assert 0 < low < difference < high
 
