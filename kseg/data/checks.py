@@ -42,6 +42,13 @@ def check(
 
     Raises:
         DataError: The folder does not exist or has no `images/` and `masks/`.
+
+    Example:
+
+    >>> images, masks = np.zeros((2, 8, 8, 3), "uint8"), np.zeros((2, 8, 8), "uint8")
+    >>> findings = kseg.data.check((images, masks), num_classes=2)
+    >>> print(findings.findings[0].message)
+    data: all pixels of all 2 mask(s) are 0: nothing can be learned from them
     """
     if not isinstance(source, (str, Path)):
         source = as_dataset(source, num_classes)
@@ -112,11 +119,8 @@ class _Checks:
         self.classes = names
         if num_classes is not None and (names is None or len(names) != num_classes):
             if names is not None:
-                self.find(
-                    "class list",
-                    path,
-                    f"{path}: {len(names)} classes, but {num_classes} were said to be there",
-                )
+                what = f"{path}: {len(names)} classes, but {num_classes} were said to be there"
+                self.find("class list", path, what)
             self.classes = tuple(f"class {index}" for index in range(num_classes))
         return colours
 
@@ -125,9 +129,8 @@ class _Checks:
         found = pairs.list_images(images)
         self.images_found += len(found.files)
         if not masks.is_dir():
-            self.find(
-                "no folder", masks, f"{masks}: the folder does not exist; expected the masks of {images}"
-            )
+            what = f"{masks}: the folder does not exist; expected the masks of {images}"
+            self.find("no folder", masks, what)
             return ()
         labelled = pairs.list_images(masks)
         if not found.files:
@@ -166,11 +169,18 @@ class _Checks:
         return True
 
     def examine(self, sample: Sample, colours=(), to_labels=None) -> None:
-        """An image and its mask as files; ``to_labels`` turns stored ids into class ids."""
+        """An image and its mask as files; `to_labels` turns stored ids into class ids."""
         before = self._problems()
         image, mask = self._read(read_image, sample.image, "no image"), None
-        if image is not None:
-            self._look_at_image(image, sample.image)
+        if image is not None and image.min() == image.max():
+            what = f"{sample.image}: all pixels have the same value"
+            self.find("blank image", sample.image, what, fatal=False)
+        elif image is not None:
+            content = hashlib.sha1(image.tobytes(), usedforsecurity=False).digest() + bytes(image.shape[0] % 256)
+            other = self.contents.setdefault(content, sample.image)
+            if other != sample.image:
+                what = f"{sample.image}: the same image as {other}"
+                self.find("same image", sample.image, what, fatal=False)
         if sample.mask is None:
             self.find("no mask", sample.image, f"{sample.image}: this image has no mask")
         elif not os.path.lexists(sample.mask):
@@ -222,9 +232,8 @@ class _Checks:
             message = f"{files} have different palettes; the indices count, not the colours"
             self.find("palette", name, message, fatal=False)
         if self.masks:
-            self.findings += about_all_masks(
-                name, self.counts, self.masks, self.classes, self.own, self.class_list
-            )
+            told = name, self.counts, self.masks, self.classes, self.own, self.class_list
+            self.findings += about_all_masks(*told)
         return Findings(
             name,
             self.samples,
@@ -239,15 +248,6 @@ class _Checks:
 
     def _problems(self) -> int:
         return sum(finding.fatal for finding in self.findings)
-
-    def _look_at_image(self, image: np.ndarray, path: Path) -> None:
-        if image.min() == image.max():
-            self.find("blank image", path, f"{path}: all pixels have the same value", fatal=False)
-            return
-        content = hashlib.sha1(image.tobytes(), usedforsecurity=False).digest() + bytes(image.shape[0] % 256)
-        other = self.contents.setdefault(content, path)
-        if other != path:
-            self.find("same image", path, f"{path}: the same image as {other}", fatal=False)
 
     def _compare_palettes(self, path: Path, mask: np.ndarray, colours: tuple) -> None:
         """Indices count: a colour that has another index than in the masks before means that they disagree."""
@@ -280,9 +280,8 @@ class _Checks:
             self.find(_kind(path, reader, self.max_pixels), path, str(error))
             return None
         for warning in told:
-            self.find(
-                "warning", path, f"{path}: {str(warning.message).removeprefix(f'{path}: ')}", fatal=False
-            )
+            what = f"{path}: {str(warning.message).removeprefix(f'{path}: ')}"
+            self.find("warning", path, what, fatal=False)
         return pixels
 
 

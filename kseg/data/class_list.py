@@ -65,41 +65,31 @@ def read_classes(path: str | Path) -> tuple[tuple[str, ...], dict[str, Colour]]:
             more than 255; names the file and line.
     """
     path = Path(path)
-    text = _decoded(path)
+    data, encoding = read_regular(path, max_pixels=0), "utf-8-sig"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # as Windows and Excel save it
+        encoding = "utf-16"
+    elif b"\0" in data[:200]:
+        encoding = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not a text in UTF-8: save it again in that encoding") from None
     if text.lstrip()[:1] in ("[", "{") or path.suffix == ".json":
-        lines = _of_json(path, text)
+        try:
+            found = json.loads(text)
+        except ValueError:
+            try:
+                found = ast.literal_eval(text.strip())  # a list as Python prints it
+            except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+                raise DataError(
+                    f"{path}: neither JSON nor a list of names ({error}); {EXPECTED} a line"
+                ) from None
+        lines = _of_entries(path, found)
     elif path.suffix in (".yaml", ".yml"):
         lines = _of_yaml(path, text)
     else:
         lines = read_lines(path, text)
     return _checked(path, _by_id(path, lines))
-
-
-def _decoded(path: Path) -> str:
-    """The text of a file in UTF-8 or, as Windows and Excel save it, UTF-16."""
-    data = read_regular(path, max_pixels=0)
-    encoding = "utf-8-sig"
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-    elif b"\0" in data[:200]:
-        encoding = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not a text in UTF-8: save it again in that encoding") from None
-
-
-def _of_json(path: Path, text: str) -> list[ClassLine]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        try:
-            found = ast.literal_eval(text.strip())  # a list as Python prints it
-        except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-            raise DataError(
-                f"{path}: neither JSON nor a list of names ({error}); {EXPECTED} a line"
-            ) from None
-    return _of_entries(path, found)
 
 
 def _of_entries(path: Path, found: Any) -> list[ClassLine]:
@@ -108,7 +98,15 @@ def _of_entries(path: Path, found: Any) -> list[ClassLine]:
         inner = next((key for key in ("classes", "names", "labels", "categories") if key in found), None)
         if inner is not None and isinstance(found[inner], (list, dict)):
             return _of_entries(path, found[inner])
-        entries = [_pair(key, value) for key, value in found.items()]
+        entries: list[dict | None] = []
+        for key, value in found.items():  # id to name, name to id, name to colour, or name to more
+            first = {"id": int(key)} if str(key).isdecimal() else {"name": key}
+            if isinstance(value, dict):
+                entries.append({**first, **value})
+            elif "id" in first:
+                entries.append({**first, "name": value})
+            else:
+                entries.append({**first, "id" if isinstance(value, int) else "color": value})
     elif isinstance(found, (list, tuple)):
         entries = [one if isinstance(one, dict) else {"name": one} for one in found]
     else:
@@ -131,15 +129,6 @@ def _of_entries(path: Path, found: Any) -> list[ClassLine]:
             ClassLine(where, name.strip(), number, None if colour is None else colour_of(where, name, colour))
         )
     return lines
-
-
-def _pair(key: Any, value: Any) -> dict | None:
-    """An entry of a dict: id to name, name to id, name to colour, or name to more."""
-    if isinstance(value, dict):
-        return {"name": key, **value} if not str(key).isdecimal() else {"id": int(key), **value}
-    if str(key).isdecimal():
-        return {"id": int(key), "name": value}
-    return {"name": key, "id": value} if isinstance(value, int) else {"name": key, "color": value}
 
 
 def _of_yaml(path: Path, text: str) -> list[ClassLine]:

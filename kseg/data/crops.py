@@ -70,7 +70,12 @@ class Crops:
         crop, ignored = self.crops[index], self.dataset.ignore_label
         image, labels = self.dataset.load(crop.image)
         image = cv2.resize(cut_out(image, crop.box), self.size[::-1], interpolation=cv2.INTER_LINEAR)
-        labels = _nearest(cut_out(labels, crop.box, fill=ignored), self.size)
+        labels = cut_out(labels, crop.box, fill=ignored)
+        rows, columns = (  # nearest: the pixel under each new pixel's centre, as bilinear resizing places them
+            ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+            for old, new in zip(labels.shape, self.size, strict=True)
+        )
+        labels = labels[rows[:, None], columns]
         if self.only_centre:
             kept = (labels == crop.class_id) | (labels == ignored)
             labels = np.where(kept, labels, np.uint8(BACKGROUND))
@@ -190,7 +195,13 @@ def proposal_crops(
         if not objects:
             return []
         boxes = np.asarray(propose(image, count)).reshape(-1, 4)
-        return _crops(index, _meeting(boxes, objects, overlap), context)
+        overlaps = np.stack([box_overlaps(boxes, one.box) for one in objects], axis=1)
+        best = overlaps.argmax(axis=1)
+        meeting = [
+            LabelledObject(objects[best[i]].class_id, tuple(int(edge) for edge in boxes[i]))
+            for i in np.flatnonzero(overlaps.max(axis=1, initial=0) >= overlap)
+        ]
+        return _crops(index, meeting, context)
 
     found = _of_all_images(crops_of, len(dataset), progress, bad)
     if not found:
@@ -214,16 +225,6 @@ def balanced(crops: Sequence[Crop], most_repeats: int) -> list[Crop]:
         more = min(most, most_repeats * len(own)) - len(own)
         result += [own[i % len(own)] for i in range(more)]
     return result
-
-
-def _meeting(boxes: np.ndarray, objects: Sequence[LabelledObject], overlap: float) -> list[LabelledObject]:
-    """The boxes that meet an object, with the class of the one they meet best."""
-    overlaps = np.stack([box_overlaps(boxes, one.box) for one in objects], axis=1)
-    best = overlaps.argmax(axis=1)
-    return [
-        LabelledObject(objects[best[i]].class_id, tuple(int(edge) for edge in boxes[i]))
-        for i in np.flatnonzero(overlaps.max(axis=1, initial=0) >= overlap)
-    ]
 
 
 def _crops(image: int, objects: Sequence[LabelledObject], context: float) -> list[Crop]:
@@ -261,15 +262,6 @@ def _of_all_images(
     finally:
         pool.shutdown(cancel_futures=True)
     return result
-
-
-def _nearest(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Labels at another size; the pixel under each new pixel's centre, as bilinear resizing places them."""
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(np.intp)
-        for old, new in zip(labels.shape, size, strict=True)
-    )
-    return labels[rows[:, None], columns]
 
 
 def _check(size: tuple[int, int], context: float, most_repeats: int) -> None:

@@ -96,21 +96,18 @@ class Findings:
         lines = [f"{self.name}: {used}, {len(problems)} problem(s)"]
         lines += [f"  problem, {finding.kind}: {finding.message}" for finding in problems]
         lines += [f"  note, {finding.kind}: {finding.message}" for finding in notes]
-        return "\n".join([*lines, *self._histogram()])
-
-    def _histogram(self) -> list[str]:
         total = max(sum(self.pixels) + self.ignored, 1)
         width = max(len(name) for name in (*self.classes, "(ignored)"))
         largest = max(*self.pixels, self.ignored, 1)
         rows = [(str(i), name, self.pixels[i], str(self.images[i])) for i, name in enumerate(self.classes)]
         rows.append((str(self.ignore_label), "(ignored)", self.ignored, ""))
-        lines = [f"{'id':>4}  {'class':{width}}  {'pixels':>13}  {'share':>7}  {'images':>8}"]
+        lines += [f"{'id':>4}  {'class':{width}}  {'pixels':>13}  {'share':>7}  {'images':>8}"]
         for label, name, pixels, count in rows:
             bar = "#" * round(20 * pixels / largest)
             lines.append(
                 f"{label:>4}  {name:{width}}  {pixels:>13,}  {pixels / total:>7.2%}  {count:>8}  {bar}"
             )
-        return [line.rstrip() for line in lines]
+        return "\n".join(line.rstrip() for line in lines)
 
 
 def about_all_masks(

@@ -61,8 +61,10 @@ def test_option(data, capsys):
         assert build_parser().parse_args([verb, *line, "--max-pixels", "7"]).max_pixels == 7
 
 
-def test_tfds_records(write):
+def test_tfds_records(tmp_path, write):
     """The header in the record is looked at; tfds would decode it."""
+    from types import SimpleNamespace
+
     import tensorflow as tf
 
     from kseg.data.sources.tfds_source import TfdsSource
@@ -71,9 +73,19 @@ def test_tfds_records(write):
         feature = {"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[data]))}
         return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
 
-    source = object.__new__(TfdsSource)
-    source.image, source.mask, source.max_pixels = "image", "mask", 50_000_000
-    source.name_of = lambda index: f"record_{index}"
-    source._check_size(record(write.grey_png(np.zeros((3, 4), np.uint8))), 0)
-    with pytest.raises(DataError, match=f"record_7: 20000x20000 pixels are {FILE}"):
-        source._check_size(record(write.huge_png(20_000, 20_000)), 7)
+    small, huge = write.grey_png(np.zeros((3, 4), np.uint8)), write.huge_png(20_000, 20_000)
+    with tf.io.TFRecordWriter(str(tmp_path / "records.tfrecord")) as writer:
+        writer.write(record(small))
+        writer.write(record(huge))
+    decoded = {"image": np.zeros((3, 4, 1), np.uint8), "mask": np.zeros((3, 4, 1), np.uint8)}
+    part = SimpleNamespace(filename=str(tmp_path / "records.tfrecord"), take=-1, skip=0)
+    info = SimpleNamespace(
+        name="record",
+        file_format=SimpleNamespace(value="tfrecord"),
+        features=SimpleNamespace(deserialize_example_np=lambda _: decoded),
+        splits={"train": SimpleNamespace(file_instructions=[part], num_examples=2)},
+    )
+    source = TfdsSource(SimpleNamespace(info=info, data_path=tmp_path), "train", "image", "mask")
+    assert source.read(0)[0].shape == (3, 4, 3)
+    with pytest.raises(DataError, match=f"record_train_00001: 20000x20000 pixels are {FILE}"):
+        source.read(1)

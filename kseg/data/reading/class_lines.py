@@ -14,20 +14,12 @@ Colour = tuple[int, int, int]
 EXPECTED = 'expected "name", "name R G B" or "name #RRGGBB"'
 NAME_COLUMNS = {"name", "names", "class", "classes", "label", "labels", "category", "classname", "labelname"}
 ID_COLUMNS = {"id", "ids", "index", "idx", "classid", "labelid", "value", "pixelvalue", "no", "number"}
-COLOUR_COLUMNS = {
-    "color",
-    "colour",
-    "rgb",
-    "colorrgb",
-    "colourrgb",
-    "hex",
-    "hexcolor",
-    "colorhex",
-    "htmlcolor",
-}
+COLOUR_COLUMNS = {"color", "colour", "rgb", "colorrgb", "colourrgb", "hex", "hexcolor", "colorhex", "htmlcolor"}
 _CHANNELS = {"r": 0, "red": 0, "g": 1, "green": 1, "b": 2, "blue": 2}
 _HEX = re.compile(r"(?:#|0x)([0-9a-f]{6}|[0-9a-f]{3})", re.IGNORECASE)
 _TUPLE = re.compile(r"(?:rgb)?\s*[(\[]\s*(-?\d+)\s*[,; ]\s*(-?\d+)\s*[,; ]\s*(-?\d+)\s*[)\]]", re.IGNORECASE)
+_ID_IN_FRONT = re.compile(r"(?P<id>\d{1,9})(?:\s*[-.:,;=)]\s*|\s+)(?P<name>\S.*)$", re.ASCII)
+_ID_BEHIND = re.compile(r"(?P<name>.*[^\s:,;=-])(?:\s*[-:,;=]\s*|\s+)(?P<id>\d{1,9})$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -55,18 +47,17 @@ def read_lines(path: Path, text: str) -> list[ClassLine]:
     if rows and all(re.match(r"[-*]\s+\S", line) for _, line in rows):  # a list in YAML or Markdown
         rows = [(where, line[1:].strip()) for where, line in rows]
     parts = [(where, line, *name_and_colour(where, line)) for where, line in rows]
-    numbered = [_number_before(name) for _, _, name, _ in parts]
-    if parts and None not in numbered:
-        return [
-            ClassLine(where, _unquoted(name)[0], number, colour)
-            for (where, _, _, colour), (number, name) in zip(parts, numbered, strict=True)
-        ]
-    behind = [_number_behind(name) for _, _, name, _ in parts]
-    if parts and None not in behind and _are_ids(behind):
-        return [
-            ClassLine(where, _unquoted(name)[0], number, colour)
-            for (where, _, _, colour), (number, name) in zip(parts, behind, strict=True)
-        ]
+    for pattern in (_ID_IN_FRONT, _ID_BEHIND):
+        matches = [pattern.match(name) for _, _, name, _ in parts]
+        if not parts or None in matches:
+            continue
+        names, ids = [match["name"] for match in matches], [int(match["id"]) for match in matches]
+        # Behind the name it is an id where all are 0, 1, 2, ..., and not what tells the names apart ("class 0").
+        if pattern is _ID_IN_FRONT or (len(set(names)) == len(names) and sorted(ids) == list(range(len(ids)))):
+            return [
+                ClassLine(where, _unquoted(name)[0], number, colour)
+                for (where, _, _, colour), name, number in zip(parts, names, ids, strict=True)
+            ]
     for where, line, name, _ in parts:
         if re.search(r"[,;\t:=]", name) and not name.startswith(('"', "'")):
             raise refused(where, line, "is no class name alone, and what follows it is no colour")
@@ -171,7 +162,7 @@ def name_and_colour(where: str, line: str) -> tuple[str, Colour | None]:
     line = re.sub(r"\s*[:=]\s*(?=\d+[\s,;]+\d+[\s,;]+\d+[\s,;]*$)", " ", line).strip(" \t,;")
     words = re.split(r"[\s,;]+", line)
     digits = [word.lstrip("-").isdecimal() and word.isascii() for word in words]
-    behind = len(digits) - len(_stripped(digits))
+    behind = next((at for at, digit in enumerate(reversed(digits)) if not digit), len(digits))
     before = next((at for at, digit in enumerate(digits) if not digit), len(digits))
     if any(re.fullmatch(r"[01]?\.\d+|[01]\.", word) for word in words[1:]):
         raise refused(where, line, "has a colour that is not in whole numbers from 0 to 255")
@@ -186,12 +177,6 @@ def name_and_colour(where: str, line: str) -> tuple[str, Colour | None]:
     if before > 1 or behind > 1:
         raise refused(where, line, f"has {max(before, behind)} numbers, where a colour has three")
     return _named(where, line, line), None
-
-
-def _stripped(digits: list[bool]) -> list[bool]:
-    while digits and digits[-1]:
-        digits = digits[:-1]
-    return digits
 
 
 def _named(where: str, line: str, name: str) -> str:
@@ -212,21 +197,3 @@ def _unquoted(text: str) -> tuple[str, str | None]:
     text = text.strip()
     match = re.match(r"""(?:"([^"]+)"|'([^']+)')(.*)$""", text)
     return ((match[1] or match[2]).strip(), match[3]) if match else (text, None)
-
-
-def _number_before(name: str) -> tuple[int, str] | None:
-    match = re.match(r"(\d{1,9})(?:\s*[-.:,;=)]\s*|\s+)(\S.*)$", name, re.ASCII)
-    return (int(match[1]), match[2]) if match else None
-
-
-def _number_behind(name: str) -> tuple[int, str] | None:
-    match = re.match(r"(.*[^\s:,;=-])(?:\s*[-:,;=]\s*|\s+)(\d{1,9})$", name, re.ASCII)
-    return (int(match[2]), match[1]) if match else None
-
-
-def _are_ids(numbered: list[tuple[int, str]]) -> bool:
-    """Whether the numbers are 0, 1, 2, ... in some order, and not what tells the names apart ("class 0")."""
-    names = {name for _, name in numbered}
-    return len(names) == len(numbered) and sorted(number for number, _ in numbered) == list(
-        range(len(numbered))
-    )

@@ -57,16 +57,6 @@ class TfdsSource:
             raise DataError(f"{self.name_of(index)}: class id {mask.max()} in the mask: ids are 0 to 254")
         return image, mask.astype(np.uint8)
 
-    def _check_size(self, record: bytes, index: int) -> None:
-        """DataError for an image above the limit, before tfds decodes it."""
-        import tensorflow as tf  # only here: data sets of files are read without it
-
-        fields = tf.train.Example.FromString(record).features.feature
-        for name in (self.image, self.mask):
-            for data in fields[name].bytes_list.value:
-                if image_kind(data) is not None:
-                    open_image(data, self.max_pixels, name=self.name_of(index))
-
     def _rgb(self, image: np.ndarray, index: int) -> np.ndarray:
         """uint8 (H, W, 3) of what the image feature holds: grey repeated, alpha left out, 16 bits as 8."""
         channels = image.shape[-1]
@@ -88,8 +78,14 @@ class TfdsSource:
                 f"{path}: record {index} of {self.split!r} (byte {start - 12}) has a wrong checksum: prepare the data "
                 "set again"
             )
+        import tensorflow as tf  # only here: data sets of files are read without it
+
         try:
-            self._check_size(record, index)
+            fields = tf.train.Example.FromString(record).features.feature
+            for name in (self.image, self.mask):
+                for data in fields[name].bytes_list.value:
+                    if image_kind(data) is not None:  # refuses what is too large before tfds decodes it
+                        open_image(data, self.max_pixels, name=self.name_of(index))
             return self.builder.info.features.deserialize_example_np(record)
         except DataError:
             raise
@@ -116,13 +112,10 @@ def load_tfds(
     names = tuple(getattr(builder.info.features[mask], "names", None) or ())
     if not names:
         everywhere = [TfdsSource(builder, each, image, mask) for each in builder.info.splits]
-        highest = max(_highest_id(each.read(k)[1]) for each in everywhere for k in range(len(each)))
+        masks = (each.read(index)[1] for each in everywhere for index in range(len(each)))
+        highest = max(int(mask[mask != 255].max(initial=0)) for mask in masks)
         names = tuple(f"class {index}" for index in range(highest + 1))
     return Dataset(builder.info.name, split, names, colour_map(len(names)), source, max_pixels=max_pixels)
-
-
-def _highest_id(mask: np.ndarray) -> int:
-    return int(mask[mask != 255].max(initial=0))
 
 
 def prepared(name: str, root: str | Path | None, split: str, image: str, mask: str) -> TfdsSource:
