@@ -1,6 +1,6 @@
 """Files that came from elsewhere: what a model file holds is looked at before anything of it is unpacked.
 
-A ``.keras`` file is a zip archive with an HDF5 file inside, an ``.npz`` file one of NumPy arrays. Keras refuses code in
+A `.keras` file is a zip archive with an HDF5 file inside, an `.npz` file one of NumPy arrays. Keras refuses code in
 it (safe mode) and NumPy pickles; this refuses what would reach other files or fill the memory. Nothing here imports
 Keras or TensorFlow.
 """
@@ -46,7 +46,7 @@ _ADVICE = "nothing of it was loaded; take the file anew from where you trust it"
 
 
 def check_archive(path: str | Path) -> None:
-    """Refuse a zip archive (``.keras``, ``.npz``) that is more than it should be.
+    """Refuse a zip archive (`.keras`, `.npz`) that is more than it should be.
 
     Raises:
         ModelError: not a zip archive; a member whose name leads out of the archive, comes twice, is a link or
@@ -61,7 +61,15 @@ def check_archive(path: str | Path) -> None:
             f"{path}: not a zip archive, as a Keras model file is one ({str(error)[:200]})"
         ) from None
     names = [member.filename for member in members]
-    problems = [f"its member {m.filename!r} {fault}" for m in members if (fault := _fault(m))]
+    problems = []
+    for member in members:
+        what = f"its member {member.filename!r}"
+        if leads_out(member.filename):
+            problems.append(f"{what} leads out of the archive")
+        elif stat.S_ISLNK(member.external_attr >> 16):
+            problems.append(f"{what} is a link")
+        elif member.flag_bits & 1:
+            problems.append(f"{what} is encrypted")
     if len(members) > MEMBERS or len(set(names)) < len(names):
         problems.append(f"its {len(members)} members have {len(set(names))} names")
     unpacked = sum(member.file_size for member in members)
@@ -71,15 +79,6 @@ def check_archive(path: str | Path) -> None:
         raise ModelError(f"{path}: {problems[0]}: {_ADVICE}")
 
 
-def _fault(member: zipfile.ZipInfo) -> str:
-    """What is wrong with a member of an archive; "" for nothing."""
-    if leads_out(member.filename):
-        return "leads out of the archive"
-    if stat.S_ISLNK(member.external_attr >> 16):
-        return "is a link"
-    return "is encrypted" if member.flag_bits & 1 else ""
-
-
 def leads_out(name: str) -> bool:
     """Whether a relative file name, with either kind of slash, reaches out of the folder it is joined to."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
@@ -87,19 +86,31 @@ def leads_out(name: str) -> bool:
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz`` file, whose headers are believed only as far as the file bears them out.
+    """The arrays of an `.npz` file, whose headers are believed only as far as the file bears them out.
 
     Raises:
-        ModelError: as ``check_archive``; a member that is no NumPy array of numbers, or whose header promises
+        ModelError: as `check_archive`; a member that is no NumPy array of numbers, or whose header promises
             another size than is there. NumPy makes room for what a header promises before it reads.
     """
     check_archive(path)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     arrays = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
+                what = f"{path}: its member {member.filename!r}"
                 with archive.open(member) as file:
-                    _check_npy(file, member.file_size, f"{path}: its member {member.filename!r}")
+                    version = np.lib.format.read_magic(file)
+                    if version not in readers:
+                        raise ValueError(f"{what} has the version {version[0]}.{version[1]}")
+                    shape, _, dtype = readers[version](file)
+                    if dtype.hasobject:
+                        raise ModelError(f"{what} holds Python objects, which could run code: {_ADVICE}")
+                    promised, there = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
+                    if promised != there:
+                        raise ModelError(
+                            f"{what} promises an array of {promised:,} bytes and has {there:,}: {_ADVICE}"
+                        )
                 with archive.open(member) as file:
                     name = member.filename.removesuffix(".npy")
                     arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
@@ -108,24 +119,9 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _check_npy(file: BinaryIO, size: int, what: str) -> None:
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    version = np.lib.format.read_magic(file)
-    if version not in readers:
-        raise ValueError(f"{what} has the version {version[0]}.{version[1]}")
-    shape, _, dtype = readers[version](file)
-    if dtype.hasobject:
-        raise ModelError(f"{what} holds Python objects, which could run code: {_ADVICE}")
-    promised = math.prod(shape) * dtype.itemsize
-    if promised != size - file.tell():
-        raise ModelError(
-            f"{what} promises an array of {promised:,} bytes and has {size - file.tell():,}: {_ADVICE}"
-        )
-
-
 @contextmanager
 def open_hdf5(source: str | Path | BinaryIO, path: str | Path) -> Iterator[h5py.File]:
-    """An HDF5 file to read from, after ``check_hdf5``; ``path`` names it in messages.
+    """An HDF5 file to read from, after `check_hdf5`; `path` names it in messages.
 
     Raises:
         ModelError: as there; or what is read within it cannot be read.
@@ -155,7 +151,14 @@ def check_hdf5(file: h5py.File, path: str | Path) -> None:
     while groups:
         group = groups.pop()
         for name in group:
-            item = _linked(group, name, path)
+            try:
+                hard = isinstance(group.get(name, getlink=True), h5py.HardLink)
+            except TypeError:  # kinds of links that programs define themselves
+                hard = False
+            if not hard:
+                where = f"{group.name.rstrip('/')}/{name}"
+                raise ModelError(f"{path}: {where} is a link to another place: {_ADVICE}")
+            item = group[name]
             if isinstance(item, h5py.Dataset):
                 if item.external or item.is_virtual:
                     raise ModelError(f"{path}: its array {item.name} lies in another file: {_ADVICE}")
@@ -171,31 +174,17 @@ def check_hdf5(file: h5py.File, path: str | Path) -> None:
         )
 
 
-def _linked(group, name: str, path):
-    import h5py
-
-    try:
-        hard = isinstance(group.get(name, getlink=True), h5py.HardLink)
-    except TypeError:  # kinds of links that programs define themselves
-        hard = False
-    if not hard:
-        raise ModelError(f"{path}: {group.name.rstrip('/')}/{name} is a link to another place: {_ADVICE}")
-    return group[name]
-
-
 def verify_sha256(path: str | Path, expected: str) -> None:
     """ModelError unless the file has this SHA-256 checksum (64 hexadecimal digits)."""
     if not re.fullmatch(r"[0-9a-fA-F]{64}", expected):
         raise ModelError(f"{path}: a SHA-256 checksum has 64 hexadecimal digits, got {expected!r}")
-    found = hashlib.sha256()
     try:
         with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                found.update(block)
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if found.hexdigest() != expected.lower():
+    if found != expected.lower():
         raise ModelError(
-            f"{path}: SHA-256 is {found.hexdigest()}, expected {expected.lower()}: the file is damaged or was "
+            f"{path}: SHA-256 is {found}, expected {expected.lower()}: the file is damaged or was "
             "changed; install kseg again, or take the file anew from where you trust it"
         )

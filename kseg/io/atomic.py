@@ -73,22 +73,18 @@ def put_in_place(part: Path, target: str | Path) -> None:
                 sync(one)
         sync(part)
         if target.is_dir() and part.is_dir():  # a file never takes the place of a folder
-            _swap_folder(part, target)
+            with _part(target, "old") as aside:
+                aside.mkdir()
+                old = aside / target.name  # here `clear_leftovers` finds its name again
+                os.rename(target, old)
+                try:
+                    os.rename(part, target)
+                except BaseException:
+                    os.rename(old, target)
+                    raise
         else:
             os.replace(part, target)
         sync(target.parent)
-
-
-def _swap_folder(part: Path, target: Path) -> None:
-    with _part(target, "old") as aside:
-        aside.mkdir()
-        old = aside / target.name  # here `clear_leftovers` finds its name again
-        os.rename(target, old)
-        try:
-            os.rename(part, target)
-        except BaseException:
-            os.rename(old, target)
-            raise
 
 
 def write_bytes(target: str | Path, data: bytes | memoryview) -> None:
@@ -103,7 +99,10 @@ def write_bytes(target: str | Path, data: bytes | memoryview) -> None:
     """
     target = Path(target)
     with told(target):
-        if _is_device(target):
+        kind = 0
+        with suppress(OSError):  # it is not there yet, or the system will say what is wrong
+            kind = stat.S_IFMT(target.stat().st_mode)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):  # /dev/stdout, a pipe
             target.write_bytes(data)
             return
         with _part(target) as part:
@@ -190,15 +189,6 @@ def _part(target: Path, kind: str = "part") -> Iterator[Path]:
         with suppress(OSError):
             remove(path)
         _in_use.discard(path)
-
-
-def _is_device(path: Path) -> bool:
-    """Whether a path is there and neither a file nor a folder: /dev/stdout, a pipe."""
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _runs(process: int) -> bool:

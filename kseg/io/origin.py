@@ -42,12 +42,8 @@ class Origin:
         """The record of an image's file as it is now; OSError where it cannot be read."""
         found = path.stat()
         with open(path, "rb") as file:
-            content = (
-                hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else _digest(file)
-            )
-        return cls(
-            path.name, place_of(path), found.st_size, found.st_mtime_ns, content.hexdigest(), made_by, size
-        )
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(path.name, place_of(path), found.st_size, found.st_mtime_ns, content, made_by, size)
 
     def is_of(self, path: Path) -> bool:
         """Whether the image is still the one that this record speaks of; a moved or touched one is."""
@@ -116,10 +112,3 @@ def is_whole(path: Path, size: tuple[int, int] | None = None) -> bool:
         return True
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
-
-
-def _digest(file) -> hashlib._Hash:
-    found = hashlib.sha256()
-    while block := file.read(1 << 20):
-        found.update(block)
-    return found

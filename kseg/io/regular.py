@@ -15,7 +15,7 @@ SPARE_BYTES = 64 << 20  # for what an image file holds besides pixels
 def read_regular(path: Path, max_pixels: int) -> bytes:
     """The bytes of a regular file that is not larger than an image can be: 16 bits, four channels.
 
-    With ``max_pixels`` 0, a list or another text of up to 64 MiB.
+    With `max_pixels` 0, a list or another text of up to 64 MiB.
 
     Raises:
         DataError: no such file, one that cannot be read, a folder, pipe or device, or a larger one.
@@ -29,7 +29,7 @@ def read_regular(path: Path, max_pixels: int) -> bytes:
 
 
 def regular_size(path: Path) -> int:
-    """The number of bytes of a regular file; DataError as ``read_regular``."""
+    """The number of bytes of a regular file; DataError as `read_regular`."""
     with told(path):
         status = path.stat()
     if not stat.S_ISREG(status.st_mode):

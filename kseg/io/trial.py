@@ -5,6 +5,7 @@
 with 0 where the file ran, with 1 where the runtime refused it; a crash ends it by a signal.
 """
 
+import contextlib
 import json
 import sys
 
@@ -12,7 +13,13 @@ import sys
 def main() -> int:
     settings = json.load(sys.stdin)
     sys.path[:] = settings["path"]
-    _limit(settings["memory"])
+    with contextlib.suppress(ImportError):  # Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        hard, memory = resource.getrlimit(resource.RLIMIT_AS)[1], settings["memory"]
+        if memory and (hard == resource.RLIM_INFINITY or memory < hard):
+            resource.setrlimit(resource.RLIMIT_AS, (memory, hard))
     run = {"tflite": _run_tflite, "onnx": _run_onnx}[sys.argv[1]]
     try:
         run(sys.argv[2], settings["size"])
@@ -20,17 +27,6 @@ def main() -> int:
         print(" ".join(str(error).split())[:300] or type(error).__name__)
         return 1
     return 0
-
-
-def _limit(memory: int) -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    if memory and (hard == resource.RLIM_INFINITY or memory < hard):
-        resource.setrlimit(resource.RLIMIT_AS, (memory, hard))
 
 
 def _run_tflite(path: str, size: list[int]) -> None:

@@ -46,10 +46,18 @@ def check_runs(path: str | Path, size: tuple[int, int] | None = None, seconds: f
     if path.suffix.lower() not in RUNTIMES or not path.is_file():
         return
     kind, package, name = RUNTIMES[path.suffix.lower()]
-    known = _record(path, package)
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    version = "none"
+    with suppress(importlib.metadata.PackageNotFoundError):
+        version = importlib.metadata.version(package)
+    known = cache_folder("ran") / f"{package}-{version}-{digest}"  # this version ran this file
     if known.is_file():
         return
-    settings = {"path": [p for p in sys.path if p], "memory": _memory(), "size": list(size or (64, 64))}
+    memory = 0  # that the child may take: all that the machine has; 0 where that is not known
+    with suppress(AttributeError, OSError, ValueError):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    settings = {"path": [p for p in sys.path if p], "memory": memory, "size": list(size or (64, 64))}
     command = [sys.executable, str(Path(__file__).with_name("trial.py")), kind, str(path)]
     try:
         ran = subprocess.run(
@@ -71,8 +79,11 @@ def check_runs(path: str | Path, size: tuple[int, int] | None = None, seconds: f
                 f"{path}: {name} would need more memory than there is for this file: {said[:200]}"
             )
     else:
+        ending = f"exit code {code}"
+        with suppress(ValueError):  # the code of no signal
+            ending = signal.Signals(-code).name
         raise ModelError(
-            f"{path}: {name} crashed ({_ending(code)}) when it ran this file in a process of its own: the file is "
+            f"{path}: {name} crashed ({ending}) when it ran this file in a process of its own: the file is "
             "damaged, or made to do harm; it was not opened here"
         )
 
@@ -86,29 +97,3 @@ def source_of(path: str | Path) -> str | bytes:
     return str(path)
 
 
-def _record(path: Path, package: str) -> Path:
-    """Where it is remembered that this version of the runtime ran this file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    try:
-        version = importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        version = "none"
-    return cache_folder("ran") / f"{package}-{version}-{digest.hexdigest()}"
-
-
-def _memory() -> int:
-    """Bytes that the child may take: what the machine has; 0 where that is not known."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return 0
-
-
-def _ending(code: int) -> str:
-    try:
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    except ValueError:
-        return f"exit code {code}"

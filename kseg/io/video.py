@@ -129,15 +129,17 @@ class VideoReader:
         times = _times(self.path)
         self.timed = len(times) > 1 and float(np.diff(times).max()) <= LONGEST_GAP
         self.fps, self.uneven = _constant_rate(times, nominal) if self.timed else (nominal, False)
-        self.duration = self._places(times, nominal) if self.timed else self.count or 0
+        self.duration = self.count or 0
+        if self.timed:  # the last frame lasts as long as the file says, else as long as the one before
+            last, longest = times[-1] - times[-2], np.diff(times).max()
+            said = (self.count or 0) / nominal - times[-1]
+            self.duration = round((times[-1] + (said if 0 < said <= longest else last)) * self.fps)
         self._nominal, self._times, self._read = nominal, times, 0
-        self.pixel_aspect = _pixel_aspect(capture)
-
-    def _places(self, times: np.ndarray, nominal: float) -> int:
-        """Places in all: the last frame lasts as long as the file says, else as long as the one before."""
-        last, longest = times[-1] - times[-2], np.diff(times).max()
-        said = (self.count or 0) / nominal - times[-1]
-        return round((times[-1] + (said if 0 < said <= longest else last)) * self.fps)
+        over, under = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
+        aspect = over / under if over > 0 and under > 0 else 1.0
+        turned = capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180 == 90
+        aspect = 1 / aspect if turned else aspect
+        self.pixel_aspect = aspect if 1 / 8 <= aspect <= 8 else 1.0
 
     def __iter__(self) -> Iterator[VideoFrame]:
         """The frames from here on; what fails at the very end is not a frame."""
@@ -164,7 +166,11 @@ class VideoReader:
                 if self.timed
                 else number
             )
-            yield VideoFrame(_squared(image, self.pixel_aspect), number, place, image.shape[:2])
+            height, width = image.shape[:2]
+            if abs(self.pixel_aspect - 1) >= 0.004:  # stretched to square pixels, so that nothing is lost
+                size = round(width * max(self.pixel_aspect, 1)), round(height / min(self.pixel_aspect, 1))
+                image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+            yield VideoFrame(image, number, place, (height, width))
             number += 1
             self._read = number
 
@@ -238,21 +244,3 @@ def _is_cut(path: Path) -> bool:
                 return True
             place += length
     return place != size
-
-
-def _pixel_aspect(capture: cv2.VideoCapture) -> float:
-    over, under = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
-    aspect = over / under if over > 0 and under > 0 else 1.0
-    turned = capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180 == 90
-    aspect = 1 / aspect if turned else aspect
-    return aspect if 1 / 8 <= aspect <= 8 else 1.0
-
-
-def _squared(image: np.ndarray, pixel_aspect: float) -> np.ndarray:
-    """An image of pixels that are not square, stretched in width; nothing of it is lost."""
-    height, width = image.shape[:2]
-    if abs(pixel_aspect - 1) < 0.004:
-        return image
-    if pixel_aspect > 1:
-        return cv2.resize(image, (round(width * pixel_aspect), height), interpolation=cv2.INTER_LINEAR)
-    return cv2.resize(image, (width, round(height / pixel_aspect)), interpolation=cv2.INTER_LINEAR)

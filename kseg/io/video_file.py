@@ -23,17 +23,17 @@ class VideoFile:
     """Writes BGR frames into a video that gets its name when it is whole; the first frame decides the size.
 
     Frames of other sizes are brought to it. MPEG-4 through OpenCV takes even sizes only: an odd one loses its last
-    row or column there, with a ``KsegWarning``; .avi (Motion JPEG) keeps it.
+    row or column there, with a `KsegWarning`; .avi (Motion JPEG) keeps it.
 
     Args:
         path: .mp4, .m4v, .mov, .mkv or .avi; its folder is made.
         fps: frames a second; rounded where MPEG-4 cannot say it (66.123, for instance).
 
-    ``frames`` counts, ``size`` is (height, width) in the file, None before the first frame.
+    `frames` counts, `size` is (height, width) in the file, None before the first frame.
 
     Raises:
         SettingsError: another ending, or a folder of this name.
-        DataError: by ``write`` and ``close``, where the file cannot be written, or not wholly.
+        DataError: by `write` and `close`, where the file cannot be written, or not wholly.
     """
 
     def __init__(self, path: str | Path, fps: float):
@@ -107,7 +107,7 @@ class VideoFile:
             self.discard()
 
     def discard(self) -> None:
-        """Leave nothing behind; after ``close`` this does nothing."""
+        """Leave nothing behind; after `close` this does nothing."""
         if self._writer is not None:
             with quiet():
                 self._writer.release()

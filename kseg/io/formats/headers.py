@@ -53,18 +53,13 @@ def webp_frame(data: bytes) -> WebPFrame:
         return WebPFrame(((bits >> 14) & 0x3FFF) + 1, (bits & 0x3FFF) + 1, lossless=True)
     if chunk == b"VP8X" and len(data) >= 30:
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
-        return WebPFrame(height, width, lossless=b"VP8 " not in _webp_chunks(data))
+        names, at = set(), 12
+        while at + 8 <= len(data):
+            names.add(data[at : at + 4])
+            length = struct.unpack("<I", data[at + 4 : at + 8])[0]
+            at += 8 + length + length % 2
+        return WebPFrame(height, width, lossless=b"VP8 " not in names)
     raise ValueError("no WebP frame")
-
-
-def _webp_chunks(data: bytes) -> set[bytes]:
-    """The names of a WebP file's chunks."""
-    names, at = set(), 12
-    while at + 8 <= len(data):
-        names.add(data[at : at + 4])
-        length = struct.unpack("<I", data[at + 4 : at + 8])[0]
-        at += 8 + length + length % 2
-    return names
 
 
 def orientation_of(image: Image.Image, data: bytes) -> int:

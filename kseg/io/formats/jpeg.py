@@ -111,11 +111,14 @@ def read_frame(data: bytes) -> Frame:
             elif marker == 0xDA:
                 if frame is None:
                     raise Damage("its data begins before the image's size is told")
-                stop = _end_of_data(data, at)
                 if len(frame.scans) >= MAX_SCANS:
                     raise Damage(f"it has more than {MAX_SCANS} scans")
-                frame.scans.append(_scan(frame, body, tables, interval, at, stop))
-                at = stop
+                parts = [(body[i], body[i + 1]) for i in range(1, 1 + 2 * body[0], 2)]
+                components = [(frame.names.index(name), codes >> 4, codes & 15) for name, codes in parts]
+                first, last, precision = body[1 + 2 * body[0] : 4 + 2 * body[0]]
+                begin, at = at, _end_of_data(data, at)
+                bits = precision >> 4, precision & 15
+                frame.scans.append(Scan(components, (first, last), *bits, tables, interval, begin, at))
         except (IndexError, struct.error, ValueError):
             raise Damage("its headers are damaged") from None
 
@@ -129,14 +132,6 @@ def _frame(marker: int, body: bytes) -> Frame:
     if count == 1:
         sampling = [(1, 1)]
     return Frame(marker, bits, height, width, sampling, [part[0] for part in parts])
-
-
-def _scan(frame: Frame, body: bytes, tables: dict, interval: int, start: int, stop: int) -> Scan:
-    count = body[0]
-    parts = [body[1 + 2 * i : 3 + 2 * i] for i in range(count)]
-    components = [(frame.names.index(part[0]), part[1] >> 4, part[1] & 15) for part in parts]
-    first, last, precision = body[1 + 2 * count : 4 + 2 * count]
-    return Scan(components, (first, last), precision >> 4, precision & 15, tables, interval, start, stop)
 
 
 def _tables(body: bytes) -> dict[int, tuple[bytes, bytes]]:
@@ -153,7 +148,7 @@ def _tables(body: bytes) -> dict[int, tuple[bytes, bytes]]:
 
 
 def _end_of_data(data: bytes, at: int) -> int:
-    """Where the compressed data from ``at`` on ends: at the first marker that is no restart marker."""
+    """Where the compressed data from `at` on ends: at the first marker that is no restart marker."""
     while True:
         at = data.find(b"\xff", at)
         if at < 0 or at + 1 >= len(data):

@@ -41,10 +41,16 @@ def check_scans(data: bytes, frame: Frame) -> None:
         for number, piece in enumerate(pieces):
             bits = _Bits(piece)
             units = range(number * step, min((number + 1) * step, count))
-            if frame.kind == PROGRESSIVE:
-                end = _progressive(bits, frame, scan, units, columns, seen)
-            else:
+            if frame.kind != PROGRESSIVE:
                 end = _sequential(bits, frame, scan, len(units))
+            elif scan.band[0] == 0:
+                end = _dc_scan(bits, frame, scan, len(units))
+            else:
+                component, _, ac = scan.components[0]
+                wide = _padded(frame, component)[1]
+                starts = [64 * (unit // columns * wide + unit % columns) for unit in units]
+                walk = _refining_scan if scan.previous else _first_scan
+                end = walk(bits, _lookup(scan, 0x10 | ac), scan.band, starts, seen[component])
             left = 8 * len(piece) - end
             if left < 0:
                 raise Damage(_TOO_EARLY)
@@ -86,17 +92,14 @@ class _Bits:
         self.last = 8 * (len(piece) + 5)
 
 
+_KEPT: dict[tuple[bytes, bytes], list[int]] = {}
+
+
 def _lookup(scan: Scan, place: int) -> list[int]:
     """For 16 bits that begin with a code: its symbol times 32 plus its length; -1 where there is no such code."""
     if place not in scan.tables:
         raise Damage("a table of its codes is missing")
-    return _lookup_of(*scan.tables[place])
-
-
-_KEPT: dict[tuple[bytes, bytes], list[int]] = {}
-
-
-def _lookup_of(counts: bytes, symbols: bytes) -> list[int]:
+    counts, symbols = scan.tables[place]
     if (counts, symbols) not in _KEPT:
         found, code, at = np.full(65536, -1, np.int32), 0, 0
         for length, count in enumerate(counts, start=1):
@@ -113,7 +116,7 @@ def _lookup_of(counts: bytes, symbols: bytes) -> list[int]:
 
 
 def _sequential(bits: _Bits, frame: Frame, scan: Scan, units: int) -> int:
-    """The place in bits behind the last of ``units`` units of a sequential scan."""
+    """The place in bits behind the last of `units` units of a sequential scan."""
     blocks = []
     for component, dc, ac in scan.components:
         across, down = frame.sampling[component] if len(scan.components) > 1 else (1, 1)
@@ -150,18 +153,8 @@ def _sequential(bits: _Bits, frame: Frame, scan: Scan, units: int) -> int:
     return at
 
 
-def _progressive(bits: _Bits, frame: Frame, scan: Scan, units: range, columns: int, seen: list) -> int:
-    """The same for one scan of a progressive image; keeps account of the coefficients in ``seen``."""
-    if scan.band[0] == 0:
-        return _dc_scan(bits, frame, scan, len(units))
-    (component, _, ac) = scan.components[0]
-    table, wide = _lookup(scan, 0x10 | ac), _padded(frame, component)[1]
-    starts = [64 * (unit // columns * wide + unit % columns) for unit in units]
-    walk = _refining_scan if scan.previous else _first_scan
-    return walk(bits, table, scan.band, starts, seen[component])
-
-
 def _dc_scan(bits: _Bits, frame: Frame, scan: Scan, units: int) -> int:
+    """The same for a progressive scan of the blocks' means."""
     blocks = []
     for component, dc, _ in scan.components:
         across, down = frame.sampling[component] if len(scan.components) > 1 else (1, 1)
@@ -180,7 +173,10 @@ def _dc_scan(bits: _Bits, frame: Frame, scan: Scan, units: int) -> int:
     return at
 
 
-def _first_scan(bits: _Bits, table: list[int], band, starts: list[int], seen: bytearray) -> int:
+def _first_scan(
+    bits: _Bits, table: list[int], band: tuple[int, int], starts: list[int], seen: bytearray
+) -> int:
+    """The same for a progressive scan that brings new coefficients, which are marked in `seen`."""
     joined, last, at, blocks_left = bits.joined, bits.last, 0, 0
     for start in starts:
         if blocks_left:
@@ -215,7 +211,10 @@ def _first_scan(bits: _Bits, table: list[int], band, starts: list[int], seen: by
     return at
 
 
-def _refining_scan(bits: _Bits, table: list[int], band, starts: list[int], seen: bytearray) -> int:
+def _refining_scan(
+    bits: _Bits, table: list[int], band: tuple[int, int], starts: list[int], seen: bytearray
+) -> int:
+    """The same for a progressive scan that brings one more bit of the coefficients marked in `seen`, and new ones."""
     joined, last, at, blocks_left = bits.joined, bits.last, 0, 0
     for start in starts:
         place, stop = start + band[0], start + band[1] + 1

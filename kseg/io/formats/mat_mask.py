@@ -1,7 +1,7 @@
 """Masks in MATLAB files, as the Semantic Boundaries Dataset (SBD) stores them, read without SciPy.
 
-Only what SBD's ``cls/*.mat`` use is read: level 5 MAT files, with or without compression, that hold a structure
-``GTcls`` with a numeric matrix ``Segmentation``. Nothing in such a file is executed.
+Only what SBD's `cls/*.mat` use is read: level 5 MAT files, with or without compression, that hold a structure
+`GTcls` with a numeric matrix `Segmentation`. Nothing in such a file is executed.
 
 Source: "MAT-File Format", The MathWorks, R2016b, chapter 1.
 """
@@ -25,11 +25,11 @@ _BYTES_A_PIXEL = 32  # at most: Segmentation in doubles, boundaries and names
 
 
 def read_mat_mask(path: str | Path, max_pixels: int) -> np.ndarray:
-    """``GTcls.Segmentation`` of a SBD file as uint8 class ids (H, W).
+    """`GTcls.Segmentation` of a SBD file as uint8 class ids (H, W).
 
     Raises:
-        DataError: no such file, not a level 5 MAT file with ``GTcls.Segmentation``, damaged, larger than
-            ``max_pixels``, or values that are no class ids.
+        DataError: no such file, not a level 5 MAT file with `GTcls.Segmentation`, damaged, larger than
+            `max_pixels`, or values that are no class ids.
     """
     data = read_regular(Path(path), max_pixels)
     try:
@@ -56,21 +56,24 @@ def _segmentation(data: bytes, max_pixels: int) -> np.ndarray:
     order = "<" if data[126:128] == b"IM" else ">"
     for kind, content in _elements(data[128:], order):
         if kind == _COMPRESSED:
-            content = _inflated(content, max_pixels * _BYTES_A_PIXEL)
+            stream, most = zlib.decompressobj(), max_pixels * _BYTES_A_PIXEL
+            content = stream.decompress(content, most)
+            if stream.unconsumed_tail:
+                raise ValueError(f"more than {most:,} bytes when decompressed")
             kind, content = _next(_elements(content, order))
         if kind == _MATRIX:
             name, fields = _structure(content, order)
             if name == "GTcls":
-                return _numbers(fields["Segmentation"], order)
+                # A real numeric matrix (rows, columns), in whatever type it is stored.
+                parts = _elements(fields["Segmentation"], order)
+                flags, sizes, _ = (_next(parts)[1] for _ in range(3))
+                if not _FIRST_NUMERIC <= struct.unpack_from(order + "I", flags)[0] & 0xFF <= _LAST_NUMERIC:
+                    raise ValueError("Segmentation is not a numeric matrix")
+                rows, columns = struct.unpack(order + "ii", sizes)
+                kind, values = _next(parts)
+                found = np.frombuffer(values, order + _NUMBERS[kind])
+                return found.reshape((rows, columns), order="F")
     raise ValueError("no GTcls")
-
-
-def _inflated(content: bytes, most: int) -> bytes:
-    stream = zlib.decompressobj()
-    inflated = stream.decompress(content, most)
-    if stream.unconsumed_tail:
-        raise ValueError(f"more than {most:,} bytes when decompressed")
-    return inflated
 
 
 def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
@@ -108,15 +111,3 @@ def _structure(content: bytes, order: str) -> tuple[str, dict[str, bytes]]:
     names = _next(parts)[1]
     fields = [names[i : i + length].split(b"\0")[0].decode("ascii") for i in range(0, len(names), length)]
     return name.decode("ascii"), {field: part for field, (_, part) in zip(fields, parts, strict=False)}
-
-
-def _numbers(content: bytes, order: str) -> np.ndarray:
-    """The values of a real numeric matrix (rows, columns), in whatever type they are stored."""
-    parts = _elements(content, order)
-    flags, sizes, _ = (_next(parts)[1] for _ in range(3))
-    if not _FIRST_NUMERIC <= struct.unpack_from(order + "I", flags)[0] & 0xFF <= _LAST_NUMERIC:
-        raise ValueError("Segmentation is not a numeric matrix")
-    rows, columns = struct.unpack(order + "ii", sizes)
-    kind, values = _next(parts)
-    found = np.frombuffer(values, order + _NUMBERS[kind])
-    return found.reshape((rows, columns), order="F")
