@@ -1,5 +1,6 @@
 """Shared fixtures: the real images' folder, a seed for every test, and writers of images without kseg."""
 
+import gc
 import os
 import struct
 import zlib
@@ -18,6 +19,13 @@ def pytest_configure():
 
         # `np.asarray(model(image))` reads a tensor here as on the other backends, where none carries a gradient.
         torch.Tensor.__array__ = lambda tensor, dtype=None, copy=None: np.asarray(tensor.detach().numpy(), dtype)
+
+
+def pytest_collection_finish():
+    # The half million objects of TensorFlow and of the collected tests stay: no collection need look at them again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items):

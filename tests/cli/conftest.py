@@ -24,9 +24,10 @@ def write_pair(root: Path, split: str, name: str, size=(24, 32), seed=0) -> None
 def tiny_model(num_classes: int) -> keras.Model:
     """Any size in, logits out; the weights are those of a fixed seed."""
     image = keras.Input((None, None, 3), name="image")
-    x = keras.layers.Rescaling(1 / 255)(image)
-    x = keras.layers.Conv2D(4, 3, padding="same", kernel_initializer=keras.initializers.HeNormal(1))(x)
-    x = keras.layers.Conv2D(num_classes, 1, kernel_initializer=keras.initializers.HeNormal(2))(x)
+    x = keras.layers.Rescaling(1 / 255, name="rescaling")(image)
+    first, second = (keras.initializers.HeNormal(seed) for seed in (1, 2))
+    x = keras.layers.Conv2D(4, 3, padding="same", kernel_initializer=first, name="conv2d")(x)
+    x = keras.layers.Conv2D(num_classes, 1, kernel_initializer=second, name="conv2d_1")(x)
     return keras.Model(image, x, name="tiny")
 
 
@@ -59,7 +60,6 @@ def small_net(monkeypatch) -> None:
     def small(name, num_classes, **_):
         if name not in kseg.models.names():
             return build(name, num_classes)
-        keras.utils.clear_session()
         return tiny_model(num_classes)
 
     monkeypatch.setattr("kseg.models.build", small)

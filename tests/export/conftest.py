@@ -14,9 +14,8 @@ CLASSES = ("dark", "middle", "bright")
 
 def tiny_net(dtype=None) -> keras.Model:
     """Any size in; three logits that tell dark, middle and bright pixels apart, plus a batch normalisation."""
-    keras.utils.clear_session()
     image = keras.Input((None, None, 3), name="image")
-    x = keras.layers.Rescaling(1 / 255)(image)
+    x = keras.layers.Rescaling(1 / 255, name="to_1")(image)
     x = keras.layers.DepthwiseConv2D(
         3, padding="same", depthwise_initializer="ones", dtype=dtype, name="mean"
     )(x)

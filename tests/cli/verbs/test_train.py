@@ -208,8 +208,7 @@ def test_a_stage_without_the_one_before_is_told_of(labelled, small_net, tmp_path
     assert "goes on from" not in capsys.readouterr().err
 
 
-def test_options_against_faults_and_for_devices(labelled, small_net, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(keras.utils, "clear_session", lambda: None)  # it would end the strategy's scope
+def test_options_against_faults_and_for_devices(labelled, small_net, tmp_path, capsys):
     out = tmp_path / "run"
     options = "--strategy mirrored --checkpoint-every 1 --keep 2 --skip-bad --accumulate 2 --ema 0.9"
     assert main(command(labelled, out, "--batch-size", "1", *options.split())) == 0
