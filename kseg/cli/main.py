@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from kseg.cli.failures import outcome
 from kseg.cli.options.given import given
 from kseg.cli.quiet import import_keras, silence_tensorflow
-from kseg.version import __version__
+from kseg.version import __version__, stands_on
 
 VERBS = {
     "demo": "demo",
@@ -42,10 +42,16 @@ LIGHT = {"predict", "evaluate", "webcam"}
 DESCRIPTION = "Semantic segmentation for Keras 3 and TensorFlow. Start with: kseg demo"
 
 
+class _Version(argparse.Action):
+    def __call__(self, parser, *_):
+        print(f"kseg {__version__}\n{stands_on()}")
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every verb: a verb's module gives the help (its docstring), arguments and ``run``."""
     parser = argparse.ArgumentParser(prog="kseg", description=DESCRIPTION)
-    parser.add_argument("--version", action="version", version=f"kseg {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the versions of kseg and what it stands on")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
     for verb, module_name in VERBS.items():
         module = importlib.import_module(f"kseg.cli.verbs.{module_name}")

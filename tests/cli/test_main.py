@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
 
 from kseg.cli.main import VERBS, main
@@ -51,7 +53,11 @@ def test_help_of_a_verb_is_its_docstring(verb, capsys):
 
 def test_version(capsys):
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"kseg {__version__}\n"
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == f"kseg {__version__}"
+    assert others[0].startswith(f"Python {sys.version_info.major}.{sys.version_info.minor}.")
+    assert f"keras {keras.__version__}" in others
+    assert f"numpy {np.__version__}" in others
 
 
 @pytest.mark.parametrize(
