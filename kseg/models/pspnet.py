@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from kseg import checks
-from kseg.backbones.construction import draws_graph, graph_settings
+from kseg.backbones.construction import draws_graph
 from kseg.errors import ModelError
 from kseg.layers import BatchNormalization, PyramidPooling
 from kseg.models.structure.segmenter import Segmenter
@@ -167,8 +167,51 @@ class ScoreHead:
         return layers.Conv2D(num_classes, self.score_kernel, name=free_name(f"{prefix}score"), **he)(x)
 
 
-@graph_settings()
-def with_auxiliary_head(model, filters=None):
+@keras.saving.register_keras_serializable(package="kseg")
+class TwoHeaded(keras.Model):
+    """What `with_auxiliary_head` makes and Keras loads; `kseg.models.load` gives the `segmenter` of its file.
+
+    Attributes:
+        segmenter: the network, all of whose layers are this one's too.
+        second_head: `filters` and `stage`, as `with_auxiliary_head` takes them.
+    """
+
+    @draws_graph
+    def __init__(self, segmenter, filters=None, stage=None, name=None, trainable=True):
+        normalization = {key: getattr(segmenter, key, None) for key in ("epsilon", "momentum", "synchronized")}
+        if None in normalization.values() or not hasattr(segmenter, "upsampling"):
+            raise ModelError(
+                "an auxiliary head is for PSPNet, DeepLabV3, DeepLabV3Plus and DilatedFCN; got "
+                f"{type(segmenter).__name__}"
+            )
+        backbone, stages = segmenter.backbone, list(segmenter.backbone.stages)
+        if stage is None and len(stages) < 2:
+            raise ModelError(f"{backbone.name} has one stage, and an auxiliary head needs the last but one")
+        stage = checks.one_of(stage, "stage", tuple(stages)) if stage else stages[-2]
+        is_pspnet = isinstance(segmenter, PSPNet)
+        filters = (segmenter.filters // 2 if is_pspnet else 256) if filters is None else checks.whole(filters, "filters")
+        head = ScoreHead(filters, 3, 1, segmenter.dropout if is_pspnet else 0.1, normalization)
+        x = head(backbone.stages[stage], segmenter.num_classes, backbone.free_name, "auxiliary_")
+        way = segmenter.upsampling or ("cells" if getattr(segmenter, "align_corners", False) else "centres")
+        logits = logits_of(x, backbone, backbone.stride_of(stage), way, "auxiliary")
+        outputs = {"logits": segmenter.output, "auxiliary": logits}
+        super().__init__(backbone.input, outputs, name=name or f"{segmenter.name}_training")
+        self.segmenter, self.second_head = segmenter, (filters, stage)
+        if not checks.flag(trainable, "trainable"):
+            self.trainable = False
+
+    def get_config(self):
+        filters, stage = self.second_head
+        own = {"filters": filters, "stage": stage, "name": self.name, "trainable": self.trainable}
+        return {"segmenter": keras.saving.serialize_keras_object(self.segmenter), **own}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        segmenter = keras.saving.deserialize_keras_object(config["segmenter"], custom_objects)
+        return cls(**{**config, "segmenter": segmenter})
+
+
+def with_auxiliary_head(model, filters=None, stage=None):
     """Make a training model: a network with the PSPNet paper's second head, on the last stage but one (stage 4).
 
     It shares every layer with `model`, so training it trains `model`, and `model` is what you save:
@@ -182,6 +225,7 @@ def with_auxiliary_head(model, filters=None):
             normalisation and upsampling.
         filters: width of the head's 3x3 convolution. None means half of a PSPNet's, as in the paper (256 for
             512), and 256 for the others.
+        stage: the stage of the backbone that it stands on, such as "stage3"; None is the last but one.
 
     Returns:
         A Keras model from the image to a dict of two logits tensors of the image's size, "logits" (the
@@ -189,6 +233,7 @@ def with_auxiliary_head(model, filters=None):
 
     Raises:
         ModelError: another model, or a backbone with a single stage.
+        SettingsError: no such stage.
 
     Example:
 
@@ -197,19 +242,4 @@ def with_auxiliary_head(model, filters=None):
     >>> sorted(kseg.models.with_auxiliary_head(model).output)
     ['auxiliary', 'logits']
     """
-    normalization = {key: getattr(model, key, None) for key in ("epsilon", "momentum", "synchronized")}
-    if None in normalization.values() or not hasattr(model, "upsampling"):
-        raise ModelError(
-            f"an auxiliary head is for PSPNet, DeepLabV3, DeepLabV3Plus and DilatedFCN; got {type(model).__name__}"
-        )
-    stages, image = list(model.backbone.stages), model.backbone.input
-    if len(stages) < 2:
-        raise ModelError(f"{model.backbone.name} has one stage, and an auxiliary head needs the last but one")
-    if filters is None:
-        filters = model.filters // 2 if isinstance(model, PSPNet) else 256
-    head = ScoreHead(filters, 3, 1, 0.1 if not isinstance(model, PSPNet) else model.dropout, normalization)
-    features, free_name = model.backbone.stages[stages[-2]], model.backbone.free_name
-    x = head(features, model.num_classes, free_name, "auxiliary_")
-    way = model.upsampling or ("cells" if getattr(model, "align_corners", False) else "centres")
-    logits = logits_of(x, model.backbone, model.backbone.stride_of(stages[-2]), way, "auxiliary")
-    return keras.Model(image, {"logits": model.output, "auxiliary": logits}, name=f"{model.name}_training")
+    return TwoHeaded(model, filters, stage)

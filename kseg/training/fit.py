@@ -18,7 +18,7 @@ from kseg.training.crops import cut
 from kseg.training.distribution import workers
 from kseg.training.distribution.strategy import place
 from kseg.training.history import History
-from kseg.training.initialise import initialise_from
+from kseg.training.initialise import initialise_from, initialise_second_head
 from kseg.training.memory import keep_freed_memory
 from kseg.training.normalization import single_value_errors
 from kseg.training.recipes.default import default_recipe
@@ -164,6 +164,8 @@ def fit(
                 metrics=metrics,
                 teacher=teacher,
             )
+            if not found and init_from is not None:
+                initialise_second_head(trainer, init_from, say)
             if found:
                 found = _restore(trainer, out, found)
                 say(f"{out}: going on after {_where(trainer)} of {recipe.epochs} ({_best(found)}).")

@@ -3,8 +3,10 @@
 import io
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -92,6 +94,16 @@ def initialise_from(model: keras.Model, path: str | Path) -> Initialised:
             f"{', '.join(sorted(stored)[:5]) or 'no weights'}{', ...' if len(stored) > 5 else ''}."
         )
     return Initialised(tuple(copied), tuple(kept), tuple(name for name in stored if name not in used))
+
+
+def initialise_second_head(trainer: Any, path: str | Path, say: Callable[[str], Any]) -> None:
+    """Give the layers that only the training has, those of a second head, the file's weights where it has such."""
+    own = {layer.name for layer in trainer.own_layers if layer.weights}
+    if own:
+        taken = own & set(initialise_from(trainer.training_model, path).copied)
+        said = "the second head goes on from the file" if taken else "the file has no second head; it starts anew"
+        rest = f", but for {', '.join(sorted(own - taken))}" if taken and own - taken else ""
+        say(f"{path}: {said}{rest}")
 
 
 def _signature(layer, variables):

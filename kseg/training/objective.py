@@ -12,7 +12,7 @@ from kseg.errors import ModelError, SettingsError
 from kseg.layers import ResizeLike
 from kseg.layers.resizing.scaled_image import scaled, steps
 from kseg.losses import MapLoss
-from kseg.models import PSPNet, Segmenter, with_auxiliary_head
+from kseg.models import Segmenter, with_auxiliary_head
 from kseg.models.multi_scale import scale_maps, upsampled
 from kseg.ops.labels import two_classes
 from kseg.ops.strips import Taps, taps, upsampled_class_ids
@@ -46,8 +46,8 @@ class Objective:
 def objective_of(model: keras.Model, recipe: Recipe) -> Objective:
     """Build the model to train by a recipe; it shares every layer with `model`, which is what is saved.
 
-    - `recipe.auxiliary_weight`: PSPNet's second head (`with_auxiliary_head`), its loss times this weight (0.4 in
-      the paper). The head is dropped from what is saved.
+    - `recipe.auxiliary_weight`: a second head (`with_auxiliary_head`), its loss times this weight (0.4 in PSPNet's
+      paper). The head is dropped from what is saved.
     - `recipe.input_scales`: DeepLab v2's multi-scale inputs, shared weights on every scale and their maximum, the
       sum of the losses of each scale and of the maximum. What is saved is the model at scale 1, which validation
       scores too; to test it as it was trained, wrap it: `kseg.models.MultiScale(model, scales)`, or
@@ -69,7 +69,8 @@ def objective_of(model: keras.Model, recipe: Recipe) -> Objective:
         model.save("model.keras")
 
     Args:
-        model: the model to train; a `Segmenter` for `input_scales`, a `PSPNet` for `auxiliary_weight`.
+        model: the model to train; a `Segmenter` for `input_scales`, one that `with_auxiliary_head` takes for
+            `auxiliary_weight`.
         recipe: the three settings above are read.
 
     Returns:
@@ -203,9 +204,7 @@ def _strided(model: keras.Model, stride: int) -> tuple[keras.Model, tuple[LossTe
 
 
 def _auxiliary(model: keras.Model, recipe: Recipe) -> tuple[keras.Model, tuple[LossTerm, ...]]:
-    if not isinstance(model, PSPNet):
-        raise ModelError(f"auxiliary_weight is for PSPNet's second head; {model.name} is no PSPNet")
-    full = with_auxiliary_head(model)
+    full = with_auxiliary_head(model, *getattr(model, "second_head", ()))
     outputs, terms, stride = {}, [], recipe.label_stride or 1
     for name, factor in (("logits", 1.0), ("auxiliary", recipe.auxiliary_weight)):
         if _in_strips(full, name, recipe):

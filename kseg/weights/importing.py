@@ -190,13 +190,14 @@ def _with_second_head(source: Source, model: keras.Model, arrays: Arrays) -> ker
     key = f"{source.auxiliary[0]}.weight" if source.auxiliary else ""
     if key not in arrays:
         raise ModelError(f"{source.name}: the file has no auxiliary head; import it without `auxiliary`")
-    inputs = model.backbone.stages[list(model.backbone.stages)[-2]].shape[-1]
-    if shape_of(arrays, key, source.name)[1] != inputs:  # torchvision's on MobileNetV3
+    inputs = shape_of(arrays, key, source.name)[1]
+    stages = [name for name, features in model.backbone.stages.items() if features.shape[-1] == inputs]
+    if len(stages) != 1:
         raise ModelError(
-            f"{source.name}: an auxiliary head that does not stand on the last stage but one, which kseg does not "
-            "build; import it without `auxiliary`"
+            f"{source.name}: an auxiliary head on {inputs} channels, which "
+            f"{'several stages' if stages else 'no stage'} of {model.backbone.name} have; import it without `auxiliary`"
         )
-    return undrawn(lambda: with_auxiliary_head(model, filters=classes_of(arrays, key)))
+    return undrawn(lambda: with_auxiliary_head(model, classes_of(arrays, key), stages[0]))
 
 
 def _moves(source: Source, model: keras.Model, arrays: Arrays) -> list[Move]:

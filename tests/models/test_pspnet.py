@@ -46,6 +46,24 @@ def test_auxiliary_head_trains_with_the_model_and_stays_outside_it():
     np.testing.assert_array_equal(np.asarray(outputs["logits"]), np.asarray(model(image)))
 
 
+def test_a_second_head_is_saved_with_its_network_and_left_out_for_other_classes(tmp_path):
+    twin = with_auxiliary_head(small(), filters=2, stage="stage3")
+    twin.save(tmp_path / "twin.keras")
+    again, image = keras.saving.load_model(tmp_path / "twin.keras"), np.full((1, 33, 41, 3), 90, "float32")
+    assert (type(again.segmenter), again.second_head) == (PSPNet, (2, "stage3"))
+    for name, expected in twin(image).items():
+        np.testing.assert_array_equal(np.asarray(again(image)[name]), np.asarray(expected))
+    loaded = models.load(tmp_path / "twin.keras")
+    np.testing.assert_array_equal(np.asarray(loaded(image)), np.asarray(twin(image)["logits"]))
+    other = models.with_classes(loaded, 5)
+    assert (type(other), other.num_classes, other.second_head) == (PSPNet, 5, (2, "stage3"))
+    np.testing.assert_array_equal(
+        np.asarray(other.get_layer("conv").kernel), np.asarray(twin.get_layer("conv").kernel)
+    )
+    with pytest.raises(SettingsError, match="stage9"):
+        with_auxiliary_head(small(), stage="stage9")
+
+
 def test_without_bins_it_is_the_papers_baseline():
     model = small(bins=())
     names = [layer.name for layer in model.layers]

@@ -1,12 +1,16 @@
 """Starting from another model's file."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 
+import kseg
 from kseg import models
 from kseg.errors import ModelError
-from kseg.training import SGD, initialise_from
+from kseg.training import SGD, default_recipe, initialise_from, objective_of
+from kseg.training.initialise import initialise_second_head
 
 
 def stage(skip, classes=3):
@@ -127,3 +131,31 @@ def test_twins_are_not_mixed_up(tmp_path):
     done = initialise_from(second, tmp_path / "a.keras")
     assert (done.copied, done.kept, done.unused) == (("body",), ("twin", "twin"), ("twin",))
     np.testing.assert_array_equal(second.get_layer("a").get_weights()[0], before[0])
+
+
+def test_a_second_head_goes_on_from_a_file_that_has_one(tmp_path):
+    def network(classes):
+        backbone = kseg.backbones.ResNet(18, filters=4, output_stride=8)
+        return kseg.models.DilatedFCN(backbone, classes, filters=4)
+
+    full = kseg.models.with_auxiliary_head(network(3), filters=6, stage="stage3")
+    full.get_layer("auxiliary_bn").gamma.assign(np.linspace(1, 2, 6))
+    full.save(tmp_path / "full.keras")
+    full.segmenter.save(tmp_path / "plain.keras")
+    for classes, file, words in (
+        (3, "full.keras", "goes on from the file"),
+        (5, "full.keras", "goes on from the file, but for auxiliary_score"),
+        (3, "plain.keras", "starts anew"),
+    ):
+        model, said = models.with_classes(models.load(tmp_path / file), classes), []
+        recipe = default_recipe(model, "mine", "mine")
+        assert recipe.auxiliary_weight == (0.4 if file == "full.keras" else None)
+        made = objective_of(model, recipe.replace(auxiliary_weight=0.4))
+        trainer = SimpleNamespace(training_model=made.model, own_layers=made.own_layers)
+        initialise_second_head(trainer, tmp_path / file, said.append)
+        assert words in said[0]
+        if file == "full.keras":
+            heads = {layer.name: layer for layer in made.own_layers}
+            for name in ("auxiliary_conv", "auxiliary_bn"):
+                for mine, theirs in zip(heads[name].weights, full.get_layer(name).weights, strict=True):
+                    np.testing.assert_array_equal(mine, theirs)

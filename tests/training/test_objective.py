@@ -199,7 +199,7 @@ def test_half_precision():
 def test_models_and_settings_that_do_not_fit():
     image = keras.Input((None, None, 3))
     plain = keras.Model(image, keras.layers.Conv2D(CLASSES, 1)(image))
-    with pytest.raises(ModelError, match="PSPNet"):
+    with pytest.raises(ModelError, match="DilatedFCN"):
         objective_of(deeplab(), Recipe(auxiliary_weight=0.4))
     with pytest.raises(ModelError, match="own models"):
         objective_of(plain, Recipe(input_scales=(0.5, 1)))

@@ -11,6 +11,7 @@ import keras
 from kseg.errors import ModelError
 from kseg.io.archive import check_archive
 from kseg.models import catalog, multi_scale  # noqa: F401  (their classes are registered, so that Keras finds them)
+from kseg.models.pspnet import TwoHeaded
 
 
 def load(path: str | Path, custom_objects: dict[str, Any] | None = None) -> keras.Model:
@@ -23,7 +24,8 @@ def load(path: str | Path, custom_objects: dict[str, Any] | None = None) -> kera
 
     Returns:
         The Keras model: a `Segmenter` if kseg wrote it, otherwise any model with one image as input and one
-        map as output.
+        map as output. Of a file of `with_auxiliary_head` it is the network, whose `second_head` tells training of
+        the other head.
 
     Raises:
         ModelError: no such file, not a Keras file, an archive that reaches out of itself or unpacks to a hundred
@@ -52,6 +54,9 @@ def load(path: str | Path, custom_objects: dict[str, Any] | None = None) -> kera
             f"{path}: Keras cannot load this model ({reason}). Where it has layers of your own, import the module that "
             "registers them or give custom_objects={name: class}; else it was written by another program."
         ) from error
+    if isinstance(model, TwoHeaded):
+        model.segmenter.second_head = model.second_head
+        model = model.segmenter
     _check_shapes(model, path)
     return model
 

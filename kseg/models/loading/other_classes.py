@@ -35,6 +35,7 @@ def with_classes(
 
     Returns:
         A network of the same class and arguments, `working_size` included, of which nothing is frozen.
+        Training makes a second head that the model's file had (`second_head`) anew, as wide and in its place.
 
     Raises:
         ModelError: not a network of kseg, or one whose score layer cannot be found.
@@ -59,6 +60,8 @@ def with_classes(
     else:
         other = _with_classes(model, num_classes, pairs, dtype)
     other.classes, other.palette, other.working_size = classes, palette, model.working_size
+    if hasattr(model, "second_head"):
+        other.second_head = model.second_head
     return other
 
 

@@ -41,7 +41,9 @@ def default_recipe(model: keras.Model, name: str, data: str) -> Recipe:
         own = recipe.label_stride or recipe.input_scales or recipe.auxiliary_weight
         if backbone and recipe.backbone == backbone and not own:
             return recipe
-    return Recipe(name="general", mirror=True, scale=(0.6, 1.6), warmup_steps=50)
+    # A network whose file has a second head is trained with it, as it was before.
+    weight = 0.4 if hasattr(model, "second_head") else None
+    return Recipe(name="general", mirror=True, scale=(0.6, 1.6), warmup_steps=50, auxiliary_weight=weight)
 
 
 def backbone_name(model: keras.Model) -> str:

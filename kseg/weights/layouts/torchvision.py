@@ -57,7 +57,8 @@ def _deeplab(arrays: Arrays, output_stride: int) -> keras.Model:
     if _is_resnet(arrays):
         backbone = resnet(arrays, "backbone.", output_stride, source, first_rate="previous")
     else:
-        backbone = mobilenet(arrays, "backbone.", 16, source)
+        # The auxiliary head stands on the first map of stride 8.
+        backbone = mobilenet(arrays, "backbone.", 16, source, "first")
     return DeepLabV3(backbone, classes_of(arrays, "classifier.4.weight"), rates=_RATES, **_HEAD)
 
 
