@@ -189,7 +189,8 @@ class TwoHeaded(keras.Model):
             raise ModelError(f"{backbone.name} has one stage, and an auxiliary head needs the last but one")
         stage = checks.one_of(stage, "stage", tuple(stages)) if stage else stages[-2]
         is_pspnet = isinstance(segmenter, PSPNet)
-        filters = (segmenter.filters // 2 if is_pspnet else 256) if filters is None else checks.whole(filters, "filters")
+        usual = segmenter.filters // 2 if is_pspnet else 256
+        filters = usual if filters is None else checks.whole(filters, "filters")
         head = ScoreHead(filters, 3, 1, segmenter.dropout if is_pspnet else 0.1, normalization)
         x = head(backbone.stages[stage], segmenter.num_classes, backbone.free_name, "auxiliary_")
         way = segmenter.upsampling or ("cells" if getattr(segmenter, "align_corners", False) else "centres")
