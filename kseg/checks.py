@@ -168,6 +168,20 @@ def scales(
     return found
 
 
+def value_range(values: Any, name: str = "value_range") -> tuple[float, float]:
+    """(lowest, highest) value that images may have, the lowest below the highest.
+
+    Example:
+
+    >>> value_range((0, 65535))
+    (0.0, 65535.0)
+    """
+    found = tuple(map(_as_number, _as_tuple(values)))
+    if len(found) != 2 or None in found or found[0] >= found[1]:
+        raise wrong(name, "the lowest and the highest value of images, such as (0, 255)", values)
+    return found
+
+
 def arguments(given: Mapping[str, Any], function: Callable, owner: str) -> None:
     """Refuse keyword arguments that a function does not have.
 

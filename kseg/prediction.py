@@ -38,14 +38,15 @@ def predictor(
     ensemble_mode: str = "mean",
     crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     output: str | None = None,
+    threshold: float = 0.5,
     trust: bool = False,
 ) -> Any:
     """The predictor that `kseg predict` and `kseg evaluate` build of the same settings.
 
     Args:
         model: a Keras model, the path of a .keras file, or the name of a preset; or the path of a .tflite or .onnx
-            file, which takes `size`, `crf` and `output` of these settings.
-        scales, flip, window, pad, size, long_side, output: see `kseg.inference.Predictor`.
+            file, which takes `size`, `crf`, `output` and `threshold` of these settings.
+        scales, flip, window, pad, size, long_side, output, threshold: see `kseg.inference.Predictor`.
         fuse: how several scales are joined: "mean" of their probabilities, or "max", the highest scores, as DeepLab
             v2 does (`kseg.models.MultiScale`).
         proposals: predict so many object proposals one by one (`kseg.inference.ProposalPredictor`).
@@ -76,6 +77,8 @@ def predictor(
     if pad and window is None:
         raise SettingsError("pad (--pad) fills images up to the window: give --window too")
     whole = bool(window or flip or size or long_side or pad or fuse != "mean" or list(scales) != [1.0])
+    if threshold != 0.5 and (proposals or ensemble):
+        raise SettingsError("A threshold (--threshold) goes with one model, without --proposals or --ensemble")
     if proposals and whole and not ensemble:
         raise SettingsError(
             "--scales, --fuse, --flip, --window, --pad, --size and --long-side are for whole images, not for "
@@ -84,9 +87,10 @@ def predictor(
     if isinstance(model, str | Path) and Path(model).suffix.lower() in suffixes():
         if proposals or ensemble or window or flip or long_side or pad or list(scales) != [1.0]:
             raise SettingsError(
-                f"{model}: only size, crf and output go with an exported file; give the .keras file"
+                f"{model}: only size, crf, output and threshold go with an exported file; give the .keras file"
             )
-        return file_predictor(Path(model), None if size is None else pair(size, "size"), output, crf, trust)
+        size = None if size is None else pair(size, "size")
+        return file_predictor(Path(model), size, output, crf, trust, threshold)
 
     from kseg.inference import Ensemble, Predictor, ProposalCache, ProposalPredictor
     from kseg.inference.proposals.cache import default_cache_folder
@@ -98,7 +102,16 @@ def predictor(
 
             model, used = MultiScale(model, used), (1.0,)
         return Predictor(
-            model, used, flip, window, crf, pad=pad, size=size, long_side=long_side, output=output
+            model,
+            used,
+            flip,
+            window,
+            crf,
+            pad=pad,
+            size=size,
+            long_side=long_side,
+            output=output,
+            threshold=threshold,
         )
 
     def of_proposals(model: Any, crf: Any) -> ProposalPredictor:
@@ -127,6 +140,7 @@ def file_predictor(
     output: str | None = None,
     crf: Any = None,
     trust: bool = False,
+    threshold: float = 0.5,
 ) -> Any:
     """A `FilePredictor` on a .tflite or .onnx file, which needs neither TensorFlow nor Keras.
 
@@ -136,6 +150,7 @@ def file_predictor(
         output: what its values are; None: what the file says.
         crf: called with (image, probabilities) at the end.
         trust: open the file without trying it in a process of its own first.
+        threshold: above which probability a pixel is class 1, of one channel or two classes.
     """
     from kseg.export.formats import format_for
     from kseg.inference.file_predictor import FilePredictor
@@ -151,12 +166,13 @@ def file_predictor(
         )
     classes, palette = runtime.metadata.get("classes"), runtime.metadata.get("palette")
     if runtime.size is None and size is None and runtime.metadata:  # kseg's own: images at their own size
-        return FilePredictor(
-            lambda image: runtime(image[None])[0], output or runtime.output, None, classes, palette, crf
-        )
+        def whole(image: np.ndarray) -> np.ndarray:
+            return runtime(image[None])[0]
+
+        return FilePredictor(whole, output or runtime.output, None, classes, palette, crf, threshold)
     frames = runtime.frames(None, size)
     brought = frames.size or size or (256, 256)
-    return FilePredictor(frames, output or frames.output, brought, classes, palette, crf)
+    return FilePredictor(frames, output or frames.output, brought, classes, palette, crf, threshold)
 
 
 def _loaded(model: Any) -> Any:
@@ -202,6 +218,8 @@ def predict(model: Any, source: Any, **settings: Any) -> Result | list[Result] |
             result.save(f"masks/{result.path.stem}.png")
         ```
     """
+    from kseg.inference.results import camera, result_of
+
     if hasattr(model, "probabilities"):
         if settings:
             raise SettingsError(f"A predictor has its settings; {', '.join(settings)} came with it")
@@ -213,84 +231,32 @@ def predict(model: Any, source: Any, **settings: Any) -> Result | list[Result] |
     if isinstance(source, bool | float):
         raise DataError(f"Expected images to predict; got {source!r}")
     if isinstance(source, int):
-        return (_result(used, image) for image in _camera(source))
+        return (result_of(used, image) for image in camera(source))
     if isinstance(source, np.ndarray) and source.ndim == 4:
-        return [_result(used, image) for image in source]
+        return [result_of(used, image) for image in source]
     if isinstance(source, list | tuple):
         if source and all(isinstance(one, list | tuple | int | float) for one in source):
             raise DataError(
                 "Expected images; got nested lists of numbers: make an array of them, np.array(images)"
             )
-        return [_result(used, one) for one in source]
+        return [result_of(used, one) for one in source]
     if isinstance(source, bytes | bytearray | np.ndarray) or hasattr(source, "getexif"):
-        return _result(used, source)
+        return result_of(used, source)
     if hasattr(source, "__array__"):
         return predict(used, np.asarray(source))
     if hasattr(source, "__iter__"):
-        return (_result(used, one) for one in source)
+        return (result_of(used, one) for one in source)
     raise DataError(f"Expected images to predict; got {type(source).__name__}")
 
 
 def _of_path(used: Any, path: Path) -> Any:
     from kseg.inference.files.images import find_images
+    from kseg.inference.results import frames, result_of
     from kseg.io.video import SUFFIXES
 
     if path.suffix.lower() in SUFFIXES and path.is_file():
-        return _frames(used, path)
+        return (result_of(used, image) for image in frames(path))
     if path.is_file():
-        return _result(used, path)
+        return result_of(used, path)
     found = find_images(path, Path())  # says what is wrong before the first is asked for
-    return (_result(used, one) for one in found)
-
-
-def _frames(used: Any, path: Path) -> Iterator[Result]:
-    from kseg.io.video import VideoReader
-
-    reader = VideoReader(path)
-    try:
-        for frame in reader:
-            if frame.image is not None:
-                yield _result(used, np.ascontiguousarray(frame.image[..., ::-1]))
-    finally:
-        reader.close()
-
-
-def _camera(number: int) -> Iterator[np.ndarray]:
-    import cv2
-
-    capture = cv2.VideoCapture(number)
-    try:
-        if not capture.isOpened():
-            raise DataError(f"There is no camera {number}, or another program uses it")
-        while True:
-            good, image = capture.read()
-            if not good:
-                return
-            yield np.ascontiguousarray(image[..., ::-1])
-    finally:
-        capture.release()
-
-
-def _result(used: Any, source: Any) -> Result:
-    """One image predicted."""
-    from kseg.inference.checks import checked_image
-    from kseg.inference.result import Result
-    from kseg.io.images import read_image
-    from kseg.visualize.palette import default_palette
-
-    path = source if isinstance(source, str | Path) else None
-    if isinstance(source, str | Path | bytes | bytearray):
-        image = read_image(bytes(source) if isinstance(source, bytearray) else source)
-    elif hasattr(source, "getexif"):  # PIL
-        from PIL import ImageOps
-
-        image = np.asarray(ImageOps.exif_transpose(source).convert("RGB"))
-    else:
-        image = checked_image(np.asarray(source))
-    probabilities = used.probabilities(image)
-    shown = image if image.dtype == np.uint8 else np.clip(np.round(image), 0, 255).astype(np.uint8)
-    count = probabilities.shape[-1]
-    known = getattr(used, "model", None)
-    names = getattr(known, "classes", None) or [f"class {i}" for i in range(count)]
-    palette = getattr(known, "palette", None) or default_palette(count)
-    return Result(shown, probabilities, names, palette, path)
+    return (result_of(used, one) for one in found)

@@ -7,6 +7,7 @@ from kseg.backbones.efficientnet_lite import EfficientNetLite
 from kseg.backbones.mobilenet_v2 import MobileNetV2
 from kseg.backbones.mobilenet_v3 import MobileNetV3
 from kseg.backbones.resnet import TORCH, ResNet
+from kseg.backbones.surgery.channels import ChannelBackbone
 from kseg.backbones.surgery.classifier import ClassifierBackbone, convolutionalize, from_classifier
 from kseg.backbones.surgery.decimation import decimate
 from kseg.backbones.surgery.dilation import dilate
@@ -18,6 +19,7 @@ __all__ = [
     "VGG16",
     "VGG16BatchNorm",
     "Backbone",
+    "ChannelBackbone",
     "ClassifierBackbone",
     "DeepLabVGG16",
     "EfficientNetLite",

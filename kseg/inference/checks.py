@@ -77,6 +77,16 @@ def _type_hint(image: np.ndarray) -> str:
     return ""
 
 
+def checked_threshold(threshold: float, num_classes: int) -> float:
+    """A probability between 0 and 1; SettingsError for another than 0.5 where there are more than two classes."""
+    threshold = checks.number(threshold, "threshold", above=0, below=1)
+    if threshold != 0.5 and num_classes != 2:
+        raise SettingsError(
+            f"A threshold is for models of one channel or two classes; of {num_classes} the most probable is taken"
+        )
+    return threshold
+
+
 def checked_window(
     window: int | Sequence[int] | None, fixed: tuple[int, int] | None, least: int
 ) -> tuple[int, int] | None:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from kseg.errors import ModelError
-from kseg.inference.checks import checked_image
+from kseg.inference.checks import checked_image, checked_threshold
+from kseg.inference.labels import best_classes
 from kseg.inference.progress import Progress
 
 MOST_CLASSES = 2**16
@@ -28,6 +29,7 @@ class FilePredictor:
         classes: their names, or None.
         palette: an RGB colour per class, or None.
         crf: called with (image, probabilities) at the image's size; gives probabilities.
+        threshold: above which probability a pixel is class 1, of a model of one channel or two classes.
 
     Call it with an image as a `Predictor`: gives labels `(height, width)`, uint8, or uint16 for more than 255 classes.
 
@@ -43,11 +45,13 @@ class FilePredictor:
         classes: Sequence[str] | None = None,
         palette: Sequence[Sequence[int]] | None = None,
         crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+        threshold: float = 0.5,
     ):
         self.run, self.output, self.size, self.crf = run, output, size, crf
         first = self._scores(np.full((*(size or (64, 64)), 3), 127, np.uint8))
         count = len(classes or ()) or int(first.max()) + 1 if first.ndim == 2 else first.shape[-1]
         self.num_classes = count
+        self.threshold = checked_threshold(threshold, count)
         fits = classes is not None and len(classes) == count
         self.classes = tuple(classes) if fits else None
         self.palette = tuple(map(tuple, palette)) if palette is not None and len(palette) == count else None
@@ -58,12 +62,12 @@ class FilePredictor:
         return self
 
     def __call__(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
-        dtype = np.uint8 if self.num_classes <= 255 else np.uint16
         if self.output == "labels" and self.crf is None:
+            dtype = np.uint8 if self.num_classes <= 255 else np.uint16
             labels = self._scores(self._brought(checked_image(image)))
             whole = image.shape[1::-1]
             return cv2.resize(labels.astype(np.uint16), whole, interpolation=cv2.INTER_NEAREST).astype(dtype)
-        return self.probabilities(image, progress).argmax(-1).astype(dtype)
+        return best_classes(self.probabilities(image, progress), self.threshold)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
         """Labels of several images of one size, `(batch, height, width)`."""

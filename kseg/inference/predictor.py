@@ -11,8 +11,9 @@ import numpy as np
 
 from kseg import checks
 from kseg.errors import DataError, SettingsError
-from kseg.inference.checks import checked_image, checked_window
+from kseg.inference.checks import checked_image, checked_threshold, checked_window
 from kseg.inference.forward import Forward, mean_colour, output_stride
+from kseg.inference.labels import best_classes
 from kseg.inference.model_info import check_rgb, inspect_model
 from kseg.inference.window_average import Progress, Span, WindowGrid, averaged_parts
 
@@ -58,6 +59,7 @@ class Predictor:
             `scales` are of that: PSPNet's released test has 512 for ADE20K and VOC, and 2048 for Cityscapes.
         output: what the model's output is, "logits", "probabilities" or "labels"; None: what its graph says
             (`inspect_model`).
+        threshold: above which probability a pixel is class 1, of a model of one channel or two classes.
 
     Call it with an image, uint8 or float (H, W, 3), RGB 0-255: gives labels (H, W), uint8, or uint16 for more
     than 255 classes. ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called
@@ -85,6 +87,7 @@ class Predictor:
         size: int | Span | None = None,
         long_side: int | None = None,
         output: str | None = None,
+        threshold: float = 0.5,
     ):
         self.model, self.flip, self.crf = model, bool(flip), crf
         self.info = check_rgb(inspect_model(model, output))
@@ -102,6 +105,7 @@ class Predictor:
         self.pad = bool(pad) or self._fixed is not None
         self.batch_size = None if batch_size is None else checks.whole(batch_size, "batch_size")
         self.batch_size = self.info.batch or self.batch_size
+        self.threshold = checked_threshold(threshold, self.num_classes)
         self._mean = mean_colour(model)
         self._probabilities = Forward(model, self.flip, labels=False, info=self.info)
         self._labels = Forward(model, self.flip, labels=True, info=self.info)
@@ -138,7 +142,8 @@ class Predictor:
     def _is_plain(self, size: Span) -> bool:
         """Whether one model call on the image as it is gives the labels."""
         grid = self._grid(size, 1.0)
-        return self.scales == (1.0,) and grid.window == size and grid.count((0, size[1])) == 1
+        plain = self.scales == (1.0,) and self.threshold == 0.5
+        return plain and grid.window == size and grid.count((0, size[1])) == 1
 
     def _plain(self, images: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         labels = self._labels.run(images.astype(np.float32))
@@ -168,7 +173,7 @@ class Predictor:
         return after
 
     def _best(self, probabilities: np.ndarray) -> np.ndarray:
-        return probabilities.argmax(-1).astype(self.label_dtype)
+        return best_classes(probabilities, self.threshold)
 
     def _base(self, size: Span) -> tuple[float, float]:
         """What the scales are of, for an image of ``size``; not rounded yet."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kseg.errors import DataError, SettingsError
+from kseg.inference.labels import best_classes
 from kseg.inference.polygons import Region, regions, signed_area
 from kseg.io.atomic import write_bytes, write_json, write_text
 from kseg.visualize.legend import with_legend
@@ -28,6 +29,7 @@ class Result:
         classes: class names.
         palette: an RGB colour per class.
         path: the image's file, or None.
+        threshold: above which probability a pixel is class 1, where there are two classes.
 
     Attributes:
         labels: class ids `(height, width)`, uint8, or uint16 for more than 255 classes.
@@ -50,12 +52,14 @@ class Result:
         classes: Sequence[str],
         palette: Palette,
         path: str | Path | None = None,
+        threshold: float = 0.5,
     ):
         if len(classes) != probabilities.shape[-1]:
             raise DataError(f"{probabilities.shape[-1]} classes were predicted; got {len(classes)} names")
         self.image, self.probabilities = image, probabilities
         self.classes, self.palette = tuple(classes), palette
         self.path = None if path is None else Path(path)
+        self.threshold = threshold
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
@@ -64,8 +68,7 @@ class Result:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        dtype = np.uint8 if len(self.classes) <= 255 else np.uint16
-        return self.probabilities.argmax(-1).astype(dtype)
+        return best_classes(self.probabilities, self.threshold)
 
     @property
     def confidence(self) -> np.ndarray:

@@ -8,23 +8,23 @@ from kseg import checks
 
 @keras.saving.register_keras_serializable(package="kseg")
 class Normalize(keras.layers.Layer):
-    """Normalises an RGB image of 0-255 to what a backbone's weights were trained on: `(image - mean) / std`.
+    """Normalises an image to what a backbone's weights were trained on: `(image - mean) / std`; an RGB image of 0-255.
 
     As the first layer of a model it travels with the weights, so that training, export and serving cannot
     disagree about preprocessing.
 
     Args:
-        mean: mean of each channel, in the range 0-255, in the order red, green, blue.
-        std: divisor of each channel, in the same range and order.
+        mean: mean of each channel, in the image's units (RGB: 0-255, in the order red, green, blue).
+        std: divisor of each channel, in the same units and order.
         bgr: True reverses the channels to blue, green, red after normalising (Caffe's order, as the original
             VGG weights and keras.applications' "caffe" mode expect).
         **kwargs: `name` and `dtype` of a Keras layer.
 
     Raises:
-        SettingsError: not three values each, or a divisor that is not above 0.
+        SettingsError: other numbers of means than of divisors, or a divisor that is not above 0.
 
     Input shape:
-        `(batch, height, width, 3)`, 0-255.
+        `(batch, height, width, channels)`, of as many channels as there are means.
 
     Output shape:
         The same, in the layer's compute dtype.
@@ -38,8 +38,8 @@ class Normalize(keras.layers.Layer):
 
     def __init__(self, mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5), bgr=False, **kwargs):
         super().__init__(**kwargs)
-        self.mean = checks.numbers(mean, "mean", count=3)
-        self.std = checks.numbers(std, "std", count=3, above=0)
+        self.mean = checks.numbers(mean, "mean")
+        self.std = checks.numbers(std, "std", count=len(self.mean), above=0)
         self.bgr = checks.flag(bgr, "bgr")
 
     def call(self, image):

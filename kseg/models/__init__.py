@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kseg.models.fpn import FPN
     from kseg.models.lite_fpn import LiteFPN
     from kseg.models.loading.model_file import load
+    from kseg.models.loading.other_channels import with_channels
     from kseg.models.loading.other_classes import with_classes
     from kseg.models.loading.preset import from_preset, load_trained, preset_file, presets
     from kseg.models.loading.preset_folder import save_to_preset
@@ -58,6 +59,7 @@ _HOMES = {
     "receptive_fields": "structure.receptive_field",
     "save_to_preset": "loading.preset_folder",
     "with_auxiliary_head": "pspnet",
+    "with_channels": "loading.other_channels",
     "with_classes": "loading.other_classes",
 }
 
@@ -91,6 +93,7 @@ __all__ = [
     "receptive_fields",
     "save_to_preset",
     "with_auxiliary_head",
+    "with_channels",
     "with_classes",
 ]
 

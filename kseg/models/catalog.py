@@ -11,16 +11,16 @@ from kseg import checks
 from kseg.backbones import VGG16, DeepLabVGG16, EfficientNetLite, ResNet, VGG16BatchNorm
 from kseg.backbones.construction import graph_settings
 from kseg.backbones.encoders import DEFAULT
-from kseg.backbones.encoders import encoder as encoder_of
 from kseg.errors import ModelError, SettingsError
 from kseg.models.deconvnet import DeconvNet
 from kseg.models.deeplab_v1 import DeepLabV1
 from kseg.models.deeplab_v2 import ASPP_L, ASPP_S, DeepLabV2, start_branches_from
 from kseg.models.deeplab_v3plus import DeepLabV3Plus
 from kseg.models.fcn import FCN
+from kseg.models.loading.other_channels import with_channels
 from kseg.models.lraspp import LRASPP
 from kseg.models.pspnet import PSPNet
-from kseg.models.structure.heads import HEADS
+from kseg.models.structure.heads import HEADS, on_encoder
 
 AT_ONCE = (0.01, 0.0001)
 DEEPLAB_MEAN = (122.675, 116.669, 104.008)  # the released DeepLab v1's and v2's
@@ -232,7 +232,20 @@ def describe(name):
     return f"{first} ({settings})".replace("_", " ") if settings else first
 
 
-def build(name, num_classes, *, encoder=None, weights="packaged", dtype=None):
+def build(
+    name,
+    num_classes,
+    *,
+    encoder=None,
+    weights="packaged",
+    dtype=None,
+    channels=3,
+    value_range=(0, 255),
+    mean=None,
+    std=None,
+    first_convolution="repeat",
+    multilabel=False,
+):
     """Build a network of the catalog, or a head on any encoder.
 
     Args:
@@ -245,6 +258,8 @@ def build(name, num_classes, *, encoder=None, weights="packaged", dtype=None):
         weights: the backbone's: "packaged" (those that come with kseg, else random), "imagenet" (a verified
             download where kseg does not carry them), None (random) or a local weights file.
         dtype: Keras dtype policy such as "mixed_float16"; None takes the current one. Logits stay float32.
+        channels, value_range, mean, std, first_convolution: of the images; see `kseg.backbones.ChannelBackbone`.
+        multilabel: a pixel may belong to several classes, or to none: a sigmoid a class.
 
     Returns:
         A `Segmenter`, a Keras model.
@@ -263,14 +278,14 @@ def build(name, num_classes, *, encoder=None, weights="packaged", dtype=None):
         raise SettingsError(f"{name} has its encoder; `encoder` goes with {', '.join(HEADS)}.")
     with graph_settings(dtype):
         if name in HEADS:
-            head = HEADS[name]
-            backbone = encoder_of(encoder or DEFAULT, output_stride=head.output_stride, weights=weights)
-            model = head.model(backbone, num_classes, **head.settings)
-            name = f"{name}_{backbone.name}"
+            model = on_encoder(name, num_classes, encoder or DEFAULT, weights)
+            name = f"{name}_{model.backbone.name}"
         else:
             given = () if weights == "packaged" else (weights,)
             model = _entry(name)(num_classes, *given)
-    model.name = name
+        settings = {"value_range": value_range, "mean": mean, "std": std, "first_convolution": first_convolution}
+        model = with_channels(model, channels, **settings)
+    model.name, model.multilabel = name, multilabel
     return model
 
 

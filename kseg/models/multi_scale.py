@@ -64,7 +64,7 @@ class MultiScale(Segmenter):
         if not isinstance(model, Segmenter):
             raise ModelError(f"multi-scale inputs need a Segmenter of kseg, got {type(model).__name__}")
         scales = checks.scales(scales, with_one=True)
-        image = keras.Input((None, None, 3), name="image")
+        image = keras.Input((None, None, model.input_shape[-1]), name="image")
         _, _, fused, upsampling = scale_maps(model, scales, image)
         logits = upsampled(fused, image, upsampling, "logits")
         super().__init__(

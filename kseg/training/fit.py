@@ -129,7 +129,7 @@ def fit(
     train, val = cut(recipe, train, val, skip_bad, say)
     if skip_bad:
         train, val = SkippingDataset(train), None if val is None else SkippingDataset(val, blank=True)
-    check_labels(train if teacher is None else None, val, inspect_model(model).output_channels)
+    check_labels(train if teacher is None else None, val, train.num_classes)
     freeze(model, recipe)
     check_normalization(model, recipe, train)
     length, weights = _length(recipe, train), class_weights(recipe, train)

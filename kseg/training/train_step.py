@@ -122,7 +122,7 @@ class TrainStep:
         gradients = tape.gradient(scaled, model.trainable_variables)
         scores = model.compute_metrics(images, labels, outputs)
         if self.teacher is None or self.loss.reduction == "sum":
-            weight = self.loss.weight(labels, tf.nest.flatten(outputs)[0].shape[-1])
+            weight = self.loss.weight(labels, max(tf.nest.flatten(outputs)[0].shape[-1], 2))
         else:
             weight = tf.cast(tf.size(labels), "float32")
         scores = {name: score for name, score in scores.items() if name != "loss"}

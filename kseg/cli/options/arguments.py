@@ -119,6 +119,13 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         help="pad images that are smaller than the window with the model's mean colour, as in "
         "PSPNet's testing code",
     )
+    group.add_argument(
+        "--threshold",
+        type=fraction,
+        default=0.5,
+        metavar="P",
+        help="above which probability a pixel is class 1, of a model of one channel or two classes (0.5)",
+    )
     add_output_kind(group)
     add_combined(parser)
 
@@ -163,4 +170,5 @@ def predictor_of(model: Any, args: argparse.Namespace, crf: Any = None) -> Any:
         ensemble_mode=args.ensemble_mode,
         crf=crf,
         output=args.output_kind,
+        threshold=args.threshold,
     )

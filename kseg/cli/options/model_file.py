@@ -54,7 +54,12 @@ def predictor_of_model(args: argparse.Namespace, crf: Any = None) -> Any:
 
     with quietly():
         return file_predictor(
-            path, args.size, args.output_kind, crf, trust=args.trust or args.model != str(path)
+            path,
+            args.size,
+            args.output_kind,
+            crf,
+            trust=args.trust or args.model != str(path),
+            threshold=args.threshold,
         )
 
 

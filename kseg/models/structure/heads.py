@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from kseg.backbones.encoders import encoder as encoder_of
 from kseg.models.deeplab_v1 import DeepLabV1
 from kseg.models.deeplab_v2 import DeepLabV2
 from kseg.models.deeplab_v3 import DeepLabV3
@@ -37,3 +38,10 @@ HEADS = {
     "pspnet": Head(PSPNet, {"align_corners": False}, 8),
     "lraspp": Head(LRASPP, {}, 16),
 }
+
+
+def on_encoder(name: str, num_classes: int, encoder: Any, weights: Any) -> Segmenter:
+    """A head of `HEADS` on an encoder; see `kseg.models.build`."""
+    head = HEADS[name]
+    backbone = encoder_of(encoder, output_stride=head.output_stride, weights=weights)
+    return head.model(backbone, num_classes, **head.settings)

@@ -15,6 +15,7 @@ from kseg.errors import KsegWarning, ModelError, SettingsError
 from kseg.models.structure.compiling import resolved, single_numbers, takes_probabilities
 from kseg.models.structure.fit_data import checked_data
 from kseg.models.structure.head_graph import HeadGraph, logits_from_config
+from kseg.models.structure.labelling import Labelling, labelled
 from kseg.models.structure.model_parts import frozen_layers, layer_multipliers, set_trainable
 from kseg.optimizers import with_learning_rates
 
@@ -27,7 +28,8 @@ class Segmenter(keras.Model):
     like the published networks, which are subclasses that build theirs from a few arguments.
 
     Args:
-        image: the input tensor (the backbone's), `(batch, height, width, 3)`, RGB 0-255, any size.
+        image: the input tensor (the backbone's), `(batch, height, width, 3)`, RGB 0-255, any size; or of the channels
+            and the values that the backbone takes.
         logits: float32 tensor `(batch, height, width, num_classes)`.
         backbone: the `kseg.backbones.Backbone` that the graph was built on; the other variables are the head.
         num_classes: number of classes; 1 is one channel, the logit of class 1 (sigmoid above 0.5) beside class 0.
@@ -38,6 +40,9 @@ class Segmenter(keras.Model):
         backbone, num_classes: the arguments of the same names.
         classes: class names, or None. Once set (training does it), they are saved with the model.
         palette: an (r, g, b) of 0-255 per class, or None; saved likewise.
+        multilabel: whether a pixel may belong to several classes, or to none: each channel is then a sigmoid of its
+            own. Saved with the model.
+        value_range: (lowest, highest) value of the images that the backbone takes; (0, 255) of RGB.
         working_size: (height, width) to which `kseg.inference.Predictor` resizes images, for a model that was
             trained at this size alone; None leaves images as they are. Saved with the model.
 
@@ -81,44 +86,20 @@ class Segmenter(keras.Model):
         super().__init__(inputs=image, outputs=logits, name=name)
         self.backbone = backbone
         self.num_classes = checks.whole(num_classes, "num_classes")
-        self._labelling = {"classes": None, "palette": None, "working_size": None}
+        self._labelling = Labelling(self.num_classes)
         if type(self) is Segmenter:  # a subclass draws its graph itself
             self._head = HeadGraph(backbone, logits)
         if not checks.flag(trainable, "trainable"):
             self.trainable = False
 
-    @property
-    def classes(self):
-        names = self._labelling["classes"]
-        return None if names is None else tuple(names)
-
-    @classes.setter
-    def classes(self, names):
-        self._labelling["classes"] = self._one_per_class(names, "classes")
+    classes = labelled("classes")
+    palette = labelled("palette")
+    working_size = labelled("working_size")
+    multilabel = labelled("multilabel")
 
     @property
-    def palette(self):
-        colours = self._labelling["palette"]
-        return None if colours is None else tuple(tuple(int(v) for v in colour) for colour in colours)
-
-    @palette.setter
-    def palette(self, colours):
-        self._labelling["palette"] = self._one_per_class(colours, "palette")
-
-    @property
-    def working_size(self):
-        return self._labelling["working_size"]
-
-    @working_size.setter
-    def working_size(self, size):
-        size = None if size is None else checks.wholes(size, "working_size (height, width)", count=2)
-        self._labelling["working_size"] = size
-
-    def _one_per_class(self, values, what):
-        count = max(self.num_classes, 2)  # of one channel, background and object
-        if values is not None and len(values) != count:
-            raise SettingsError(f"`{what}` needs {count} entries, one a class; got {len(values)}")
-        return None if values is None else list(values)
+    def value_range(self) -> tuple[float, float]:
+        return getattr(self.backbone, "value_range", (0.0, 255.0))
 
     @classmethod
     def from_preset(
@@ -271,15 +252,14 @@ class Segmenter(keras.Model):
             "dtype": self.dtype_policy.name,
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "num_classes": self.num_classes,
-            "classes": self.classes,
-            "palette": self.palette,
-            "working_size": self.working_size,
+            **self._labelling.to_config(),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "Segmenter":
         config = dict(config)
-        labelling = {key: config.pop(key, None) for key in ("classes", "palette", "working_size")}
+        labelling = {"multilabel": config.pop("multilabel", False)}
+        labelling |= {key: config.pop(key, None) for key in ("classes", "palette", "working_size")}
         trainable, dtype = config.pop("trainable", True), config.pop("dtype", None)
         frozen = config.pop("frozen", ())
         if isinstance(config["backbone"], dict):

@@ -39,7 +39,7 @@ def check(
             f"kseg.training.fit trains on TensorFlow, and Keras's backend is {keras.backend.backend()}; there, compile "
             "the model and give kseg.data.pipeline(...) to Keras's own fit."
         )
-    _check_data(inspect_model(model).output_channels, recipe, train, val)
+    _check_data(inspect_model(model).num_classes, recipe, train, val)
     wanted, found = recipe.mixed_precision or "float32", model.dtype_policy.name
     if wanted != found:
         raise SettingsError(
