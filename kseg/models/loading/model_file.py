@@ -85,9 +85,9 @@ def _check_shapes(model: keras.Model, path: Path) -> None:
                 f"{path}: not a segmentation model: it takes no image (batch, height, width, 3)"
             ) from error
     fits = len(given) == 1 and len(made) == 1 and len(given[0].shape) == 4 and len(made[0].shape) == 4
-    if not fits or given[0].shape[-1] != 3:
+    if not fits or given[0].shape[-1] is None:
         had = f"inputs {[tuple(t.shape) for t in given]} and outputs {[tuple(t.shape) for t in made]}"
         raise ModelError(
-            f"{path}: not a segmentation model: expected one input (batch, height, width, 3) and one output "
-            f"(batch, height, width, classes), it has {had}"
+            f"{path}: not a segmentation model: expected one input (batch, height, width, channels) and one "
+            f"output (batch, height, width, classes), it has {had}"
         )
