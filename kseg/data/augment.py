@@ -17,11 +17,11 @@ _TO_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312
 
 @dataclass(frozen=True)
 class Augment:
-    """Random changes of an image and its mask: ``augment(image, label, size, seed)``.
+    """Random changes of an image and its mask: `augment(image, label, size, seed)`.
 
     Mirror, scale, rotation, jitter and crop are one resampling: bilinear for the image, nearest for the
     mask, with the same geometry, so no class id is ever invented. What lies outside of the image becomes
-    ``MEAN_COLOUR`` in the image and ``ignore_label`` in the mask. Then the colours change, then the blur. One
+    `MEAN_COLOUR` in the image and `ignore_label` in the mask. Then the colours change, then the blur. One
     scale factor serves both axes: shapes are never stretched. Shrinking does not smooth first; below about
     half size fine texture aliases.
 
@@ -31,7 +31,7 @@ class Augment:
         rotate: largest rotation to either side, degrees.
         jitter: largest shift along each axis, pixels (FCN's "translating them up to 32 pixels").
         blur: largest standard deviation of a Gaussian blur, pixels; half of the images are blurred.
-        brightness: colours are multiplied by a factor from ``1 - brightness`` to ``1 + brightness``.
+        brightness: colours are multiplied by a factor from `1 - brightness` to `1 + brightness`.
         contrast: the same for the distance from the image's mean grey.
         saturation: the same for the distance from the pixel's own grey.
         hue: largest turn of the hue, as a part of the full circle (0 to 0.5), in YIQ's colour plane.
@@ -112,9 +112,10 @@ class Augment:
         shape = (None, None) if size is None else tuple(size)
         return tf.ensure_shape(image, (*shape, 3)), tf.ensure_shape(label, shape)
 
-    def _transform(self, draw, own_size, target) -> tf.Tensor:
+    def _transform(self, draw: tf.Tensor, own_size: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         """The eight numbers of a projective transform from the result's pixels to the image's."""
-        factor = _between(draw[0], *self.scale)
+        lowest, highest = self.scale
+        factor = lowest + draw[0] * (highest - lowest)
         own_size, target = tf.cast(own_size, tf.float32), tf.cast(target, tf.float32)
         window = target / factor
         origin = tf.round((own_size - window) * draw[1:3])
@@ -124,10 +125,14 @@ class Augment:
         angle = (2 * draw[5] - 1) * (self.rotate * math.pi / 180)
         sine, cosine = tf.sin(angle) / factor, tf.cos(angle) / factor
         side = tf.where(draw[6] < 0.5, -1.0, 1.0) if self.mirror else tf.constant(1.0)
-        rows = [[side * cosine, -side * sine], [sine, cosine]]  # x before y
-        return _transform_about(rows, centre[::-1], target[::-1] / 2)
+        (a, b), (c, d) = (side * cosine, -side * sine), (sine, cosine)  # x before y
+        # It turns about the two centres. Those count from pixel edges, the op from pixel centres.
+        x, y = target[1] / 2 - 0.5, target[0] / 2 - 0.5
+        shift_x = centre[1] - 0.5 - a * x - b * y
+        shift_y = centre[0] - 0.5 - c * x - d * y
+        return tf.stack([a, b, shift_x, c, d, shift_y, 0.0, 0.0])
 
-    def _recolour(self, draw, image) -> tf.Tensor:
+    def _recolour(self, draw: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
         """Colour change and padding in one product with a 4x3 matrix.
 
         A change of colours is affine, so it may follow the resampling; the coverage channel carries its
@@ -143,8 +148,14 @@ class Augment:
             luma = tf.constant(_LUMA)
             total = tf.reduce_sum(image, axis=[0, 1])
             grey = tf.tensordot(total[:3], luma, 1) / tf.maximum(total[3], 1.0)
-            turn = (2 * draw[12] - 1) * (self.hue * 2 * math.pi)
-            matrix = brightness * contrast * tf.matmul(_grey_mix(saturation, luma), _hue_turn(turn))
+            # Both for pixels as rows: the colour mixed with its grey; and RGB to YIQ, a turn of the I-Q plane, back.
+            mix = saturation * tf.eye(3) + (1 - saturation) * tf.tile(luma[:, None], [1, 3])
+            angle = (2 * draw[12] - 1) * (self.hue * 2 * math.pi)
+            sine, cosine = tf.sin(angle), tf.cos(angle)
+            turn = tf.reshape(tf.stack([1.0, 0.0, 0.0, 0.0, cosine, sine, 0.0, -sine, cosine]), (3, 3))
+            forward = tf.transpose(tf.constant(_TO_YIQ))
+            turn = tf.matmul(tf.matmul(forward, turn), tf.linalg.inv(forward))
+            matrix = brightness * contrast * tf.matmul(mix, turn)
             offset = (1 - contrast) * brightness * grey * tf.ones(3)
         return tf.tensordot(image, tf.concat([matrix, (offset - mean)[None]], axis=0), 1) + mean
 
@@ -152,7 +163,7 @@ class Augment:
 def centre(
     image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], ignore_label: int = IGNORE_LABEL
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The middle of an image and its mask at ``size``, cut or padded (mean colour, ``ignore_label``), never
+    """The middle of an image and its mask at `size`, cut or padded (mean colour, `ignore_label`), never
     resampled.
     """
     own = tf.shape(image)[:2]
@@ -170,20 +181,9 @@ def centre(
     return tf.ensure_shape(tf.stack(colours, axis=-1), (*size, 3)), tf.ensure_shape(label, size)
 
 
-def _between(draw, low: float, high: float):
-    return low + draw * (high - low)
-
-
-def _transform_about(rows, centre_in, centre_out) -> tf.Tensor:
-    """The matrix ``rows`` about two centres; those count from pixel edges, the op from pixel centres."""
-    (a, b), (c, d) = rows
-    x, y = centre_out[0] - 0.5, centre_out[1] - 0.5
-    shift_x = centre_in[0] - 0.5 - a * x - b * y
-    shift_y = centre_in[1] - 0.5 - c * x - d * y
-    return tf.stack([a, b, shift_x, c, d, shift_y, 0.0, 0.0])
-
-
-def _resample(pixels, transform, target, method: str, fill: float) -> tf.Tensor:
+def _resample(
+    pixels: tf.Tensor, transform: tf.Tensor, target: tf.Tensor, method: str, fill: float
+) -> tf.Tensor:
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=pixels[None],
         transforms=transform[None],
@@ -194,38 +194,20 @@ def _resample(pixels, transform, target, method: str, fill: float) -> tf.Tensor:
     )[0]
 
 
-def _grey_mix(saturation, luma) -> tf.Tensor:
-    """(3, 3), for pixels as rows: ``saturation`` of the colour and the rest of its grey."""
-    return saturation * tf.eye(3) + (1 - saturation) * tf.tile(luma[:, None], [1, 3])
-
-
-def _hue_turn(angle) -> tf.Tensor:
-    """(3, 3), for pixels as rows: RGB to YIQ, turn of the I-Q plane, and back."""
-    forward = tf.transpose(tf.constant(_TO_YIQ))
-    sine, cosine = tf.sin(angle), tf.cos(angle)
-    turn = tf.reshape(tf.stack([1.0, 0.0, 0.0, 0.0, cosine, sine, 0.0, -sine, cosine]), (3, 3))
-    return tf.matmul(tf.matmul(forward, turn), tf.linalg.inv(forward))
-
-
-def _blur(image, sigma, chosen, largest: float) -> tf.Tensor:
+def _blur(image: tf.Tensor, sigma: tf.Tensor, chosen: tf.Tensor, largest: float) -> tf.Tensor:
     """Gaussian blur, (H, W, 3), with the border repeated; one kernel size so that the graph stays static."""
     radius = max(1, math.ceil(2 * largest))
     offsets = tf.range(-radius, radius + 1, dtype=tf.float32)
     weights = tf.exp(-(offsets**2) / (2 * tf.maximum(sigma, 0.01) ** 2))
     weights = weights / tf.reduce_sum(weights)
 
-    def blurred():
+    def blurred() -> tf.Tensor:
         columns = tf.transpose(image, [2, 0, 1])[..., None]
-        for axis in (1, 2):
-            columns = _filter_along(columns, weights, axis, radius)
+        for axis, shape in ((1, [-1, 1, 1, 1]), (2, [1, -1, 1, 1])):
+            first = tf.gather(columns, [0], axis=axis)
+            last = tf.gather(columns, [tf.shape(columns)[axis] - 1], axis=axis)
+            padded = tf.concat([first] * radius + [columns] + [last] * radius, axis=axis)
+            columns = tf.nn.conv2d(padded, tf.reshape(weights, shape), strides=1, padding="VALID")
         return tf.transpose(columns[..., 0], [1, 2, 0])
 
     return tf.cond(chosen, blurred, lambda: image)
-
-
-def _filter_along(pixels, weights, axis: int, radius: int) -> tf.Tensor:
-    first = tf.gather(pixels, [0], axis=axis)
-    last = tf.gather(pixels, [tf.shape(pixels)[axis] - 1], axis=axis)
-    padded = tf.concat([first] * radius + [pixels] + [last] * radius, axis=axis)
-    shape = [-1, 1, 1, 1] if axis == 1 else [1, -1, 1, 1]
-    return tf.nn.conv2d(padded, tf.reshape(weights, shape), strides=1, padding="VALID")

@@ -1,4 +1,4 @@
-"""From a ``Dataset`` to batches: parallel reading, augmentation, cache, prefetch, in a repeatable order."""
+"""From a `Dataset` to batches: parallel reading, augmentation, cache, prefetch, in a repeatable order."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kseg.checks import pair, whole
 from kseg.data.augment import Augment, centre
 from kseg.data.dataset import Dataset
 from kseg.data.sources.as_dataset import as_dataset
@@ -78,7 +79,11 @@ def pipeline(
     ```
     """
     dataset = as_dataset(dataset)
-    _check(dataset, batch_size, size, epochs, start_step)
+    if len(dataset) == 0:
+        raise DataError(f"data set {dataset.name}: the split {dataset.split!r} is empty")
+    batch_size, start_step = whole(batch_size, "batch_size"), whole(start_step, "start_step", 0)
+    size = None if size is None else pair(size, "size")
+    epochs = None if epochs is None else whole(epochs, "epochs")
     if parts < 1 or batch_size % parts:
         raise SettingsError(f"a batch of {batch_size} cannot be cut into {parts} equal parts")
     if not len(own) or own.step != 1 or own.start < 0 or own.stop > parts:
@@ -96,10 +101,10 @@ def pipeline(
     iterations = itertools.count() if shuffle or augment is not None else itertools.repeat(0)
     epochs_each = _ENDLESS_EPOCHS if epochs is None else epochs
 
-    def numbers(iteration):
+    def numbers(iteration: tf.Tensor) -> tf.data.Dataset:
         return tf.data.Dataset.range(start, total).map(lambda number: (number, iteration))
 
-    def produce(number, iteration):
+    def produce(number: tf.Tensor, iteration: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         position = number // mine * batch_size + first + number % mine
         return sample(position + iteration * (epochs_each * len(dataset)))
 
@@ -124,7 +129,7 @@ def sampler(
     """A function from a sample's place in the endless row of epochs to its image and label."""
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.int64)])
-    def sample(position):
+    def sample(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, place = position // len(dataset), position % len(dataset)
         index = _shuffled(place, seed, epoch, len(dataset)) if shuffle else place
         image, label = tf.numpy_function(samples, [index], [tf.uint8, tf.uint8], stateful=True)
@@ -140,7 +145,7 @@ def sampler(
 
 
 def samples_of_step(count: int, *, batch_size: int, seed: int, shuffle: bool, step: int) -> list[int]:
-    """The numbers of the samples in batch ``step`` of a ``pipeline`` over ``count`` samples; nothing is read."""
+    """The numbers of the samples in batch `step` of a `pipeline` over `count` samples; nothing is read."""
     positions = range(step * batch_size, (step + 1) * batch_size)
     if not shuffle:
         return [position % count for position in positions]
@@ -151,7 +156,7 @@ def samples_of_step(count: int, *, batch_size: int, seed: int, shuffle: bool, st
 
 
 class SampleCache:
-    """Samples of a data set by number, decoded once and kept in memory as far as ``cache_bytes`` reach."""
+    """Samples of a data set by number, decoded once and kept in memory as far as `cache_bytes` reach."""
 
     def __init__(self, dataset: Dataset, *, cache_bytes: int = CACHE_BYTES, one_size: bool = False):
         self.dataset, self.one_size = dataset, one_size
@@ -165,24 +170,19 @@ class SampleCache:
         sample = self._kept.get(index)
         if sample is None:
             sample = self.dataset.load(index)
-            self._check_size(index, sample[0].shape[:2])
+            if self.one_size:
+                name, (height, width) = self.dataset.name_of(index), sample[0].shape[:2]
+                first, size = self._first = self._first or (name, (height, width))
+                if size != (height, width):
+                    raise SettingsError(
+                        f"images of different sizes cannot share a batch ({first} is {size[0]}x{size[1]}, {name} is "
+                        f"{height}x{width}): give size=(height, width), or batch_size=1"
+                    )
             needed = sum(part.nbytes for part in sample)
             if needed <= self._bytes_left:
                 self._bytes_left -= needed
                 self._kept[index] = sample
         return sample
-
-    def _check_size(self, index: int, shape: tuple[int, ...]) -> None:
-        if not self.one_size:
-            return
-        name = self.dataset.name_of(index)
-        self._first = self._first or (name, shape)
-        if shape != self._first[1]:
-            raise SettingsError(
-                f"images of different sizes cannot share a batch ({self._first[0]} is {self._first[1][0]}x"
-                f"{self._first[1][1]}, {name} is {shape[0]}x{shape[1]}): give size=(height, width), or "
-                "batch_size=1"
-            )
 
 
 @contextmanager
@@ -212,17 +212,6 @@ def user_errors() -> Iterator[None]:
         raise found from None
 
 
-def _check(dataset: Dataset, batch_size: int, size, epochs: int | None, start_step: int) -> None:
-    if len(dataset) == 0:
-        raise DataError(f"data set {dataset.name}: the split {dataset.split!r} is empty")
-    if batch_size < 1:
-        raise SettingsError(f"batch_size is 1 or more, got {batch_size}")
-    if size is not None and (len(tuple(size)) != 2 or min(size) < 1):
-        raise SettingsError(f"size is (height, width) in pixels, got {size!r}")
-    if start_step < 0 or (epochs is not None and epochs < 1):
-        raise SettingsError(f"start_step is 0 or more and epochs 1 or more, got {start_step} and {epochs}")
-
-
-def _shuffled(place, seed: int, epoch, count: int):
+def _shuffled(place: tf.Tensor, seed: int, epoch: tf.Tensor, count: int) -> tf.Tensor:
     key = tf.stack([tf.constant(seed, tf.int64), epoch])
     return tf.random.experimental.index_shuffle(place, key, tf.constant(count - 1, tf.int64))

@@ -58,7 +58,7 @@ class Description:
 
     @property
     def split_names(self) -> tuple[str, ...]:
-        """The names in ``splits``; empty where they depend on the folder."""
+        """The names in `splits`; empty where they depend on the folder."""
         words = [part.split() for part in self.splits.split(",")]
         return tuple(word[0] for word in words) if all(word[-1].isdigit() for word in words) else ()
 

@@ -41,7 +41,7 @@ class Crop:
 
 
 class Crops:
-    """Crops of a data set's images, warped to one size: the ``samples`` of a ``Dataset``.
+    """Crops of a data set's images, warped to one size: the `samples` of a `Dataset`.
 
     Beyond the image a crop is black and ignored. Ignored pixels stay ignored.
 
@@ -106,7 +106,7 @@ def object_crops(
         only_centre: False keeps all classes.
         most_repeats: crops of rarer classes are repeated until each class has as many as the most frequent
             one, but at most this often; 1 repeats none.
-        find: called with (dataset, index, labels), gives the ``LabelledObject``s of an image.
+        find: called with (dataset, index, labels), gives the `LabelledObject`s of an image.
         progress: called with (images done, images in all).
         bad: where given, images that cannot be used are left out, and their numbers and reasons noted here.
 
@@ -115,7 +115,7 @@ def object_crops(
         `pipeline` and `fit` treat it, and resume, as with any other.
 
     Raises:
-        DataError: an image that cannot be read (without ``bad``), or no object in the whole data set.
+        DataError: an image that cannot be read (without `bad`), or no object in the whole data set.
         SettingsError: a setting out of its range.
 
     Reference:
@@ -162,17 +162,17 @@ def proposal_crops(
     Args:
         dataset: labelled images, or what `as_dataset` takes. They are all read, and proposals made for them.
         propose: called with (image, count), gives boxes (N, 4) of top, left, bottom, right, such as
-            ``kseg.inference.edge_box_proposals``, or a ``ProposalCache`` of them, which remembers.
+            `kseg.inference.edge_box_proposals`, or a `ProposalCache` of them, which remembers.
         count: the most proposals of an image.
         overlap: a proposal is used if its box's intersection over union with that of an object is at least
             this; it stands for the class of the object that it meets best.
-        size, context, most_repeats, find, progress, bad: as for ``object_crops``.
+        size, context, most_repeats, find, progress, bad: as for `object_crops`.
 
     Returns:
         A `Dataset`, as of `object_crops`.
 
     Raises:
-        DataError: an image that cannot be read (without ``bad``), or no proposal that meets an object.
+        DataError: an image that cannot be read (without `bad`), or no proposal that meets an object.
         SettingsError: a setting out of its range.
 
     Reference:
@@ -214,7 +214,7 @@ def proposal_crops(
 
 def balanced(crops: Sequence[Crop], most_repeats: int) -> list[Crop]:
     """The crops, and behind them those of rarer classes again, up to the most frequent class's count or
-    ``most_repeats`` times their own.
+    `most_repeats` times their own.
     """
     by_class: dict[int, list[Crop]] = {}
     for crop in crops:

@@ -13,11 +13,11 @@ import tensorflow as tf
 from keras.src.trainers.data_adapters import data_adapter_utils
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
-from kseg.checks import whole
+from kseg.checks import pair, whole
 from kseg.data.augment import Augment
 from kseg.data.batches import CACHE_BYTES, SampleCache, sampler, user_errors
 from kseg.data.sources.as_dataset import as_dataset
-from kseg.errors import DataError, SettingsError
+from kseg.errors import DataError
 
 
 class Loader(DataAdapter):
@@ -73,8 +73,7 @@ class Loader(DataAdapter):
         self._settings |= {"shuffle": shuffle, "cache": cache}
         if len(dataset) == 0:
             raise DataError(f"data set {dataset.name}: the split {dataset.split!r} is empty")
-        if size is not None and (len(tuple(size)) != 2 or min(size) < 1):
-            raise SettingsError(f"size is (height, width) in pixels, got {size!r}")
+        size = None if size is None else pair(size, "size")
         self.dataset, self.shuffle = dataset, shuffle
         self._batch_size = whole(batch_size, "batch_size")
         self.epoch = whole(first_epoch, "first_epoch", 0)

@@ -35,10 +35,10 @@ FindObjects = Callable[[Dataset, int, np.ndarray], list[LabelledObject]]
 
 
 def find_objects(dataset: Dataset, index: int, labels: np.ndarray) -> list[LabelledObject]:
-    """The objects of image ``index``, whose class ids are ``labels`` (H, W), from the best source there is.
+    """The objects of image `index`, whose class ids are `labels` (H, W), from the best source there is.
 
-    In this order: an instance mask (VOC's ``SegmentationObject/NAME.png`` beside the class masks' folder, or
-    ``instances/...`` where the class masks lie in ``masks/...``), boxes (VOC's ``Annotations/NAME.xml``), or
+    In this order: an instance mask (VOC's `SegmentationObject/NAME.png` beside the class masks' folder, or
+    `instances/...` where the class masks lie in `masks/...`), boxes (VOC's `Annotations/NAME.xml`), or
     the connected regions of each class. Class 0 is the background, and has no objects.
 
     Raises:
@@ -63,7 +63,7 @@ def find_objects(dataset: Dataset, index: int, labels: np.ndarray) -> list[Label
 def objects_of_regions(
     labels: np.ndarray, ignore_label: int = 255, least_pixels: int = LEAST_PIXELS
 ) -> list[LabelledObject]:
-    """The connected regions of every class but the background, of ``least_pixels`` or more."""
+    """The connected regions of every class but the background, of `least_pixels` or more."""
     classes = [
         int(c) for c in np.flatnonzero(np.bincount(labels.ravel())) if c not in (BACKGROUND, ignore_label)
     ]
@@ -95,7 +95,7 @@ def objects_of_instances(
 def objects_of_boxes(
     path: str | Path, labels: np.ndarray, classes: Sequence[str], least_pixels: int = LEAST_PIXELS
 ) -> list[LabelledObject]:
-    """The objects of a VOC annotation file whose box holds ``least_pixels`` of their class; others are left out.
+    """The objects of a VOC annotation file whose box holds `least_pixels` of their class; others are left out.
 
     VOC counts pixels from 1, and its boxes include their last row and column.
     """

@@ -100,7 +100,7 @@ def list_images(folder: Path, *, deep: bool = True) -> Listing:
 
 
 def _walk(folder: Path, deep: bool) -> Iterator[Path]:
-    """Files of a folder and, if ``deep``, of those below it; folders only where they look like files or are links."""
+    """Files of a folder and, if `deep`, of those below it; folders only where they look like files or are links."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in _OF_SYSTEMS]
         for name in folders:
@@ -166,7 +166,7 @@ def pair(images: Path, masks: Path, complete: bool = True) -> tuple[Sample, ...]
 
     Args:
         images, masks: folders; an image and its mask have the same path below them but for the ending.
-        complete: a missing mask is an error; else it is left for the reader to find (``kseg.data.check`` wants all).
+        complete: a missing mask is an error; else it is left for the reader to find (`kseg.data.check` wants all).
 
     Raises:
         DataError: No image, an image without a mask, or two files of one name; names the first.
@@ -186,7 +186,7 @@ def pair(images: Path, masks: Path, complete: bool = True) -> tuple[Sample, ...]
 
 
 def pairs_of(found: Listing, labelled: Listing, complete: bool = True) -> tuple[Sample, ...]:
-    """The samples of two listings; without ``complete`` also those whose mask is missing."""
+    """The samples of two listings; without `complete` also those whose mask is missing."""
     keys = [key for key in found.files if not complete or key in labelled.files]
     if complete:
         keys = [key for key in found.files if key in labelled.files]

@@ -47,7 +47,25 @@ def read_image(
     (2, 4, 3)
     """
     file = open_image(source, max_pixels, name=name)
-    pixels = _pixels(file)
+    image = load(file)  # before deep colours too: Pillow finds damage that OpenCV passes over
+    with told(file.name):
+        if file.deep:
+            pixels = deep_pixels(file)[..., :3]
+        elif image.mode in ("I", "F") or image.mode.startswith("I;16"):
+            pixels = np.asarray(image)
+            pixels = pixels.astype(pixels.dtype.newbyteorder("="))
+        else:
+            image.info.pop("transparency", None)
+            image = image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB")
+            pixels = np.asarray(image)
+        # Exif 2.3, tag 0x0112: turns and mirrors, no resampling. A TIFF has been turned by Pillow.
+        orientation = 1 if file.kind == "tiff" else file.orientation
+        if orientation >= 5:
+            pixels = pixels.swapaxes(0, 1)
+        if orientation in (2, 3, 6, 7):
+            pixels = pixels[:, ::-1]
+        if orientation in (3, 4, 7, 8):
+            pixels = pixels[::-1]
     if pixels.dtype == np.uint16:
         _check_range(file, pixels)
         pixels = to_8_bits(pixels)
@@ -89,39 +107,11 @@ def deep_pixels(file: ImageFile) -> np.ndarray:
         return pixels[..., [2, 1, 0, 3][: pixels.shape[-1]]]
 
 
-def _pixels(file: ImageFile) -> np.ndarray:
-    """Grey `(height, width)` or colours `(height, width, 3)`, upright, in as many bits as they have."""
-    image = load(file)  # before the deep ones too: Pillow finds damage that OpenCV passes over
-    with told(file.name):
-        orientation = 1 if file.kind == "tiff" else file.orientation
-        if file.deep:
-            return _turned(deep_pixels(file)[..., :3], orientation)
-        if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-            pixels = np.asarray(image)
-            pixels = pixels.astype(pixels.dtype.newbyteorder("="))
-        else:
-            image.info.pop("transparency", None)
-            image = image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB")
-            pixels = np.asarray(image)
-        return _turned(pixels, orientation)
-
-
 def to_8_bits(pixels: np.ndarray) -> np.ndarray:
     """uint8 of uint8 or uint16 values, white to white."""
     if pixels.dtype == np.uint16:
         pixels = (pixels.astype(np.uint32) + 128) // 257  # 65535 / 255 = 257: white stays white
     return pixels.astype(np.uint8, copy=False)
-
-
-def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Apply an EXIF orientation (Exif 2.3, tag 0x0112): turns and mirrors, no resampling."""
-    if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)
 
 
 def _check_range(file: ImageFile, pixels: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kseg.errors import DataError
+from kseg.io.colour_map import colour_map
 from kseg.io.formats.mat_mask import read_mat_mask
 from kseg.io.image_file import MAX_PIXELS, ImageFile, open_image
 from kseg.io.images import deep_pixels, load
@@ -113,7 +114,10 @@ def _stored(file: ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
         pixels = deep_pixels(file)
         if pixels.shape[-1] == 4:
             _check_alpha(file, pixels[..., 3], 65535)
-        return _narrowed(pixels[..., :3]), None
+        pixels = pixels[..., :3]
+        if not (pixels % 257).any():  # in 8 bits nothing is lost: 65535 is 255
+            pixels = (pixels // 257).astype(np.uint8)
+        return pixels, None
     image = load(file)
     if image.mode in ("P", "PA"):
         palette = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
@@ -127,7 +131,14 @@ def _stored(file: ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
         return (pixels[..., 0] if image.mode == "LA" else pixels), None
     if image.mode in ("1", "L", "I", "F", "RGB") or image.mode.startswith("I;16"):
         values = np.asarray(image)
-        return _unstretched(file, values.astype(values.dtype.newbyteorder("="))), None
+        values, bits = values.astype(values.dtype.newbyteorder("=")), 8
+        if file.kind == "png" and values.ndim == 2:
+            bits = file.data[24]
+        elif file.kind == "tiff" and values.ndim == 2:
+            bits = file.opened.tag_v2.get(258, (1,))[0]
+        if values.dtype == np.uint8 and bits < 8:  # Pillow has stretched it to 0-255
+            values = values // (255 // (2**bits - 1))
+        return values, None
     raise DataError(f"{file.name}: a mask in {image.mode} colours: save it as an indexed or grey PNG")
 
 
@@ -137,21 +148,6 @@ def _check_alpha(file: ImageFile, alpha: np.ndarray, opaque: int) -> None:
             f"{file.name}: the mask's alpha channel is not opaque throughout ({len(np.unique(alpha))} values): kseg "
             "cannot know whether it holds the classes: save the mask without alpha, as an indexed or grey PNG"
         )
-
-
-def _narrowed(pixels: np.ndarray) -> np.ndarray:
-    """Colours of 16 bits as 8 where nothing is lost: 65535 is 255."""
-    return (pixels // 257).astype(np.uint8) if not (pixels % 257).any() else pixels
-
-
-def _unstretched(file: ImageFile, values: np.ndarray) -> np.ndarray:
-    """Grey of 1, 2 and 4 bits as stored: Pillow stretches it to 0-255."""
-    bits = 8
-    if file.kind == "png" and values.ndim == 2:
-        bits = file.data[24]
-    elif file.kind == "tiff" and values.ndim == 2:
-        bits = file.opened.tag_v2.get(258, (1,))[0]
-    return values // (255 // (2**bits - 1)) if values.dtype == np.uint8 and bits < 8 else values
 
 
 def _whole_ids(name: str, values: np.ndarray) -> np.ndarray:
@@ -214,8 +210,15 @@ def _ids_of_palette(name: str, indices: np.ndarray, palette: np.ndarray, colours
             lookup[used] = found
             return lookup[indices]
         decoration = all(label in (None, index) for index, label in zip(used, found, strict=True))
-        if not decoration or not any(label is not None for label in found):
-            _check_plain_palette(name, used, shown, found)
+        if not decoration or all(label is None for label in found):
+            voc, missing = colour_map(int(used[-1]) + 1), [c for c in shown if c not in known]
+            # Two palettes are known to show ids: VOC's colours, and greys like the index.
+            if shown not in ([voc[index] for index in used], [(int(index),) * 3 for index in used]):
+                raise DataError(
+                    f"{name}: an indexed mask with {len(missing)} colour(s) that belong to no class, such as "
+                    f"{', '.join(map(str, missing[:5]))}: add them to the class list, or leave all colours out of it, "
+                    "so that the indices count"
+                )
         return _whole_ids(name, indices)
     greys = [colour[0] for colour in shown]
     dark = [grey for grey in greys if grey != IGNORE_LABEL]
@@ -226,25 +229,6 @@ def _ids_of_palette(name: str, indices: np.ndarray, palette: np.ndarray, colours
         lookup[used] = greys
         return lookup[indices]
     return _whole_ids(name, indices)
-
-
-def _check_plain_palette(name: str, used: np.ndarray, shown: list, found: list) -> None:
-    """DataError unless the palette is one that is known to show ids: VOC's colours, or grey like the index."""
-    voc = [_voc_colour(int(index)) for index in used]
-    if shown == voc or shown == [(int(index),) * 3 for index in used]:
-        return
-    missing = [colour for colour, label in zip(shown, found, strict=True) if label is None]
-    raise DataError(
-        f"{name}: an indexed mask with {len(missing)} colour(s) that belong to no class, such as "
-        f"{', '.join(map(str, missing[:5]))}: add them to the class list, or leave all colours out of it, so that the "
-        "indices count"
-    )
-
-
-def _voc_colour(index: int) -> tuple[int, int, int]:
-    """A colour of PASCAL VOC's colour map."""
-    bits = [[(index >> (3 * bit + channel)) & 1 for bit in range(8)] for channel in range(3)]
-    return tuple(sum(value << (7 - bit) for bit, value in enumerate(channel)) for channel in bits)
 
 
 def _ids_of_colours(name: str, pixels: np.ndarray, colours: Colours) -> np.ndarray:

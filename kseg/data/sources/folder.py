@@ -7,7 +7,7 @@
     ROOT/classes.txt                               optional: one class a line, "name" or "name R G B"
 
 An image and its mask have the same name but for the ending; folders below a split are searched too. With colours in
-the class list masks may be drawn in them; a line named ``ignore`` gives the colour of ignored pixels. Without a class
+the class list masks may be drawn in them; a line named `ignore` gives the colour of ignored pixels. Without a class
 list the classes are numbered up to the highest id found in the masks.
 """
 
@@ -36,7 +36,7 @@ IGNORE_LABEL = 255
 def load_folder(
     root: str | Path, split: str = "train", complete: bool = True, max_pixels: int = MAX_PIXELS
 ) -> Dataset:
-    """The split ``split`` of a folder pair; DataError says what was expected and is missing.
+    """The split `split` of a folder pair; DataError says what was expected and is missing.
 
     A `KsegWarning` tells which files are left out, and why.
     """
@@ -75,7 +75,7 @@ def load_folder(
 
 
 def existing_folder(root: str | Path | None, holds: str) -> Path:
-    """``root`` as a path, or a DataError that says what it should hold."""
+    """`root` as a path, or a DataError that says what it should hold."""
     if root is None:
         raise DataError(f"this data set needs its folder: give root, the folder that holds {holds}")
     root = Path(root)
@@ -88,7 +88,7 @@ def existing_folder(root: str | Path | None, holds: str) -> Path:
 def ids_of_two_values(
     root: Path, num_classes: int, mask_colours: tuple, max_pixels: int = MAX_PIXELS
 ) -> tuple[tuple[int, int], ...]:
-    """``stored_ids`` for declared classes: 255 is class 1 where all masks hold 0 and 255 alone and there are two.
+    """`stored_ids` for declared classes: 255 is class 1 where all masks hold 0 and 255 alone and there are two.
 
     Masks are read until one holds another value, which in most data sets is the first.
 

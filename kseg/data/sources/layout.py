@@ -14,7 +14,7 @@ from kseg.io.regular import read_regular
 
 
 def locate(root: str | Path | None, below: Sequence[str], signs: Sequence[str], expected: str) -> Path:
-    """The folder that holds all of ``signs``: ``root``, or one of ``below`` in it.
+    """The folder that holds all of `signs`: `root`, or one of `below` in it.
 
     Args:
         root: the folder given by the user.
@@ -51,7 +51,7 @@ def check_split(name: str, split: str, splits: Sequence[str]) -> None:
 
 
 def read_list(path: Path, root: Path) -> list[str]:
-    """The lines of a list file that are neither empty nor comments (#); no link may lead it out of ``root``."""
+    """The lines of a list file that are neither empty nor comments (#); no link may lead it out of `root`."""
     if not os.path.lexists(path):
         raise DataError(f"{path}: no such list")
     stay_inside(root, [path])
@@ -69,7 +69,7 @@ def read_list(path: Path, root: Path) -> list[str]:
 
 
 def inside(root: Path, entry: str, source: Path) -> Path:
-    """``root / entry``, where a list ``source`` names ``entry``; DataError where that leads out of ``root``."""
+    """`root / entry`, where a list `source` names `entry`; DataError where that leads out of `root`."""
     if leads_out(entry):
         raise DataError(
             f"{source}: {entry!r} leads out of {root}; a list names files below its data set's folder"

@@ -22,10 +22,10 @@ HELD_OUT = 10  # every tenth of Clothing Co-Parsing, which has no splits, is val
 
 
 def load_people(root: str | Path | None, split: str = "train", complete: bool = True) -> Dataset:
-    """Person / background of the folders in ``LAYOUT``.
+    """Person / background of the folders in `LAYOUT`.
 
-    VOC's own lists split VOC; of Clothing Co-Parsing every tenth image is val. ``train_plain`` and ``val_plain`` are
-    older names of ``train`` and ``val``. The images that the preset `people_portrait` was trained on, framed and lit
+    VOC's own lists split VOC; of Clothing Co-Parsing every tenth image is val. `train_plain` and `val_plain` are
+    older names of `train` and `val`. The images that the preset `people_portrait` was trained on, framed and lit
     like a webcam's, are made of these by tools/people/framed.py in kseg's repository.
     """
     if split in FRAMED:

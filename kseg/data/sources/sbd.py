@@ -21,7 +21,7 @@ _FOLDERS = ("benchmark_RELEASE/dataset", "benchmark_RELEASE", "SBD", "sbd", "dat
 
 
 def find_sbd(root: Path, year_folder: Path) -> Path | None:
-    """SBD's folder in the folder ``VOC2012`` or in those around it up to ``root``, or None."""
+    """SBD's folder in the folder `VOC2012` or in those around it up to `root`, or None."""
     around = [folder for folder in year_folder.parents if folder == root or root in folder.parents]
     for base in (year_folder, *around):
         for name in _FOLDERS:
@@ -31,7 +31,7 @@ def find_sbd(root: Path, year_folder: Path) -> Path | None:
 
 
 def sbd_samples(folder: Path, split: str) -> tuple[Sample, ...]:
-    """SBD's own split ``train`` or ``val``."""
+    """SBD's own split `train` or `val`."""
     return tuple(_sample(folder, name, source) for name, source in _names(folder, (split,)).items())
 
 
@@ -41,9 +41,9 @@ def augmented_samples(
     """VOC's train and all of SBD without VOC's val (10,582 images), as DeepLab and PSPNet train on.
 
     Args:
-        year_folder: ``VOC2012``.
+        year_folder: `VOC2012`.
         folder: SBD's.
-        train, val: names in VOC's lists. Images of ``train`` keep VOC's own mask.
+        train, val: names in VOC's lists. Images of `train` keep VOC's own mask.
     """
     sources = _names(folder, ("train", "val"))
     own, excluded = set(train), set(val)

@@ -1,7 +1,7 @@
 """TensorFlow Datasets that are already prepared on disk: any builder with an image and a mask feature.
 
-Nothing is downloaded: ``tfds build NAME --data_dir ROOT`` (tensorflow-datasets' own command) prepares a data
-set, and kseg reads what it wrote, ``ROOT/NAME[/CONFIG]/VERSION``.
+Nothing is downloaded: `tfds build NAME --data_dir ROOT` (tensorflow-datasets' own command) prepares a data
+set, and kseg reads what it wrote, `ROOT/NAME[/CONFIG]/VERSION`.
 """
 
 from __future__ import annotations
@@ -99,10 +99,10 @@ class TfdsSource:
 def load_tfds(
     name: str, root: str | Path | None, split: str = "train", max_pixels: int = MAX_PIXELS
 ) -> Dataset:
-    """A prepared tfds data set ``name`` (``NAME`` or ``NAME/CONFIG``) below ``root`` (tfds's ``data_dir``,
-    ``~/tensorflow_datasets`` if not given).
+    """A prepared tfds data set `name` (`NAME` or `NAME/CONFIG`) below `root` (tfds's `data_dir`,
+    `~/tensorflow_datasets` if not given).
 
-    ``split`` may be a tfds slice (``"train[:80%]"``). The mask feature's class names are used where it has
+    `split` may be a tfds slice (`"train[:80%]"`). The mask feature's class names are used where it has
     them; otherwise the classes are numbered up to the highest id found in the masks of all splits.
     """
     builder = open_builder(name, root)
@@ -124,7 +124,7 @@ def prepared(name: str, root: str | Path | None, split: str, image: str, mask: s
 
 
 def open_builder(name: str, root: str | Path | None):
-    """A tfds builder over files that lie prepared below ``root``, found without the data set's own code."""
+    """A tfds builder over files that lie prepared below `root`, found without the data set's own code."""
     import tensorflow_datasets as tfds
 
     data_dir = Path(root) if root is not None else Path.home() / "tensorflow_datasets"
