@@ -18,9 +18,10 @@ class DeepLabV1(Segmenter):
     Args:
         backbone: a `Backbone` with `output_stride`, such as `DeepLabVGG16`; its deepest stage is scored.
         num_classes: number of classes.
-        multi_scale: build the MSc network: the normalised image and stages 1 to 4 (`pool1` to `pool4`) each
+        multi_scale: True builds the MSc network: the normalised image and stages 1 to 4 (`pool1` to `pool4`) each
             go through a 3x3 and a 1x1 convolution of 128 filters, with ReLU and dropout, and are scored
-            together with the deepest stage.
+            together with the deepest stage. "dense" is its form for testing: the branches see every cell of their
+            maps, not only those under the deepest stage's, and their scores are summed at the image's size.
         dropout: dropout rate in those branches, in [0, 1).
         align_corners: True puts cell i over pixel `output_stride * i` (backbones with symmetric padding, as
             in the release); False spreads the cells evenly over the image (EfficientNet-Lite).
@@ -38,7 +39,7 @@ class DeepLabV1(Segmenter):
 
     Reference:
         Chen et al., "Semantic image segmentation with deep convolutional nets and fully connected CRFs", ICLR
-        2015, section 3; the released `train.prototxt`.
+        2015, section 3; the released `train.prototxt`, and `test.prototxt` for "dense".
 
     Example:
 
@@ -62,15 +63,28 @@ class DeepLabV1(Segmenter):
         dtype=None,
     ):
         way = upsampling or ("cells" if checks.flag(align_corners, "align_corners") else "centres")
-        multi_scale = checks.flag(multi_scale, "multi_scale")
+        dense = isinstance(multi_scale, str)
+        multi_scale = checks.one_of(multi_scale, "multi_scale", (False, True, "dense"))
         dropout = checks.fraction(dropout, "dropout", one=False)
-        image, x = backbone.input, backbone.deepest
-        if multi_scale:
-            branches = [_branch(*source, dropout, backbone.free_name) for source in _sources(backbone)]
-            x = layers.Concatenate(name=backbone.free_name("multi_scale"))([x, *branches])
+        image, x, own = backbone.input, backbone.deepest, backbone.free_name
+        branches = {}
+        if multi_scale:  # pixels from one cell of the map to the next, and cells of it to one of the deepest map
+            sources = {"image": (backbone.get_layer("normalize").output, 1, 8)}
+            for number, (stride, step) in enumerate(((2, 4), (4, 2), (8, 1), (8, 1)), start=1):
+                sources[f"pool{number}"] = (backbone.stages[f"stage{number}"], stride, step)
+            for source, (features, stride, step) in sources.items():
+                branches[source] = _branch(source, features, 1 if dense else step, dropout, own), stride
+        if branches and not dense:
+            x = layers.Concatenate(name=own("multi_scale"))([x, *(features for features, _ in branches.values())])
         gaussian = keras.initializers.RandomNormal(stddev=0.01)  # as released
-        x = layers.Conv2D(num_classes, 1, kernel_initializer=gaussian, name=backbone.free_name("fc8"))(x)
-        logits = logits_of(x, backbone, backbone.deepest_stride, way)
+        x = layers.Conv2D(num_classes, 1, kernel_initializer=gaussian, name=own("fc8"))(x)
+        logits = logits_of(x, backbone, backbone.deepest_stride, way, "fc8_upsampled" if dense else "logits")
+        if dense:
+            scores = [logits]
+            for source, (features, stride) in branches.items():
+                score = layers.Conv2D(num_classes, 1, kernel_initializer=gaussian, name=own(f"{source}_score"))
+                scores.append(logits_of(score(features), backbone, stride, way, f"{source}_upsampled"))
+            logits = layers.Add(name=own("logits"), dtype="float32")(scores)
         super().__init__(
             image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
@@ -85,13 +99,6 @@ class DeepLabV1(Segmenter):
             "upsampling": self.upsampling,
         }
         return {**super().get_config(), **own}
-
-
-def _sources(backbone):
-    """Name, tensor and stride down to the deepest map, of the image and of the first four pools."""
-    yield "image", backbone.get_layer("normalize").output, 8
-    for number, stride in enumerate((4, 2, 1, 1), start=1):
-        yield f"pool{number}", backbone.stages[f"stage{number}"], stride
 
 
 def _branch(name, x, stride, dropout, own):

@@ -26,6 +26,31 @@ def test_contract_of_the_multi_scale_net(tmp_path):
     check_segmenter(DeepLabV1(backbone, 3, multi_scale=True, dropout=0.1), tmp_path)
 
 
+@pytest.mark.full
+def test_contract_of_the_multi_scale_net_for_testing(tmp_path):
+    backbone = DeepLabVGG16(widths=(4, 4, 4, 4, 4), filters=4, name="vgg16")
+    check_segmenter(DeepLabV1(backbone, 3, multi_scale="dense"), tmp_path)
+
+
+def test_the_multi_scale_net_has_the_same_scores_at_its_cells_in_both_forms():
+    """The release trains the strided one and tests the other with its weights."""
+    backbone = DeepLabVGG16(widths=(4, 4, 4, 4, 4), filters=4, name="vgg16")
+    trained, tested = (DeepLabV1(backbone, 3, multi_scale=form) for form in (True, "dense"))
+    at, kernel = 4, trained.get_layer("fc8").get_weights()[0]
+    tested.get_layer("fc8").set_weights([kernel[:, :, :at], np.array([1, 2, 3])])
+    trained.get_layer("fc8").set_weights([kernel, np.array([1, 2, 3])])
+    for source in ("image", "pool1", "pool2", "pool3", "pool4"):
+        for number in (1, 2):
+            layer = f"{source}_conv{number}"
+            tested.get_layer(layer).set_weights(trained.get_layer(layer).get_weights())
+        part = kernel[:, :, at : at + 128]
+        tested.get_layer(f"{source}_score").set_weights([part, np.zeros(3)])
+        at += 128
+    image = np.random.default_rng(0).uniform(0, 255, (1, 33, 41, 3)).astype("float32")
+    a, b = (np.asarray(model(image))[:, ::8, ::8] for model in (trained, tested))
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(a).max())
+
+
 def test_loss_grid():
     """Logits at every eighth pixel are the score layer's own, where the release puts its loss."""
     model = DeepLabV1(DeepLabVGG16(filters=4, kernel=4, rate=4, average=False, name="vgg16"), 3)

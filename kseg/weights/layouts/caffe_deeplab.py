@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import partial
 
 import keras
 
@@ -13,37 +15,48 @@ from kseg.weights.layouts.caffe import BLOCK, batch_norm, convolution, kernel, v
 from kseg.weights.source import Arrays, Source
 from kseg.weights.transfer import Move, variables
 
+FIRST_FILTERS = 4096  # of fc6 and fc7 before LargeFOV
 MEAN = (122.675, 116.669, 104.008)  # red, green, blue
 # The multi-scale files repeat every blob for the image at three quarters and at half of its size.
 _REPEATS = ("_res075", "_res05")
 
 
-def _deeplab_v1(arrays: Arrays, output_stride: int) -> keras.Model:
-    del output_stride
-    out, _, side, _ = arrays["fc6/0"].shape
-    kinds = {
-        (3, 1024): {},
-        (4, 4096): {"rate": 8, "average": False},
-        (7, 4096): {"rate": 4, "average": False},
-    }
-    if (side, out) not in kinds:
-        raise ModelError(f"caffe/deeplabv1: fc6 of {side}x{side} and {out} filters is none of the release's")
-    if arrays[f"{_fc8(arrays)}/0"].size != out * arrays[f"{_fc8(arrays)}/1"].size:
-        raise ModelError(
-            "caffe/deeplabv1: scores of more than fc7, as in the multi-scale (MSc) files: the order of their branches "
-            "is in the prototxt only, which kseg does not read"
-        )
-    backbone = DeepLabVGG16(kernel=side, filters=out, name="vgg16", **kinds[side, out])
-    return DeepLabV1(backbone, int(arrays[f"{_fc8(arrays)}/1"].size))
+# kseg's branches of the multi-scale (MSc) networks -> what Caffe's layers begin with.
+_BRANCHES = {"image": "data", **{f"pool{number}": f"pool{number}" for number in range(1, 5)}}
 
 
 def _fc8(arrays: Arrays) -> str:
-    return next(name for name in ("fc8_voc12", "fc8") if f"{name}/0" in arrays)
+    """The layer that scores, which carries the name of the data."""
+    return next((key[:-2] for key in arrays if re.fullmatch(r"fc8(_[a-z]\w*)?/0", key)), "fc8")
+
+
+def _deeplab_v1(arrays: Arrays, output_stride: int, pool3: bool = False) -> keras.Model:
+    del output_stride
+    out, _, side, _ = arrays["fc6/0"].shape
+    multi_scale = "data_conv/0" in arrays
+    kinds = {(3, 1024): {}, (4, FIRST_FILTERS): {"rate": 4 if multi_scale else 8, "average": False}}
+    kinds |= {} if multi_scale else {(7, FIRST_FILTERS): {"rate": 4, "average": False}}
+    if (side, out) not in kinds:
+        raise ModelError(f"caffe/deeplabv1: fc6 of {side}x{side} and {out} filters is none of the release's")
+    if out == FIRST_FILTERS and not multi_scale and not pool3:
+        raise ModelError(
+            f"caffe/deeplabv1: fc6 of {side}x{side} and 4096 filters fits two networks: with pooling of 2x2 as in the "
+            "release's first one, which kseg does not build, and of 3x3 at the paper's rate: for that, say "
+            "caffe/deeplabv1-pool3 with `source` (--source)"
+        )
+    backbone = DeepLabVGG16(kernel=side, filters=out, name="vgg16", **kinds[side, out])
+    classes = int(arrays[f"{_fc8(arrays)}/1"].size)
+    return DeepLabV1(backbone, classes, multi_scale="dense" if multi_scale else False)
 
 
 def _deeplab_v1_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+    blobs = {**vgg_blobs(model), "fc6": "fc6", "fc7": "fc7", "fc8": _fc8(arrays)}
+    if model.multi_scale:
+        for branch, blob in _BRANCHES.items():
+            blobs |= {f"{branch}_conv1": f"{blob}_conv", f"{branch}_conv2": f"{blob}_fc"}
+            blobs[f"{branch}_score"] = f"{blob}_ms"
     names = variables(model)
-    for layer, blob in {**vgg_blobs(model), "fc6": "fc6", "fc7": "fc7", "fc8": _fc8(arrays)}.items():
+    for layer, blob in blobs.items():
         yield from convolution(layer, blob, names)
 
 
@@ -91,15 +104,25 @@ def _deeplab_v2_resnet_moves(model: keras.Model, arrays: Arrays) -> Iterable[Mov
 
 _LICENCE = "not stated with the files; the code is BSD"
 _PAGE = "http://liangchiehchen.com/projects/DeepLab_Models.html"
+_V1 = {
+    "moves": _deeplab_v1_moves,
+    "output_strides": (8,),
+    "note": "BGR without the mean of the release, whose test padded images to 513x513; of the multi-scale networks the "
+    "form for testing",
+    "licence": _LICENCE,
+    "page": _PAGE,
+}
 V1 = Source(
     name="caffe/deeplabv1",
-    recognises=lambda arrays: "fc6/0" in arrays and "fc8_voc12/0" in arrays,
+    recognises=lambda arrays: "fc6/0" in arrays and _fc8(arrays) != "fc8",
     build=_deeplab_v1,
-    moves=_deeplab_v1_moves,
-    output_strides=(8,),
-    note="BGR without the mean of the release; its test padded images to 513x513",
-    licence=_LICENCE,
-    page=_PAGE,
+    **_V1,
+)
+V1_POOL3 = Source(
+    name="caffe/deeplabv1-pool3",
+    recognises=lambda arrays: False,  # its keys and shapes are another network's too
+    build=partial(_deeplab_v1, pool3=True),
+    **_V1,
 )
 V2_VGG16 = Source(
     name="caffe/deeplabv2_vgg16",
@@ -124,4 +147,4 @@ V2_RESNET101 = Source(
     licence=_LICENCE,
     page=_PAGE,
 )
-SOURCES = (V1, V2_VGG16, V2_RESNET101)
+SOURCES = (V1, V1_POOL3, V2_VGG16, V2_RESNET101)

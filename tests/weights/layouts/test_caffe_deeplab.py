@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kseg.errors import ModelError
-from kseg.weights import identify, import_weights
+from kseg.weights import SOURCES, identify, import_weights
+from kseg.weights.layouts import caffe_deeplab
 from tests.weights.conftest import caffemodel
 from tests.weights.layouts.conftest import CaffeNet, assert_same_logits, bgr, image_of
 
@@ -25,8 +26,8 @@ class VGG(CaffeNet):
                 inputs = width
             self.pool(f"pool{block}", 3, 2 if block < 4 else 1, 1)
 
-    def zoom(self):
-        self.layer("interp", "Interp", f"interp_param {{ height: {SIDE} width: {SIDE} }}")
+    def zoom(self, name="interp"):
+        return self.layer(name, "Interp", f"interp_param {{ height: {SIDE} width: {SIDE} }}")
 
 
 @pytest.mark.parity
@@ -42,6 +43,37 @@ def test_v1_large_field_of_view(folder):
     expected, file = net.logits(bgr(image, MEAN), folder, first_format=True)
     found = import_weights(file)
     assert found.source == "caffe/deeplabv1"
+    assert_same_logits(found.model, image, expected)
+
+
+BRANCHES = {"data": (3, 1), "pool1": (64, 2), "pool2": (128, 4), "pool3": (256, 8), "pool4": (512, 8)}
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.parametrize("fc6", [(3, 1024, 12), (4, 64, 4)], ids=["large field of view", "4x4"])
+def test_v1_multi_scale(fc6, folder, monkeypatch):
+    """As the release's test.prototxt has it: branches of stride 1, and the sum of what is upsampled."""
+    side, filters, rate = fc6
+    net, image, scores = VGG(), image_of(SIDE, SIDE), []
+    if side == 3:
+        net.pool("pool5a", 3, 1, 1, method="AVE")
+    net.conv("fc6", 512, filters, side, pad=rate * (side - 1) // 2, rate=rate)
+    net.conv("fc7", filters, filters, 1)
+    net.conv("fc8_pascal", filters, 5, 1, relu=False)
+    net.zoom("fc8_interp")
+    scores.append(net.top)
+    for name, (channels, _) in BRANCHES.items():
+        net.conv(f"{name}_conv", channels, 128, 3, pad=1, bottom=name, gain=1e-3 if name == "data" else 1.7)
+        net.conv(f"{name}_fc", 128, 128, 1)
+        net.conv(f"{name}_ms", 128, 5, 1, relu=False)
+        scores.append(net.top if name == "data" else net.zoom(f"{name}_interp"))
+    net.total("fc_fusion", scores)
+    expected, file = net.logits(bgr(image, MEAN), folder, first_format=True)
+    if side == 4:  # narrowed, where the release has 4096
+        monkeypatch.setattr(caffe_deeplab, "FIRST_FILTERS", filters)
+    found = import_weights(file)
+    assert (found.source, found.unused) == ("caffe/deeplabv1", ())
     assert_same_logits(found.model, image, expected)
 
 
@@ -142,14 +174,11 @@ def test_files_are_told_apart():
     assert identify({"fc1_voc12_c0/0": blob}) == "caffe/deeplabv2_resnet101"
 
 
-def test_the_multi_scale_form_of_v1_is_refused(folder):
-    """Its scores see fc7 and five branches of 128 channels."""
-    shapes = {"fc6": (1024, 512, 3, 3), "fc7": (1024, 1024, 1, 1), "fc8_voc12": (21, 1664, 1, 1)}
-    blobs = {f"{name}/0": np.zeros(shape, "f4") for name, shape in shapes.items()}
-    np.savez(
-        folder / "net.npz",
-        **blobs,
-        **{f"{name}/1": np.zeros(shape[0], "f4") for name, shape in shapes.items()},
-    )
-    with pytest.raises(ModelError, match="multi-scale"):
-        import_weights(folder / "net.npz")
+@pytest.mark.parametrize("side", [4, 7])
+def test_the_first_networks_of_v1_have_to_be_named(side, folder):
+    """Their blobs do not say whether pooling is of 2x2 or 3x3."""
+    shapes = {"fc6": (4096, 2, side, side), "fc7": (4096, 4096, 1, 1), "fc8_pascal": (21, 4096, 1, 1)}
+    blobs = {f"{name}/0": np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
+    assert identify(blobs) == "caffe/deeplabv1"
+    with pytest.raises(ModelError, match="caffe/deeplabv1-pool3"):
+        SOURCES["caffe/deeplabv1"].build(blobs, 8)
