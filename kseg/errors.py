@@ -23,6 +23,10 @@ class SettingsError(KsegError, ValueError):
     """An argument, setting, recipe or command-line value that cannot be used."""
 
 
+class PackageError(KsegError, ImportError):
+    """A package that this call needs is not installed; the message says how to install it."""
+
+
 class FileError(KsegError, OSError):
     """A file that the system refuses to write: a full disk, no permission. `errno` and `strerror` are the system's."""
 

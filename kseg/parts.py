@@ -1,11 +1,60 @@
-"""Packages whose public names are imported when they are first asked for, so that a command imports what it uses."""
+"""What is imported when it is first asked for: a package's public names, and packages that may be missing."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from kseg.errors import PackageError
+
+
+class OptionalPackage:
+    """Stands for a package that is imported when something of it is first asked for, as `tensorflow` below.
+
+    Under Keras's other backends most of kseg works without TensorFlow; what does not says so where it is called.
+
+    Args:
+        module: the package's name.
+        title: what people call it.
+        install: what brings it, the words after `pip install`.
+
+    Raises:
+        PackageError: something of the package is asked for, and it is not installed.
+
+    Example:
+
+    >>> from kseg.parts import OptionalPackage
+    >>> OptionalPackage("math", "math", "math").floor(2.5)
+    2
+    """
+
+    def __init__(self, module: str, title: str, install: str):
+        self._module, self._title, self._install = module, title, install
+
+    def installed(self) -> bool:
+        """Whether the package can be imported; it is only looked for."""
+        return importlib.util.find_spec(self._module) is not None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what copy, pickle and inspect look for is no use of the package
+            raise AttributeError(name)
+        try:
+            module = importlib.import_module(self._module)
+        except ModuleNotFoundError as error:
+            if error.name != self._module:
+                raise
+            raise PackageError(
+                f"This needs {self._title}, which is not installed: pip install {self._install}"
+            ) from None
+        value = getattr(module, name)
+        setattr(self, name, value)
+        return value
+
+
+tensorflow = OptionalPackage("tensorflow", "TensorFlow", '"tensorflow>=2.21,<2.22"')
 
 
 def on_demand(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:

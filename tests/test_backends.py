@@ -114,7 +114,7 @@ def test_the_same_logits_under_tensorflow_and_jax(tmp_path):
     assert scores["steps"] == 60  # 30 times through 8 pictures in batches of 4
     assert scores["second"] < 0.7 * scores["first"]
     assert scores["mean_iou"] > 0.6
-    assert "kseg.data.pipeline" in (tmp_path / "refusal.txt").read_text()
+    assert "kseg.data.Loader" in (tmp_path / "refusal.txt").read_text()
 
 
 @pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="kseg's own training is TensorFlow's")

@@ -1,15 +1,18 @@
-"""Joint augmentation of an image and its mask, in TensorFlow, a pure function of a seed."""
+"""Joint augmentation of an image and its mask, a pure function of a seed: in TensorFlow where it is installed."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import tensorflow as tf
-
+from kseg.data.plain.augment import MEAN_COLOUR, augmented
 from kseg.errors import SettingsError
+from kseg.parts import tensorflow as tf
 
-MEAN_COLOUR = (124.0, 116.0, 104.0)  # ImageNet's mean, as Caffe's networks subtract it
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 IGNORE_LABEL = 255
 _LUMA = (0.299, 0.587, 0.114)
 _TO_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
@@ -43,7 +46,7 @@ class Augment:
         ignore_label: the id in the mask for what lies outside of the image.
 
     Returns:
-        image uint8 (height, width, 3) and label uint8 (height, width).
+        image uint8 (height, width, 3) and label uint8 (height, width); NumPy's where TensorFlow is not installed.
 
     Raises:
         SettingsError: a setting outside of its range.
@@ -96,6 +99,8 @@ class Augment:
         seed: tf.Tensor,
         ignore_label: int = IGNORE_LABEL,
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        if not tf.installed():
+            return augmented(self, image, label, size, seed, ignore_label)
         draw = tf.random.stateless_uniform([13], seed)
         own_size = tf.shape(image)[:2]
         target = own_size if size is None else tf.constant(size, tf.int32)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from kseg.checks import pair, whole
 from kseg.data.augment import Augment, centre
 from kseg.data.dataset import Dataset
+from kseg.data.plain import batches as plain
+from kseg.data.plain.draws import index_shuffle
 from kseg.data.sources.as_dataset import as_dataset
 from kseg.errors import DataError, SettingsError, find_user_error
+from kseg.parts import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 CACHE_BYTES = 2 * 1024**3
 _ENDLESS = 2**62
@@ -67,6 +72,7 @@ def pipeline(
     Raises:
         SettingsError: at once, for settings that cannot work.
         DataError: at once, for an empty data set.
+        PackageError: TensorFlow is not installed; `Loader` works without it.
         tf.errors.OpError: while iterating, where a file cannot be used; `user_errors()` turns it into the DataError
             that names the file.
 
@@ -127,6 +133,8 @@ def sampler(
     shuffle: bool,
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """A function from a sample's place in the endless row of epochs to its image and label."""
+    if not tf.installed():
+        return plain.sampler(samples, len(dataset), size, augment, seed, shuffle, dataset.ignore_label)
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.int64)])
     def sample(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -149,10 +157,7 @@ def samples_of_step(count: int, *, batch_size: int, seed: int, shuffle: bool, st
     positions = range(step * batch_size, (step + 1) * batch_size)
     if not shuffle:
         return [position % count for position in positions]
-    return [
-        int(_shuffled(tf.constant(p % count, tf.int64), seed, tf.constant(p // count, tf.int64), count))
-        for p in positions
-    ]
+    return [index_shuffle(p % count, (seed, p // count), count - 1) for p in positions]
 
 
 class SampleCache:
@@ -203,6 +208,9 @@ def user_errors() -> Iterator[None]:
     ...     len(list(kseg.data.pipeline(data, batch_size=2)))
     1
     """
+    if not tf.installed():
+        yield
+        return
     try:
         yield
     except tf.errors.OpError as error:

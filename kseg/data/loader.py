@@ -6,18 +6,22 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 from keras.src.trainers.data_adapters import data_adapter_utils
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
 from kseg.checks import pair, whole
 from kseg.data.augment import Augment
 from kseg.data.batches import CACHE_BYTES, SampleCache, sampler, user_errors
+from kseg.data.plain.batches import batches
 from kseg.data.sources.as_dataset import as_dataset
 from kseg.errors import DataError
+from kseg.parts import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class Loader(DataAdapter):
@@ -98,7 +102,7 @@ class Loader(DataAdapter):
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of an epoch of {len(self)}")
         if self._ahead is None or self._ahead[:2] != (self.epoch, index):
-            self._ahead = self.epoch, index, self._stream(lambda: self.epoch, index).as_numpy_iterator()
+            self._ahead = self.epoch, index, self._arrays(index)
         stream = self._ahead[2]
         with user_errors():
             batch = next(stream)
@@ -147,7 +151,7 @@ class Loader(DataAdapter):
             An iterator of (images, labels).
         """
         with user_errors():
-            yield from self._stream(lambda: self.epoch).as_numpy_iterator()
+            yield from self._arrays()
 
     get_jax_iterator = get_numpy_iterator
 
@@ -159,10 +163,22 @@ class Loader(DataAdapter):
         """
         return data_adapter_utils.get_torch_dataloader(self.get_numpy_iterator())
 
+    def _arrays(self, index: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The batches of the current epoch from number `index` on."""
+        if tf.installed():
+            return self._stream(lambda: self.epoch, index).as_numpy_iterator()
+        begin = self.epoch * self._samples
+        positions = range(begin + index * self._batch_size, begin + self._samples)
+        return batches(self._sample, positions, self._batch_size)
+
+    @property
+    def _samples(self) -> int:
+        """How many samples an epoch has."""
+        return len(self) * self._batch_size if self.shuffle else len(self.dataset)
+
     def _stream(self, epoch: Callable[[], int], index: int = 0) -> tf.data.Dataset:
         """The batches of an epoch from number `index` on, read ahead in parallel."""
-        samples = len(self) * self._batch_size if self.shuffle else len(self.dataset)
-        skipped = index * self._batch_size
+        samples, skipped = self._samples, index * self._batch_size
 
         def first():
             return np.int64(epoch() * samples)

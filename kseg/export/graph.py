@@ -8,14 +8,18 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
-import tensorflow as tf
 
 from kseg.errors import FileError, ModelError, SettingsError
 from kseg.inference.model_info import ModelInfo, inspect_model
 from kseg.io.atomic import told
+from kseg.parts import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 
 Size = tuple[int, int]
 HALF = {"float16", "bfloat16", "mixed_float16", "mixed_bfloat16"}
@@ -160,16 +164,14 @@ def plainly(error: BaseException) -> str:
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]
 
 
-class Module(tf.Module):
-    """Holds a model's variables for saving, without Keras's own bookkeeping in the file."""
-
-    def __init__(self, model: keras.Model, **signatures: Any):
-        super().__init__(name="kseg")
-        self.held = [variable.value for variable in model.variables]
-        self.functions = {name: traced(model, *signature) for name, signature in signatures.items()}
-
-    def save(self, folder: Path) -> None:
-        tf.saved_model.save(self, str(folder), signatures=self.functions)
+def save(model: keras.Model, folder: Path, **signatures: Any) -> None:
+    """Write a model's variables and functions as a SavedModel, without Keras's own bookkeeping in the file."""
+    module = tf.Module(name="kseg")
+    module.held = [variable.value for variable in model.variables]
+    module.functions = {name: traced(model, *signature) for name, signature in signatures.items()}
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
+        tf.saved_model.save(module, str(folder), signatures=module.functions)
 
 
 @contextmanager
@@ -189,9 +191,7 @@ def temporary_saved_model(model: keras.Model, function: Callable, spec: tf.Tenso
     """A SavedModel of one signature, `serving_default`, which both converters read; gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="kseg-export-"))
     try:
-        module = Module(model, serving_default=(function, spec))
-        with writing(folder):
-            module.save(folder)
+        save(model, folder, serving_default=(function, spec))
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kseg.errors import ModelError
 from kseg.export.graph import output_of
 from kseg.inference.model_info import ModelInfo, inspect_model
+from kseg.parts import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 
 TOLERANCE = 1e-3  # of the largest logit, at least of 1
 MOVED = 0.01  # fraction of pixels that a network with indices of maxima may place differently

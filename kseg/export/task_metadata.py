@@ -9,9 +9,14 @@ image_segmenter_metadata_schema.fbs of MediaPipe (mediapipe/tasks/metadata).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import flatbuffers
+from kseg.parts import OptionalPackage
+
+if TYPE_CHECKING:
+    import flatbuffers
+else:
+    flatbuffers = OptionalPackage("flatbuffers", "flatbuffers", "ai-edge-litert")
 
 NAME, IDENTIFIER = "TFLITE_METADATA", b"M001"
 SEGMENTER, SEGMENTER_IDENTIFIER = "SEGMENTER_METADATA", b"V001"

@@ -1,5 +1,7 @@
 """Batch normalisation that would see a single value a channel in training: found before the first step."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -7,10 +9,10 @@ from functools import partial
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from kseg.errors import SettingsError
 from kseg.inference.model_info import inspect_model
+from kseg.parts import tensorflow as tf
 
 
 def single_value_layers(model: keras.Model, size: tuple[int, int]) -> list[keras.layers.Layer]:

@@ -9,13 +9,13 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from kseg import checks
 from kseg.errors import SettingsError
 from kseg.losses import MapLoss
 from kseg.ops.replicas import replicas_in_sync
+from kseg.parts import tensorflow as tf
 from kseg.prediction import predictor
 from kseg.training.objective import meeting
 

@@ -1,15 +1,20 @@
 """`TrainStep`: one optimizer step, on one device or many, with accumulated gradients and averaged weights."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
-import tensorflow as tf
 
 from kseg.losses import MapLoss
+from kseg.parts import tensorflow as tf
 from kseg.training.distribution.strategy import synchronised_batch_norm
 from kseg.training.optimization.averages import Averages
 from kseg.training.teacher import Teacher
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class TrainStep:

@@ -1,13 +1,14 @@
 """`Trainer`: one training from its first step to its last."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kseg.data import Dataset, pipeline
 from kseg.errors import ModelError
@@ -15,6 +16,7 @@ from kseg.losses import MapLoss
 from kseg.metrics import MeanIoU
 from kseg.models.structure.model_parts import layer_multipliers
 from kseg.optimizers import with_learning_rates
+from kseg.parts import tensorflow as tf
 from kseg.training.compilation import optimizer_of
 from kseg.training.distribution.strategy import assign_total, distributed, place
 from kseg.training.objective import objective_of
@@ -26,6 +28,9 @@ from kseg.training.run.compatibility import batch_size
 from kseg.training.teacher import Teacher
 from kseg.training.train_step import TrainStep
 from kseg.training.validation import Validation
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class Trainer:

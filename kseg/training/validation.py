@@ -1,16 +1,18 @@
 """`Validation`: loss and mean IoU over the whole images of a data set, between two epochs."""
 
+from __future__ import annotations
+
 import warnings
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kseg.data import Dataset, pipeline
 from kseg.errors import KsegWarning
 from kseg.losses import MapLoss
 from kseg.metrics import confusion_matrix, mean_iou
 from kseg.ops.labels import class_ids, two_classes
+from kseg.parts import tensorflow as tf
 from kseg.training.distribution.strategy import place, sum_over_workers
 
 

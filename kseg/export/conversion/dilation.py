@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from kseg.ops.convolution import atrous_conv2d
+from kseg.parts import tensorflow as tf
 
 
 class _DepthwiseForConverters(keras.layers.DepthwiseConv2D):

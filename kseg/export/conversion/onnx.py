@@ -8,11 +8,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kseg.errors import ModelError, SettingsError
 from kseg.export.conversion.dilation import for_converters
@@ -35,6 +34,11 @@ from kseg.export.parity import Parity, compare, least_agreement
 from kseg.export.runtimes.onnx_runtime import ONNX
 from kseg.inference.model_info import ModelInfo
 from kseg.io.atomic import put_in_place, temporary_path, told
+from kseg.parts import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 
 OPSET = 17
 INPUT = "image"

@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kseg.errors import ModelError, SettingsError
 from kseg.export.conversion.dilation import for_converters
@@ -32,6 +31,11 @@ from kseg.export.parity import Parity, compare, least_agreement
 from kseg.export.runtimes.litert import TFLite, tflite_operations
 from kseg.inference.model_info import ModelInfo
 from kseg.io.atomic import put_in_place, temporary_path, told
+from kseg.parts import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 

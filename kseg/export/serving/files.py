@@ -10,13 +10,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import tensorflow as tf
 
 from kseg.errors import KsegWarning
 from kseg.export.formats.description import LABELS, SIDE_FILE
 from kseg.export.images import random_images
 from kseg.export.metadata import labels_text
 from kseg.io.atomic import write_text
+from kseg.parts import tensorflow as tf
 
 IMAGE = "tensorflow/serving:2.20.0"
 BATCH_SIZES = (1, 2, 4, 8)

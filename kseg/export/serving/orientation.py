@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
+from typing import TYPE_CHECKING
+
+from kseg.parts import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 
 TAG, SHORT, LONG = 0x0112, 3, 4
 MOST_ENTRIES = 512  # of a directory of EXIF tags

@@ -12,12 +12,12 @@ import keras
 from kseg.errors import SettingsError
 from kseg.export.conversion.tflite import refuse_different
 from kseg.export.graph import (
-    Module,
     Size,
     check_class_ids,
     chosen_size,
     in_float32,
     inspected,
+    save,
     served_size,
     writing,
 )
@@ -106,10 +106,7 @@ def _write(
     """The version's folder: the SavedModel and its `assets.extra`."""
     fixed = size or chosen_size(model, None) or ENCODED_SIZE
     found = signatures(model, info, size=size, encoded_size=fixed, dtype=dtype, confidence=confidence)
-    module = Module(model, **found)
-    with writing(folder):
-        folder.mkdir()
-        module.save(folder)
+    save(model, folder, **found)
     description = describe(
         model, info=info, file_format="saved_model", size=size, precision="float32", output="mask"
     )

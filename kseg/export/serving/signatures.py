@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
-import tensorflow as tf
 
 from kseg.export.graph import Size, class_ids_of, output_of
 from kseg.export.serving.orientation import orientation_of, upright
 from kseg.inference.model_info import ModelInfo
+from kseg.parts import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 
 MAX_BYTES = 32_000_000  # of one encoded image
 MAX_PIXELS = 50_000_000

@@ -1,13 +1,19 @@
 """The mean-field iterations of a dense CRF: splat, blur and slice as gathers that XLA compiles."""
 
+from __future__ import annotations
+
 import functools
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from kseg.inference.crf.permutohedral import PermutohedralLattice
+from kseg.inference.crf.plain import PlainKernel, iterated
+from kseg.parts import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 LATTICE_SIZES = 4  # an octave; the lattice of an image of given size varies, its padding costs little
 CHUNK = 8  # members of a vertex summed in one row; a vertex with more owns several rows
@@ -33,9 +39,11 @@ def padded(count: int, sizes: int = 8) -> int:
     return -(-count // step) * step
 
 
-def kernel(lattice: PermutohedralLattice) -> Kernel:
+def kernel(lattice: PermutohedralLattice) -> Kernel | PlainKernel:
     """Lay out a lattice for the compiled filter, with 1 / sqrt(filter(1)) on both sides."""
     norm = 1 / np.sqrt(lattice.filter(np.ones((lattice.points, 1), np.float32))[:, 0] + np.float32(1e-20))
+    if not tf.installed():
+        return PlainKernel(lattice, norm)
     with ThreadPoolExecutor(2) as pool, tf.device("CPU:0"):
         splat = pool.submit(_splat_tables, lattice, norm)
         neighbours = np.full(
@@ -73,7 +81,7 @@ def _splat_tables(
 
 def mean_field(
     probabilities: np.ndarray,
-    kernels: list[Kernel],
+    kernels: list[Kernel] | list[PlainKernel],
     weights: list[float],
     iterations: int,
     floor: float,
@@ -85,25 +93,43 @@ def mean_field(
     With `active` (class numbers; Potts only), only these classes send messages and the others' are taken as zero. The
     others then keep their unary term, and what the loop needs of them is its sum.
     """
-    points, classes = probabilities.shape
+    classes = probabilities.shape[1]
     silent = np.delete(np.arange(classes), slice(None) if active is None else active)
     others = probabilities[:, silent].clip(floor, 1)
-    rows = np.full((padded(points), classes - len(silent)), np.float32(1))
-    rows[:points] = probabilities if active is None else probabilities[:, active]
-    rest = np.zeros((len(rows), 1), np.float32)
-    rest[:points, 0] = others.sum(axis=1)
+    chosen = probabilities if active is None else probabilities[:, active]
+    rest = others.sum(axis=1, dtype=np.float32)[:, None]
+    run = _compiled if tf.installed() else iterated
+    found, share = run(chosen, rest, kernels, weights, iterations, floor, compatibility)
+    if active is None:
+        return found
+    refined = np.empty(probabilities.shape, np.float32)
+    refined[:, active] = found
+    refined[:, silent] = others * share
+    return refined
+
+
+def _compiled(
+    probabilities: np.ndarray,
+    rest: np.ndarray,
+    kernels: list[Kernel],
+    weights: list[float],
+    iterations: int,
+    floor: float,
+    compatibility: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """See `plain.iterated`; here the points are padded to one of few sizes, each of which XLA compiles once."""
+    points, classes = probabilities.shape
+    rows = np.full((padded(points), classes), np.float32(1))
+    rows[:points] = probabilities
+    others = np.zeros((len(rows), 1), np.float32)
+    others[:points] = rest
     with tf.device("CPU:0"):
         numbers = (tf.constant(x, tf.float32) for x in (floor, weights))
         matrix = () if compatibility is None else (tf.constant(compatibility),)
         run = _program(tuple(k.corner.shape[1] for k in kernels), compatibility is not None)
-        rows, rest = tf.constant(rows), tf.constant(rest)
-        found, share = run(rows, rest, kernels, *numbers, tf.constant(iterations), *matrix)
-    if active is None:
-        return found.numpy()[:points]
-    refined = np.empty(probabilities.shape, np.float32)
-    refined[:, active] = found.numpy()[:points]
-    refined[:, silent] = others * share.numpy()[:points]
-    return refined
+        rows, others = tf.constant(rows), tf.constant(others)
+        found, share = run(rows, others, kernels, *numbers, tf.constant(iterations), *matrix)
+    return found.numpy()[:points], share.numpy()[:points]
 
 
 @functools.lru_cache(maxsize=8)

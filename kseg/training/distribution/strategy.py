@@ -1,16 +1,22 @@
 """Distribution: which devices share a training step, how a batch is cut for them, and batch normalisation over all."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kseg.errors import SettingsError
+from kseg.parts import tensorflow as tf
 from kseg.training.distribution import cluster
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 
 STRATEGIES = ("none", "mirrored", "multiworker")
 

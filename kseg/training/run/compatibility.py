@@ -16,7 +16,15 @@ from kseg.training.recipes.recipe import Recipe
 
 
 def as_datasets(model: keras.Model, train: Any, val: Any) -> tuple[Dataset, Dataset | None]:
-    """Training and validation data as data sets; of the model's classes where they do not say their own."""
+    """Training and validation data as data sets; of the model's classes where they do not say their own.
+
+    SettingsError under another backend than TensorFlow.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise SettingsError(
+            f"kseg.training.fit trains on TensorFlow, and Keras's backend is {keras.backend.backend()}; there, compile "
+            "the model and give a kseg.data.Loader to Keras's own fit."
+        )
     classes = getattr(model, "classes", None) or inspect_model(model).num_classes
     palette = getattr(model, "palette", None)
     train = as_dataset(train, classes, palette=palette, name="training data", split="train")
@@ -34,11 +42,6 @@ def check(
     ModelError where the trained model could not be loaded again.
     """
     check_reloads(model)
-    if keras.backend.backend() != "tensorflow":
-        raise SettingsError(
-            f"kseg.training.fit trains on TensorFlow, and Keras's backend is {keras.backend.backend()}; there, compile "
-            "the model and give kseg.data.pipeline(...) to Keras's own fit."
-        )
     _check_data(inspect_model(model).num_classes, recipe, train, val)
     wanted, found = recipe.mixed_precision or "float32", model.dtype_policy.name
     if wanted != found:

@@ -43,10 +43,10 @@ def test_an_existing_version_stays_unless_overwritten(net, tmp_path):
 
 
 def test_an_interrupted_export_leaves_nothing_that_a_server_would_take(net, tmp_path, monkeypatch):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kseg.export.graph.Module.save", interrupted)
+    monkeypatch.setattr("kseg.export.serving.saved_model.save", interrupted)
     with pytest.raises(KeyboardInterrupt):
         kseg.export.saved_model(net, tmp_path, size=(8, 8))
     assert list(tmp_path.iterdir()) == []
