@@ -86,9 +86,12 @@ class AtrousSpatialPyramidPooling(keras.layers.Layer):
                 shape = layer.compute_output_shape(shape)
 
     def call(self, x, training=None):
-        total, *others = [_through(branch, x, training) for branch in self.branches]
-        for scores in others:
-            total = ops.add(total, scores)
+        total = None
+        for branch in self.branches:
+            y = x
+            for layer in branch:
+                y = layer(y, training=training) if isinstance(layer, layers.Dropout) else layer(y)
+            total = y if total is None else ops.add(total, y)
         return total
 
     def compute_output_shape(self, input_shape):
@@ -103,9 +106,3 @@ class AtrousSpatialPyramidPooling(keras.layers.Layer):
             "dropout": self.dropout,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
-
-
-def _through(branch, x, training):
-    for layer in branch:
-        x = layer(x, training=training) if isinstance(layer, layers.Dropout) else layer(x)
-    return x

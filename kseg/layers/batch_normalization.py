@@ -41,7 +41,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         if training and self.trainable:
-            inputs = self._checked(inputs)
+            rank = len(inputs.shape)
+            axes = [axis for axis in range(rank) if axis != self.axis % rank]
+            replicas = replicas_in_sync() if self.synchronized else 1
+            message = single_value_message([self.path or self.name])
+            inputs = check_several_values(inputs, axes, replicas, message)
         usable = self.fused and training and self.trainable and mask is None and not self.synchronized
         usable = usable and len(inputs.shape) == 4 and self.axis in (-1, 3) and self.scale and self.center
         fused = fused_batch_norm(inputs, self.gamma, self.beta, self.epsilon) if usable else None
@@ -51,12 +55,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
         self._follow(self.moving_mean, mean)
         self._follow(self.moving_variance, variance)
         return ops.cast(outputs, self.compute_dtype)
-
-    def _checked(self, inputs):
-        channels = self.axis % len(inputs.shape)
-        axes = [axis for axis in range(len(inputs.shape)) if axis != channels]
-        replicas = replicas_in_sync() if self.synchronized else 1
-        return check_several_values(inputs, axes, replicas, single_value_message([self.path or self.name]))
 
     def _follow(self, moving, batch):
         moving.assign(moving * self.momentum + ops.cast(batch, moving.dtype) * (1 - self.momentum))

@@ -25,7 +25,12 @@ def checked_class_weights(
     if weights is None:
         return None
     if isinstance(weights, Mapping):
-        found = {_class_id(key): _weight(value) for key, value in weights.items()}
+        found = {}
+        for key, value in weights.items():
+            digits = isinstance(key, str) and key.isascii() and key.isdigit()
+            if not digits and (not isinstance(key, Integral) or isinstance(key, bool) or key < 0):
+                raise SettingsError(f"The keys of class weights are class ids from 0 on; got {key!r}.")
+            found[int(key)] = _weight(value)
         if len(found) < len(weights):
             raise SettingsError(f"Class weights name a class twice: {dict(weights)}.")
         values = [*found.values(), 1.0]  # of the classes that the dict does not name
@@ -60,13 +65,6 @@ def weights_of_classes(weights: ClassWeights, num_classes: int) -> tuple[float, 
     if len(weights) != num_classes:
         raise SettingsError(f"{len(weights)} class weights for {num_classes} classes.")
     return weights
-
-
-def _class_id(key: int | str) -> int:
-    digits = isinstance(key, str) and key.isascii() and key.isdigit()
-    if not digits and (not isinstance(key, Integral) or isinstance(key, bool) or key < 0):
-        raise SettingsError(f"The keys of class weights are class ids from 0 on; got {key!r}.")
-    return int(key)
 
 
 def _weight(value: float) -> float:

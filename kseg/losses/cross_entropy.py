@@ -141,21 +141,20 @@ class CrossEntropy(MapLoss):
         return self._of_pixels(losses, labels, valid, scores.shape[-1], sample_weight)
 
     def _of_pixels(self, losses, labels, valid, classes, sample_weight):
-        weights = self._kept(ops.stop_gradient(losses), valid)
-        weights = weights * self.weights_of_pixels(labels, classes)
+        kept = valid
+        if self.sampling is not None:
+            drawn = keras.random.uniform(ops.shape(losses), seed=self.seed_generator) < self.sampling
+            kept = ops.logical_and(kept, drawn)
+        if self.ohem_fraction is not None or self.ohem_threshold is not None:
+            fixed = ops.stop_gradient(losses)
+            kept = ops.logical_and(kept, fixed >= self._hardness(fixed, kept))
+        weights = ops.cast(kept, "float32") * self.weights_of_pixels(labels, classes)
         if sample_weight is not None:
             weights = weights * per_pixel(ops.cast(sample_weight, "float32"))
-        return self._reduce(losses, weights)
-
-    def _kept(self, losses, valid):
-        """1 where a pixel takes part, 0 elsewhere."""
-        if self.sampling is not None:
-            valid = ops.logical_and(
-                valid, keras.random.uniform(ops.shape(losses), seed=self.seed_generator) < self.sampling
-            )
-        if self.ohem_fraction is not None or self.ohem_threshold is not None:
-            valid = ops.logical_and(valid, losses >= self._hardness(losses, valid))
-        return ops.cast(valid, "float32")
+        total = ops.sum(losses * weights)
+        if self.reduction == "sum":
+            return total
+        return ops.divide_no_nan(total, sum_over_replicas(ops.sum(weights)))
 
     def _hardness(self, losses, valid):
         """The smallest loss that is kept."""
@@ -169,12 +168,6 @@ class CrossEntropy(MapLoss):
         if self.ohem_threshold is not None:
             last = ops.minimum(last, -math.log(self.ohem_threshold))
         return last
-
-    def _reduce(self, losses, weights):
-        total = ops.sum(losses * weights)
-        if self.reduction == "sum":
-            return total
-        return ops.divide_no_nan(total, sum_over_replicas(ops.sum(weights)))
 
     def get_config(self):
         return {

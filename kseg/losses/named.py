@@ -92,13 +92,13 @@ def from_dict(values: dict[str, Any]) -> MapLoss:
         raise SettingsError(
             f"Recipe: the loss {name!r} is not known; import the module that registers it with Keras."
         )
-    unknown = [inner for inner in _inside(config) if not _is_known(inner)]
-    if unknown:
-        inner = unknown[0]
-        raise SettingsError(
-            f"Recipe: the loss {inner.get('class_name')!r} is not known; give the loss itself again, or register it "
-            "with keras.saving.register_keras_serializable."
-        )
+    for inner in _inside(config):
+        of_keras = str(inner.get("module")).partition(".")[0] == "keras"
+        if not of_keras and keras.saving.get_registered_object(str(inner.get("registered_name"))) is None:
+            raise SettingsError(
+                f"Recipe: the loss {inner.get('class_name')!r} is not known; give the loss itself again, or register "
+                "it with keras.saving.register_keras_serializable."
+            )
     try:
         return get(found.from_config(config))
     except (TypeError, KeyError) as error:
@@ -111,11 +111,6 @@ def _inside(value: Any) -> list[dict[str, Any]]:
         own = [value] if "class_name" in value else []
         return own + [found for item in value.values() for found in _inside(item)]
     return [found for item in value for found in _inside(item)] if isinstance(value, list) else []
-
-
-def _is_known(serialised: dict[str, Any]) -> bool:
-    name, module = serialised.get("registered_name"), str(serialised.get("module"))
-    return module.partition(".")[0] == "keras" or keras.saving.get_registered_object(str(name)) is not None
 
 
 def _plain(value: Any) -> Any:

@@ -49,15 +49,10 @@ def atrous_conv2d(x, kernel, rate=1, padding="same"):
         return ops.conv(x, kernel, 1, padding, "channels_last", rate)
     if rate == (1, 1) or x.shape[-1] != kernel.shape[2]:  # grouped convolutions are left to Keras
         return ops.conv(x, kernel, 1, padding, "channels_last", rate)
-    return _convolve(
-        tf.convert_to_tensor(x), tf.convert_to_tensor(kernel), rate, _margins(taps, rate, padding)
-    )
-
-
-def _margins(taps, rate, padding):
-    """Zeros ahead of and after the map along the four axes."""
+    # Zeros ahead of and after the map along the four axes.
     spans = [(k - 1) * r if padding == "same" else 0 for k, r in zip(taps, rate, strict=True)]
-    return [[0, 0], *([span // 2, span - span // 2] for span in spans), [0, 0]]
+    margins = [[0, 0], *([span // 2, span - span // 2] for span in spans), [0, 0]]
+    return _convolve(tf.convert_to_tensor(x), tf.convert_to_tensor(kernel), rate, margins)
 
 
 def _convolve(x, kernel, rate, margins):

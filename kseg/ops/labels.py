@@ -47,13 +47,6 @@ def class_ids(scores):
     return ops.cast(ops.argmax(scores, axis=-1), "int32")
 
 
-def _where_counting_repeats():
-    """The CPU under `enable_op_determinism`, where TensorFlow refuses to count on a GPU; else anywhere."""
-    from tensorflow.python.framework.config import is_op_determinism_enabled  # has no public name
-
-    return "CPU" if is_op_determinism_enabled() else None
-
-
 def count_ids(ids, size):
     """How often each of 0 to `size` - 1 occurs in a flat int32 tensor, int32 `(size,)`.
 
@@ -62,8 +55,10 @@ def count_ids(ids, size):
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
+        from tensorflow.python.framework.config import is_op_determinism_enabled  # has no public name
 
-        with tf.device(_where_counting_repeats()):
+        # Under `enable_op_determinism` TensorFlow refuses to count on a GPU.
+        with tf.device("CPU" if is_op_determinism_enabled() else None):
             return tf.raw_ops.DenseBincount(
                 input=ids, size=size, weights=tf.zeros(0, tf.int32), binary_output=False
             )

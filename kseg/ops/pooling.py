@@ -106,7 +106,19 @@ def max_unpool(pooled, argmax, pool_size=2, strides=None, padding="same", size=N
     if keras.backend.backend() != "tensorflow":
         return _unpool(pooled, argmax, rows, columns)[0]
     pooled, argmax = tf.convert_to_tensor(pooled), tf.convert_to_tensor(argmax)
-    return _unpool_tensorflow(pooled, argmax, rows, columns)
+    run = compiled if _pays(pooled, rows, columns) else plain
+
+    @tf.custom_gradient
+    def unpool(pooled):
+        placed, offset, shares = run(_unpool, rows, columns)(pooled, argmax)
+
+        def gradient(upstream):
+            upstream = upstream if shares is None else upstream / shares
+            return run(windows.pick, rows, columns)(upstream, offset)
+
+        return placed, gradient
+
+    return unpool(pooled)
 
 
 def grid_pool(x, bins, mode="average"):
@@ -146,7 +158,11 @@ def grid_pool(x, bins, mode="average"):
         return ops.cast(grid_pool(ops.cast(x, "float32"), bins), x.dtype)
     sizes = spatial_shape(x)
     if all(isinstance(size, int) and size % n == 0 for size, n in zip(sizes, grid, strict=True)):
-        return _divided(x, tuple(size // n for size, n in zip(sizes, grid, strict=True)), mode)
+        window = tuple(size // n for size, n in zip(sizes, grid, strict=True))
+        if window == (1, 1):
+            return x
+        pool = ops.max_pool if mode == "max" else ops.average_pool
+        return pool(x, window, window, "valid", "channels_last")
     if mode == "max":
         return _bin_maxima(_bin_maxima(x, sizes[0], grid[0], 1), sizes[1], grid[1], 2)
     # Both axes as products with a matrix of bin weights: one pass over the map, whatever its size.
@@ -157,14 +173,6 @@ def grid_pool(x, bins, mode="average"):
     cells = ops.reshape(lines, (-1, width, channels))
     cells = ops.matmul(_bin_weights(width, grid[1], x.dtype), cells)
     return ops.reshape(cells, (-1, *grid, channels))
-
-
-def _divided(x, window, mode):
-    if window == (1, 1):
-        return x
-    if mode == "max":
-        return ops.max_pool(x, window, window, "valid", "channels_last")
-    return ops.average_pool(x, window, window, "valid", "channels_last")
 
 
 def _edges(i, size, n):
@@ -186,22 +194,6 @@ def _bin_weights(size, n, dtype):
     inside = library.logical_and(place[None] >= start[:, None], place[None] < stop[:, None])
     length = (stop - start)[:, None]
     return ops.cast(inside, dtype) / ops.cast(length, dtype)
-
-
-def _unpool_tensorflow(pooled, argmax, rows, columns):
-    run = compiled if _pays(pooled, rows, columns) else plain
-
-    @tf.custom_gradient
-    def unpool(pooled):
-        placed, offset, shares = run(_unpool, rows, columns)(pooled, argmax)
-
-        def gradient(upstream):
-            upstream = upstream if shares is None else upstream / shares
-            return run(windows.pick, rows, columns)(upstream, offset)
-
-        return placed, gradient
-
-    return unpool(pooled)
 
 
 def _pays(x, rows, columns):

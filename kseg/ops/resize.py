@@ -74,9 +74,14 @@ def resize(x, size, method="bilinear", align_corners=False):
     if align_corners and method != "bilinear":
         raise SettingsError("`align_corners=True` is defined for method='bilinear' only.")
     if keras.backend.backend() != "tensorflow":
-        return _resize_generic(x, size, method, align_corners)
+        if align_corners:
+            return _interpolate_axis(_interpolate_axis(x, size[0], axis=1), size[1], axis=2)
+        y = ops.image.resize(
+            x, tuple(size), interpolation=method, antialias=False, data_format="channels_last"
+        )
+        return ops.cast(y, x.dtype)
     size = tf.stack([tf.cast(s, tf.int32) for s in size])
-    # tf.image.resize fails to trace nothing here: unlike keras.ops.image.resize it accepts sizes known at run time.
+    # Not keras.ops.image.resize, which does not take sizes that are only known at run time.
     if align_corners:
         y = tf.compat.v1.image.resize_bilinear(x, size, align_corners=True)
     else:
@@ -86,16 +91,6 @@ def resize(x, size, method="bilinear", align_corners=False):
     if static is not None:
         y.set_shape((x.shape[0], static[0], static[1], x.shape[3]))
     return tf.cast(y, x.dtype)
-
-
-def _resize_generic(x, size, method, align_corners):
-    if not align_corners:
-        y = ops.image.resize(
-            x, tuple(size), interpolation=method, antialias=False, data_format="channels_last"
-        )
-        return ops.cast(y, x.dtype)
-    y = _interpolate_axis(x, size[0], axis=1)
-    return _interpolate_axis(y, size[1], axis=2)
 
 
 def _interpolate_axis(x, size, axis):

@@ -45,7 +45,20 @@ def upsampled_cross_entropy(labels, scores, rows, columns):
     if keras.backend.backend() != "tensorflow":
         logits = _upsampled(scores, rows, columns)
         return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-    return _cross_entropy(labels, scores, rows, columns)
+    shape = (scores.shape[0], None, columns.low.shape[0])
+
+    @tf.custom_gradient
+    def losses(scores):
+        def of_strip(start, stop):
+            logits = _upsampled(scores, _part(rows, start, stop), columns)
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(labels[:, start:stop], logits)
+
+        def gradient(upstream):
+            return _gradient(labels, scores, rows, columns, upstream)
+
+        return _over_strips(of_strip, rows, scores.dtype, shape), gradient
+
+    return losses(scores)
 
 
 def upsampled_class_ids(scores, rows, columns):
@@ -89,23 +102,6 @@ def _over_strips(of_strip, rows, dtype, shape):
 
     results = tf.while_loop(going_on, step, (0, results), parallel_iterations=1)[1]
     return tf.ensure_shape(tf.transpose(results.concat(), (1, 0, 2)), shape)
-
-
-def _cross_entropy(labels, scores, rows, columns):
-    shape = (scores.shape[0], None, columns.low.shape[0])
-
-    @tf.custom_gradient
-    def losses(scores):
-        def of_strip(start, stop):
-            logits = _upsampled(scores, _part(rows, start, stop), columns)
-            return tf.nn.sparse_softmax_cross_entropy_with_logits(labels[:, start:stop], logits)
-
-        def gradient(upstream):
-            return _gradient(labels, scores, rows, columns, upstream)
-
-        return _over_strips(of_strip, rows, scores.dtype, shape), gradient
-
-    return losses(scores)
 
 
 def _gradient(labels, scores, rows, columns, upstream):

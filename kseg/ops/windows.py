@@ -143,13 +143,13 @@ def _places(x, axis, dim):
     cells = axis.count + axis.reach - 1
     x = ops.reshape(x, [*shape[:dim], cells, axis.stride, *shape[dim + 1 :]])
     phases = ops.unstack(x, axis.stride, axis=dim + 1)
-    return [_shifted(phases[k % axis.stride], k // axis.stride, axis, dim) for k in range(axis.window)]
-
-
-def _shifted(x, start, axis, dim):
     if axis.reach == 1:
-        return x
-    return x[:, start : start + axis.count] if dim == 1 else x[:, :, start : start + axis.count]
+        return phases[: axis.window]
+    places = []
+    for k in range(axis.window):
+        phase, cells = phases[k % axis.stride], slice(k // axis.stride, k // axis.stride + axis.count)
+        places.append(phase[:, cells] if dim == 1 else phase[:, :, cells])
+    return places
 
 
 def place(values, offset, rows, columns):

@@ -65,16 +65,14 @@ class DilatedPooling2D(keras.layers.Layer):
     def _over_window(self, x, combine):
         """Rows first, then columns: both operations are separable."""
         for axis, places in enumerate(self.pool_size, start=1):
-            shifts = [self._shifted(x, axis, index, places) for index in range(places)]
-            x = shifts[0]
-            for shift in shifts[1:]:
-                x = combine(x, shift)
+            combined = None
+            for index in range(places):
+                cut = (places - 1 - index) * self.rate
+                window = slice(index * self.rate, -cut if cut else None)
+                shifted = x[:, window] if axis == 1 else x[:, :, window]
+                combined = shifted if combined is None else combine(combined, shifted)
+            x = combined
         return x
-
-    def _shifted(self, x, axis, index, places):
-        start, cut = index * self.rate, (places - 1 - index) * self.rate
-        window = slice(start, -cut if cut else None)
-        return x[:, window] if axis == 1 else x[:, :, window]
 
     def compute_output_shape(self, input_shape):
         batch, *size, channels = input_shape

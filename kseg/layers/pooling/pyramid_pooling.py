@@ -76,36 +76,28 @@ class PyramidPooling(keras.layers.Layer):
         self.synchronized = checks.flag(synchronized, "synchronized")
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.normalize_global = checks.flag(normalize_global, "normalize_global")
-        self.convolutions = [self._convolution(b) for b in self.bins] if self.reduce else []
-        self.normalizations = [self._normalization(b) for b in self.bins] if self.reduce else []
-
-    def _is_normalized(self, bins):
-        return self.normalize_global or bins > 1
-
-    def _convolution(self, bins):
-        return layers.Conv2D(
-            self.filters,
-            1,
-            data_format="channels_last",
-            use_bias=not self._is_normalized(bins),
-            kernel_initializer="he_normal",
-            kernel_regularizer=self.kernel_regularizer,
-            name=f"conv_{bins}",
-            dtype=self.dtype_policy,
-        )
-
-    def _normalization(self, bins):
-        if not self._is_normalized(bins):
-            return None
-        layer = BatchNormalization(
-            momentum=self.momentum,
-            epsilon=self.epsilon,
-            synchronized=self.synchronized,
-            name=f"bn_{bins}",
-            dtype=self.dtype_policy,
-        )
-        layer.fused = False  # nothing is gained on maps of a few bins, and trainings go on bit by bit
-        return layer
+        convolution = {
+            "data_format": "channels_last",
+            "kernel_initializer": "he_normal",
+            "kernel_regularizer": self.kernel_regularizer,
+            "dtype": self.dtype_policy,
+        }
+        normalization = {
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "synchronized": self.synchronized,
+            "dtype": self.dtype_policy,
+        }
+        self.convolutions, self.normalizations = [], []
+        for b in self.bins if self.reduce else ():
+            bias = b == 1 and not self.normalize_global
+            self.convolutions.append(
+                layers.Conv2D(self.filters, 1, use_bias=bias, name=f"conv_{b}", **convolution)
+            )
+            self.normalizations.append(None if bias else BatchNormalization(name=f"bn_{b}", **normalization))
+            if not bias:
+                # Nothing is gained on maps of a few bins, and trainings go on bit by bit.
+                self.normalizations[-1].fused = False
 
     def build(self, input_shape):
         for bins, convolution, normalization in zip(
@@ -117,17 +109,16 @@ class PyramidPooling(keras.layers.Layer):
 
     def call(self, x, training=None):
         size = spatial_shape(x)
-        levels = [self._level(x, i, training) for i in range(len(self.bins))]
-        return ops.concatenate(
-            [x, *(resize(y, size, "bilinear", self.align_corners) for y in levels)], axis=-1
-        )
-
-    def _level(self, x, i, training):
-        y = grid_pool(x, self.bins[i], self.mode)
-        if not self.reduce:
-            return y
-        y, normalization = self.convolutions[i](y), self.normalizations[i]
-        return ops.relu(y if normalization is None else normalization(y, training=training))
+        levels = [x]
+        for i, bins in enumerate(self.bins):
+            y = grid_pool(x, bins, self.mode)
+            if self.reduce:
+                y = self.convolutions[i](y)
+                if self.normalizations[i] is not None:
+                    y = self.normalizations[i](y, training=training)
+                y = ops.relu(y)
+            levels.append(resize(y, size, "bilinear", self.align_corners))
+        return ops.concatenate(levels, axis=-1)
 
     def compute_output_shape(self, input_shape):
         channels = input_shape[3]

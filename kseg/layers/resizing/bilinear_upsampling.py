@@ -77,9 +77,6 @@ class BilinearUpsampling(keras.layers.Layer):
             return ops.conv_transpose(
                 x, self.kernel, strides=self.factor, padding=self.padding, data_format="channels_last"
             )
-        return self._interpolate(x)
-
-    def _interpolate(self, x):
         # Bilinear resizing of the map with a border of zeros is what the transposed convolution computes.
         factor = self.factor
         height, width = spatial_shape(x)

@@ -5,6 +5,7 @@ from keras import ops
 
 from kseg import checks
 from kseg.errors import SettingsError
+from kseg.layers.resizing.scaled_image import scaled
 from kseg.ops.resize import METHODS, resize, same_size, spatial_shape
 
 
@@ -79,7 +80,10 @@ class ResizeLike(keras.layers.Layer):
             x = ops.concatenate([x, x[:, :, -1:]], axis=2)
             size = tuple((cells - 1) * self.factor + 1 for cells in spatial_shape(x))
             return resize(x, size, "bilinear", align_corners=True)[:, :height, :width]
-        size = tuple(_times(cells, self.factor) for cells in spatial_shape(x))
+        whole = isinstance(self.factor, int)
+        size = tuple(
+            cells * self.factor if whole else scaled(cells, self.factor) for cells in spatial_shape(x)
+        )
         x = resize(x, size, self.method)
         return x if same_size(size, (height, width)) else x[:, :height, :width]
 
@@ -112,12 +116,3 @@ class ResizeLike(keras.layers.Layer):
             "align_corners": self.align_corners,
             "factor": self.factor,
         }
-
-
-def _times(cells, factor):
-    """Cells upsampled; both may be whole numbers, the cells a tensor too."""
-    if isinstance(factor, int):
-        return cells * factor
-    if isinstance(cells, int):
-        return round(cells * factor)
-    return ops.cast(ops.round(ops.cast(cells, "float32") * factor), "int32")

@@ -41,23 +41,22 @@ class ScaledImage(keras.layers.Layer):
         self.stride = None if stride is None else checks.whole(stride, "stride")
 
     def call(self, x):
+        size = tuple(self._scaled_side(side) for side in spatial_shape(x))
         if self.stride is None:
-            return resize(x, tuple(scaled(side, self.scale) for side in spatial_shape(x)))
-        cells = tuple(steps(side, self.stride) for side in spatial_shape(x))
+            return resize(x, size)
+        height, width = (steps(side, self.stride) * self.stride + 1 for side in spatial_shape(x))
         x = ops.concatenate([x, ops.repeat(x[:, -1:], self.stride - 1, axis=1)], axis=1)
         x = ops.concatenate([x, ops.repeat(x[:, :, -1:], self.stride - 1, axis=2)], axis=2)
-        x = x[:, : cells[0] * self.stride + 1, : cells[1] * self.stride + 1]
-        size = tuple(scaled(count, self.scale, least=count) * self.stride + 1 for count in cells)
-        return resize(x, size, align_corners=True)
+        return resize(x[:, :height, :width], size, align_corners=True)
 
     def compute_output_shape(self, input_shape):
-        height, width = (None if side is None else self._length(side) for side in input_shape[1:3])
+        height, width = (None if side is None else self._scaled_side(side) for side in input_shape[1:3])
         return (input_shape[0], height, width, input_shape[3])
 
     def compute_output_spec(self, x):
         return keras.KerasTensor(self.compute_output_shape(x.shape), dtype=self.compute_dtype)
 
-    def _length(self, side):
+    def _scaled_side(self, side):
         if self.stride is None:
             return scaled(side, self.scale)
         cells = steps(side, self.stride)
