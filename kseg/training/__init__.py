@@ -2,10 +2,17 @@
 
 from kseg.optimizers import SGD, AdamW, Poly, Step
 from kseg.training.batch_norm_statistics import reestimate_batch_norm
-from kseg.training.callbacks import Checkpoint, MetricsCsv, Progress, StopOnNaN, read_metrics
+from kseg.training.callbacks import (
+    Checkpoint,
+    History,
+    MetricsCsv,
+    Progress,
+    StopOnNaN,
+    TensorBoard,
+    read_metrics,
+)
 from kseg.training.distribution.strategy import strategy, synchronised_batch_norm
 from kseg.training.fit import fit
-from kseg.training.history import History
 from kseg.training.initialise import Initialised, initialise_from
 from kseg.training.objective import Objective, objective_of
 from kseg.training.recipes import RECIPES
@@ -13,7 +20,6 @@ from kseg.training.recipes.default import default_recipe
 from kseg.training.recipes.parts import OptimizerSettings, ScheduleSettings
 from kseg.training.recipes.recipe import Recipe
 from kseg.training.teacher import Teacher
-from kseg.training.tensorboard import TensorBoard
 from kseg.training.trainer import Trainer
 
 __all__ = [

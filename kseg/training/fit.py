@@ -12,12 +12,20 @@ from kseg.data import user_errors
 from kseg.errors import ModelError
 from kseg.inference.model_info import inspect_model
 from kseg.training.arguments import built, callbacks_of, metrics_of, optimizer_of_user
-from kseg.training.callbacks import Checkpoint, Every, MetricsCsv, Progress, StopOnNaN, read_metrics
+from kseg.training.callbacks import (
+    Checkpoint,
+    Every,
+    History,
+    MetricsCsv,
+    Progress,
+    StopOnNaN,
+    TensorBoard,
+    read_metrics,
+)
 from kseg.training.compilation import class_weights, freeze, loss_of
 from kseg.training.crops import cut
 from kseg.training.distribution import workers
 from kseg.training.distribution.strategy import place
-from kseg.training.history import History
 from kseg.training.initialise import initialise_from, initialise_second_head
 from kseg.training.memory import keep_freed_memory
 from kseg.training.normalization import single_value_errors
@@ -27,7 +35,6 @@ from kseg.training.run import checkpoint, run_folder
 from kseg.training.run.bad_data import SkippingDataset, files_of_step
 from kseg.training.run.compatibility import as_datasets, batch_size, check, check_labels, check_normalization
 from kseg.training.teacher import Teacher
-from kseg.training.tensorboard import TensorBoard
 from kseg.training.trainer import Trainer
 
 

@@ -88,16 +88,16 @@ class PyramidPooling(keras.layers.Layer):
             "synchronized": self.synchronized,
             "dtype": self.dtype_policy,
         }
-        self.convolutions, self.normalizations = [], []
+        convolutions, normalizations = [], []
         for b in self.bins if self.reduce else ():
             bias = b == 1 and not self.normalize_global
-            self.convolutions.append(
-                layers.Conv2D(self.filters, 1, use_bias=bias, name=f"conv_{b}", **convolution)
-            )
-            self.normalizations.append(None if bias else BatchNormalization(name=f"bn_{b}", **normalization))
+            convolutions.append(layers.Conv2D(self.filters, 1, use_bias=bias, name=f"conv_{b}", **convolution))
+            normalizations.append(None if bias else BatchNormalization(name=f"bn_{b}", **normalization))
             if not bias:
                 # Nothing is gained on maps of a few bins, and trainings go on bit by bit.
-                self.normalizations[-1].fused = False
+                normalizations[-1].fused = False
+        # One after the other: files number the optimizer's variables in the order of these layers.
+        self.convolutions, self.normalizations = convolutions, normalizations
 
     def build(self, input_shape):
         for bins, convolution, normalization in zip(

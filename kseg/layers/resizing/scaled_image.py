@@ -1,5 +1,7 @@
 """`ScaledImage`: an image at a part of its size, for networks that see several scales."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -56,7 +58,7 @@ class ScaledImage(keras.layers.Layer):
     def compute_output_spec(self, x):
         return keras.KerasTensor(self.compute_output_shape(x.shape), dtype=self.compute_dtype)
 
-    def _scaled_side(self, side):
+    def _scaled_side(self, side: Any) -> Any:
         if self.stride is None:
             return scaled(side, self.scale)
         cells = steps(side, self.stride)

@@ -19,7 +19,7 @@ class History(keras.callbacks.History, list):
     (0.25, [0.5, 0.25], [0, 1])
     """
 
-    def __init__(self, rows: list[dict[str, float]]):
+    def __init__(self, rows: list[dict[str, float]]) -> None:
         keras.callbacks.History.__init__(self)
         list.__init__(self, rows)
         names = dict.fromkeys(name for row in rows for name in row if name != "epoch")

@@ -36,7 +36,7 @@ class TensorBoard(keras.callbacks.Callback):
     >>> callback = kseg.training.TensorBoard("runs/a/tensorboard")
     """
 
-    def __init__(self, folder: str | Path, dataset: Any = None, samples: int = 4):
+    def __init__(self, folder: str | Path, dataset: Any = None, samples: int = 4) -> None:
         super().__init__()
         try:
             import tensorboard  # noqa: F401 (tf.summary needs it and says so only in a traceback)
@@ -52,7 +52,7 @@ class TensorBoard(keras.callbacks.Callback):
         self.samples = [int(index) for index in np.linspace(0, len(dataset) - 1, count)] if count else []
         self._writer, self._given_up = None, False
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         import tensorflow as tf
 
         try:
@@ -62,7 +62,7 @@ class TensorBoard(keras.callbacks.Callback):
             reason = _first_line(error)
             raise FileError(f"{self.folder}: TensorBoard's files could not be written ({reason}).") from error
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         import tensorflow as tf
 
         if self._given_up:
@@ -70,7 +70,12 @@ class TensorBoard(keras.callbacks.Callback):
         try:
             self._open()
             with self._writer.as_default(step=epoch + 1):
-                self._write(logs or {})
+                for name, value in (logs or {}).items():
+                    tf.summary.scalar(name, float(value))
+                tf.summary.scalar("learning_rate", rate_of_last_step(self.model.optimizer))
+                if any(name.startswith("val_") for name in logs or {}):
+                    for index in self.samples:
+                        tf.summary.image(self.dataset.name_of(index), self._panel(index)[None])
                 self._writer.flush()
         except (tf.errors.OpError, OSError) as error:
             self._given_up = True
@@ -87,17 +92,8 @@ class TensorBoard(keras.callbacks.Callback):
             self._writer = tf.summary.create_file_writer(self.folder)
             self._writer.init()
 
-    def _write(self, logs: dict[str, Any]) -> None:
-        import tensorflow as tf
-
-        for name, value in logs.items():
-            tf.summary.scalar(name, float(value))
-        tf.summary.scalar("learning_rate", rate_of_last_step(self.model.optimizer))
-        if any(name.startswith("val_") for name in logs):
-            for index in self.samples:
-                tf.summary.image(self.dataset.name_of(index), self._panel(index)[None])
-
     def _panel(self, index: int) -> np.ndarray:
+        """A sample's image, truth and prediction, side by side."""
         image, labels = self.dataset.load(index)
         info = inspect_model(self.model)
         predicted = np.asarray(info.scores(self.model.predict_on_batch(image[None])))[0].argmax(-1)
