@@ -1,14 +1,14 @@
 """`fit`: train a segmentation model by a recipe into a run folder, and go on where a run was broken off."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from kseg.data import user_errors
+from kseg.data import Dataset, user_errors
 from kseg.errors import ModelError
 from kseg.inference.model_info import inspect_model
 from kseg.training.arguments import built, callbacks_of, metrics_of, optimizer_of_user
@@ -125,76 +125,53 @@ def fit(
     if recipe is None:
         recipe = default_recipe(model, model_name or model.name, train.name)
     recipe = recipe if loss is None else recipe.replace(loss=loss)
-    optimizer, metrics = optimizer_of_user(optimizer), metrics_of(metrics)
-    callbacks = callbacks_of(callbacks)
+    optimizer, metrics, callbacks = optimizer_of_user(optimizer), metrics_of(metrics), callbacks_of(callbacks)
     built(model, recipe.size or (64, 64), inspect_model(model).channels)
     say = (lambda text: print(text, file=sys.stderr)) if verbose and not place()[0] else (lambda text: None)
     check(model, recipe, train, val, every)
     if teacher is not None:
         teacher.fit_to(train.classes)
-    _prepare(recipe)
-    train, val = cut(recipe, train, val, skip_bad, say)
-    if skip_bad:
-        train, val = SkippingDataset(train), None if val is None else SkippingDataset(val, blank=True)
-    check_labels(train if teacher is None else None, val, train.num_classes)
-    freeze(model, recipe)
-    check_normalization(model, recipe, train)
-    length, weights = _length(recipe, train), class_weights(recipe, train)
+    train, val = _prepare(model, recipe, train, val, teacher, skip_bad, say)
+    weights = class_weights(recipe, train)
+    steps = recipe.steps_per_epoch or max(len(train) // (batch_size(recipe) * recipe.accumulate), 1)
     map_loss = loss_of(recipe, train, weights, inspect_model(model).output == "logits")
-    described = run_folder.describe(
-        model,
-        model_name or _name(model),
-        recipe,
-        train,
-        val,
-        length,
-        class_weights=weights,
-        start=_start(start, init_from, optimizer, teacher, learning_rates),
-    )
+    parts = {"optimizer": optimizer, "learning_rates": learning_rates, "teacher": teacher}
+    start = {**(start or {}), **_start(init_from, **parts)}
+    name = model_name or _name(model)
+    described = run_folder.describe(model, name, recipe, train, val, steps, class_weights=weights, start=start)
     with workers.together() as chief, run_folder.alone(out) if chief else nullcontext():
         found = workers.open_run(out, described, resume, [checkpoint_every, skip_bad])
         if found.get("epochs_done", 0) >= recipe.epochs:
             say(f"{out}: this run is finished ({_best(found)}); give more epochs to go on.")
             checkpoint.load_into(model, checkpoint.newest(out))
         else:
-            if not found:
-                _initialise(model, recipe, init_from, say)
-            trainer = Trainer(
-                model,
-                recipe,
-                train,
-                val,
-                map_loss,
-                length,
-                optimizer=optimizer,
-                learning_rates=learning_rates,
-                metrics=metrics,
-                teacher=teacher,
-            )
             if not found and init_from is not None:
-                initialise_second_head(trainer, init_from, say)
+                say(f"{init_from}: {initialise_from(model, init_from)}")
+            trainer = Trainer(model, recipe, train, val, map_loss, steps, metrics=metrics, **parts)
             if found:
                 found = _restore(trainer, out, found)
-                say(f"{out}: going on after {_where(trainer)} of {recipe.epochs} ({_best(found)}).")
+                within = f" and {trainer.step} steps" if trainer.step else ""
+                done = f"epoch {trainer.epoch}{within} of {recipe.epochs}"
+                say(f"{out}: going on after {done} ({_best(found)}).")
+            elif init_from is not None:
+                initialise_second_head(trainer, init_from, say)
+            elif recipe.starts_from:
+                print(
+                    f"kseg: {recipe.name} goes on from a network that {recipe.starts_from} trained, and its rates fit "
+                    "that; give init_from unless the model has such weights.",
+                    file=sys.stderr,
+                )
             keeper = Checkpoint(
                 out, best=found.get("best"), every=every, keep=keep, run=trainer, writes=chief
             )
             keeper.best_epoch = found.get("best_epoch")
-            chosen = [StopOnNaN(_files(trainer)), *callbacks]
-            if chief:
-                chosen[1:1] = [MetricsCsv(out / "metrics.csv", trainer.epoch)]
-            if chief and tensorboard:
-                alone = place()[1] == 1  # Keras's predict waits for the other machines
-                chosen.append(TensorBoard(out / "tensorboard", val if alone else None))
-            chosen.append(keeper)  # an epoch is over when its checkpoint is written
-            if verbose and chief:
-                chosen.append(Progress(recipe.epochs, length, best=lambda: keeper.best))
-            _run(trainer, chosen)
+            callbacks = _callbacks(trainer, keeper, callbacks, tensorboard=tensorboard, verbose=verbose)
+            _run(trainer, callbacks)
         if restore_best and (out / "best.keras").exists():
             checkpoint.load_into(model, out / "best.keras", optimizer=False)
         history = History(read_metrics(out / "metrics.csv"))
         history.set_model(model)
-        history.set_params({"verbose": int(verbose), "epochs": recipe.epochs, "steps": length})
+        history.set_params({"verbose": int(verbose), "epochs": recipe.epochs, "steps": steps})
         return history
 
 
@@ -205,19 +182,48 @@ def _name(model: keras.Model) -> str:
     return name if automatic else model.name
 
 
-def _run(trainer: Trainer, callbacks: list[keras.callbacks.Callback]) -> None:
-    with single_value_errors(), user_errors():
-        trainer.run(
-            keras.callbacks.CallbackList(
-                callbacks,
-                model=trainer.training_model,
-                epochs=trainer.recipe.epochs,
-                steps=trainer.length,
-            )
-        )
-    for dataset in (trainer.train, trainer.val):
-        if isinstance(dataset, SkippingDataset) and dataset.bad:
-            print(f"skipped {len(dataset.bad)} of {len(dataset)} images: {dataset.listed()}", file=sys.stderr)
+def _prepare(
+    model: keras.Model,
+    recipe: Recipe,
+    train: Dataset,
+    val: Dataset | None,
+    teacher: Teacher | None,
+    skip_bad: bool,
+    say: Callable[[str], None],
+) -> tuple[Dataset | SkippingDataset, Dataset | SkippingDataset | None]:
+    """Make memory, seeds, data and model what the recipe asks for; gives what to train on, and to validate on."""
+    keep_freed_memory()
+    keras.utils.set_random_seed(recipe.seed)
+    if recipe.deterministic:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    train, val = cut(recipe, train, val, skip_bad, say)
+    if skip_bad:
+        train, val = SkippingDataset(train), None if val is None else SkippingDataset(val, blank=True)
+    check_labels(train if teacher is None else None, val, train.num_classes)
+    freeze(model, recipe)
+    check_normalization(model, recipe, train)
+    return train, val
+
+
+def _start(
+    init_from: str | Path | None,
+    optimizer: keras.optimizers.Optimizer | None,
+    learning_rates: Mapping[str, float] | None,
+    teacher: Teacher | None,
+) -> dict[str, Any]:
+    """What recipe.json says of the first weights and of what is not the recipe's."""
+    found: dict[str, Any] = {}
+    if init_from is not None:
+        found["init_from"] = str(init_from)
+    if optimizer is not None:
+        found["optimizer"] = type(optimizer).__name__
+    if learning_rates:
+        found["learning_rates"] = {part: float(factor) for part, factor in learning_rates.items()}
+    if teacher is not None:
+        found["teacher"] = teacher.describe()
+    return found
 
 
 def _restore(trainer: Trainer, folder: Path, found: dict[str, Any]) -> dict[str, Any]:
@@ -239,64 +245,47 @@ def _restore(trainer: Trainer, folder: Path, found: dict[str, Any]) -> dict[str,
         raise
 
 
-def _length(recipe: Recipe, train: Any) -> int:
-    return recipe.steps_per_epoch or max(len(train) // (batch_size(recipe) * recipe.accumulate), 1)
-
-
-def _prepare(recipe: Recipe) -> None:
-    keep_freed_memory()
-    keras.utils.set_random_seed(recipe.seed)
-    if recipe.deterministic:
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
-
-
-def _files(trainer: Trainer) -> Any:
-    """The names of the images of a step, for a message."""
-    recipe = trainer.recipe
+def _callbacks(
+    trainer: Trainer,
+    keeper: Checkpoint,
+    own: list[keras.callbacks.Callback],
+    *,
+    tensorboard: bool,
+    verbose: bool,
+) -> list[keras.callbacks.Callback]:
+    """The callbacks of a run in their order: an epoch is over when its checkpoint is written, and is told then."""
+    recipe, out = trainer.recipe, keeper.folder
 
     def files(epoch: int, step: int) -> list[str]:
         size, number = batch_size(recipe) * recipe.accumulate, epoch * trainer.length + step
         return files_of_step(trainer.train, batch_size=size, seed=recipe.seed, step=number)
 
-    return files
-
-
-def _start(
-    start: dict[str, Any] | None,
-    init_from: str | Path | None,
-    optimizer: keras.optimizers.Optimizer | None,
-    teacher: Teacher | None,
-    learning_rates: Mapping[str, float] | None,
-) -> dict[str, Any]:
-    """What recipe.json says of the first weights and of what is not the recipe's."""
-    found = dict(start or {})
-    if init_from is not None:
-        found["init_from"] = str(init_from)
-    if optimizer is not None:
-        found["optimizer"] = type(optimizer).__name__
-    if learning_rates:
-        found["learning_rates"] = {part: float(factor) for part, factor in learning_rates.items()}
-    if teacher is not None:
-        found["teacher"] = teacher.describe()
+    if not keeper.writes:
+        return [StopOnNaN(files), *own, keeper]
+    found = [StopOnNaN(files), MetricsCsv(out / "metrics.csv", trainer.epoch), *own]
+    if tensorboard:
+        alone = place()[1] == 1  # Keras's predict waits for the other machines
+        found.append(TensorBoard(out / "tensorboard", trainer.val if alone else None))
+    found.append(keeper)
+    if verbose:
+        found.append(Progress(recipe.epochs, trainer.length, best=lambda: keeper.best))
     return found
 
 
-def _initialise(model: keras.Model, recipe: Recipe, init_from: str | Path | None, say: Any) -> None:
-    """The weights of the stage before, and the names of the data's classes for the model's file."""
-    if init_from is not None:
-        say(f"{init_from}: {initialise_from(model, init_from)}")
-    elif recipe.starts_from:
-        print(
-            f"kseg: {recipe.name} goes on from a network that {recipe.starts_from} trained, and its rates fit that; "
-            "give init_from unless the model has such weights.",
-            file=sys.stderr,
+def _run(trainer: Trainer, callbacks: list[keras.callbacks.Callback]) -> None:
+    """Train to the end, and say which images were skipped."""
+    with single_value_errors(), user_errors():
+        trainer.run(
+            keras.callbacks.CallbackList(
+                callbacks,
+                model=trainer.training_model,
+                epochs=trainer.recipe.epochs,
+                steps=trainer.length,
+            )
         )
-
-
-def _where(trainer: Trainer) -> str:
-    return f"epoch {trainer.epoch}" + (f" and {trainer.step} steps" if trainer.step else "")
+    for dataset in (trainer.train, trainer.val):
+        if isinstance(dataset, SkippingDataset) and dataset.bad:
+            print(f"skipped {len(dataset.bad)} of {len(dataset)} images: {dataset.listed()}", file=sys.stderr)
 
 
 def _best(found: dict[str, Any]) -> str:
