@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -168,7 +170,9 @@ class _Checks:
             return False
         return True
 
-    def examine(self, sample: Sample, colours=(), to_labels=None) -> None:
+    def examine(
+        self, sample: Sample, colours: tuple = (), to_labels: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> None:
         """An image and its mask as files; `to_labels` turns stored ids into class ids."""
         before = self._problems()
         image, mask = self._read(read_image, sample.image, "no image"), None
@@ -268,7 +272,9 @@ class _Checks:
                 self.find("palette", path, message)
                 return
 
-    def _read(self, reader, path: Path, missing: str, **settings) -> np.ndarray | None:
+    def _read(
+        self, reader: Callable[..., np.ndarray], path: Path, missing: str, **settings: Any
+    ) -> np.ndarray | None:
         if not os.path.lexists(path):
             self.find(missing, path, f"{path}: no such file, though the data set lists it")
             return None
@@ -277,23 +283,17 @@ class _Checks:
                 warnings.simplefilter("always")
                 pixels = reader(path, self.max_pixels, **settings)
         except DataError as error:
-            self.find(_kind(path, reader, self.max_pixels), path, str(error))
+            kind = "unreadable"
+            with contextlib.suppress(DataError):
+                height, width = image_size(path)
+                if height * width > self.max_pixels:
+                    kind = "huge"
+                elif reader is read_mask:
+                    read_image(path, self.max_pixels)
+                    kind = "palette"  # it is a sound image, but does not hold class ids
+            self.find(kind, path, str(error))
             return None
         for warning in told:
             what = f"{path}: {str(warning.message).removeprefix(f'{path}: ')}"
             self.find("warning", path, what, fatal=False)
         return pixels
-
-
-def _kind(path: Path, reader, max_pixels: int) -> str:
-    """Why a file could not be read, in two words."""
-    try:
-        height, width = image_size(path)
-        if height * width > max_pixels:
-            return "huge"
-        if reader is read_mask:
-            read_image(path, max_pixels)
-            return "palette"  # it is a sound image, but does not hold class ids
-    except DataError:
-        pass
-    return "unreadable"

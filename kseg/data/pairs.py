@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Iterator, Sequence
@@ -92,10 +93,11 @@ def list_images(folder: Path, *, deep: bool = True) -> Listing:
             left_out.append(LeftOut(path, why))
         elif suffix in _OTHER_IMAGES:
             left_out.append(LeftOut(path, f"kseg does not read {suffix} files: save it as PNG"))
-        elif _is_image(path):
-            left_out.append(
-                LeftOut(path, f"an image without one of the endings {', '.join(SUFFIXES)}: rename it")
-            )
+        elif path.is_file():
+            with contextlib.suppress(OSError), open(path, "rb") as file:
+                if image_kind(file.read(16)) is not None:
+                    why = f"an image without one of the endings {', '.join(SUFFIXES)}: rename it"
+                    left_out.append(LeftOut(path, why))
     return Listing(folder, files, tuple(left_out))
 
 
@@ -110,16 +112,6 @@ def _walk(folder: Path, deep: bool) -> Iterator[Path]:
         yield from (Path(place, name) for name in names if not name.startswith("."))
         if not deep:
             return
-
-
-def _is_image(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    try:
-        with open(path, "rb") as file:
-            return image_kind(file.read(16)) is not None
-    except OSError:
-        return False
 
 
 def split_folders(root: Path, split: str) -> tuple[Path, Path]:

@@ -202,7 +202,14 @@ class App:
             self._held = frame, labels_of(probabilities, frame.shape[:2]), probabilities
             drawn = self._draw(*self._held)
         with self.timings.measure("show"):
-            self._write(drawn)
+            if self.settings.output is not None:
+                self.output = self.output or self._recorder(self.settings.output)
+                self.output.write(drawn)
+            if self.recording is not None:
+                try:
+                    self.recording.write(drawn)
+                except (KsegError, OSError) as error:  # the live image goes on
+                    self._end_recording(str(error))
             self._show(drawn)
         now = time.monotonic()
         self.timings.add("latency", now - result.frame.time)
@@ -232,6 +239,7 @@ class App:
         return drawn
 
     def _show(self, drawn: np.ndarray) -> None:
+        """Show a frame, and do what the key that was pressed asks for."""
         if self.window is None:
             return
         self._last_show = time.monotonic()
@@ -249,18 +257,15 @@ class App:
             else:
                 self.saved.append(path)
                 self._say(f"saved {path.name}")
-        self._toggle_recording()
-
-    def _toggle_recording(self) -> None:
         if self.view.recording and self.recording is None:
             try:
                 path = unused(self.settings.folder, ".mp4")
             except OSError as error:
                 self.view.recording = False
                 self._say(f"no recording: {error.strerror} ({self.settings.folder})")
-                return
-            self.recording = self._recorder(path)
-            self._say(f"recording {path.name}")
+            else:
+                self.recording = self._recorder(path)
+                self._say(f"recording {path.name}")
         elif not self.view.recording and self.recording is not None:
             self._end_recording()
 
@@ -278,17 +283,6 @@ class App:
 
     def _recorder(self, path: Path) -> VideoFile:
         return (Recorder if self.settings.live else VideoFile)(path, self.capture.fps)
-
-    def _write(self, drawn: np.ndarray) -> None:
-        if self.settings.output is not None:
-            if self.output is None:
-                self.output = self._recorder(self.settings.output)
-            self.output.write(drawn)
-        if self.recording is not None:
-            try:
-                self.recording.write(drawn)
-            except (KsegError, OSError) as error:  # the live image goes on
-                self._end_recording(str(error))
 
     def _say(self, notice: str) -> None:
         self.notice, self._notice_until = notice, time.monotonic() + 2

@@ -192,7 +192,14 @@ def load(
         raise SettingsError(f"--output-kind is logits, probabilities or labels, got {output!r}")
     path = Path(what)
     if path.suffix.lower() not in (".keras", *suffixes()):
-        path = _preset(what, precision)
+        from kseg.models import preset_file
+
+        try:
+            path = preset_file(what, "keras" if precision == "float32" else precision)
+        except ModelError:
+            if not path.suffix and "/" not in what:
+                raise
+            raise ModelError(f"{what}: expected a preset's name, or a .keras, .tflite or .onnx file") from None
     elif not path.is_file():
         raise ModelError(f"{path}: no such model file")
     elif not trust:
@@ -235,16 +242,3 @@ def keras_frames(
         getattr(model, "palette", None),
     )
     return frames, info.size or getattr(model, "working_size", None)
-
-
-def _preset(name: str, precision: str) -> Path:
-    from kseg.models import preset_file
-
-    try:
-        return preset_file(name, "keras" if precision == "float32" else precision)
-    except ModelError as error:
-        if Path(name).suffix or "/" in name:
-            raise ModelError(
-                f"{name}: expected a preset's name, or a .keras, .tflite or .onnx file"
-            ) from None
-        raise error

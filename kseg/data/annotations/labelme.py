@@ -116,8 +116,20 @@ def _shape(where: str, label: int, shape: dict[str, Any], size: tuple[int, int] 
         raise DataError(f"{where}: a {kind} has no area: draw a polygon, or remove it")
     if len(points) < needed:
         raise DataError(f"{where}: a {kind} of {len(points)} points; it needs {needed} at least")
-    if kind == "mask":
-        return Shape(label, runs=_runs_of_mask(where, shape.get("mask"), points, size), where=where)
+    if kind == "mask":  # a PNG in text, put where its box says
+        if size is None:
+            raise DataError(f"{where}: a mask in a file that does not say the image's size")
+        try:
+            part = read_mask(base64.b64decode(shape.get("mask"), validate=True), name=where) > 0
+        except (TypeError, ValueError, binascii.Error):
+            raise DataError(f"{where}: a mask that is no PNG in base64") from None
+        left, top = (int(np.floor(value)) for value in points.min(axis=0))
+        bottom, right = top + part.shape[0], left + part.shape[1]
+        if top < 0 or left < 0 or bottom > size[0] or right > size[1]:
+            raise DataError(f"{where}: a mask that reaches beyond the image of {size[0]}x{size[1]} pixels")
+        whole = np.zeros(size, bool)
+        whole[top:bottom, left:right] = part
+        return Shape(label, runs=tuple(runs_of(whole)), where=where)
     if kind == "rectangle":
         (x0, y0), (x1, y1) = points[:2]
         points = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
@@ -126,19 +138,3 @@ def _shape(where: str, label: int, shape: dict[str, Any], size: tuple[int, int] 
         radius = np.linalg.norm(points[1] - points[0])
         points = points[0] + radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     return Shape(label, (tuple(points.ravel()),), where=where)
-
-
-def _runs_of_mask(where: str, text: Any, box: np.ndarray, size: tuple[int, int] | None) -> tuple[int, ...]:
-    """A mask, stored as a PNG in text, put where its box says."""
-    if size is None:
-        raise DataError(f"{where}: a mask in a file that does not say the image's size")
-    try:
-        part = read_mask(base64.b64decode(text, validate=True), name=where) > 0
-    except (TypeError, ValueError, binascii.Error):
-        raise DataError(f"{where}: a mask that is no PNG in base64") from None
-    left, top = (int(np.floor(value)) for value in box.min(axis=0))
-    whole = np.zeros(size, bool)
-    if top < 0 or left < 0 or top + part.shape[0] > size[0] or left + part.shape[1] > size[1]:
-        raise DataError(f"{where}: a mask that reaches beyond the image of {size[0]}x{size[1]} pixels")
-    whole[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return tuple(runs_of(whole))

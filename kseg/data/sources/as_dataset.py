@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +107,27 @@ def _rows(part: Any) -> list[Any]:
 
 
 def _samples(data: Any, name: str) -> Iterator[Sequence[Any]]:
-    """The samples (image, mask) or (image, mask, weight) of what gives samples, or batches of them."""
-    for element in _elements(data, name):
+    """The samples (image, mask) or (image, mask, weight) of what gives samples, or batches of them, once."""
+    if isinstance(data, (str, Path)):
+        raise DataError(f'{name}: got the path {data}: load it, as by kseg.data.load("folder", "{data}")')
+    elements, count = data, None
+    if hasattr(data, "element_spec") and hasattr(data, "cardinality"):  # tf.data
+        if int(data.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
+            raise _endless(data, name)
+    elif isinstance(data, dict) or hasattr(data, "shape") or (isinstance(data, tuple) and data[1:2] == (None,)):
+        raise DataError(f"{name}: {_told(data)} came, without masks; {EXPECTED}")
+    else:
+        for ask in (len, lambda each: each.num_batches):  # a PyDataset has one of the two
+            with contextlib.suppress(TypeError, NotImplementedError, AttributeError):
+                count = ask(data)
+                break
+        by_number = hasattr(data, "__getitem__")
+        if count is None and (by_number or hasattr(data, "__iter__")):
+            raise _endless(data, name)
+        if count is None:
+            raise DataError(f"{name}: {type(data).__name__} is no data set; {EXPECTED}")
+        elements = (data[index] for index in range(count)) if by_number else data
+    for element in elements:
         if isinstance(element, dict):
             raise DataError(
                 f"{name}: a dict with the keys {', '.join(map(str, element))} came; expected (images, masks): choose "
@@ -125,28 +144,6 @@ def _samples(data: Any, name: str) -> Iterator[Sequence[Any]]:
         if len({len(column) for column in columns}) > 1:
             raise DataError(f"{name}: a batch of {len(columns[0])} images but {len(columns[1])} masks")
         yield from zip(*columns, strict=True)
-
-
-def _elements(data: Any, name: str) -> Iterable[Any]:
-    """What `data` gives, once."""
-    if isinstance(data, (str, Path)):
-        raise DataError(f'{name}: got the path {data}: load it, as by kseg.data.load("folder", "{data}")')
-    if hasattr(data, "element_spec") and hasattr(data, "cardinality"):  # tf.data
-        if int(data.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
-            raise _endless(data, name)
-        return data
-    if isinstance(data, dict) or hasattr(data, "shape") or (isinstance(data, tuple) and data[1:2] == (None,)):
-        raise DataError(f"{name}: {_told(data)} came, without masks; {EXPECTED}")
-    by_number, count = hasattr(data, "__getitem__"), None
-    for ask in (len, lambda each: each.num_batches):  # a PyDataset has one of the two
-        with contextlib.suppress(TypeError, NotImplementedError, AttributeError):
-            count = ask(data)
-            break
-    if count is None:
-        if by_number or hasattr(data, "__iter__"):
-            raise _endless(data, name)
-        raise DataError(f"{name}: {type(data).__name__} is no data set; {EXPECTED}")
-    return (data[index] for index in range(count)) if by_number else data
 
 
 def _endless(data: Any, name: str) -> DataError:

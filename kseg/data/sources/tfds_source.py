@@ -37,10 +37,21 @@ class TfdsSource:
     def __init__(self, builder, split: str, image: str, mask: str):
         self.builder, self.split, self.image, self.mask = builder, split, image, mask
         self.max_pixels = MAX_PIXELS
-        if builder.info.file_format.value == "tfrecord":
-            self.records, self.arrays = _record_offsets(builder, split), None
-        else:
+        if builder.info.file_format.value != "tfrecord":
             self.records, self.arrays = None, builder.as_data_source(split)
+            return
+        self.records, self.arrays = [], None  # (file, start, length) of every record
+        for part in builder.info.splits[split].file_instructions:
+            stay_inside(builder.data_path, [Path(part.filename)])
+            found = record_offsets(part.filename)
+            stop = len(found) if part.take < 0 else part.skip + part.take
+            self.records += [(part.filename, start, length) for start, length in found[part.skip : stop]]
+        expected = builder.info.splits[split].num_examples
+        if len(self.records) != expected:
+            raise DataError(
+                f"{builder.data_path}: {len(self.records)} records of {split!r} are in its files and {expected} should "
+                "be: prepare the data set again"
+            )
 
     def __len__(self) -> int:
         return len(self.records if self.arrays is None else self.arrays)
@@ -51,22 +62,18 @@ class TfdsSource:
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         example = self._example(index)
         image, mask = np.asarray(example[self.image]), np.asarray(example[self.mask])
-        image = self._rgb(image, index)
-        mask = mask[..., 0] if mask.ndim == 3 else mask
-        if mask.size and mask.max() > 255:
-            raise DataError(f"{self.name_of(index)}: class id {mask.max()} in the mask: ids are 0 to 254")
-        return image, mask.astype(np.uint8)
-
-    def _rgb(self, image: np.ndarray, index: int) -> np.ndarray:
-        """uint8 (H, W, 3) of what the image feature holds: grey repeated, alpha left out, 16 bits as 8."""
         channels = image.shape[-1]
         if image.dtype not in (np.uint8, np.uint16) or channels not in (1, 3, 4):
             raise DataError(
                 f"{self.name_of(index)}: the image is {image.dtype} with {channels} channels; expected uint8 or "
                 "uint16 with 1, 3 or 4"
             )
-        image = np.repeat(image, 3, axis=-1) if channels == 1 else image[..., :3]
-        return np.ascontiguousarray(to_8_bits(image))
+        # RGB in 8 bits: grey repeated, alpha left out.
+        image = to_8_bits(np.repeat(image, 3, axis=-1) if channels == 1 else image[..., :3])
+        mask = mask[..., 0] if mask.ndim == 3 else mask
+        if mask.size and mask.max() > 255:
+            raise DataError(f"{self.name_of(index)}: class id {mask.max()} in the mask: ids are 0 to 254")
+        return np.ascontiguousarray(image), mask.astype(np.uint8)
 
     def _example(self, index: int) -> dict:
         if self.arrays is not None:
@@ -99,8 +106,9 @@ class TfdsSource:
 def load_tfds(
     name: str, root: str | Path | None, split: str = "train", max_pixels: int = MAX_PIXELS
 ) -> Dataset:
-    """A prepared tfds data set `name` (`NAME` or `NAME/CONFIG`) below `root` (tfds's `data_dir`,
-    `~/tensorflow_datasets` if not given).
+    """A prepared tfds data set, `NAME` or `NAME/CONFIG` below `root`.
+
+    The root is tfds's `data_dir`, `~/tensorflow_datasets` if not given.
 
     `split` may be a tfds slice (`"train[:80%]"`). The mask feature's class names are used where it has
     them; otherwise the classes are numbered up to the highest id found in the masks of all splits.
@@ -198,20 +206,3 @@ def _features(builder) -> tuple[str, str]:
             f"'segmentation_mask'); the data set has {', '.join(sorted(builder.info.features))}"
         )
     return images[0], masks[0]
-
-
-def _record_offsets(builder, split: str) -> list[tuple[str, int, int]]:
-    """(file, start, length) of every record of a split; a TFRecord is length, crc, record, crc."""
-    records = []
-    for part in builder.info.splits[split].file_instructions:
-        stay_inside(builder.data_path, [Path(part.filename)])
-        found = record_offsets(part.filename)
-        stop = len(found) if part.take < 0 else part.skip + part.take
-        records += [(part.filename, start, length) for start, length in found[part.skip : stop]]
-    expected = builder.info.splits[split].num_examples
-    if len(records) != expected:
-        raise DataError(
-            f"{builder.data_path}: {len(records)} records of {split!r} are in its files and {expected} should be: "
-            "prepare the data set again"
-        )
-    return records

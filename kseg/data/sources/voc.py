@@ -55,7 +55,15 @@ def load_voc(root: str | Path | None, split: str = "train", complete: bool = Tru
     else:
         masks = "SegmentationClassAug" if split in _AUGMENTED else "SegmentationClass"
         path, lines = _read_lists(lists, split)
-        samples = tuple(_sample(root, line, masks, path) for line in lines)
+        samples = []
+        for words in map(str.split, lines):
+            if len(words) == 2 and "/" in words[0]:  # "/JPEGImages/x.jpg /SegmentationClassAug/x.png"
+                image, mask = (inside(root, word.lstrip("/"), path) for word in words)
+            else:
+                image = inside(root / "JPEGImages", f"{words[0]}.jpg", path)
+                mask = inside(root / masks, f"{words[0]}.png", path)
+            samples.append(Sample(image, mask))
+        samples = tuple(samples)
     if complete:
         require_files(samples, f"the list of {split!r} in {lists}")
     return Dataset("voc", split, CLASSES, colour_map(len(CLASSES)), samples)
@@ -73,12 +81,3 @@ def _read_lists(lists: Path, split: str) -> tuple[Path, list[str]]:
         there = ", ".join(sorted(path.stem for path in lists.glob("*.txt"))) or "none"
         raise DataError(f"{lists}: no list {split}.txt; found the lists {there}")
     return found[0], [line for path in found for line in read_list(path, lists.parents[1])]
-
-
-def _sample(root: Path, line: str, masks: str, source: Path) -> Sample:
-    """A line is a name ("2007_000032"), or two paths ("/JPEGImages/x.jpg /SegmentationClassAug/x.png")."""
-    words = line.split()
-    if len(words) == 2 and "/" in words[0]:
-        return Sample(*(inside(root, word.lstrip("/"), source) for word in words))
-    image = inside(root / "JPEGImages", f"{words[0]}.jpg", source)
-    return Sample(image, inside(root / masks, f"{words[0]}.png", source))
