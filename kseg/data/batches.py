@@ -99,26 +99,23 @@ def pipeline(
     total = _ENDLESS if epochs is None else epochs * len(dataset)
     total = total // batch_size * mine + min(max(total % batch_size - first, 0), mine)
     start = min(start_step * mine, total)
-    samples = SampleCache(
-        dataset, cache_bytes=CACHE_BYTES if cache else 0, one_size=size is None and batch_size > 1
-    )
+    kept = CACHE_BYTES if cache else 0
+    samples = SampleCache(dataset, cache_bytes=kept, one_size=size is None and batch_size > 1)
     sample = sampler(dataset, samples, size, augment, seed, shuffle)
     # Only what is drawn differs from one iteration to the next.
     iterations = itertools.count() if shuffle or augment is not None else itertools.repeat(0)
     epochs_each = _ENDLESS_EPOCHS if epochs is None else epochs
 
-    def numbers(iteration: tf.Tensor) -> tf.data.Dataset:
-        return tf.data.Dataset.range(start, total).map(lambda number: (number, iteration))
-
     def produce(number: tf.Tensor, iteration: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         position = number // mine * batch_size + first + number % mine
         return sample(position + iteration * (epochs_each * len(dataset)))
 
-    stream = tf.data.Dataset.from_tensors(0)
-    stream = stream.map(
+    stream = tf.data.Dataset.from_tensors(0).map(
         lambda _: tf.numpy_function(lambda: np.int64(next(iterations)), [], tf.int64, stateful=True)
     )
-    stream = stream.map(lambda iteration: tf.ensure_shape(iteration, ())).flat_map(numbers)
+    stream = stream.map(lambda iteration: tf.ensure_shape(iteration, ()))
+    numbers = tf.data.Dataset.range(start, total)
+    stream = stream.flat_map(lambda iteration: numbers.map(lambda number: (number, iteration)))
     stream = stream.apply(tf.data.experimental.assert_cardinality(total - start))
     stream = stream.map(produce, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return stream.batch(part, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)

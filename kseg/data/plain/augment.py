@@ -33,7 +33,10 @@ def augmented(
     image, label = np.asarray(image), np.asarray(label)
     target = image.shape[:2] if size is None else tuple(size)
     x, y = _positions(settings, draw, image.shape[:2], target)
-    label = _nearest(label, x, y, ignore_label)
+    # The nearest; halves away from zero, as std::round.
+    columns, rows = (np.trunc(at + np.copysign(np.float32(0.5), at)) for at in (x, y))
+    nearest = _within(rows, label.shape[0]), _within(columns, label.shape[1])
+    label = _bordered(label, ignore_label)[nearest]
     # The fourth channel tells how much of a pixel comes from inside of the image.
     image = np.concatenate([image, np.ones_like(image[..., :1])], axis=-1).astype(np.float32)
     image = _recoloured(settings, draw, _bilinear(image, x, y))
@@ -88,12 +91,6 @@ def _within(positions: np.ndarray, length: int) -> np.ndarray:
     return positions.clip(-1, length).astype(np.intp) + 1
 
 
-def _nearest(label: np.ndarray, x: np.ndarray, y: np.ndarray, fill: int) -> np.ndarray:
-    # Halves away from zero, as std::round.
-    rows, columns = (np.trunc(at + np.copysign(np.float32(0.5), at)) for at in (y, x))
-    return _bordered(label, fill)[_within(rows, label.shape[0]), _within(columns, label.shape[1])]
-
-
 def _bilinear(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     left, top = np.floor(x), np.floor(y)
     bordered = _bordered(image, 0)
@@ -116,17 +113,14 @@ def _recoloured(settings: Augment, draw, image: np.ndarray) -> np.ndarray:
         )
         total = image.sum(axis=(0, 1), dtype=np.float64).astype(np.float32)
         grey = total[:3] @ _LUMA / max(total[3], np.float32(1))
-        turn = (2 * draw[12] - 1) * np.float32(settings.hue * 2 * math.pi)
+        angle = (2 * draw[12] - 1) * np.float32(settings.hue * 2 * math.pi)
+        forward, sine, cosine = _TO_YIQ.T, np.sin(angle), np.cos(angle)
+        turn = np.float32([[1, 0, 0], [0, cosine, sine], [0, -sine, cosine]])
+        turn = forward @ turn @ np.linalg.inv(forward)
         mix = saturation * matrix + (1 - saturation) * np.tile(_LUMA[:, None], [1, 3])
-        matrix = brightness * contrast * (mix @ _hue_turn(turn))
+        matrix = brightness * contrast * (mix @ turn)
         offset = (1 - contrast) * brightness * grey * np.ones(3, np.float32)
     return image @ np.concatenate([matrix, (offset - mean)[None]]).astype(np.float32) + mean
-
-
-def _hue_turn(angle: np.float32) -> np.ndarray:
-    forward, sine, cosine = _TO_YIQ.T, np.sin(angle), np.cos(angle)
-    turn = np.float32([[1, 0, 0], [0, cosine, sine], [0, -sine, cosine]])
-    return forward @ turn @ np.linalg.inv(forward)
 
 
 def _blurred(image: np.ndarray, sigma: np.float32, largest: float) -> np.ndarray:
