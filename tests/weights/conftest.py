@@ -148,6 +148,17 @@ def caffemodel(layers, first_format=False, packed=True):
     return out
 
 
+def frozen_graph(arrays):
+    """A frozen TensorFlow graph of constants."""
+    out = b""
+    for name, array in arrays.items():
+        shape = b"".join(chunk(2, varint(1 << 3) + varint(side)) for side in array.shape)
+        tensor = varint(1 << 3) + varint(1) + chunk(2, shape) + chunk(4, array.astype("<f4").tobytes())
+        attribute = chunk(1, b"value") + chunk(2, chunk(8, tensor))
+        out += chunk(1, chunk(1, name.encode()) + chunk(2, b"Const") + chunk(5, attribute))
+    return out
+
+
 @pytest.fixture
 def arrays():
     """Arrays as a small network's."""

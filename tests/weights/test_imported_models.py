@@ -6,7 +6,17 @@ import pytest
 import kseg
 from kseg.weights import import_weights
 from tests.weights.conftest import caffemodel
-from tests.weights.layouts import test_mmseg, test_semseg, test_torchvision
+from tests.weights.layouts import (
+    test_caffe_deeplab,
+    test_caffe_fcn,
+    test_caffe_pspnet,
+    test_kerashub,
+    test_mmseg,
+    test_mobilenet_v2,
+    test_semseg,
+    test_smp,
+    test_torchvision,
+)
 from tests.weights.layouts.conftest import bilinear, image_of
 
 SIZE = (65, 97)
@@ -42,26 +52,56 @@ def sane(arrays):
     return {key: scaled(array) for key, array in arrays.items()}
 
 
+def state(make):
+    """A state dict in a file."""
+
+    def write(folder):
+        np.savez(folder / "net.npz", **sane(make()))
+        return folder / "net.npz"
+
+    return write
+
+
+def caffe(make):
+    """A caffemodel's content, or the layers of one, in a file."""
+
+    def write(folder):
+        made, path = make(), folder / "net.caffemodel"
+        path.write_bytes(made if isinstance(made, bytes) else caffemodel(made))
+        return path
+
+    return write
+
+
+def pspnet_blobs():
+    net = test_caffe_pspnet.PSPNet(89, 5)
+    return net.layers | net.norms
+
+
+# Source -> what writes a file of it into a folder.
 SOURCES = {
-    "semseg/pspnet": lambda: test_semseg.narrow_state(),
-    "mmseg/pspnet": lambda: test_mmseg.narrow_state("pspnet"),
-    "mmseg/fcn": lambda: test_mmseg.narrow_state("fcn"),
-    "mmseg/deeplabv3": lambda: test_mmseg.narrow_state("deeplabv3"),
-    "mmseg/deeplabv3plus": lambda: test_mmseg.narrow_state("deeplabv3plus"),
-    "torchvision/fcn": lambda: test_torchvision.narrow_state(False),
-    "caffe/fcn": None,
+    "semseg/pspnet": state(test_semseg.narrow_state),
+    "mmseg/pspnet": state(lambda: test_mmseg.narrow_state("pspnet")),
+    "mmseg/fcn": state(lambda: test_mmseg.narrow_state("fcn")),
+    "mmseg/deeplabv3": state(lambda: test_mmseg.narrow_state("deeplabv3")),
+    "mmseg/deeplabv3plus": state(lambda: test_mmseg.narrow_state("deeplabv3plus")),
+    "torchvision/fcn": state(lambda: test_torchvision.narrow_state(False)),
+    "torchvision/deeplabv3": state(lambda: test_torchvision.narrow_state(True)),
+    "smp/pspnet": state(lambda: test_smp.narrow_pspnet(16)),
+    "kerashub/deeplabv3plus": lambda folder: test_kerashub.as_preset(test_kerashub.narrow_layers(), folder / "net"),
+    "tensorflow/deeplabv3_mobilenet_v2": state(test_mobilenet_v2.narrow_checkpoint),
+    "caffe/fcn": caffe(caffe_fcn),
+    "caffe/deconvnet": caffe(test_caffe_fcn.deconvnet_blobs),
+    "caffe/deeplabv1": caffe(lambda: test_caffe_deeplab.multi_scale(3, 1024, 12).layers),
+    "caffe/deeplabv2_vgg16": caffe(lambda: test_caffe_deeplab.v2_vgg16().layers),
+    "caffe/deeplabv2_resnet101": caffe(lambda: test_caffe_deeplab.ResNet101().layers),
+    "caffe/pspnet": caffe(pspnet_blobs),
 }
 
 
 @pytest.fixture(params=SOURCES)
 def imported(request, tmp_path):
-    make = SOURCES[request.param]
-    path = tmp_path / ("net.npz" if make else "net.caffemodel")
-    if make:
-        np.savez(path, **sane(make()))
-    else:
-        path.write_bytes(caffe_fcn())
-    found = import_weights(path)
+    found = import_weights(SOURCES[request.param](tmp_path))
     assert found.source == request.param
     return found.model
 

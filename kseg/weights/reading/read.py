@@ -13,6 +13,7 @@ from kseg.errors import ModelError
 from kseg.io.archive import read_npz
 from kseg.weights.reading.caffemodel import read_caffemodel
 from kseg.weights.reading.checkpoint import checkpoint_prefix, read_checkpoint
+from kseg.weights.reading.frozen_graph import read_frozen_graph
 from kseg.weights.reading.keras_file import PRESET, read_hdf5, read_keras, read_preset
 from kseg.weights.reading.safetensors import read_safetensors
 from kseg.weights.reading.torch_file import read_torch
@@ -26,6 +27,7 @@ _READERS = {
     "keras": read_keras,
     "preset": read_preset,
     "checkpoint": read_checkpoint,
+    "frozen graph": read_frozen_graph,
 }
 _BY_SUFFIX = {
     ".pth": "torch",
@@ -38,6 +40,7 @@ _BY_SUFFIX = {
     ".h5": "hdf5",
     ".hdf5": "hdf5",
     ".keras": "keras",
+    ".pb": "frozen graph",
 }
 
 
@@ -45,8 +48,9 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
     """Read the arrays of a weights file. Nothing in the file is executed or imported.
 
     Knows PyTorch checkpoints (`.pth`, `.pt`, `.bin`: the zip container and the older stream), `.safetensors`,
-    `.caffemodel`, `.npz`, Keras's `.h5`, `.weights.h5` and `.keras`, and TensorFlow's checkpoints and SavedModels.
-    PyTorch, protobuf and pickle are not needed. Arrays of the first three are read-only views of the mapped file.
+    `.caffemodel`, `.npz`, Keras's `.h5`, `.weights.h5` and `.keras`, and TensorFlow's checkpoints, SavedModels and
+    frozen graphs (`.pb`). PyTorch, protobuf and pickle are not needed. Arrays of the first three are read-only views of
+    the mapped file.
 
     Args:
         path: the file; of a TensorFlow checkpoint its prefix or one of its files; of a SavedModel or a KerasHub preset
@@ -97,7 +101,7 @@ def _kind(path: Path) -> str:
         return "torch"
     raise ModelError(
         f"{path}: not a kind of weights file that kseg reads: PyTorch (.pth, .pt, .bin), .safetensors, .caffemodel, "
-        ".npz, .h5, .keras, or a TensorFlow checkpoint or SavedModel"
+        ".npz, .h5, .keras, or a TensorFlow checkpoint, SavedModel or frozen graph (.pb)"
     )
 
 

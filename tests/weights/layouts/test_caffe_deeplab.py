@@ -49,13 +49,9 @@ def test_v1_large_field_of_view(folder):
 BRANCHES = {"data": (3, 1), "pool1": (64, 2), "pool2": (128, 4), "pool3": (256, 8), "pool4": (512, 8)}
 
 
-@pytest.mark.parity
-@pytest.mark.slow
-@pytest.mark.parametrize("fc6", [(3, 1024, 12), (4, 64, 4)], ids=["large field of view", "4x4"])
-def test_v1_multi_scale(fc6, folder, monkeypatch):
-    """As the release's test.prototxt has it: branches of stride 1, and the sum of what is upsampled."""
-    side, filters, rate = fc6
-    net, image, scores = VGG(), image_of(SIDE, SIDE), []
+def multi_scale(side, filters, rate):
+    """The release's test.prototxt: branches of stride 1, and the sum of what is upsampled."""
+    net, scores = VGG(), []
     if side == 3:
         net.pool("pool5a", 3, 1, 1, method="AVE")
     net.conv("fc6", 512, filters, side, pad=rate * (side - 1) // 2, rate=rate)
@@ -69,18 +65,24 @@ def test_v1_multi_scale(fc6, folder, monkeypatch):
         net.conv(f"{name}_ms", 128, 5, 1, relu=False)
         scores.append(net.top if name == "data" else net.zoom(f"{name}_interp"))
     net.total("fc_fusion", scores)
+    return net
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.parametrize("fc6", [(3, 1024, 12), (4, 64, 4)], ids=["large field of view", "4x4"])
+def test_v1_multi_scale(fc6, folder, monkeypatch):
+    net, image = multi_scale(*fc6), image_of(SIDE, SIDE)
     expected, file = net.logits(bgr(image, MEAN), folder, first_format=True)
-    if side == 4:  # narrowed, where the release has 4096
-        monkeypatch.setattr(caffe_deeplab, "FIRST_FILTERS", filters)
+    if fc6[0] == 4:  # narrowed, where the release has 4096
+        monkeypatch.setattr(caffe_deeplab, "FIRST_FILTERS", fc6[1])
     found = import_weights(file)
     assert (found.source, found.unused) == ("caffe/deeplabv1", ())
     assert_same_logits(found.model, image, expected)
 
 
-@pytest.mark.parity
-@pytest.mark.slow
-def test_v2_vgg16(folder):
-    net, image = VGG(), image_of(SIDE, SIDE)
+def v2_vgg16():
+    net = VGG()
     deepest, branches = net.top, []
     for branch, rate in enumerate((6, 12, 18, 24), start=1):
         net.conv(f"fc6_{branch}", 512, 64, 3, pad=rate, rate=rate, bottom=deepest)
@@ -88,6 +90,13 @@ def test_v2_vgg16(folder):
         branches.append(net.conv(f"fc8_voc12_{branch}", 64, 5, 1, relu=False))
     net.total("fc8_voc12", branches)
     net.zoom()
+    return net
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+def test_v2_vgg16(folder):
+    net, image = v2_vgg16(), image_of(SIDE, SIDE)
     expected, file = net.logits(bgr(image, MEAN), folder)
     found = import_weights(file)
     assert found.source == "caffe/deeplabv2_vgg16"

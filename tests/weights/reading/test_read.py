@@ -1,8 +1,10 @@
 """Which reader a file gets, and what every reader does with thousands of damaged files."""
 
 import io
+import json
 import os
 import tracemalloc
+import zipfile
 
 import h5py
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from kseg.errors import KsegError, ModelError
 from kseg.weights import read
-from tests.weights.conftest import caffemodel, safetensors, state, stream_checkpoint, zip_checkpoint
+from tests.weights.conftest import caffemodel, frozen_graph, safetensors, state, stream_checkpoint, zip_checkpoint
 
 # Damaged files a reader; 10,000 are run by hand: KSEG_FUZZ=10000 pytest tests/weights/reading/test_read.py
 COUNT = int(os.environ.get("KSEG_FUZZ", "150"))
@@ -43,6 +45,14 @@ def hdf5(arrays):
     return file.getvalue()
 
 
+def keras_file(arrays):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("config.json", json.dumps({"class_name": "Functional"}))
+        archive.writestr("model.weights.h5", hdf5(arrays))
+    return file.getvalue()
+
+
 FORMATS = {
     "zip.pth": lambda arrays: zip_checkpoint(*state(arrays)),
     "stream.pth": lambda arrays: stream_checkpoint(*state(arrays)),
@@ -52,6 +62,8 @@ FORMATS = {
     ),
     "w.npz": npz,
     "w.h5": hdf5,
+    "w.pb": lambda arrays: frozen_graph({f"{key}/weights": array for key, array in arrays.items()}),
+    "w.keras": keras_file,
 }
 
 
@@ -63,12 +75,13 @@ def test_by_content(name, tmp_path, arrays):
         "w.safetensors": "safetensors",
         "w.npz": "npz",
         "w.h5": "hdf5",
+        "w.keras": "keras",
     }
     for path in (tmp_path / name, tmp_path / "no_suffix"):
         if path.suffix or name in kinds:
             path.write_bytes(FORMATS[name](arrays))
             found, meta = read(path)
-            assert meta["format"] == kinds.get(name, "caffemodel")
+            assert meta["format"] == kinds.get(name, "frozen graph" if path.suffix == ".pb" else "caffemodel")
             assert [array.shape for array in found.values()]
             np.testing.assert_array_equal(
                 sorted(a.sum() for a in found.values()), sorted(a.sum() for a in arrays.values())
