@@ -12,7 +12,14 @@ import pytest
 
 from kseg.errors import KsegError, ModelError
 from kseg.weights import read
-from tests.weights.conftest import caffemodel, frozen_graph, safetensors, state, stream_checkpoint, zip_checkpoint
+from tests.weights.conftest import (
+    caffemodel,
+    frozen_graph,
+    safetensors,
+    state,
+    stream_checkpoint,
+    zip_checkpoint,
+)
 
 # Damaged files a reader; 10,000 are run by hand: KSEG_FUZZ=10000 pytest tests/weights/reading/test_read.py
 COUNT = int(os.environ.get("KSEG_FUZZ", "150"))
