@@ -78,7 +78,16 @@ def activations(
     if not counts.any():  # only background: then the class that comes nearest
         counts[1:] = np.argsort(np.argsort(probabilities[..., 1:].mean((0, 1)))) + 1
     found = probabilities[..., counts.argmax()]
-    return [_telling(name, values, found) for name, values in zip(names, maps, strict=True)]
+    telling = []
+    for name, values in zip(names, maps, strict=True):
+        rows, columns, channels = values.shape
+        target = cv2.resize(found, (columns, rows), interpolation=cv2.INTER_AREA).reshape(-1)
+        target = target - target.mean()
+        flat = values.reshape(-1, channels) - values.reshape(-1, channels).mean(0)
+        spread = np.sqrt((flat**2).sum(0)) * np.sqrt((target**2).sum())
+        best = int((flat.T @ target / np.maximum(spread, 1e-12)).argmax())
+        telling.append(Activation(name, best, channels, values[..., best]))
+    return telling
 
 
 def activation_sheet(
@@ -89,13 +98,3 @@ def activation_sheet(
     Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, figure 4.
     """
     return drawn_activations(image, activations(model, image, layers), columns)
-
-
-def _telling(name: str, values: np.ndarray, found: np.ndarray) -> Activation:
-    rows, columns, channels = values.shape
-    target = cv2.resize(found, (columns, rows), interpolation=cv2.INTER_AREA).reshape(-1)
-    flat = values.reshape(-1, channels) - values.reshape(-1, channels).mean(0)
-    spread = np.sqrt((flat**2).sum(0)) * np.sqrt(((target - target.mean()) ** 2).sum())
-    along = flat.T @ (target - target.mean()) / np.maximum(spread, 1e-12)
-    best = int(along.argmax())
-    return Activation(name, best, channels, values[..., best])

@@ -20,7 +20,12 @@ def checked_image(image: np.ndarray) -> np.ndarray:
     if image.dtype == np.uint8:
         return image
     if image.dtype.kind != "f":
-        raise DataError(f"An image is uint8 or float, in 0-255; got {image.dtype}{_type_hint(image)}")
+        hint = ""
+        if image.dtype == np.uint16:
+            hint = ": bring 16 bits to 8, (image / 257).astype('uint8')"
+        elif image.dtype.kind in "iu":
+            hint = ": where it holds 0-255, image.astype('uint8')"
+        raise DataError(f"An image is uint8 or float, in 0-255; got {image.dtype}{hint}")
     check_range(image)
     return image.astype(np.float32, copy=False)
 
@@ -66,14 +71,6 @@ def _shape_hint(image: np.ndarray) -> str:
         return ": channels come last, image.transpose(1, 2, 0)"
     if image.ndim == 4:
         return ": give one image at a time, or images of one size to `batch`"
-    return ""
-
-
-def _type_hint(image: np.ndarray) -> str:
-    if image.dtype == np.uint16:
-        return ": bring 16 bits to 8, (image / 257).astype('uint8')"
-    if image.dtype.kind in "iu":
-        return ": where it holds 0-255, image.astype('uint8')"
     return ""
 
 

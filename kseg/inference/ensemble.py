@@ -48,7 +48,17 @@ class Ensemble:
             raise SettingsError(f"An ensemble's mode is {' or '.join(MODES)}; got {mode!r}")
         if len(self.predictors) < 2:
             raise SettingsError(f"An ensemble needs at least 2 predictors; got {len(self.predictors)}")
-        _check_classes(self.predictors)
+        counts = [predictor.num_classes for predictor in self.predictors]
+        if len(set(counts)) > 1:
+            raise SettingsError(
+                f"The predictors of an ensemble share their classes; got models for {counts} classes"
+            )
+        names = {getattr(predictor.model, "classes", None) for predictor in self.predictors} - {None}
+        if len(names) > 1:
+            first, second = sorted(names)[:2]
+            raise SettingsError(
+                f"The predictors of an ensemble share their classes; got {first} and {second}"
+            )
         self.num_classes = self.predictors[0].num_classes
 
     @property
@@ -68,7 +78,13 @@ class Ensemble:
         total = None
         for count, predictor in enumerate(self.predictors, 1):
             part = within(progress, count - 1, len(self.predictors))
-            total = self._joined(total, predictor.probabilities(image, part).astype(np.float64))
+            more = predictor.probabilities(image, part).astype(np.float64)
+            if total is None:
+                total = more
+            elif self.mode == "mean":
+                total = total + more
+            else:
+                total = total * more
             if progress is not None:
                 progress(count, len(self.predictors))
         if self.mode == "product":
@@ -79,20 +95,3 @@ class Ensemble:
     def batch(self, images: np.ndarray) -> np.ndarray:
         """Labels (B, H, W) of images of one size (B, H, W, 3)."""
         return np.stack([self(image) for image in images])
-
-    def _joined(self, total: np.ndarray | None, more: np.ndarray) -> np.ndarray:
-        if total is None:
-            return more
-        return total + more if self.mode == "mean" else total * more
-
-
-def _check_classes(predictors: Sequence[Any]) -> None:
-    counts = [predictor.num_classes for predictor in predictors]
-    if len(set(counts)) > 1:
-        raise SettingsError(
-            f"The predictors of an ensemble share their classes; got models for {counts} classes"
-        )
-    names = {getattr(predictor.model, "classes", None) for predictor in predictors} - {None}
-    if len(names) > 1:
-        first, second = sorted(names)[:2]
-        raise SettingsError(f"The predictors of an ensemble share their classes; got {first} and {second}")

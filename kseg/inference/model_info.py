@@ -96,7 +96,11 @@ def inspect_model(model: keras.Model, output: str | None = None) -> ModelInfo:
         raise ModelError(
             f"A Keras model is expected, got {type(model).__name__}; kseg.models.load reads one from a file"
         )
-    image, result = _one_input(model), _one_output(model)
+    inputs = getattr(model, "inputs", None)
+    if inputs and len(inputs) > 1:
+        raise ModelError(f"The model {model.name!r} has {len(inputs)} inputs; expected one, the image")
+    image = tuple(inputs[0].shape) if inputs else (None, None, None, 3)  # a subclassed model does not say
+    result = _one_output(model)
     given = tuple(result.shape)
     if (
         len(image) != 4
@@ -165,15 +169,6 @@ def _meaning(model: keras.Model, activation: str | None, channels: int, result: 
             stacklevel=4,
         )
     return "logits"
-
-
-def _one_input(model: keras.Model) -> tuple:
-    inputs = getattr(model, "inputs", None)
-    if not inputs:
-        return (None, None, None, 3)  # a subclassed model does not say
-    if len(inputs) > 1:
-        raise ModelError(f"The model {model.name!r} has {len(inputs)} inputs; expected one, the image")
-    return tuple(inputs[0].shape)
 
 
 def _one_output(model: keras.Model) -> Any:

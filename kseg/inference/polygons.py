@@ -32,7 +32,10 @@ class Region:
         Args:
             tolerance: pixels by which the outline may be simplified (Douglas-Peucker); 0 keeps every corner.
         """
-        found = [_simplified(ring, tolerance) for ring in outlines(self.mask)]
+        found = outlines(self.mask)
+        if tolerance > 0:
+            simpler = (cv2.approxPolyDP(one.astype(np.float32), tolerance, closed=True) for one in found)
+            found = [ring[:, 0].astype(np.float64) for ring in simpler]
         found = [ring + self.box[:2] for ring in found if len(ring) >= 3]
         return sorted(found, key=signed_area, reverse=True)
 
@@ -90,20 +93,11 @@ def outlines(mask: np.ndarray) -> list[Ring]:
             if not ring or way != step:
                 ring.append(point)
             point, step = (point[0] + way[0], point[1] + way[1]), way
-        rings.append(np.array(ring, np.float64))
-    return [_without_straight_start(ring) for ring in rings]
-
-
-def _without_straight_start(ring: Ring) -> Ring:
-    """Without the first point, where it lies on a straight side."""
-    before, after = ring[0] - ring[-1], ring[1] - ring[0]
-    return ring[1:] if before[0] * after[1] == before[1] * after[0] else ring
-
-
-def _simplified(ring: Ring, tolerance: float) -> Ring:
-    if tolerance <= 0:
-        return ring
-    return cv2.approxPolyDP(ring.astype(np.float32), tolerance, closed=True)[:, 0].astype(np.float64)
+        points = np.array(ring, np.float64)
+        before, after = points[0] - points[-1], points[1] - points[0]
+        starts_straight = before[0] * after[1] == before[1] * after[0]  # its first point is no corner
+        rings.append(points[1:] if starts_straight else points)
+    return rings
 
 
 def signed_area(ring: Ring) -> float:

@@ -186,22 +186,23 @@ class Predictor:
         size = _scaled(self._base(size), scale)
         window = self.window
         if window is None:
-            window = size if self._fits_whole(size[0] * size[1]) else AUTO_WINDOW
+            most = max(WHOLE_BYTES // (self.num_classes * 4), AUTO_WINDOW[0] * AUTO_WINDOW[1])
+            window = size if size[0] * size[1] <= min(WHOLE_PIXELS, most) else AUTO_WINDOW
         if not self.pad:
             window = tuple(min(pair) for pair in zip(window, size, strict=True))
         # Rounded first: 2/3 of 12 is a hair above 8 in binary.
         stride = tuple(max(math.ceil(round(length * self.stride, 6)), 1) for length in window)
         return WindowGrid(size, window, stride)
 
-    def _fits_whole(self, pixels: int) -> bool:
-        most = max(WHOLE_BYTES // (self.num_classes * 4), AUTO_WINDOW[0] * AUTO_WINDOW[1])
-        return pixels <= min(WHOLE_PIXELS, most)
-
     def _parts(self, image: np.ndarray, progress: Progress | None) -> Iterator[tuple[Span, Span, np.ndarray]]:
         """Parts of the result as (rows, columns, probabilities), band by band and from top to bottom."""
         size = image.shape[:2]
+        # Averaged along a side that shrinks: interpolating would step over pixels.
+        smaller = tuple(min(pair) for pair in zip(size, _scaled(self._base(size), 1.0), strict=True))
+        if smaller != size:
+            image = cv2.resize(image, smaller[::-1], interpolation=cv2.INTER_AREA)
         return averaged_parts(
-            _averaged_down(image, _scaled(self._base(size), 1.0)),
+            image,
             size,
             [self._grid(size, scale) for scale in self.scales],
             self._probabilities.run,
@@ -218,11 +219,3 @@ class Predictor:
 
 def _scaled(size: tuple[float, float], scale: float) -> Span:
     return tuple(max(round(length * scale), 1) for length in size)
-
-
-def _averaged_down(image: np.ndarray, size: Span) -> np.ndarray:
-    """The image at a size, averaged along a side that shrinks; interpolating it would step over pixels."""
-    least = tuple(min(pair) for pair in zip(image.shape[:2], size, strict=True))
-    if least == image.shape[:2]:
-        return image
-    return cv2.resize(image, least[::-1], interpolation=cv2.INTER_AREA)

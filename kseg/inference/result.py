@@ -137,7 +137,14 @@ class Result:
             if len(rings) == 1:
                 segmentation: Any = [rings[0].ravel().tolist()]
             else:
-                segmentation = {"size": [height, width], "counts": self._run_lengths(region)}
+                # Uncompressed run lengths of the whole image, down the columns, zeros first.
+                whole = np.zeros((height, width), bool)
+                left, top, wide, tall = region.box
+                whole[top : top + tall, left : left + wide] = region.mask
+                flat = whole.ravel(order="F")
+                edges = np.flatnonzero(np.diff(flat)) + 1
+                lengths = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
+                segmentation = {"size": [height, width], "counts": [0, *lengths] if flat[0] else lengths}
             annotations.append(
                 {
                     "id": number,
@@ -254,13 +261,3 @@ class Result:
         score = round(float(inside[region.mask].mean()), 6)
         name = self.classes[region.class_id]
         return {"class": name, "class_id": region.class_id, "score": score, "area": region.area}
-
-    def _run_lengths(self, region: Region) -> list[int]:
-        """COCO's uncompressed run lengths of the whole image, down the columns, zeros first."""
-        whole = np.zeros(self.labels.shape, bool)
-        left, top, width, height = region.box
-        whole[top : top + height, left : left + width] = region.mask
-        flat = whole.ravel(order="F")
-        edges = np.flatnonzero(np.diff(flat)) + 1
-        lengths = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
-        return [0, *lengths] if flat[0] else lengths

@@ -116,7 +116,16 @@ def averaged_parts(
             )
         for top in range(0, height, strip):
             rows = (top, min(top + strip, height))
-            yield rows, columns, _mean([_resized(one, size, rows, columns) for one in averages])
+            summed = None
+            for average in averages:
+                scaled = average.grid.size
+                top_row, bottom_row = source_span(scaled[0], size[0], rows)
+                left, _ = _columns_of(average.grid, width, columns)
+                part = average.rows(top_row, bottom_row)
+                part = resized_part(part, (top_row, left), scaled, size, rows, columns)
+                summed = part if summed is None else summed + part
+            several = len(averages) > 1
+            yield rows, columns, summed / np.float32(len(averages)) if several else summed
 
 
 def column_bands(grids: Sequence[WindowGrid], size: Span, strip: int, num_classes: int) -> list[Span]:
@@ -135,21 +144,6 @@ def column_bands(grids: Sequence[WindowGrid], size: Span, strip: int, num_classe
 def _columns_of(grid: WindowGrid, width: int, columns: Span) -> Span:
     """The columns of the scaled image that some columns of the result are interpolated from."""
     return source_span(grid.size[1], width, columns)
-
-
-def _resized(average: WindowAverage, size: Span, rows: Span, columns: Span) -> np.ndarray:
-    """Rows and columns of the result, from the average at one scale."""
-    scaled = average.grid.size
-    top, bottom = source_span(scaled[0], size[0], rows)
-    left, _ = _columns_of(average.grid, size[1], columns)
-    return resized_part(average.rows(top, bottom), (top, left), scaled, size, rows, columns)
-
-
-def _mean(maps: list[np.ndarray]) -> np.ndarray:
-    total = maps[0]
-    for other in maps[1:]:
-        total = total + other
-    return total / np.float32(len(maps)) if len(maps) > 1 else total
 
 
 class WindowAverage:
@@ -198,27 +192,34 @@ class WindowAverage:
 
         ``start`` must not lie before that of the call before: what lies above it is forgotten.
         """
-        while self._finished < stop:
-            # Predict the next row of windows; rows above ``keep`` are no longer needed.
+        (height, _), (begin, end) = self.grid.size, self._columns
+        # Rows above the next window get no further one.
+        while self._next < len(self._tops) and self._tops[self._next] < stop:
             top = self._tops[self._next]
             self._forget(min(start, top))
             for lefts, probabilities in self._row_of_windows(top):
                 for left, tile in zip(lefts, probabilities, strict=True):
-                    self._add(top, left, tile)
+                    from_, to = max(left, begin), min(left + tile.shape[1], end)
+                    tile = tile[: height - top, from_ - left : to - left]
+                    if self._sums is None:  # the only window
+                        self._sums = tile
+                    else:
+                        rows = slice(top - self._first, top - self._first + len(tile))
+                        self._sums[rows, from_ - begin : to - begin] += tile
             self._next += 1
         part = self._sums[start - self._first : stop - self._first]
         counts = self._row_counts[start:stop, None] * self._column_counts
         return part / counts[..., None].astype(np.float32) if counts.max() > 1 else part
 
-    @property
-    def _finished(self) -> int:
-        """Rows above this one get no further window."""
-        return self._tops[self._next] if self._next < len(self._tops) else self.grid.size[0]
-
     def _row_of_windows(self, top: int) -> Iterator[tuple[list[int], np.ndarray]]:
         (height, width), (tall, wide) = self.grid.size, self.grid.window
         begin, end = self._lefts[0], min(self._lefts[-1] + wide, width)
-        band = self._scaled((top, min(top + tall, height)), (begin, end))
+        # The rows and columns of the image that the row of windows is interpolated from, and no others.
+        length, rows = self._image.shape[:2], (top, min(top + tall, height))
+        above, below = source_span(length[0], height, rows)
+        before, after = source_span(length[1], width, (begin, end))
+        source = self._image[above:below, before:after]
+        band = resized_part(source, (above, before), length, self.grid.size, rows, (begin, end))
         for at in range(0, len(self._lefts), self._batch_size):
             lefts = self._lefts[at : at + self._batch_size]
             tiles = np.empty((len(lefts), tall, wide, 3), np.float32)
@@ -228,21 +229,6 @@ class WindowAverage:
                 piece = band[:, left - begin : left - begin + wide]
                 tile[: piece.shape[0], : piece.shape[1]] = piece
             yield lefts, self._predict(tiles)
-
-    def _scaled(self, rows: Span, columns: Span) -> np.ndarray:
-        length, size = self._image.shape[:2], self.grid.size
-        top, bottom = source_span(length[0], size[0], rows)
-        left, right = source_span(length[1], size[1], columns)
-        return resized_part(self._image[top:bottom, left:right], (top, left), length, size, rows, columns)
-
-    def _add(self, top: int, left: int, tile: np.ndarray) -> None:
-        (height, _), (begin, end) = self.grid.size, self._columns
-        from_, to = max(left, begin), min(left + tile.shape[1], end)
-        tile = tile[: height - top, from_ - left : to - left]
-        if self._sums is None:  # the only window
-            self._sums = tile
-            return
-        self._sums[top - self._first : top - self._first + len(tile), from_ - begin : to - begin] += tile
 
     def _forget(self, keep: int) -> None:
         """Move the sums up so that they begin with row ``keep``, in place."""

@@ -165,7 +165,9 @@ def _mean_field(probabilities, rest, kernels, floor, weights, iterations, compat
         agreement = q if compatibility is None else -tf.matmul(q, compatibility)
         logits = unary
         for n, kernel in enumerate(kernels):
-            logits += weights[n] * _slice(_blur(_splat(agreement, kernel), kernel), kernel)
+            rows = _gathered(agreement, kernel.share, kernel.member)
+            vertices = tf.math.unsorted_segment_sum(rows, kernel.owner, tf.shape(kernel.neighbours)[-1])
+            logits += weights[n] * _gathered(_blur(vertices, kernel), kernel.read, kernel.corner)
         top = tf.reduce_max(logits, axis=1, keepdims=True)
         q, share = tf.exp(logits - top), tf.exp(tf.minimum(-top, 80.0))  # finite for the smallest floors too
         total = tf.reduce_sum(q, axis=1, keepdims=True) + rest * share
@@ -175,11 +177,12 @@ def _mean_field(probabilities, rest, kernels, floor, weights, iterations, compat
     return tf.while_loop(lambda i, *_: i < iterations, update, (0, clipped * share, share))[1:]
 
 
-def _splat(q, kernel):
-    rows = kernel.share[:, 0, None] * tf.gather(q, kernel.member[:, 0])
-    for k in range(1, CHUNK):
-        rows += kernel.share[:, k, None] * tf.gather(q, kernel.member[:, k])
-    return tf.math.unsorted_segment_sum(rows, kernel.owner, tf.shape(kernel.neighbours)[-1])
+def _gathered(values, weights, places):
+    """For each row, the weighted sum of the values at its places."""
+    total = weights[:, 0, None] * tf.gather(values, places[:, 0])
+    for k in range(1, weights.shape[1]):
+        total += weights[:, k, None] * tf.gather(values, places[:, k])
+    return total
 
 
 def _blur(values, kernel):
@@ -189,10 +192,3 @@ def _blur(values, kernel):
 
     # a loop, because XLA would fuse the directions and compute each of them three times
     return tf.while_loop(lambda j, _: j < kernel.neighbours.shape[0], direction, (0, values))[1]
-
-
-def _slice(values, kernel):
-    read = kernel.read[:, 0, None] * tf.gather(values, kernel.corner[:, 0])
-    for k in range(1, kernel.read.shape[1]):
-        read += kernel.read[:, k, None] * tf.gather(values, kernel.corner[:, k])
-    return read

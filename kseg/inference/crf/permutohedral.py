@@ -96,14 +96,14 @@ class PermutohedralLattice:
         values = np.asarray(values, np.float32)
         if values.ndim != 2 or len(values) != self.points:
             raise DataError(f"the lattice has {self.points} points, the values have shape {values.shape}")
-        return np.stack([self._filter(channel) for channel in values.T], axis=1)
-
-    def _filter(self, values: np.ndarray) -> np.ndarray:
-        splat = np.add.reduceat(values[self.members] * self.member_weights, self.starts[:-1])
-        vertices = np.append(splat, np.float32(0))
-        for before, after in self.neighbours:
-            vertices[:-1] += np.float32(0.5) * (vertices[before] + vertices[after])
-        return self.scale * (vertices[self.corners] * self.weights).sum(axis=0)
+        filtered = []
+        for channel in values.T:
+            splat = np.add.reduceat(channel[self.members] * self.member_weights, self.starts[:-1])
+            vertices = np.append(splat, np.float32(0))
+            for before, after in self.neighbours:
+                vertices[:-1] += np.float32(0.5) * (vertices[before] + vertices[after])
+            filtered.append(self.scale * (vertices[self.corners] * self.weights).sum(axis=0))
+        return np.stack(filtered, axis=1)
 
 
 def _locate(features: np.ndarray, cells: np.ndarray, ranks: np.ndarray, weights: np.ndarray) -> None:

@@ -156,36 +156,32 @@ def find_images(inputs: str | Path | Sequence[str | Path], out: str | Path) -> l
     overlays.
     """
     found: dict[Path, Path] = {}
-    for one in [inputs] if isinstance(inputs, (str, Path)) else inputs:
-        for path in _images(Path(one), Path(out)):
+    for place in map(Path, [inputs] if isinstance(inputs, (str, Path)) else inputs):
+        if place.is_file():
+            found.setdefault(place.resolve(), place)
+            continue
+        if place.is_dir():
+            paths, what = place.iterdir(), f"{place}: the folder holds"
+        elif glob.has_magic(str(place)):
+            paths, what = map(Path, glob.glob(str(place), recursive=True)), f"{place}: the pattern finds"
+        else:
+            raise DataError(
+                f"{place}: no such file or folder; give an image, a folder or a quoted pattern like 'in/*.jpg'"
+            )
+        images = sorted(
+            path
+            for path in paths
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        )
+        if not images:
+            raise DataError(f"{what} no image ({', '.join(SUFFIXES)})")
+        for path in images:
+            if path.resolve().parent == Path(out).resolve():
+                raise SettingsError(
+                    f"{out}: this output folder holds input images ({path.name}): choose another folder"
+                )
             found.setdefault(path.resolve(), path)
     return list(found.values())
-
-
-def _images(place: Path, out: Path) -> list[Path]:
-    if place.is_file():
-        return [place]
-    if place.is_dir():
-        paths, what = place.iterdir(), f"{place}: the folder holds"
-    elif glob.has_magic(str(place)):
-        paths, what = map(Path, glob.glob(str(place), recursive=True)), f"{place}: the pattern finds"
-    else:
-        raise DataError(
-            f"{place}: no such file or folder; give an image, a folder or a quoted pattern like 'in/*.jpg'"
-        )
-    images = sorted(
-        path
-        for path in paths
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
-    if not images:
-        raise DataError(f"{what} no image ({', '.join(SUFFIXES)})")
-    inside = [path for path in images if path.resolve().parent == out.resolve()]
-    if inside:
-        raise SettingsError(
-            f"{out}: this output folder holds input images ({inside[0].name}): choose another folder"
-        )
-    return images
 
 
 def _predict_one(predictor: Predictor, job: Job, written: _Written, progress: Progress | None) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from kseg.errors import SettingsError
-from kseg.io.origin import Origin, is_whole, place_of, read_origin
+from kseg.io.origin import is_whole, place_of, read_origin
 
 LONGEST_NAME = 255  # bytes of a file name
 
@@ -29,17 +29,12 @@ class Job:
 
     def done(self, made_by: str) -> bool:
         """Whether the files are whole, were made of this image as it is now, and by the same means."""
-        if not (origin := _own_origin(self.mask, self.image)) or origin.made_by != made_by:
+        origin = read_origin(self.mask)
+        if origin is None or not origin.is_of(self.image) or origin.made_by != made_by:
             return False
         if not is_whole(self.mask, origin.size):
             return False
         return self.overlay is None or (read_origin(self.overlay) == origin and is_whole(self.overlay))
-
-
-def _own_origin(result: Path, image: Path) -> Origin | None:
-    """The record of a result that was made of `image` as it is now; None for any other."""
-    origin = read_origin(result)
-    return origin if origin is not None and origin.is_of(image) else None
 
 
 def plan(images: Sequence[Path], out: str | Path, overlay: bool = True) -> list[Job]:

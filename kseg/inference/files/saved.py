@@ -58,7 +58,14 @@ class SavedResults:
                 mean = float(confidence[result.labels == result.classes.index(label)].mean())
                 self._rows.append((str(result.path), label, area, round(area / pixels, 6), round(mean, 6)))
         if "coco" in self.forms:
-            self._add_to_coco(result.to_coco())
+            one = result.to_coco()
+            number, first = len(self._coco["images"]) + 1, len(self._coco["annotations"]) + 1
+            self._coco["images"].append({**one["images"][0], "id": number})
+            self._coco["categories"] = one["categories"]
+            self._coco["annotations"] += [
+                {**each, "id": first + index, "image_id": number}
+                for index, each in enumerate(one["annotations"])
+            ]
 
     def finish(self) -> None:
         """Write the files of all images."""
@@ -70,12 +77,3 @@ class SavedResults:
             write_text(self.out / "areas.csv", content.getvalue())
         if "coco" in self.forms:
             write_json(self.out / "coco.json", self._coco)
-
-    def _add_to_coco(self, found: dict[str, Any]) -> None:
-        number, first = len(self._coco["images"]) + 1, len(self._coco["annotations"]) + 1
-        self._coco["images"].append({**found["images"][0], "id": number})
-        self._coco["categories"] = found["categories"]
-        self._coco["annotations"] += [
-            {**each, "id": first + index, "image_id": number}
-            for index, each in enumerate(found["annotations"])
-        ]

@@ -134,15 +134,45 @@ class _VideoJob:
                 progress(self.file.frames, max(self.reader.duration, self.file.frames))
         if self._last is None:
             raise DataError(f"{self.reader.path}: none of its frames can be read; is the file whole?")
-        self._end()
+        # The last frame is held for its time; damaged ones at the end likewise.
+        damaged = bool(self.damaged) and self.damaged[-1] == self.predicted - 1
+        if self.reader.uneven or (damaged and self.reader.timed):
+            self._hold(self.reader.duration, self._last[1])
+        elif damaged:
+            self._hold(self.predicted, self._last[1])
+        if self.masks is not None and self.reader.uneven:
+            rows = [f"{n:06d}.png,{place / self.reader.fps:.3f}" for n, place in enumerate(self._places)]
+            write_text(self.masks / "times.csv", "\n".join(["mask,seconds", *rows]) + "\n")
+        if self.dropped:
+            warnings.warn(
+                f"{self.reader.path}: {self.dropped} frames follow each other faster than {self.reader.fps:g} a "
+                "second and are not in the overlay; their masks are written",
+                KsegWarning,
+                stacklevel=3,
+            )
 
     def _show(self, frame: VideoFrame) -> None:
         """Predict a frame and write it at its place; until then the one before is shown."""
         first = self._last is None
         if first:
             self._stored, self._shown = frame.stored, frame.image.shape[:2]
-            self._say_shape()
-        mask, painted = self._painted(frame.image)
+            stored, shown = self._stored, self._shown
+            if stored != shown:
+                warnings.warn(
+                    f"{self.reader.path}: its pixels are not square ({stored[1]}x{stored[0]} is shown as "
+                    f"{shown[1]}x{shown[0]}); the overlay has square ones, masks have the stored size",
+                    KsegWarning,
+                    stacklevel=4,
+                )
+        image = frame.image
+        if image.shape[:2] != self._shown:  # of another size than the first
+            image = cv2.resize(image, self._shown[::-1], interpolation=cv2.INTER_AREA)
+        image = np.ascontiguousarray(image[..., ::-1])
+        labels = self.predictor(image)
+        painted = draw_overlay(image, labels, self.palette, self.alpha, ignore_label=None)[..., ::-1]
+        mask = labels.astype(np.uint8)
+        if mask.shape != self._stored:
+            mask = cv2.resize(mask, self._stored[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         self._hold(frame.place, painted if first else self._last[1])
         self._last = mask, painted
         if first:  # what was damaged before is filled up with it
@@ -157,46 +187,6 @@ class _VideoJob:
         while self.file.frames < place:
             self.file.write(painted)
 
-    def _end(self) -> None:
-        """Hold the last frame for its time; damaged ones at the end likewise."""
-        damaged = bool(self.damaged) and self.damaged[-1] == self.predicted - 1
-        if self.reader.uneven or (damaged and self.reader.timed):
-            self._hold(self.reader.duration, self._last[1])
-        elif damaged:
-            self._hold(self.predicted, self._last[1])
-        if self.masks is not None and self.reader.uneven:
-            rows = [f"{n:06d}.png,{place / self.reader.fps:.3f}" for n, place in enumerate(self._places)]
-            write_text(self.masks / "times.csv", "\n".join(["mask,seconds", *rows]) + "\n")
-        if self.dropped:
-            warnings.warn(
-                f"{self.reader.path}: {self.dropped} frames follow each other faster than {self.reader.fps:g} a "
-                "second and are not in the overlay; their masks are written",
-                KsegWarning,
-                stacklevel=4,
-            )
-
     def _write_mask(self, number: int) -> None:
         if self.masks is not None:
             write_palette_png(self.masks / f"{number:06d}.png", self._last[0], self.palette)
-
-    def _say_shape(self) -> None:
-        stored, shown = self._stored, self._shown
-        if stored != shown:
-            warnings.warn(
-                f"{self.reader.path}: its pixels are not square ({stored[1]}x{stored[0]} is shown as "
-                f"{shown[1]}x{shown[0]}); the overlay has square ones, masks have the stored size",
-                KsegWarning,
-                stacklevel=5,
-            )
-
-    def _painted(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The mask at the stored size and the BGR overlay; a frame of another size than the first is brought to it."""
-        if frame.shape[:2] != self._shown:
-            frame = cv2.resize(frame, self._shown[::-1], interpolation=cv2.INTER_AREA)
-        image = np.ascontiguousarray(frame[..., ::-1])
-        labels = self.predictor(image)
-        painted = draw_overlay(image, labels, self.palette, self.alpha, ignore_label=None)[..., ::-1]
-        mask = labels.astype(np.uint8)
-        if mask.shape != self._stored:
-            mask = cv2.resize(mask, self._stored[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        return mask, painted

@@ -49,7 +49,7 @@ class ProposalCache:
         boxes = _read(path, image.shape)
         if boxes is None:
             boxes = np.asarray(self.propose(image, count), np.int32).reshape(-1, 4)
-            _write(path, boxes)
+            write_bytes(path, _packed(boxes))
         return boxes
 
     def path_of(self, image: np.ndarray, count: int) -> Path:
@@ -90,10 +90,6 @@ def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     # Compared with the header that these boxes have: NumPy's reader fails in many ways on a damaged one.
     whole = data[:head] == _packed(boxes)[:head]
     return boxes if whole and (boxes >= 0).all() and (boxes <= [*shape[:2], *shape[:2]]).all() else None
-
-
-def _write(path: Path, boxes: np.ndarray) -> None:
-    write_bytes(path, _packed(boxes))
 
 
 def _packed(boxes: np.ndarray) -> bytes:

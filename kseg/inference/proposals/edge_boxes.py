@@ -85,18 +85,15 @@ def edge_map(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     strength = np.sqrt((xx + yy + np.hypot(xx - yy, 2 * xy)) / 2)
     orientation = np.arctan2(2 * xy, xx - yy) / 2 % np.float32(np.pi)
     full = max(float(np.percentile(strength, FULL_EDGE)), LEAST_FULL_EDGE)
-    return _thinned(np.minimum(strength / full, 1), orientation), orientation.astype(np.float32)
-
-
-def _thinned(strength: np.ndarray, orientation: np.ndarray) -> np.ndarray:
-    """The edges that no neighbour across them exceeds."""
+    strength = np.minimum(strength / full, 1)
+    # An edge is thin where no neighbour across it exceeds it.
     rows, columns = np.mgrid[: strength.shape[0], : strength.shape[1]].astype(np.float32)
     across_x, across_y = np.cos(orientation), np.sin(orientation)
     ridge = np.ones(strength.shape, bool)
     for side in (-1, 1):
         at = (columns + side * across_x).astype(np.float32), (rows + side * across_y).astype(np.float32)
         ridge &= cv2.remap(strength, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) <= strength
-    return np.where(ridge, strength, 0).astype(np.float32)
+    return np.where(ridge, strength, 0).astype(np.float32), orientation.astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -127,9 +127,15 @@ class ProposalPredictor:
         for start in range(0, len(boxes), self.batch_size):
             chunk = boxes[start : start + self.batch_size]
             done = start + len(chunk)
-            for number, (box, logits) in enumerate(
-                zip(chunk, self._logits(image, chunk), strict=False), start + 1
-            ):
+            crops = (cut_out(image, box).astype(np.float32) for box in chunk)
+            crops = np.stack(
+                [cv2.resize(one, self.size[::-1], interpolation=cv2.INTER_LINEAR) for one in crops]
+            )
+            if self._fixed_batch:
+                missing = self._fixed_batch - len(crops)
+                crops = np.pad(crops, ((0, missing), (0, 0), (0, 0), (0, 0)))
+            scores = np.asarray(self.info.scores(self.model.predict_on_batch(crops)))[: len(chunk)]
+            for number, (box, logits) in enumerate(zip(chunk, scores, strict=True), start + 1):
                 self._join(joined, box, logits)
                 if singly and number < done:
                     yield number, joined
@@ -154,13 +160,6 @@ class ProposalPredictor:
         )
         return np.array([[0, 0, *image.shape[:2]]], np.int32)
 
-    def _logits(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        crops = np.stack([_warped(image, box, self.size) for box in boxes])
-        if self._fixed_batch:
-            missing = self._fixed_batch - len(crops)
-            crops = np.pad(crops, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        return np.asarray(self.info.scores(self.model.predict_on_batch(crops)))
-
     def _join(self, joined: np.ndarray, box: np.ndarray, logits: np.ndarray) -> None:
         top, left, bottom, right = (int(edge) for edge in box)
         whole = np.asarray(resize(logits[None], (bottom - top, right - left)))[0]
@@ -170,8 +169,3 @@ class ProposalPredictor:
         part = whole[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
         target = joined[rows, columns]
         (np.maximum if self.mode == "max" else np.add)(target, part, out=target)
-
-
-def _warped(image: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A box's pixels, black beyond the image, at (height, width) `size`: float32."""
-    return cv2.resize(cut_out(image, box).astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
