@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,66 +73,70 @@ def predictor(
         labels = predict(image)
         ```
     """
-    if fuse not in FUSIONS:
-        raise SettingsError(f"Scales are joined by {' or '.join(FUSIONS)}; got fuse={fuse!r}")
-    if pad and window is None:
-        raise SettingsError("pad (--pad) fills images up to the window: give --window too")
-    whole = bool(window or flip or size or long_side or pad or fuse != "mean" or list(scales) != [1.0])
+    whole = _WholeImages(tuple(scales), fuse, flip, window, pad, size, long_side, output, threshold)
     if threshold != 0.5 and (proposals or ensemble):
-        raise SettingsError("A threshold (--threshold) goes with one model, without --proposals or --ensemble")
-    if proposals and whole and not ensemble:
+        raise SettingsError(
+            "A threshold (--threshold) goes with one model, without --proposals or --ensemble"
+        )
+    if proposals and whole != _WholeImages(output=output) and not ensemble:
         raise SettingsError(
             "--scales, --fuse, --flip, --window, --pad, --size and --long-side are for whole images, not for "
             "--proposals, whose size is --proposal-size"
         )
     if isinstance(model, str | Path) and Path(model).suffix.lower() in suffixes():
-        if proposals or ensemble or window or flip or long_side or pad or list(scales) != [1.0]:
+        of_files = _WholeImages(fuse=fuse, size=size, output=output, threshold=threshold)
+        if proposals or ensemble or whole != of_files:
             raise SettingsError(
                 f"{model}: only size, crf, output and threshold go with an exported file; give the .keras file"
             )
-        size = None if size is None else pair(size, "size")
         return file_predictor(Path(model), size, output, crf, trust, threshold)
 
-    from kseg.inference import Ensemble, Predictor, ProposalCache, ProposalPredictor
+    from kseg.inference import Ensemble, ProposalCache, ProposalPredictor
     from kseg.inference.proposals.cache import default_cache_folder
 
-    def of_whole_images(model: Any, crf: Any) -> Predictor:
-        used = tuple(scales)
-        if fuse == "max":
+    others = [whole.predictor(_loaded(one)) for one in ensemble]
+    used, own = _loaded(model), None if ensemble else crf
+    if proposals:
+        size = proposal_size or getattr(used, "working_size", None) or trained_size(model)
+        settings = {"best": proposals, "smallest": smallest, "mode": join, "output": output}
+        settings["propose"] = ProposalCache(default_cache_folder())
+        first = ProposalPredictor(used, size=size, crf=own, **settings)
+    else:
+        first = whole.predictor(used, own)
+    return Ensemble([first, *others], ensemble_mode, crf) if ensemble else first
+
+
+@dataclass(frozen=True)
+class _WholeImages:
+    """How whole images are predicted: at which sizes and scales, in which windows."""
+
+    scales: tuple[float, ...] = (1.0,)
+    fuse: str = "mean"
+    flip: bool = False
+    window: int | tuple[int, int] | None = None
+    pad: bool = False
+    size: int | tuple[int, int] | None = None
+    long_side: int | None = None
+    output: str | None = None
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.fuse not in FUSIONS:
+            raise SettingsError(f"Scales are joined by {' or '.join(FUSIONS)}; got fuse={self.fuse!r}")
+        if self.pad and self.window is None:
+            raise SettingsError("pad (--pad) fills images up to the window: give --window too")
+
+    def predictor(self, model: Any, crf: Any = None) -> Any:
+        """A `Predictor` of a model."""
+        from kseg.inference import Predictor
+
+        scales = self.scales
+        if self.fuse == "max":
             from kseg.models import MultiScale
 
-            model, used = MultiScale(model, used), (1.0,)
-        return Predictor(
-            model,
-            used,
-            flip,
-            window,
-            crf,
-            pad=pad,
-            size=size,
-            long_side=long_side,
-            output=output,
-            threshold=threshold,
-        )
-
-    def of_proposals(model: Any, crf: Any) -> ProposalPredictor:
-        return ProposalPredictor(
-            model,
-            size=proposal_size or getattr(model, "working_size", None) or trained,
-            best=proposals,
-            smallest=smallest,
-            mode=join,
-            propose=ProposalCache(default_cache_folder()),
-            crf=crf,
-            output=output,
-        )
-
-    trained = trained_size(Path(model)) if isinstance(model, str | Path) else PUBLISHED_SIZE
-    first = of_proposals if proposals else of_whole_images
-    if not ensemble:
-        return first(_loaded(model), crf)
-    others = [of_whole_images(_loaded(one), None) for one in ensemble]
-    return Ensemble([first(_loaded(model), None), *others], ensemble_mode, crf)
+            model, scales = MultiScale(model, scales), (1.0,)
+        more = {name: getattr(self, name) for name in ("pad", "size", "long_side", "output", "threshold")}
+        return Predictor(model, scales, self.flip, self.window, crf, **more)
 
 
 def file_predictor(
@@ -142,7 +147,7 @@ def file_predictor(
     trust: bool = False,
     threshold: float = 0.5,
 ) -> Any:
-    """A `FilePredictor` on a .tflite or .onnx file, which needs neither TensorFlow nor Keras.
+    """Make a `FilePredictor` of a .tflite or .onnx file, which needs neither TensorFlow nor Keras.
 
     Args:
         path: the file.
@@ -156,7 +161,7 @@ def file_predictor(
     from kseg.inference.file_predictor import FilePredictor
     from kseg.io.untrusted import check_runs
 
-    size = None if size is None else tuple(size)
+    size = None if size is None else pair(size, "size")
     if not trust:
         check_runs(path, size)
     runtime = format_for(path).open(path)
@@ -166,6 +171,7 @@ def file_predictor(
         )
     classes, palette = runtime.metadata.get("classes"), runtime.metadata.get("palette")
     if runtime.size is None and size is None and runtime.metadata:  # kseg's own: images at their own size
+
         def whole(image: np.ndarray) -> np.ndarray:
             return runtime(image[None])[0]
 
@@ -181,12 +187,12 @@ def _loaded(model: Any) -> Any:
     return load_trained(str(model)) if isinstance(model, str | Path) else model
 
 
-def trained_size(model: Path) -> tuple[int, int]:
+def trained_size(model: Any) -> tuple[int, int]:
     """The size of the crops that a run's model was trained on, by the recipe.json beside it; else the paper's 224."""
-    if not model.is_file():  # a preset by its name
+    if not isinstance(model, str | Path) or not Path(model).is_file():  # a model, or a preset by its name
         return PUBLISHED_SIZE
     try:
-        recipe = json.loads(model.with_name("recipe.json").read_text(encoding="utf-8"))["recipe"]
+        recipe = json.loads(Path(model).with_name("recipe.json").read_text(encoding="utf-8"))["recipe"]
         height, width = recipe["size"] if recipe["crops"] else PUBLISHED_SIZE
         return int(height), int(width)
     except (OSError, ValueError, TypeError, KeyError):  # no run folder, or an older one
@@ -218,16 +224,22 @@ def predict(model: Any, source: Any, **settings: Any) -> Result | list[Result] |
             result.save(f"masks/{result.path.stem}.png")
         ```
     """
-    from kseg.inference.results import camera, result_of
+    from kseg.inference.files.images import find_images
+    from kseg.inference.results import camera, frames, result_of
+    from kseg.io.video import SUFFIXES
 
-    if hasattr(model, "probabilities"):
-        if settings:
-            raise SettingsError(f"A predictor has its settings; {', '.join(settings)} came with it")
-        used = model
-    else:
-        used = predictor(model, **settings)
+    is_predictor = hasattr(model, "probabilities")
+    if is_predictor and settings:
+        raise SettingsError(f"A predictor has its settings; {', '.join(settings)} came with it")
+    used = model if is_predictor else predictor(model, **settings)
     if isinstance(source, str | Path):
-        return _of_path(used, Path(source))
+        path = Path(source)
+        if not path.is_file():
+            found = find_images(path, Path())  # says what is wrong before the first is asked for
+            return (result_of(used, one) for one in found)
+        if path.suffix.lower() in SUFFIXES:
+            return (result_of(used, image) for image in frames(path))
+        return result_of(used, path)
     if isinstance(source, bool | float):
         raise DataError(f"Expected images to predict; got {source!r}")
     if isinstance(source, int):
@@ -247,16 +259,3 @@ def predict(model: Any, source: Any, **settings: Any) -> Result | list[Result] |
     if hasattr(source, "__iter__"):
         return (result_of(used, one) for one in source)
     raise DataError(f"Expected images to predict; got {type(source).__name__}")
-
-
-def _of_path(used: Any, path: Path) -> Any:
-    from kseg.inference.files.images import find_images
-    from kseg.inference.results import frames, result_of
-    from kseg.io.video import SUFFIXES
-
-    if path.suffix.lower() in SUFFIXES and path.is_file():
-        return (result_of(used, image) for image in frames(path))
-    if path.is_file():
-        return result_of(used, path)
-    found = find_images(path, Path())  # says what is wrong before the first is asked for
-    return (result_of(used, one) for one in found)

@@ -6,8 +6,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from kseg.checks import whole
 from kseg.errors import DataError, SettingsError
 from kseg.evaluation.scoring import check_classes, labelled_data
@@ -65,17 +63,13 @@ def tune_crf(
     samples = []
     for number in range(count):
         image, labels = dataset.load(len(dataset) * number // count)
-        samples.append((image, _probabilities(predictor, image, count - number), labels))
+        need = image.shape[0] * image.shape[1] * predictor.num_classes * 4 * (count - number)
+        if need > SHARE * free_memory():
+            raise SettingsError(
+                f"the probabilities of the images left would take about {need / GIB:.1f} GiB, more than half of the "
+                "free memory; give a smaller limit (--limit)"
+            )
+        samples.append((image, predictor.probabilities(image), labels))
         if predicting is not None:
             predicting(number + 1, count)
     return search_crf(samples, **{"ignore_label": dataset.ignore_label, **search})
-
-
-def _probabilities(predictor: Any, image: np.ndarray, images_left: int) -> np.ndarray:
-    need = image.shape[0] * image.shape[1] * predictor.num_classes * 4 * images_left
-    if need > SHARE * free_memory():
-        raise SettingsError(
-            f"the probabilities of the images left would take about {need / GIB:.1f} GiB, more than half of the free "
-            "memory; give a smaller limit (--limit)"
-        )
-    return predictor.probabilities(image)

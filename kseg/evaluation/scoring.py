@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -81,13 +82,12 @@ def evaluate(
         raise SettingsError("`output` says what a model gives; a predictor was told when it was made")
     dataset = labelled_data(predictor, dataset)
     _check(predictor, dataset, worst, limit, batch_size)
-    indices = _spaced(len(dataset), limit)
+    count = min(limit or len(dataset), len(dataset))
+    indices = [len(dataset) * i // count for i in range(count)]  # evenly spaced
     classes, ignored = dataset.num_classes, dataset.ignore_label
     total, own = np.zeros((classes, classes), np.int64), {}
     edges = (TrimapIoU(classes, ignored), BoundaryF1(classes, ignored)) if boundaries else ()
     for batch in _batches(_loaded(dataset, indices), batch_size):
-        for index, image, _ in batch:
-            _check_image(image, dataset, index)
         predictions = predictor.batch(np.stack([image for _, image, _ in batch]))
         for (index, _, labels), predicted in zip(batch, predictions, strict=True):
             confusion = confusion_matrix(labels, predicted, classes, ignored)
@@ -102,64 +102,17 @@ def evaluate(
             f"The data set {dataset.name} {dataset.split} has no labelled pixel in {len(indices)} images: all are "
             f"{ignored}, which is ignored, so there is nothing to score"
         )
+    # Images without a labelled pixel have no score.
+    lowest = sorted((score, index) for index, score in own.items() if not math.isnan(score))[:worst]
     return Report(
         classes=tuple(dataset.classes),
         confusion=total,
         images=len(indices),
         dataset=f"{dataset.name} {dataset.split}".strip(),
-        worst=_worst(dataset, own, worst),
+        worst=tuple(WorstImage(index, dataset.name_of(index), score) for score, index in lowest),
         trimap=tuple(edges[0].curve().tolist()) if edges else (),
         boundary_f1=edges[1].result() if edges else None,
     )
-
-
-def _check_image(image: np.ndarray, dataset: Dataset, index: int) -> None:
-    try:
-        checked_image(image)
-    except DataError as error:
-        raise DataError(f"{dataset.name_of(index)}: {error}") from None
-
-
-def _worst(dataset: Dataset, own: dict[int, float], count: int) -> tuple[WorstImage, ...]:
-    """The images with the lowest scores; those without a labelled pixel have none."""
-    scored = sorted((score, index) for index, score in own.items() if score == score)
-    return tuple(WorstImage(index, dataset.name_of(index), score) for score, index in scored[:count])
-
-
-def _loaded(dataset: Dataset, indices: Sequence[int]) -> Iterator[Item]:
-    """Images and masks in order, a few read ahead in a thread while the model works."""
-    with ThreadPoolExecutor(1) as reader:
-        waiting = []
-        for index in indices:
-            waiting.append((index, reader.submit(dataset.load, index)))
-            if len(waiting) > AHEAD:
-                first, loading = waiting.pop(0)
-                yield (first, *loading.result())
-        for first, loading in waiting:
-            yield (first, *loading.result())
-
-
-def _batches(items: Iterator[Item], batch_size: int | None) -> Iterator[list[Item]]:
-    """Runs of images of one size."""
-    batch: list[Item] = []
-    for item in items:
-        if batch and (item[1].shape != batch[0][1].shape or len(batch) >= _most(batch[0][1], batch_size)):
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch
-
-
-def _most(image: np.ndarray, batch_size: int | None) -> int:
-    return batch_size or min(max(BATCH_PIXELS // (image.shape[0] * image.shape[1]), 1), BATCH_IMAGES)
-
-
-def _spaced(count: int, limit: int | None) -> list[int]:
-    """``limit`` of ``count`` numbers, evenly spaced."""
-    if limit is None or limit >= count:
-        return list(range(count))
-    return [count * i // limit for i in range(limit)]
 
 
 def _check(
@@ -173,6 +126,43 @@ def _check(
     if not len(dataset):
         raise DataError(f"The data set {dataset.name} {dataset.split} has no images to evaluate on")
     check_classes(predictor, dataset)
+
+
+def _loaded(dataset: Dataset, indices: Sequence[int]) -> Iterator[Item]:
+    """Images and masks in order, a few read and checked ahead in a thread while the model works."""
+
+    def load(index: int) -> Item:
+        image, labels = dataset.load(index)
+        try:
+            checked_image(image)
+        except DataError as error:
+            raise DataError(f"{dataset.name_of(index)}: {error}") from None
+        return index, image, labels
+
+    with ThreadPoolExecutor(1) as reader:
+        waiting = []
+        for index in indices:
+            waiting.append(reader.submit(load, index))
+            if len(waiting) > AHEAD:
+                yield waiting.pop(0).result()
+        for loading in waiting:
+            yield loading.result()
+
+
+def _batches(items: Iterator[Item], batch_size: int | None) -> Iterator[list[Item]]:
+    """Runs of images of one size."""
+    batch: list[Item] = []
+    most = 0
+    for item in items:
+        if batch and (item[1].shape != batch[0][1].shape or len(batch) >= most):
+            yield batch
+            batch = []
+        if not batch:
+            height, width = item[1].shape[:2]
+            most = batch_size or min(max(BATCH_PIXELS // (height * width), 1), BATCH_IMAGES)
+        batch.append(item)
+    if batch:
+        yield batch
 
 
 def labelled_data(predictor: Predictor, data: Any) -> Dataset:

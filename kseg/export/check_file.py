@@ -19,7 +19,6 @@ from kseg.export.formats import load
 from kseg.export.graph import Size, in_float32, inspected
 from kseg.export.images import as_batches, checked, labelled_data, random_images, resized
 from kseg.export.parity import Comparison, Parity, as_scores, compiled, holds_indices, least_agreement
-from kseg.inference.model_info import ModelInfo
 from kseg.metrics import confusion_matrix, mean_iou
 
 
@@ -165,7 +164,14 @@ def check(
     classes = getattr(model, "classes", None)
     dataset = labelled_data(data, classes if len(classes or ()) == info.num_classes else info.num_classes)
     data = data if dataset is None else dataset
-    labelled = _labelled(info, data, max_drop)
+    # Whether `data` has labels; they must be those that the model knows.
+    labelled = hasattr(data, "load") and hasattr(data, "classes")
+    if max_drop is not None and not labelled:
+        raise SettingsError("`max_drop` compares mean IoU and needs a labelled data set (--data)")
+    if labelled and len(data.classes) != info.num_classes:
+        raise ModelError(
+            f"The model has {info.num_classes} classes, the data set {data.name} {len(data.classes)}"
+        )
     exported, reference = load(path, trust=True), compiled(in_float32(model), info)
     comparison, scores = Comparison(holds_indices(model)), _Scores(data if labelled else None)
     images = _images(data, labelled, exported.size, info.channels, limit)
@@ -180,7 +186,7 @@ def check(
         str(path),
         exported.format,
         exported.size,
-        _bytes(Path(path)),
+        sum(file.stat().st_size for file in (Path(path), *Path(path).rglob("*")) if file.is_file()),
         dict(exported.operations.most_common()),
         outside_builtins(exported.operations) if exported.format == "tflite" else {},
         comparison.parity(),
@@ -189,18 +195,6 @@ def check(
         max_drop,
         least_agreement(exported.metadata.get("precision", "float32"), min_agreement, comparison.indices),
     )
-
-
-def _labelled(info: ModelInfo, data: Any, max_drop: float | None) -> bool:
-    """Whether `data` has labels; they must be those that the model knows."""
-    labelled = hasattr(data, "load") and hasattr(data, "classes")
-    if max_drop is not None and not labelled:
-        raise SettingsError("`max_drop` compares mean IoU and needs a labelled data set (--data)")
-    if labelled and len(data.classes) != info.num_classes:
-        raise ModelError(
-            f"The model has {info.num_classes} classes, the data set {data.name} {len(data.classes)}"
-        )
-    return labelled
 
 
 def _images(
@@ -258,8 +252,3 @@ def _milliseconds(run: Callable[[np.ndarray], np.ndarray], batch: np.ndarray, re
         run(batch)
         times.append(time.perf_counter() - start)
     return 1000 * statistics.median(times)
-
-
-def _bytes(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())

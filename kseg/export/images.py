@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import cv2
@@ -69,7 +70,7 @@ def as_batches(source: Any, size: Size | None, channels: int, count: int | None 
             else []
         )
         source = [source.load(int(index))[0] for index in chosen]
-    images = [checked(image, channels) for image in _first(_each_image(source, count), count)]
+    images = [checked(image, channels) for image in islice(_each_image(source, count), count)]
     if not images:
         raise DataError("At least one image is needed, and none came")
     return [(image if size is None else resized(image, size)).astype(np.float32)[None] for image in images]
@@ -104,17 +105,12 @@ def _has_samples(data: Any) -> bool:
 def _each_image(source: Iterable[Any], count: int | None) -> Iterator[np.ndarray]:
     """The images of an iterable of images or batches; DataError where it would never end."""
     if count is None and hasattr(source, "cardinality") and int(source.cardinality()) == -1:
-        raise DataError("The images come from a tf.data.Dataset without an end: give .take(n) of it, or a limit")
+        raise DataError(
+            "The images come from a tf.data.Dataset without an end: give .take(n) of it, or a limit"
+        )
     for image in source:
         image = np.asarray(image)
         yield from image if image.ndim == 4 else [image]
-
-
-def _first(source: Iterable[Any], count: int | None) -> Iterable[Any]:
-    for number, image in enumerate(source):
-        if count is not None and number >= count:
-            return
-        yield image
 
 
 def checked(image: np.ndarray, channels: int) -> np.ndarray:
@@ -139,3 +135,10 @@ def random_images(sizes: Sequence[Size], channels: int, seed: int = 0) -> list[n
         noisy = np.stack(planes, axis=-1) + rng.normal(0, 8, (height, width, channels))
         images.append(np.clip(noisy, 0, 255).astype(np.float32).round()[None])
     return images
+
+
+def images_to_compare(source: Any, size: Size | None, channels: int) -> list[np.ndarray]:
+    """What an exported file is compared on: up to 16 images of `source`, else random ones, of two sizes where free."""
+    if source is not None:
+        return as_batches(source, size, channels, 16)
+    return random_images([size] if size else [(96, 128), (81, 114)], channels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -74,7 +75,20 @@ class Comparison:
         Raises:
             ModelError: another shape, or values that are no numbers.
         """
-        alike, differences = _differences(expected, found)
+        labels = expected.argmax(-1)
+        if found.shape == expected.shape:
+            if not np.isfinite(found).all():
+                raise ModelError("The exported model gives values that are no numbers (NaN or infinity)")
+            alike, differences = found.argmax(-1) == labels, np.abs(found - expected).max(-1)
+        elif found.shape != labels.shape:
+            raise ModelError(
+                f"The exported model gives {found.shape} where the Keras model gives {expected.shape}"
+            )
+        elif found.max() >= expected.shape[-1]:
+            raise ModelError(f"The exported model gives class {found.max()} of {expected.shape[-1]} classes")
+        else:
+            chosen = np.take_along_axis(expected, found[..., None].astype(np.int64), -1)[..., 0]
+            alike, differences = found == labels, expected.max(-1) - chosen
         scale = float(np.abs(expected).max())
         self.images, self.pixels = self.images + len(expected), self.pixels + alike.size
         self.same += int(alike.sum())
@@ -142,26 +156,33 @@ def least_agreement(precision: str, asked: float | None, indices: bool = False) 
     return AGREEMENT.get(precision, AGREEMENT["float32"]) - (MOVED if indices else 0.0)
 
 
+def refuse_different(parity: Parity, path: Path, precision: str, min_agreement: float | None = None) -> None:
+    """Raise ModelError where an exported model is another network than the Keras model.
+
+    Args:
+        parity: how they agree.
+        path: the file that would be written.
+        precision: of the file; logits are compared in "float32" only.
+        min_agreement: see `least_agreement`.
+    """
+    if precision == "float32" and not parity.equal:
+        raise ModelError(
+            f"{path} was not written: its logits differ from Keras by up to {parity.largest_difference:.3g} "
+            f"(the largest logit is {parity.largest_logit:.3g}) on {parity.images} images"
+        )
+    least = least_agreement(precision, min_agreement, parity.indices)
+    if parity.agreement < least:
+        raise ModelError(
+            f"{path} was not written: only {parity.agreement:.2%} of the pixels get the class that Keras gives them, "
+            f"at least {least:.2%} were expected: the scores of its classes lie closer together than this "
+            "precision can tell apart. Take another precision, more calibration images, or another min_agreement "
+            "(--min-agreement)"
+        )
+
+
 def holds_indices(model: keras.Model) -> bool:
     """Whether a layer behind the input gives whole numbers, such as the places of maxima."""
     layers = [one for one in model._flatten_layers() if not isinstance(one, keras.layers.InputLayer)]
     nodes = [node for layer in layers if layer is not model for node in layer._inbound_nodes]
     kinds = {keras.backend.standardize_dtype(t.dtype) for node in nodes for t in node.output_tensors}
     return bool(kinds & {"int32", "int64"})
-
-
-def _differences(expected: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each pixel, whether the classes are the same, and the largest difference."""
-    labels = expected.argmax(-1)
-    if found.shape == expected.shape:
-        if not np.isfinite(found).all():
-            raise ModelError("The exported model gives values that are no numbers (NaN or infinity)")
-        return found.argmax(-1) == labels, np.abs(found - expected).max(-1)
-    if found.shape != labels.shape:
-        raise ModelError(
-            f"The exported model gives {found.shape} where the Keras model gives {expected.shape}"
-        )
-    if found.max() >= expected.shape[-1]:
-        raise ModelError(f"The exported model gives class {found.max()} of {expected.shape[-1]} classes")
-    chosen = np.take_along_axis(expected, found[..., None].astype(np.int64), -1)[..., 0]
-    return found == labels, expected.max(-1) - chosen

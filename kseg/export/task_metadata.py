@@ -79,22 +79,19 @@ def _continued(data: bytes) -> tuple[flatbuffers.Builder, Any]:
 
 def _copied_root(builder: flatbuffers.Builder, table: Any, position: Any, replaced: dict[int, int]) -> int:
     """The root table once more, pointing to the old parts, but for some fields. Field 0 is a number, the version."""
-    fields = table.Get(flatbuffers.number_types.VOffsetTFlags, table.Pos - _vtable(table)) // 2 - 2
-    fields = max(fields, 1 + max(replaced))
+    kinds = flatbuffers.number_types
+    offsets = table.Pos - table.Get(kinds.SOffsetTFlags, table.Pos)  # the table of the fields' offsets
+    fields = max(table.Get(kinds.VOffsetTFlags, offsets) // 2 - 2, 1 + max(replaced))
     builder.StartObject(fields)
     for field in range(fields):
         at = table.Offset(4 + 2 * field)
         if field in replaced:
             builder.PrependUOffsetTRelativeSlot(field, replaced[field], 0)
         elif at and field == 0:
-            builder.PrependUint32Slot(0, table.Get(flatbuffers.number_types.Uint32Flags, table.Pos + at), 0)
+            builder.PrependUint32Slot(0, table.Get(kinds.Uint32Flags, table.Pos + at), 0)
         elif at:
             builder.PrependUOffsetTRelativeSlot(field, position(table.Indirect(table.Pos + at)), 0)
     return builder.EndObject()
-
-
-def _vtable(table: Any) -> int:
-    return table.Get(flatbuffers.number_types.SOffsetTFlags, table.Pos)
 
 
 def _vector(builder: flatbuffers.Builder, offsets: Sequence[int]) -> int:
@@ -116,12 +113,22 @@ def model_metadata(description: dict[str, Any], labels: str, channels: int, outp
     builder = flatbuffers.Builder(1024)
     colours = {3: RGB, 1: GRAYSCALE}.get(channels, UNKNOWN)
     ids = description["output"] == "class_ids"
-    image = _table(builder, 7, {0: "image", 3: _image_content(builder, colours), 4: _normalisation(builder)})
+    content = _table(builder, 3, {0: IMAGE_PROPERTIES, 1: _table(builder, 2, {0: colours})})
+    image = _table(builder, 7, {0: "image", 3: content, 4: _normalisation(builder)})
     file = _table(builder, 5, {0: labels, 2: VALUE_LABELS if ids else AXIS_LABELS})
     result = _table(builder, 7, {0: description["output"], 6: _vector(builder, [file])})
     graph = {2: _vector(builder, [image]), 3: _vector(builder, [result])}
     if not ids:
-        graph[9] = _vector(builder, [_activation(builder, description["output"], outputs)])
+        # Custom metadata: what has still to be done to the output to make probabilities of it.
+        output = description["output"]
+        inner = flatbuffers.Builder(64)
+        value = NONE if output == "probabilities" else SIGMOID if outputs == 1 else SOFTMAX
+        inner.Finish(_table(inner, 2, {0: value, 1: "1.0.0"}), SEGMENTER_IDENTIFIER)
+        content = bytes(inner.Output())
+        builder.StartVector(1, len(content), ALIGNMENT)
+        builder.head -= len(content)
+        builder.Bytes[builder.head : builder.head + len(content)] = content
+        graph[9] = _vector(builder, [_table(builder, 2, {0: SEGMENTER, 1: builder.EndVector()})])
     graphs = _vector(builder, [_table(builder, 10, graph)])
     what = (
         f"Segments images into {len(description['classes'])} classes. Exported by kseg {description['kseg']}."
@@ -146,11 +153,6 @@ def _table(builder: flatbuffers.Builder, fields: int, values: dict[int, Any]) ->
     return builder.EndObject()
 
 
-def _image_content(builder: flatbuffers.Builder, colours: int) -> int:
-    properties = _table(builder, 2, {0: colours})
-    return _table(builder, 3, {0: IMAGE_PROPERTIES, 1: properties})
-
-
 def _normalisation(builder: flatbuffers.Builder) -> int:
     """The process unit (x - 0) / 1: kseg's models take 0 to 255 and normalise themselves."""
     values = []
@@ -160,15 +162,3 @@ def _normalisation(builder: flatbuffers.Builder) -> int:
         values.append(builder.EndVector())
     options = _table(builder, 2, dict(enumerate(values)))
     return _vector(builder, [_table(builder, 2, {0: NORMALIZATION_OPTIONS, 1: options})])
-
-
-def _activation(builder: flatbuffers.Builder, output: str, channels: int) -> int:
-    """Custom metadata: what has still to be done to the output to make probabilities of it."""
-    inner = flatbuffers.Builder(64)
-    value = NONE if output == "probabilities" else SIGMOID if channels == 1 else SOFTMAX
-    inner.Finish(_table(inner, 2, {0: value, 1: "1.0.0"}), SEGMENTER_IDENTIFIER)
-    content = bytes(inner.Output())
-    builder.StartVector(1, len(content), ALIGNMENT)
-    builder.head -= len(content)
-    builder.Bytes[builder.head : builder.head + len(content)] = content
-    return _table(builder, 2, {0: SEGMENTER, 1: builder.EndVector()})

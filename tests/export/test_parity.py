@@ -4,7 +4,7 @@ import pytest
 
 import kseg
 from kseg.errors import ModelError
-from kseg.export.parity import Comparison, compare, holds_indices
+from kseg.export.parity import Comparison, compare, holds_indices, refuse_different
 
 EXPECTED = np.array([[[[5.0, 1], [1, 5]], [[2, 4], [4, 2]]]], "float32")  # classes 0 1 / 1 0
 
@@ -96,3 +96,13 @@ def test_chance_gets_a_second_picture():
     assert compare(unpooling, once_wrong, [picture]).equal
     assert len(asked) == 2
     assert not compare(unpooling, lambda batch: np.asarray(unpooling(batch)) + 9, [picture]).equal
+
+
+def test_another_network_is_refused(tmp_path):
+    parity = kseg.export.Parity(1, 100, 0.95, largest_difference=0.1, largest_logit=20.0)
+    with pytest.raises(ModelError, match=r"0\.1"):
+        refuse_different(parity, tmp_path, "float32", min_agreement=0)
+    with pytest.raises(ModelError, match=r"95\.00% .* 98\.00%"):  # of a float16 file
+        refuse_different(parity, tmp_path, "float16")
+    refuse_different(parity, tmp_path, "float16", min_agreement=0.9)
+    refuse_different(parity, tmp_path, "int8")

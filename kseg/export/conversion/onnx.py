@@ -16,7 +16,6 @@ import numpy as np
 from kseg.errors import ModelError, SettingsError
 from kseg.export.conversion.dilation import for_converters
 from kseg.export.conversion.large_weights import LargeWeights
-from kseg.export.conversion.tflite import refuse_different
 from kseg.export.graph import (
     Size,
     check_class_ids,
@@ -28,9 +27,9 @@ from kseg.export.graph import (
     served_size,
     traced,
 )
-from kseg.export.images import as_batches, random_images
+from kseg.export.images import images_to_compare
 from kseg.export.metadata import describe
-from kseg.export.parity import Parity, compare, least_agreement
+from kseg.export.parity import Parity, compare, refuse_different
 from kseg.export.runtimes.onnx_runtime import ONNX
 from kseg.inference.model_info import ModelInfo
 from kseg.io.atomic import put_in_place, temporary_path, told
@@ -86,8 +85,15 @@ def onnx(
             scale.
         SettingsError: a name without .onnx, an opset out of range, or onnxruntime is not installed.
     """
+    import onnx as library
+
     path, size, info = Path(path), served_size(model, size, dynamic), inspected(model, output)
-    _check(path, opset)
+    if path.suffix != ".onnx":
+        raise SettingsError(f"{path}: the name of an ONNX file ends in .onnx")
+    if path.is_dir():
+        raise SettingsError(f"{path}: a folder has this name; choose another for the file")
+    if not 13 <= opset <= 18:
+        raise SettingsError(f"`opset` is 13 to 18 (what tf2onnx writes), got {opset}")
     class_ids = class_ids or info.output == "labels"
     if class_ids:
         check_class_ids(info)
@@ -95,22 +101,17 @@ def onnx(
     converted = _converted(model, info, size, name, opset)
     description = describe(model, info=info, file_format="onnx", size=size, precision="float32", output=name)
     converted.metadata_props.add(key="kseg", value=json.dumps(description))
+    library.checker.check_model(converted)
+    parity = None
     with temporary_path(path) as part:
         with told(path):
-            _save(converted, part)
-        parity = _verified(model, info, part, path, size, images, min_agreement) if verify else None
+            library.save(converted, str(part))
+        if verify:
+            parity = compare(model, ONNX(part), images_to_compare(images, size, info.channels), info)
+            refuse_different(parity, path, "float32", min_agreement)
         if accept is None or accept(part):
             put_in_place(part, path)
     return parity
-
-
-def _check(path: Path, opset: int) -> None:
-    if path.suffix != ".onnx":
-        raise SettingsError(f"{path}: the name of an ONNX file ends in .onnx")
-    if path.is_dir():
-        raise SettingsError(f"{path}: a folder has this name; choose another for the file")
-    if not 13 <= opset <= 18:
-        raise SettingsError(f"`opset` is 13 to 18 (what tf2onnx writes), got {opset}")
 
 
 def _converted(model: keras.Model, info: ModelInfo, size: Size | None, output: str, opset: int) -> Any:
@@ -204,30 +205,3 @@ def _raise_scales(graph: Any) -> None:
     for place in reversed(range(len(graph.initializer))):
         if graph.initializer[place].name in stale - used:
             del graph.initializer[place]
-
-
-def _save(converted: Any, path: Path) -> None:
-    import onnx as library
-
-    library.checker.check_model(converted)
-    library.save(converted, str(path))
-
-
-def _verified(
-    model: keras.Model,
-    info: ModelInfo,
-    part: Path,
-    path: Path,
-    size: Size | None,
-    images: Any,
-    min_agreement: float | None,
-) -> Parity:
-    channels = info.channels
-    if images is not None:
-        batches = as_batches(images, size, channels, 16)
-    else:
-        batches = random_images([size] if size else [(96, 128), (81, 114)], channels)
-    parity = compare(model, ONNX(part), batches, info)
-    least = least_agreement("float32", min_agreement, parity.indices)
-    refuse_different(parity, path, exact=True, min_agreement=least)
-    return parity

@@ -25,9 +25,9 @@ from kseg.export.graph import (
     plainly,
     temporary_saved_model,
 )
-from kseg.export.images import as_batches, random_images
+from kseg.export.images import as_batches, images_to_compare, random_images
 from kseg.export.metadata import describe, pack
-from kseg.export.parity import Parity, compare, least_agreement
+from kseg.export.parity import Parity, compare, refuse_different
 from kseg.export.runtimes.litert import TFLite, tflite_operations
 from kseg.inference.model_info import ModelInfo
 from kseg.io.atomic import put_in_place, temporary_path, told
@@ -93,11 +93,17 @@ def tflite(
     asked = _Asked(None if dynamic else size, precision, "class_ids" if class_ids else info.output)
     samples = as_batches(calibration, size, info.channels, 500) if precision == "int8" else None
     data = _converted(model, info, asked, samples)
-    probes = _probes(info, size, samples if images is None else images, dynamic)
+    batches = images_to_compare(samples if images is None else images, size, info.channels)
+    if dynamic:  # also one of another, odd size
+        batches += random_images([(size[0] + 17, size[1] + 6)], info.channels, seed=1)
+    described = {"file_format": "tflite", "precision": precision, "size": asked.size, "output": asked.output}
     with temporary_path(path) as part:
         with told(path):
             part.write_bytes(data)
-        parity = _verified(model, info, part, path, asked, probes, min_agreement)
+        refuse_foreign(tflite_operations(part))
+        pack(part, describe(model, info=info, **described))
+        parity = compare(model, TFLite(part), batches, info)
+        refuse_different(parity, path, precision, min_agreement)
         if accept is None or accept(part):
             put_in_place(part, path)
     return parity
@@ -143,59 +149,19 @@ def _converted(model: keras.Model, info: ModelInfo, asked: _Asked, samples: list
     spec = tf.TensorSpec(shape, tf.float32, name="image")
     with temporary_saved_model(model, function, spec) as folder:
         converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
-        _set_precision(converter, asked.precision, samples)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if asked.precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if asked.precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if asked.precision == "int8":
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.representative_dataset = lambda: _ranged(samples)
+            converter.inference_input_type = tf.uint8
         try:
             return converter.convert()
         except Exception as error:  # the converter's own kind, and whatever its C++ part raises
             raise ModelError(_reason(model.name, error)) from error
-
-
-def _probes(info: ModelInfo, size: Size, images: Any, dynamic: bool) -> list[np.ndarray]:
-    """The images to compare on; with free sizes also one of another, odd size."""
-    channels = info.channels
-    batches = random_images([size], channels) if images is None else as_batches(images, size, channels, 16)
-    return batches + (random_images([(size[0] + 17, size[1] + 6)], channels, seed=1) if dynamic else [])
-
-
-def _verified(
-    model: keras.Model,
-    info: ModelInfo,
-    part: Path,
-    path: Path,
-    asked: _Asked,
-    batches: list[np.ndarray],
-    min_agreement: float | None,
-) -> Parity:
-    """Complete the file with its metadata, load it and compare; ModelError where it must not be used."""
-    refuse_foreign(tflite_operations(part))
-    pack(
-        part,
-        describe(
-            model,
-            info=info,
-            file_format="tflite",
-            size=asked.size,
-            precision=asked.precision,
-            output=asked.output,
-        ),
-    )
-    parity = compare(model, TFLite(part), batches, info)
-    least = least_agreement(asked.precision, min_agreement, parity.indices)
-    refuse_different(parity, path, exact=asked.precision == "float32", min_agreement=least)
-    return parity
-
-
-def _set_precision(converter: Any, precision: str, samples: list[np.ndarray] | None) -> None:
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if precision == "float32":
-        return
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if precision == "int8":
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = lambda: _ranged(samples)
-        converter.inference_input_type = tf.uint8
 
 
 def _ranged(samples: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
@@ -230,19 +196,3 @@ def outside_builtins(operations: Counter[str]) -> dict[str, int]:
     """Custom and Flex operations, and SpaceToBatch / BatchToSpace, by count."""
     bad = ("CUSTOM", "Flex", "SPACE_TO_BATCH", "BATCH_TO_SPACE")
     return {name: count for name, count in sorted(operations.items()) if name.startswith(bad)}
-
-
-def refuse_different(parity: Parity, path: Path, *, exact: bool, min_agreement: float | None) -> None:
-    """Raise ModelError where an exported model is another network than the Keras model."""
-    if exact and not parity.equal:
-        raise ModelError(
-            f"{path} was not written: its logits differ from Keras by up to {parity.largest_difference:.3g} "
-            f"(the largest logit is {parity.largest_logit:.3g}) on {parity.images} images"
-        )
-    if min_agreement is not None and parity.agreement < min_agreement:
-        raise ModelError(
-            f"{path} was not written: only {parity.agreement:.2%} of the pixels get the class that Keras gives them, "
-            f"at least {min_agreement:.2%} were expected: the scores of its classes lie closer together than this "
-            "precision can tell apart. Take another precision, more calibration images, or another min_agreement "
-            "(--min-agreement)"
-        )

@@ -101,7 +101,12 @@ def read(folder: str | Path | None = None) -> dict[str, bytes]:
     if not all((cache / name).is_file() for name in FILES):
         with tempfile.TemporaryDirectory(prefix="kseg-npm-") as packed:
             _npm_pack(Path(packed))
-            _keep(_checked(Path(packed)), cache)
+            contents = _checked(Path(packed))
+        with temporary_path(cache) as part:
+            part.mkdir()
+            for name, content in contents.items():
+                (part / name).write_bytes(content)
+            put_in_place(part, cache)
     return _checked(cache)
 
 
@@ -112,8 +117,10 @@ def _checked(folder: Path) -> dict[str, bytes]:
     for name, (package, place, sha256) in FILES.items():
         content = next(_candidates(folder, name, package, place), None)
         if content is None:
+            others = ", ".join(sorted(path.name for path in folder.glob(f"litertjs-{package}-*.tgz")))
+            has = f"; it has {others}, which this kseg does not know" if others else ""
             raise SettingsError(
-                f"{folder} has no {place} of @litertjs/{package} {VERSION}{_other(folder, package)}. {advice(folder)}"
+                f"{folder} has no {place} of @litertjs/{package} {VERSION}{has}. {advice(folder)}"
             )
         if (is_ := hashlib.sha256(content).hexdigest()) != sha256:
             raise SettingsError(
@@ -137,12 +144,6 @@ def _candidates(folder: Path, name: str, package: str, place: str) -> Iterator[b
                 yield archive.extractfile(f"package/{place}").read()
         except (tarfile.TarError, OSError, EOFError, KeyError, AttributeError) as error:
             raise SettingsError(f"{packed}: damaged ({error}). {advice(folder)}") from error
-
-
-def _other(folder: Path, package: str) -> str:
-    """What a folder has instead: another version, packed."""
-    others = sorted(path.name for path in folder.glob(f"litertjs-{package}-*.tgz"))
-    return f"; it has {', '.join(others)}, which this kseg does not know" if others else ""
 
 
 def advice(folder: Path | None = None) -> str:
@@ -173,11 +174,3 @@ def _npm_pack(folder: Path) -> None:
         raise SettingsError(
             f"npm could not fetch LiteRT.js {VERSION} ({' '.join(said.split())[:200]}). {advice()}"
         )
-
-
-def _keep(contents: dict[str, bytes], cache: Path) -> None:
-    with temporary_path(cache) as part:
-        part.mkdir()
-        for name, content in contents.items():
-            (part / name).write_bytes(content)
-        put_in_place(part, cache)

@@ -36,12 +36,7 @@ def output_kind(makers: Mapping[Any, Step], output: Any, metadata: Mapping[str, 
         metadata: the file's own description; empty for a file of another program. A file that ends in a softmax
             or sigmoid gives probabilities, whatever an older description says.
     """
-    found = _ends_in(makers, output)
-    return found or DESCRIBED.get(str(metadata.get("output")), "logits")
-
-
-def _ends_in(makers: Mapping[Any, Step], tensor: Any) -> str | None:
-    seen = set()
+    tensor, seen = output, set()
     while (step := makers.get(tensor)) is not None and tensor not in seen:
         seen.add(tensor)
         if step.name in PROBABILITIES or _is_written_out_softmax(makers, step):
@@ -49,9 +44,9 @@ def _ends_in(makers: Mapping[Any, Step], tensor: Any) -> str | None:
         if step.name in LABELS:
             return "labels"
         if step.name not in MOVING:
-            return None
+            break
         tensor = step.inputs[0]
-    return None
+    return DESCRIBED.get(str(metadata.get("output")), "logits")
 
 
 def _is_written_out_softmax(makers: Mapping[Any, Step], step: Step) -> bool:

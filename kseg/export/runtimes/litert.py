@@ -120,20 +120,15 @@ class TFLite:
                 self._interpreter.allocate_tensors()
             except (ValueError, RuntimeError) as error:
                 raise ModelError(f"{self.path} cannot run on images {image.shape}: {error}") from error
-        self._interpreter.set_tensor(entry["index"], _quantised(image, entry))
+        (scale, zero), dtype = entry["quantization"], np.dtype(entry["dtype"])
+        if dtype.kind != "f":
+            limits = np.iinfo(dtype)
+            values = image / scale + zero if scale else image
+            image = np.clip(np.round(values), limits.min, limits.max)
+        self._interpreter.set_tensor(entry["index"], image.astype(dtype))
         self._interpreter.invoke()
         result = self._interpreter.get_output_details()[0]
         return _dequantised(self._interpreter.get_tensor(result["index"]), result)
-
-
-def _quantised(image: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    scale, zero = details["quantization"]
-    dtype = np.dtype(details["dtype"])
-    if dtype.kind == "f":
-        return image.astype(dtype)
-    values = image / scale + zero if scale else image
-    limits = np.iinfo(dtype)
-    return np.clip(np.round(values), limits.min, limits.max).astype(dtype)
 
 
 def _dequantised(output: np.ndarray, details: dict[str, Any]) -> np.ndarray:

@@ -86,14 +86,12 @@ def write_settings(base: Path, model: str) -> None:
     server takes only folders with whole numbers as names for versions, so that these files do not disturb it.
     """
     for name, text in _settings(base, model).items():
-        path = base / name
-        if not path.exists() or (path.is_file() and _is_broken_off(path.read_bytes(), text.encode())):
+        path, ours = base / name, text.encode()
+        found = path.read_bytes() if path.is_file() else ours
+        # What a full disk or a power failure leaves of ours; any other is somebody's own settings.
+        broken_off = not found.strip(b"\0 \r\n") or ours.startswith(found.rstrip(b"\0"))
+        if not path.exists() or (found != ours and broken_off):
             write_text(path, text)
-
-
-def _is_broken_off(found: bytes, ours: bytes) -> bool:
-    """Whether a file is what a full disk or a power failure leaves of ours; others are somebody's own settings."""
-    return found != ours and (not found.strip(b"\0 \r\n") or ours.startswith(found.rstrip(b"\0")))
 
 
 def tell_broken_versions(base: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 
 from kseg.errors import SettingsError
-from kseg.export.conversion.tflite import refuse_different
 from kseg.export.graph import (
     Size,
     check_class_ids,
@@ -21,9 +20,9 @@ from kseg.export.graph import (
     served_size,
     writing,
 )
-from kseg.export.images import as_batches, random_images
+from kseg.export.images import images_to_compare
 from kseg.export.metadata import describe
-from kseg.export.parity import Parity, compare, least_agreement
+from kseg.export.parity import Parity, compare, refuse_different
 from kseg.export.runtimes.tf_saved_model import SavedModel
 from kseg.export.serving.files import tell_broken_versions, warm_up_requests, write_extra, write_settings
 from kseg.export.serving.signatures import signatures
@@ -83,7 +82,9 @@ def saved_model(
     model = in_float32(model)
     with temporary_path(target) as part:
         _write(model, info, part, served_name(base), size, dtype, confidence)
-        parity = _verified(model, info, part, target, size, images, min_agreement)
+        batches = [batch.round() for batch in images_to_compare(images, size, info.channels)]
+        parity = compare(model, SavedModel(part), batches, info)
+        refuse_different(parity, target, "float32", min_agreement)
         accepted = accept is None or accept(part)
         if accepted:
             _check(target, version, overwrite, dtype)  # another export may have been faster
@@ -114,26 +115,6 @@ def _write(
     requests = warm_up_requests(name, fixed, dtype, info.channels, list(found))
     with writing(folder):
         write_extra(folder, description, list(requests))
-
-
-def _verified(
-    model: keras.Model,
-    info: ModelInfo,
-    part: Path,
-    target: Path,
-    size: Size | None,
-    images: Any,
-    min_agreement: float | None,
-) -> Parity:
-    channels = info.channels
-    if images is None:
-        batches = random_images([size] if size else [(96, 128), (81, 114)], channels)
-    else:
-        batches = as_batches(images, size, channels, 16)
-    parity = compare(model, SavedModel(part), [batch.round() for batch in batches], info)
-    least = least_agreement("float32", min_agreement, parity.indices)
-    refuse_different(parity, target, exact=True, min_agreement=least)
-    return parity
 
 
 def served_name(base: Path) -> str:

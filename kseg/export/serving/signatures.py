@@ -102,7 +102,11 @@ def decoded(data: tf.Tensor, size: Size) -> tf.Tensor:
     )
     with tf.control_dependencies([known, small]):
         data = tf.identity(data)
-    pixels = tf.cond(is_png, lambda: _png_pixels(data), lambda: _jpeg_pixels(data))
+    pixels = tf.cond(
+        is_png,
+        lambda: _png_pixels(data),
+        lambda: tf.reduce_prod(tf.cast(tf.image.extract_jpeg_shape(data)[:2], tf.int64)),
+    )
     fits = tf.debugging.Assert(
         (pixels > 0) & (pixels <= MAX_PIXELS),
         [f"image_bytes: an image of no or of more than {MAX_PIXELS} pixels:", pixels],
@@ -133,7 +137,3 @@ def _png_pixels(data: tf.Tensor) -> tf.Tensor:
     )
     # Each side by itself first: the product of two large ones would overflow.
     return tf.where(tf.reduce_max(sides) > MAX_PIXELS, tf.reduce_max(sides), tf.reduce_prod(sides))
-
-
-def _jpeg_pixels(data: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_prod(tf.cast(tf.image.extract_jpeg_shape(data)[:2], tf.int64))

@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import kseg
 from kseg.errors import ModelError, SettingsError
-from kseg.export.conversion.tflite import outside_builtins, refuse_different
+from kseg.export.conversion.tflite import outside_builtins
 from kseg.layers import MaxPoolingWithArgmax2D, MaxUnpooling2D
 
 SIZE = (24, 36)
@@ -146,10 +146,3 @@ def test_mistakes(net, tmp_path):
     with pytest.raises(ModelError, match="agree"):
         kseg.export.tflite(net, path, size=SIZE, min_agreement=1.1)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_another_network_is_refused(tmp_path):
-    parity = kseg.export.Parity(1, 100, 1.0, largest_difference=0.1, largest_logit=20.0)
-    with pytest.raises(ModelError, match=r"0\.1"):
-        refuse_different(parity, tmp_path, exact=True, min_agreement=None)
-    refuse_different(parity, tmp_path, exact=False, min_agreement=0.99)
