@@ -56,7 +56,7 @@ class Report:
         trimap: mean IoU in the bands of 1, 2, ... pixels around true edges; empty if not asked for.
         boundary_f1: the BF measure, or None.
 
-    Scores of a class without a pixel are NaN (``None`` in ``to_json``) and means leave it out.
+    Scores of a class without a pixel are NaN (`None` in `to_json`) and means leave it out.
 
     Example:
 

@@ -63,7 +63,7 @@ def evaluate(
         ModelError: the model's classes are not the data set's.
         DataError: an image or mask that cannot be read or used (names the file), a data set without images or
             without a labelled pixel.
-        SettingsError: a ``limit``, ``worst`` or ``batch_size`` that makes no sense.
+        SettingsError: a `limit`, `worst` or `batch_size` that makes no sense.
 
     Example:
 

@@ -66,7 +66,7 @@ def auto(
     output: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Choice:
-    """Write the fastest .tflite file that loses at most ``max_drop`` mean IoU.
+    """Write the fastest .tflite file that loses at most `max_drop` mean IoU.
 
     Every precision is tried at every size; the loss is counted against the Keras model at the size where that
     is best, on the labels' own resolution.
@@ -76,13 +76,13 @@ def auto(
         dataset: labelled images that decide: a `kseg.data.Dataset`, or what `kseg.data.as_dataset` takes.
         sizes: (height, width) to try. precisions: those to try.
         max_drop: mean IoU that may be lost.
-        calibration: images for int8; without them int8 is calibrated on ``dataset``.
+        calibration: images for int8; without them int8 is calibrated on `dataset`.
         limit: at most that many images for each check.
         min_agreement, output: see `kseg.export.tflite`; a file that agrees less is not chosen.
         progress: called with (files tried, files in all).
 
     Returns:
-        `Choice`. Where no file is within the budget nothing is written and ``chosen`` is None.
+        `Choice`. Where no file is within the budget nothing is written and `chosen` is None.
 
     Raises:
         SettingsError: no sizes or precisions.

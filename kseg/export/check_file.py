@@ -27,8 +27,8 @@ class Check:
     """What `kseg.export.check` found.
 
     Attributes:
-        path, format, size, bytes: the file; ``size`` is its fixed (height, width), or None.
-        operations: count of each operation; ``outside`` those that are not builtins (TFLite only).
+        path, format, size, bytes: the file; `size` is its fixed (height, width), or None.
+        operations: count of each operation; `outside` those that are not builtins (TFLite only).
         parity: agreement with the Keras model.
         milliseconds, keras_milliseconds: one image, median; the Keras model as a compiled graph.
         before, after: mean IoU, 0-1, of the Keras model and of the file at the same size; None without
@@ -154,10 +154,10 @@ def check(
         limit: at most that many images, evenly spaced. repeats: timed runs.
         progress: called with (images compared, images in all).
 
-    Returns: `Check`; ``passed`` says whether the file may be used.
+    Returns: `Check`; `passed` says whether the file may be used.
 
     Raises:
-        ModelError: a file that its runtime cannot run, or outputs of another shape. SettingsError: ``max_drop``
+        ModelError: a file that its runtime cannot run, or outputs of another shape. SettingsError: `max_drop`
             without labels.
     """
     info = inspected(model, output)

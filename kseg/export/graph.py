@@ -110,7 +110,7 @@ def _widened(config: Any) -> Any:
 
 
 def output_of(model: keras.Model, call: Callable[..., Any] | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function from images of any number type to the model's float32 output, by ``call`` in place of the model's."""
+    """A function from images of any number type to the model's float32 output, by `call` in place of the model's."""
     dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
     given = getattr(model, "input", None)
 

@@ -59,12 +59,12 @@ def describe(
 
 
 def labels_text(description: dict[str, Any]) -> str:
-    """``labels.txt``: one class name a line, in the order of the class ids."""
+    """`labels.txt`: one class name a line, in the order of the class ids."""
     return "".join(" ".join(str(name).split()) + "\n" for name in description["classes"])
 
 
 def pack(path: Path, description: dict[str, Any]) -> None:
-    """Put TFLite Metadata into a TFLite file, and append ``labels.txt`` and ``kseg.json`` as a zip archive.
+    """Put TFLite Metadata into a TFLite file, and append `labels.txt` and `kseg.json` as a zip archive.
 
     The model lies at the front of the file and the archive at its end, so that interpreters and unzip both
     read it; uncompressed, because MediaPipe reads nothing else. The convention of TFLite Metadata

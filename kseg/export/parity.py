@@ -52,7 +52,7 @@ class Parity:
     def equal(self) -> bool:
         """Equal within float32 rounding: differences up to 1e-3 of the logits' scale.
 
-        With ``indices`` up to 1 % of the pixels may differ by more.
+        With `indices` up to 1 % of the pixels may differ by more.
         """
         close = self.largest_difference <= TOLERANCE * max(self.largest_logit, 1.0)
         return bool(close or (self.indices and self.beyond <= MOVED))
@@ -62,7 +62,7 @@ class Parity:
 
 
 class Comparison:
-    """Adds up how two models' outputs differ, batch by batch; ``parity()`` is the result."""
+    """Adds up how two models' outputs differ, batch by batch; `parity()` is the result."""
 
     def __init__(self, indices: bool = False) -> None:
         self.indices = indices

@@ -16,7 +16,7 @@ from kseg.visualize.activations import Activation, drawn_activations
 
 def decoder_layers(model: keras.Model) -> list[str]:
     """The layers that show how a map of the image comes about: of the head (all layers, where the model has no
-    ``backbone``), the first and the last one at each size, from the input to the logits.
+    `backbone`), the first and the last one at each size, from the input to the logits.
     """
     size = inspect_model(model).size or (256, 256)
     encoder = {id(layer) for layer in getattr(getattr(model, "backbone", None), "layers", ())}
@@ -46,19 +46,31 @@ def decoder_layers(model: keras.Model) -> list[str]:
 def activations(
     model: keras.Model, image: np.ndarray, layers: Sequence[str] | None = None
 ) -> list[Activation]:
-    """The most telling channel of each layer for one image: the one that goes along best with the prediction.
+    """Find the most telling channel of each layer for one image: the one that goes along best with the prediction.
 
     That is the channel with the highest correlation, over the layer's own grid, with the probability of the
     class that the model finds most often beside class 0.
 
     Args:
         model: functional Keras model, images to a map of classes.
-        image: uint8 (H, W, 3) RGB; brought to the size that the model takes or works at, if it has one.
-        layers: names of layers; None: ``decoder_layers``.
+        image: uint8 `(height, width, 3)` RGB; brought to the size that the model takes or works at, if it has
+            one.
+        layers: names of layers; None: the head's first and last layer at each size.
+
+    Returns:
+        An `Activation` per layer: `name`, `channel` (its index), `channels` and `values` (float32, at the
+        layer's own size).
 
     Raises:
         ModelError: a name that is no layer of the model, or not a functional model.
         DataError: an array that is not an RGB image.
+
+    Example:
+
+    >>> model = kseg.models.from_preset("people")
+    >>> shown = kseg.inference.activations(model, np.zeros((64, 64, 3), "uint8"))
+    >>> shown[0].values.ndim
+    2
     """
     image = checked_image(image)
     info = inspect_model(model)
@@ -93,8 +105,28 @@ def activations(
 def activation_sheet(
     model: keras.Model, image: np.ndarray, layers: Sequence[str] | None = None, columns: int = 4
 ) -> np.ndarray:
-    """The image and its ``activations``, from black over red to white; uint8 (height, width, 3).
+    """Draw an image and its `activations`, from black over red to white.
 
-    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, figure 4.
+    Args:
+        model: functional Keras model, images to a map of classes.
+        image: uint8 `(height, width, 3)` RGB.
+        layers: names of layers; None: see `activations`.
+        columns: images side by side.
+
+    Returns:
+        uint8 `(height, width, 3)` RGB.
+
+    Raises:
+        ModelError: a name that is no layer of the model, or not a functional model.
+        DataError: an array that is not an RGB image.
+
+    Reference:
+        Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, figure 4.
+
+    Example:
+    ```python
+    drawn = kseg.inference.activation_sheet(kseg.models.from_preset("people"), image)
+    PIL.Image.fromarray(drawn).save("activations.png")
+    ```
     """
     return drawn_activations(image, activations(model, image, layers), columns)

@@ -89,7 +89,7 @@ def checked_window(
 ) -> tuple[int, int] | None:
     """(height, width) of windows; that of a model of a fixed size where none is asked for.
 
-    SettingsError for windows below ``least``, the model's output stride, or other than the fixed size.
+    SettingsError for windows below `least`, the model's output stride, or other than the fixed size.
     """
     if window is None:
         return fixed

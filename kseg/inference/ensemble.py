@@ -18,6 +18,11 @@ _TINY = 1e-30  # where the members rule out every class between them, all classe
 class Ensemble:
     """Combines the probabilities of several predictors, as EDeconvNet does those of DeconvNet and FCN-8s.
 
+    Call it with an image, uint8 or float `(height, width, 3)`, RGB 0-255: it returns labels `(height,
+    width)`, uint8, or uint16 for more than 255 classes. `probabilities(image)` returns float32 `(height,
+    width, classes)`. Both take `progress`, called with (predictors done, predictors in all), and with
+    fractions while one works in parts.
+
     Args:
         predictors: at least two of `Predictor`, `ProposalPredictor`, `Ensemble`, ... for the same classes.
         mode: "mean" of the probabilities (the paper), or their "product" per pixel, divided by its sum over
@@ -25,16 +30,22 @@ class Ensemble:
             ranges differ from model to model; probabilities are what all predictors share.
         crf: called with (image, probabilities) after they are combined, such as `DenseCRF()`.
 
-    Call it with an image, uint8 or float (H, W, 3), RGB 0-255: gives labels (H, W), uint8, or uint16 for more
-    than 255 classes. ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called
-    with (predictors done, predictors in all), and with fractions while one works in parts.
-
     Raises:
         SettingsError: fewer than two predictors, another mode, predictors for different numbers of classes or
             with different class names.
 
-    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, section 5.2;
-    released `generate_EDeconvNet_CRF_results.m`.
+    Reference:
+        Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, section 5.2;
+        released `generate_EDeconvNet_CRF_results.m`.
+
+    Example:
+
+    >>> image = keras.Input((None, None, 3))
+    >>> models = [keras.Model(image, keras.layers.Conv2D(2, 1)(image)) for _ in range(2)]
+    >>> members = [kseg.inference.Predictor(model) for model in models]
+    >>> ensemble = kseg.inference.Ensemble(members, mode="product")
+    >>> ensemble(np.zeros((32, 48, 3), "uint8")).shape
+    (32, 48)
     """
 
     def __init__(
@@ -42,7 +53,7 @@ class Ensemble:
         predictors: Sequence[Any],
         mode: str = "mean",
         crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
-    ):
+    ) -> None:
         self.predictors, self.mode, self.crf = tuple(predictors), mode, crf
         if mode not in MODES:
             raise SettingsError(f"An ensemble's mode is {' or '.join(MODES)}; got {mode!r}")
@@ -74,7 +85,15 @@ class Ensemble:
         return self.probabilities(image, progress).argmax(-1).astype(self.label_dtype)
 
     def probabilities(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
-        """Combined probabilities, after the CRF if there is one: float32 (H, W, classes)."""
+        """Combine the probabilities of all predictors, after which the CRF comes if there is one.
+
+        Args:
+            image: uint8 or float `(height, width, 3)`, RGB 0-255.
+            progress: called with (predictors done, predictors in all), and with fractions.
+
+        Returns:
+            float32 `(height, width, classes)`.
+        """
         total = None
         for count, predictor in enumerate(self.predictors, 1):
             part = within(progress, count - 1, len(self.predictors))
@@ -93,5 +112,12 @@ class Ensemble:
         return combined if self.crf is None else np.asarray(self.crf(image, combined), np.float32)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
-        """Labels (B, H, W) of images of one size (B, H, W, 3)."""
+        """Predict images of one size.
+
+        Args:
+            images: uint8 or float `(batch, height, width, 3)`, RGB 0-255.
+
+        Returns:
+            Labels `(batch, height, width)`, uint8, or uint16 for more than 255 classes.
+        """
         return np.stack([self(image) for image in images])

@@ -18,8 +18,11 @@ MOST_CLASSES = 2**16
 class FilePredictor:
     """Predicts label maps with whatever runs one image, such as a `.tflite` file in LiteRT.
 
-    The image is brought to the size that the model works at (averaged where it shrinks), and the probabilities are
-    brought back bilinearly, as `Predictor` does it with a Keras model at one scale.
+    The image is brought to the size that the model works at (averaged where it shrinks), and the
+    probabilities are brought back bilinearly, as `Predictor` does it with a Keras model at one scale.
+
+    Call it with an image as a `Predictor`: it returns labels `(height, width)`, uint8, or uint16 for more
+    than 255 classes. `kseg.predictor("model.tflite")` makes one of a file.
 
     Args:
         run: called with an RGB image, uint8 `(height, width, 3)`; gives `(h, w, classes)`, one channel for background
@@ -31,10 +34,16 @@ class FilePredictor:
         crf: called with (image, probabilities) at the image's size; gives probabilities.
         threshold: above which probability a pixel is class 1, of a model of one channel or two classes.
 
-    Call it with an image as a `Predictor`: gives labels `(height, width)`, uint8, or uint16 for more than 255 classes.
-
     Raises:
         ModelError: `run` gives no map of classes.
+
+    Example:
+
+    >>> def run(image):  # any function from an image to class scores
+    ...     return np.stack([255.0 - image[..., 0], image[..., 0]], -1)
+    >>> predict = kseg.inference.FilePredictor(run, "logits", size=(16, 16), classes=("dark", "bright"))
+    >>> predict(np.full((40, 60, 3), 200, "uint8")).mean()
+    np.float64(1.0)
     """
 
     def __init__(
@@ -46,7 +55,7 @@ class FilePredictor:
         palette: Sequence[Sequence[int]] | None = None,
         crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         threshold: float = 0.5,
-    ):
+    ) -> None:
         self.run, self.output, self.size, self.crf = run, output, size, crf
         first = self._scores(np.full((*(size or (64, 64)), 3), 127, np.uint8))
         count = len(classes or ()) or int(first.max()) + 1 if first.ndim == 2 else first.shape[-1]
@@ -70,11 +79,26 @@ class FilePredictor:
         return best_classes(self.probabilities(image, progress), self.threshold)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
-        """Labels of several images of one size, `(batch, height, width)`."""
+        """Predict images of one size.
+
+        Args:
+            images: uint8 or float `(batch, height, width, 3)`, RGB 0-255.
+
+        Returns:
+            Labels `(batch, height, width)`, uint8, or uint16 for more than 255 classes.
+        """
         return np.stack([self(image) for image in images])
 
     def probabilities(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
-        """Probabilities at the image's size: float32 `(height, width, classes)`."""
+        """Compute the probabilities of one image at its own size, after the CRF if there is one.
+
+        Args:
+            image: uint8 or float `(height, width, 3)`, RGB 0-255.
+            progress: called with (1, 1) when the model has run.
+
+        Returns:
+            float32 `(height, width, classes)`.
+        """
         image = checked_image(image)
         found = self._scores(self._brought(image))
         if self.output == "labels":

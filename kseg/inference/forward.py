@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -46,7 +48,7 @@ class Forward(keras.Model):
         self.info = inspect_model(model) if info is None else info
         self._function, self._batch = None, self.info.batch
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         """A predictor is sent to other processes: its parts are, and its graph is traced there anew."""
         return Forward, (self.model, self.flip, self.labels, self.info)
 
@@ -82,7 +84,7 @@ class Forward(keras.Model):
                 f"What it said: {str(error).splitlines()[0][:200]}"
             ) from error
 
-    def _traced(self):
+    def _traced(self) -> Callable[..., Any]:
         # Without XLA, which would compile anew for every size.
         free = tf.TensorSpec((self._batch, *(self.info.size or (None, None)), 3), "float32")
         try:

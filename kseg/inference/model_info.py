@@ -21,6 +21,8 @@ PROBE = (64, 64)  # size of the imagined image that a model without a graph is a
 class ModelInfo:
     """What goes into a segmentation model and what comes out.
 
+    `inspect_model` reads it from a model.
+
     Attributes:
         name: the model's name.
         batch: its fixed batch size, or None.
@@ -31,6 +33,13 @@ class ModelInfo:
         output_channels: channels of the output; 0 for labels `(batch, height, width)`.
         num_classes: classes; 2 (background and object) for an output of one channel.
         activation: "softmax" or "sigmoid" where the model ends in one, else None.
+
+    Example:
+
+    >>> image = keras.Input((32, 48, 3))
+    >>> info = kseg.inference.inspect_model(keras.Model(image, keras.layers.Conv2D(5, 1)(image)))
+    >>> info.size, info.output, info.num_classes
+    ((32, 48), 'logits', 5)
     """
 
     name: str
@@ -48,9 +57,15 @@ class ModelInfo:
         return None if None in self.sides else self.sides
 
     def scores(self, values: Any) -> Any:
-        """The model's raw output as float32 `(batch, height, width, num_classes)`: logits, or probabilities.
+        """Bring the model's raw output to one channel per class.
 
         One channel becomes background and object, labels become ones and zeros.
+
+        Args:
+            values: what the model gave.
+
+        Returns:
+            float32 `(batch, height, width, num_classes)`: logits, or probabilities, as `output` says.
         """
         if self.output == "labels":
             values = values if len(values.shape) == 3 else ops.squeeze(values, -1)
@@ -58,7 +73,14 @@ class ModelInfo:
         return two_classes(ops.cast(values, "float32"), self.output == "logits")
 
     def probabilities(self, scores: Any) -> Any:
-        """Probabilities of what `scores` gave."""
+        """Turn what `scores` gave into probabilities.
+
+        Args:
+            scores: `(batch, height, width, num_classes)`.
+
+        Returns:
+            Probabilities of that shape.
+        """
         return ops.softmax(scores, axis=-1) if self.output == "logits" else scores
 
 

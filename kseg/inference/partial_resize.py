@@ -13,15 +13,15 @@ def resized_part(
     """A part of a map resized bilinearly, computed without the rest of it.
 
     Args:
-        lines: (h, w, channels), the map's lines from row ``offset[0]`` and column ``offset[1]`` on, as many
-            as ``source_span`` asks for.
+        lines: (h, w, channels), the map's lines from row `offset[0]` and column `offset[1]` on, as many
+            as `source_span` asks for.
         length: (height, width) of the whole map.
         size: (height, width) of the whole map after resizing.
         rows, columns: the part wanted, half-open, in the resized map.
 
     Returns:
         float32 (rows, columns, channels). Samples lie at pixel centres, without antialiasing, as in
-        ``tf.image.resize``, OpenCV and PyTorch.
+        `tf.image.resize`, OpenCV and PyTorch.
     """
     part = _interpolate(lines, 0, offset[0], length[0], size[0], rows)
     part = _interpolate(part, 1, offset[1], length[1], size[1], columns)
@@ -29,7 +29,7 @@ def resized_part(
 
 
 def source_span(length: int, size: int, part: Span) -> Span:
-    """The lines of a side of ``length`` that lines ``part`` of it resized to ``size`` are interpolated
+    """The lines of a side of `length` that lines `part` of it resized to `size` are interpolated
     from."""
     if length == size:
         return part
@@ -38,7 +38,7 @@ def source_span(length: int, size: int, part: Span) -> Span:
 
 
 def _taps(length: int, size: int, part: Span) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each line of ``part``: its two source lines, and the weight of the second."""
+    """For each line of `part`: its two source lines, and the weight of the second."""
     position = np.clip((np.arange(*part) + 0.5) * (length / size) - 0.5, 0, length - 1)
     low = np.floor(position).astype(np.intp)
     return low, np.minimum(low + 1, length - 1), (position - low).astype(np.float32)

@@ -28,10 +28,15 @@ CRF_BYTES = 2**32  # a CRF sees the whole image's probabilities; beyond this it 
 class Predictor:
     """Predicts label maps with any Keras model that turns images into class logits.
 
-    The probabilities of all scales and of the mirrored image are averaged, brought to the image's size,
-    and the class with the highest average wins. Images may have any size from 1x1 on. Memory does not grow
-    with the image beyond the image and its labels: the result is finished in strips of rows (and bands of
-    columns where it is very wide), and mirroring and resizing happen window by window.
+    Turns an image of any size, from 1x1 on, into labels or probabilities of that size. The probabilities of
+    all scales and of the mirrored image are averaged and brought to the image's size; the class with the
+    highest average wins. Memory does not grow with the image beyond the image and its labels: the result is
+    finished in strips of rows (and bands of columns where it is very wide), and mirroring and resizing happen
+    window by window.
+
+    Call it with an image, uint8 or float `(height, width, 3)`, RGB 0-255: it returns labels `(height,
+    width)`, uint8, or uint16 for more than 255 classes. `probabilities(image)` returns float32 `(height,
+    width, classes)`. Both take `progress`, called with (windows done, windows in all).
 
     Args:
         model: Keras model, input (B, h, w, 3) RGB 0-255, output (B, h', w', classes): logits, or probabilities where
@@ -61,16 +66,24 @@ class Predictor:
             (`inspect_model`).
         threshold: above which probability a pixel is class 1, of a model of one channel or two classes.
 
-    Call it with an image, uint8 or float (H, W, 3), RGB 0-255: gives labels (H, W), uint8, or uint16 for more
-    than 255 classes. ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called
-    with (windows done, windows in all).
-
     Raises:
-        SettingsError: scales that are not positive, a window smaller than the model's output stride, ...
+        SettingsError: scales that are not positive, a window smaller than the model's output stride, or
+            another setting out of its range.
         ModelError: a model that does not turn images into class logits.
-        DataError: an array that is not an RGB image, or has NaN or values outside 0-255.
+        DataError: of a call, an array that is not an RGB image, or has NaN or values outside 0-255.
 
-    Source: sliding window and averaging as in PSPNet (Zhao et al., CVPR 2017, released test code).
+    Reference:
+        Sliding window and averaging as in PSPNet (Zhao et al., CVPR 2017, released test code).
+
+    Example:
+
+    >>> image = keras.Input((None, None, 3))
+    >>> model = keras.Model(image, keras.layers.Conv2D(4, 1)(image))
+    >>> predict = kseg.inference.Predictor(model, scales=(0.5, 1.0), flip=True)
+    >>> predict(np.zeros((40, 60, 3), "uint8")).shape
+    (40, 60)
+    >>> predict.probabilities(np.zeros((40, 60, 3), "uint8")).shape
+    (40, 60, 4)
     """
 
     def __init__(
@@ -88,7 +101,7 @@ class Predictor:
         long_side: int | None = None,
         output: str | None = None,
         threshold: float = 0.5,
-    ):
+    ) -> None:
         self.model, self.flip, self.crf = model, bool(flip), crf
         self.info = check_rgb(inspect_model(model, output))
         self._fixed, self.num_classes = self.info.size, self.info.num_classes
@@ -126,13 +139,27 @@ class Predictor:
         return labels
 
     def probabilities(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
-        """Averaged probabilities, after the CRF if there is one: float32 (H, W, classes)."""
+        """Compute the averaged probabilities of one image, after the CRF if there is one.
+
+        Args:
+            image: uint8 or float `(height, width, 3)`, RGB 0-255.
+            progress: called with (windows done, windows in all).
+
+        Returns:
+            float32 `(height, width, classes)`.
+        """
         image = checked_image(image)
         return self._averaged(image, progress) if self.crf is None else self._with_crf(image, progress)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
-        """Labels (B, H, W) of images of one size (B, H, W, 3), in one model call where the settings
-        allow."""
+        """Predict images of one size, in one model call where the settings allow it.
+
+        Args:
+            images: uint8 or float `(batch, height, width, 3)`, RGB 0-255.
+
+        Returns:
+            Labels `(batch, height, width)`, uint8, or uint16 for more than 255 classes.
+        """
         if not len(images):
             return np.empty((0, *images.shape[1:3]), self.label_dtype)
         if self.crf is None and self._is_plain(images.shape[1:3]):
@@ -176,13 +203,13 @@ class Predictor:
         return best_classes(probabilities, self.threshold)
 
     def _base(self, size: Span) -> tuple[float, float]:
-        """What the scales are of, for an image of ``size``; not rounded yet."""
+        """What the scales are of, for an image of `size`; not rounded yet."""
         if self.long_side is None:
             return self.size or size
         return tuple(length * self.long_side / max(size) for length in size)
 
     def _grid(self, size: Span, scale: float) -> WindowGrid:
-        """Where the windows lie over an image of ``size`` at one scale."""
+        """Where the windows lie over an image of `size` at one scale."""
         size = _scaled(self._base(size), scale)
         window = self.window
         if window is None:

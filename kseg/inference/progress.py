@@ -8,9 +8,9 @@ Progress = Callable[[float, int], None]
 
 
 def within(progress: Progress | None, before: int, total: int) -> Progress | None:
-    """What to give to the piece of work that follows ``before`` pieces of ``total``.
+    """What to give to the piece of work that follows `before` pieces of `total`.
 
-    It tells ``progress`` the pieces done so far with a fraction. The end of the piece is not told: who counts the
+    It tells `progress` the pieces done so far with a fraction. The end of the piece is not told: who counts the
     pieces does that. None gives None.
     """
     if progress is None:

@@ -23,10 +23,10 @@ SUMS_BYTES = 2**30  # of sums under way, over all scales; wider images are done 
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
-    """Where windows begin along one side: every ``stride`` pixels, the last shifted back to end with the
+    """Where windows begin along one side: every `stride` pixels, the last shifted back to end with the
     side.
 
-    Source: the released test code of PSPNet (``hszhao/PSPNet``, ``evaluation/scale_process.m``).
+    Source: the released test code of PSPNet (`hszhao/PSPNet`, `evaluation/scale_process.m`).
     """
     if window >= length:
         return [0]
@@ -45,8 +45,8 @@ def cover_counts(length: int, window: int, starts: list[int]) -> np.ndarray:
 class WindowGrid:
     """How the windows lie over an image at one scale.
 
-    ``size``: (height, width) of the scaled image. ``window``: (height, width) of a window; it exceeds
-    ``size`` where the image is padded up to it. ``stride``: (vertical, horizontal).
+    `size`: (height, width) of the scaled image. `window`: (height, width) of a window; it exceeds
+    `size` where the image is padded up to it. `stride`: (vertical, horizontal).
     """
 
     size: Span
@@ -157,9 +157,9 @@ class WindowAverage:
         columns: the band, half-open, in columns of the scaled image.
         predict: float32 tiles (n, h, w, 3) -> float32 probabilities (n, h, w, num_classes).
         num_classes: number of classes.
-        batch_size: tiles per call of ``predict``.
+        batch_size: tiles per call of `predict`.
         fill: colour of what lies outside the image.
-        most_rows: the tallest part that ``rows`` will be asked for.
+        most_rows: the tallest part that `rows` will be asked for.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class WindowAverage:
         """Probabilities (stop - start, columns, classes) of rows of the scaled image; valid until the next
         call.
 
-        ``start`` must not lie before that of the call before: what lies above it is forgotten.
+        `start` must not lie before that of the call before: what lies above it is forgotten.
         """
         (height, _), (begin, end) = self.grid.size, self._columns
         # Rows above the next window get no further one.
@@ -231,7 +231,7 @@ class WindowAverage:
             yield lefts, self._predict(tiles)
 
     def _forget(self, keep: int) -> None:
-        """Move the sums up so that they begin with row ``keep``, in place."""
+        """Move the sums up so that they begin with row `keep`, in place."""
         gone = keep - self._first
         if gone <= 0 or self._sums is None:
             return

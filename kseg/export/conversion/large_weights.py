@@ -25,7 +25,7 @@ class LargeWeights:
         model: a built Keras model in float32 with one input and one output.
 
     Attributes:
-        specs: the inputs that stand for them, for a ``tf.function`` with ``logits``. Empty for most models.
+        specs: the inputs that stand for them, for a `tf.function` with `logits`. Empty for most models.
     """
 
     def __init__(self, model: keras.Model):

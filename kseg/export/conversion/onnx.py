@@ -78,7 +78,7 @@ def onnx(
         min_agreement, output, accept: see `kseg.export.tflite`.
 
     Returns:
-        `Parity`, or None with ``verify=False``.
+        `Parity`, or None with `verify=False`.
 
     Raises:
         ModelError: a network that cannot be converted, or logits that differ by more than 1e-3 of their

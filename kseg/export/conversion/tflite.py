@@ -57,18 +57,18 @@ def tflite(
     """Write a Keras model as a .tflite file that every LiteRT interpreter runs.
 
     The file is loaded again in LiteRT and compared with the Keras model on images before it gets its name.
-    ``labels.txt`` and ``kseg.json`` (classes, palette, input range) are packed into it (`read_metadata`).
+    `labels.txt` and `kseg.json` (classes, palette, input range) are packed into it (`read_metadata`).
 
     Args:
         model: any Keras model with one image-shaped input and one output (batch, height, width, classes).
         path: the file.
-        size: (height, width) of the fixed input; may be left out where the model has one itself, or with ``dynamic``.
+        size: (height, width) of the fixed input; may be left out where the model has one itself, or with `dynamic`.
         precision: "float32"; "float16" (weights of half the size); "dynamic" (int8 weights, float maps); "int8"
-            (everything in int8; the input is uint8 0-255, needs ``calibration``).
+            (everything in int8; the input is uint8 0-255, needs `calibration`).
         calibration: about 100 images (H, W, channels) 0-255, or a data set; see `calibration_images`.
-        dynamic: leave height and width free; the app sets them with ``resize_tensor_input``.
+        dynamic: leave height and width free; the app sets them with `resize_tensor_input`.
         class_ids: the output is uint8 class ids (1, height, width) instead of float32 logits.
-        images: images for the comparison, like ``calibration``; where there are none, some of ``calibration``, else
+        images: images for the comparison, like `calibration`; where there are none, some of `calibration`, else
             random ones.
         min_agreement: refuse the file when a smaller fraction of pixels gets the class that Keras gives them. None:
             0.99 for float32, 0.98 for float16, 0.95 for dynamic, 0.9 for int8; 0 accepts any.

@@ -19,7 +19,7 @@ __all__ = ["FORMATS", "Format", "format_for", "format_of", "load", "read_metadat
 
 
 def suffixes() -> tuple[str, ...]:
-    """The endings of the formats that are one file, such as ``.tflite``."""
+    """The endings of the formats that are one file, such as `.tflite`."""
     return tuple(one.suffix for one in FORMATS if one.suffix)
 
 

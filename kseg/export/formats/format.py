@@ -13,10 +13,10 @@ class Format:
     Imports of what converts and runs it stand inside the methods, so that the list costs nothing.
 
     Attributes:
-        name: of ``--format``.
+        name: of `--format`.
         title: what it is called in sentences.
         suffix: ending of the file; "" where it is a folder.
-        options: the arguments of `export` and of ``kseg export`` that it takes beside size and data.
+        options: the arguments of `export` and of `kseg export` that it takes beside size and data.
         needs_size: whether `export` wants a (height, width) even where it leaves them free.
         checked: whether `kseg.export.check` can open the result and compare it.
     """

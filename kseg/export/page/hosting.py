@@ -33,7 +33,7 @@ TYPES = {
 
 
 def readme(description: dict[str, Any]) -> str:
-    """``README.txt`` of a site."""
+    """`README.txt` of a site."""
     types = "".join(f"  {ending or '(none)':8} {kind}\n" for ending, kind in TYPES.items())
     runtime = description["runtime"]
     headers = "".join(f"  {name}: {value}\n" for name, value in HEADERS.items())

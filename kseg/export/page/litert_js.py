@@ -72,7 +72,7 @@ and wasm-utils.mjs is dist/index.js of that package under another name. The othe
 
 
 def cache_folder() -> Path:
-    """Where the runtime is kept: ``litert-js-VERSION`` in ``$KSEG_CACHE``, else in ``~/.cache/kseg``."""
+    """Where the runtime is kept: `litert-js-VERSION` in `$KSEG_CACHE`, else in `~/.cache/kseg`."""
     return Path(os.environ.get("KSEG_CACHE") or Path.home() / ".cache" / "kseg") / f"litert-js-{VERSION}"
 
 
@@ -89,7 +89,7 @@ def read(folder: str | Path | None = None) -> dict[str, bytes]:
     """The runtime's files as published, by their names in the site, each with the SHA-256 that it must have.
 
     Args:
-        folder: where the npm packages lie, packed (``npm pack``) or installed (``node_modules``); None looks into
+        folder: where the npm packages lie, packed (`npm pack`) or installed (`node_modules`); None looks into
             the user's cache and then asks npm, and keeps what npm gave in the cache.
 
     Raises:

@@ -246,7 +246,7 @@ def _file_name(precision: str) -> str:
 
 
 def _write_description(part: Path, precisions: list[str], name: str | None) -> dict[str, Any]:
-    """``model.json``: what the page needs to know of the model."""
+    """`model.json`: what the page needs to know of the model."""
     contents = {precision: (part / _file_name(precision)).read_bytes() for precision in precisions}
     packed = read_metadata(part / _file_name(precisions[0]))
     classes, palette = list(packed["classes"]), [list(colour) for colour in packed["palette"]]

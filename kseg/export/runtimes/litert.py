@@ -32,7 +32,7 @@ class TFLite:
     Attributes:
         size: the fixed (height, width), or None where any goes in.
         output: what the values are, "logits", "probabilities" or "labels".
-        operations: how often each operation occurs, those that are not builtin as ``CUSTOM:name``.
+        operations: how often each operation occurs, those that are not builtin as `CUSTOM:name`.
         metadata: what `kseg.export.read_metadata` reads.
 
     Raises:
@@ -78,7 +78,7 @@ class TFLite:
         """The file ready for RGB images one by one.
 
         Args:
-            values: what a foreign float input takes, one of ``RANGES``; None: -1..1, or 0..255 for kseg's own.
+            values: what a foreign float input takes, one of `RANGES`; None: -1..1, or 0..255 for kseg's own.
             size: (height, width), where the file leaves it open.
 
         Raises:

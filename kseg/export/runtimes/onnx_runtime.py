@@ -23,7 +23,7 @@ TYPES = {
 
 
 class ONNX:
-    """An .onnx file in onnxruntime, called like `TFLite`, whose attributes it has. ``operations`` counts the nodes.
+    """An .onnx file in onnxruntime, called like `TFLite`, whose attributes it has. `operations` counts the nodes.
 
     Args:
         path: the file.

@@ -13,9 +13,9 @@ from kseg.export.runtimes.frames import fitting, fixed_size
 
 
 class SavedModel:
-    """A SavedModel's version folder through `tf.saved_model.load`, called like ``TFLite``.
+    """A SavedModel's version folder through `tf.saved_model.load`, called like `TFLite`.
 
-    ``operations`` counts the operations of `serving_default`.
+    `operations` counts the operations of `serving_default`.
     """
 
     format = "saved_model"

@@ -1,9 +1,11 @@
 """A fully connected CRF that sharpens the edges of a segmentation."""
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -23,18 +25,16 @@ BYTES_PER_PIXEL, BYTES_PER_CLASS = 1050, 36  # measured on photographs of 0.1 to
 class DenseCRF:
     """Mean-field inference in a CRF that connects every pair of pixels by two Gaussian kernels.
 
-    The spatial kernel smooths, the bilateral kernel ties pixels that are near and of like colour. Both are
+    The spatial kernel smooths; the bilateral kernel ties pixels that are near and of like colour. Both are
     filtered on the permutohedral lattice and normalised symmetrically, as pydensecrf does by default; results
-    agree with it to float32 rounding. A call takes an image, uint8 or float (height, width, 3) RGB in 0-255,
-    and probabilities (height, width, classes); it returns float32 probabilities of that shape:
+    agree with it to float32 rounding.
 
-        refined = DenseCRF()(image, probabilities)
+    Call it with an image, uint8 or float `(height, width, 3)` RGB 0-255, and probabilities `(height, width,
+    classes)`: it returns float32 probabilities of that shape.
 
     The compiled program depends on the size of the problem, rounded up to one of eight an octave: the first
-    image of a new size takes a second or two longer. The spatial lattice is kept for the last two sizes.
-
-    Source: Krähenbühl and Koltun 2011, "Efficient Inference in Fully Connected CRFs with Gaussian Edge
-    Potentials", algorithm 1. The defaults are those of DeepLab v1's release.
+    image of a new size takes a second or two longer. The spatial lattice is kept for the last two sizes. The
+    defaults are those of DeepLab v1's release.
 
     Args:
         spatial_std: standard deviation of the spatial kernel in pixels.
@@ -43,7 +43,7 @@ class DenseCRF:
         bilateral_rgb_std: its standard deviation in grey levels, 0-255.
         bilateral_weight: its weight; 0 leaves the kernel out.
         iterations: number of mean-field updates; 0 gives the probabilities clipped at the floor.
-        compatibility: None for the Potts model, or a symmetric (classes, classes) array of penalties for a
+        compatibility: None for the Potts model, or a symmetric `(classes, classes)` array of penalties for a
             pair of labels; Potts is `1 - np.eye(classes)`.
         floor: smallest probability that the unary term takes. Potts classes of so small a probability
             everywhere that their messages cannot change a result by more than about 1e-5 are not filtered, which
@@ -56,6 +56,20 @@ class DenseCRF:
         SettingsError: a parameter out of its range; an image whose estimate exceeds `memory_limit`.
         DataError: an image or probabilities of a wrong shape or type, or probabilities that are not finite,
             negative, or do not sum to one.
+
+    Reference:
+        Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials",
+        NIPS 2011, algorithm 1.
+
+    Example:
+
+    >>> image = np.zeros((16, 16, 3), "uint8")
+    >>> image[:, 8:] = 255
+    >>> probabilities = np.full((16, 16, 2), 0.5, "float32")
+    >>> probabilities[:, :4], probabilities[:, 12:] = (0.9, 0.1), (0.1, 0.9)
+    >>> refined = kseg.inference.DenseCRF(bilateral_xy_std=10, iterations=5)(image, probabilities)
+    >>> refined.argmax(-1)[0].tolist()  # the undecided middle follows the image's edge
+    [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1]
     """
 
     spatial_std: float = 3
@@ -69,7 +83,7 @@ class DenseCRF:
     tile: int | None = None
     memory_limit: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("spatial_std", "bilateral_xy_std", "bilateral_rgb_std"):
             _check(getattr(self, name), name, above=0)
         for name in ("spatial_weight", "bilateral_weight"):
@@ -95,17 +109,41 @@ class DenseCRF:
             return self.refine(image, probabilities)
         margin = int(np.ceil(2 * max(self.spatial_std, self.bilateral_xy_std)))
         refined = np.empty(probabilities.shape, np.float32)
-        for inner, outer, kept in _tiles(probabilities.shape[:2], self.tile, margin):
-            self.check_memory(*probabilities[outer].shape)
-            refined[inner] = self.refine(image[outer], probabilities[outer])[kept]
+        for corner in itertools.product(*(range(0, length, self.tile) for length in image.shape[:2])):
+            inner, outer, kept = [], [], []  # the tile; with its margin; where it lies within that
+            for start, length in zip(corner, image.shape[:2], strict=True):
+                stop, begin = min(start + self.tile, length), max(start - margin, 0)
+                inner.append(slice(start, stop))
+                outer.append(slice(begin, min(stop + margin, length)))
+                kept.append(slice(start - begin, stop - begin))
+            part = probabilities[tuple(outer)]
+            self.check_memory(*part.shape)
+            refined[tuple(inner)] = self.refine(image[tuple(outer)], part)[tuple(kept)]
         return refined
 
     def memory(self, height: int, width: int, classes: int) -> int:
-        """Estimated peak of a call in bytes, for an image with as many lattice vertices as pixels."""
+        """Estimate the peak of a call in bytes, for an image with as many lattice vertices as pixels.
+
+        Args:
+            height, width: of the image in pixels.
+            classes: number of classes.
+
+        Returns:
+            Bytes.
+        """
         return BASE_BYTES + height * width * (BYTES_PER_PIXEL + BYTES_PER_CLASS * classes)
 
     def refine(self, image: np.ndarray, probabilities: np.ndarray, bilateral=None) -> np.ndarray:
-        """Refine the image whole and unchecked, on a `bilateral_kernel` of the image where one is at hand."""
+        """Refine an image whole and unchecked.
+
+        Args:
+            image: `(height, width, 3)` RGB 0-255.
+            probabilities: `(height, width, classes)`.
+            bilateral: the `bilateral_kernel` of the image, where one is at hand.
+
+        Returns:
+            float32 probabilities `(height, width, classes)`.
+        """
         from kseg.inference.crf.mean_field import mean_field
 
         height, width, classes = probabilities.shape
@@ -129,6 +167,8 @@ class DenseCRF:
         share, and its message m to itself is at most the weights times p (times the kernels' largest row sum):
         leaving it out changes probabilities by about m p. Classes are left out while the sum of that is NEGLIGIBLE.
         """
+        from kseg.inference.crf.mean_field import padded
+
         classes = rows.shape[1]
         if self.compatibility is not None or classes == 1:
             return None
@@ -139,14 +179,19 @@ class DenseCRF:
         highest = rows.max(axis=0).clip(self.floor, 1).astype(np.float64)
         order = np.argsort(highest)
         silent = np.searchsorted(bound * np.cumsum(highest[order] ** 2), NEGLIGIBLE, side="right")
-        from kseg.inference.crf.mean_field import padded
-
-        # Of few sizes, so that few programs are compiled.
-        count = padded(max(classes - int(silent), 1), 2)
+        count = padded(max(classes - int(silent), 1), 2)  # few sizes, so that few programs are compiled
         return None if count >= classes else np.sort(order[classes - count :])
 
     def check(self, image: np.ndarray, probabilities: np.ndarray) -> None:
-        """Raise a DataError that says what is wrong with an image and probabilities, if anything is."""
+        """Check an image and probabilities before they are refined.
+
+        Args:
+            image: what should be an RGB image `(height, width, 3)`, 0-255.
+            probabilities: what should be floats `(height, width, classes)` that sum to one over the classes.
+
+        Raises:
+            DataError: what is wrong with them.
+        """
         if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
             raise DataError(
                 f"the CRF needs an RGB image (height, width, 3), got an array of shape {image.shape}"
@@ -159,10 +204,9 @@ class DenseCRF:
         classes = probabilities.shape[-1]
         if not classes:
             raise DataError("the CRF needs probabilities of at least one class, got none")
-        if self.compatibility is not None and len(self.compatibility) != classes:
-            raise DataError(
-                f"compatibility is for {len(self.compatibility)} classes, probabilities have {classes}"
-            )
+        penalties = classes if self.compatibility is None else len(self.compatibility)
+        if penalties != classes:
+            raise DataError(f"compatibility is for {penalties} classes, probabilities have {classes}")
         if image.dtype.kind not in "uif" or probabilities.dtype.kind != "f":
             raise DataError(
                 "the CRF needs an image of whole numbers or floats and probabilities of a float type, got "
@@ -183,7 +227,16 @@ class DenseCRF:
     def check_memory(
         self, height: int, width: int, classes: int, advice: str = "refine it in tiles (tile=512)"
     ) -> None:
-        """Raise a SettingsError with the estimate where an image refined whole is over the limit."""
+        """Check that an image refined whole stays within the limit.
+
+        Args:
+            height, width: of the image in pixels.
+            classes: number of classes.
+            advice: what the message says to do about it.
+
+        Raises:
+            SettingsError: the estimate is over `memory_limit`, or over what the machine has free.
+        """
         limit = free_memory() if self.memory_limit is None else self.memory_limit
         need = self.memory(height, width, classes)
         if need > limit:
@@ -194,7 +247,7 @@ class DenseCRF:
 
 
 @functools.lru_cache(maxsize=2)
-def _spatial_kernel(height: int, width: int, std: float):
+def _spatial_kernel(height: int, width: int, std: float) -> Any:
     from kseg.inference.crf.mean_field import kernel
 
     return kernel(PermutohedralLattice(_positions(height, width, std)))
@@ -212,19 +265,6 @@ def bilateral_kernel(image: np.ndarray, xy_std: float, rgb_std: float):
 def _positions(height: int, width: int, std: float) -> np.ndarray:
     y, x = np.mgrid[:height, :width].astype(np.float32) / np.float32(std)
     return np.stack([x.ravel(), y.ravel()], axis=1)
-
-
-def _tiles(size: tuple[int, int], side: int, margin: int):
-    """Of each tile: its place, its place with the margin, and its place within the latter."""
-    for top in range(0, size[0], side):
-        for left in range(0, size[1], side):
-            inner, outer, kept = [], [], []
-            for start, length in zip((top, left), size, strict=True):
-                stop, begin = min(start + side, length), max(start - margin, 0)
-                inner.append(slice(start, stop))
-                outer.append(slice(begin, min(stop + margin, length)))
-                kept.append(slice(start - begin, stop - begin))
-            yield tuple(inner), tuple(outer), tuple(kept)
 
 
 def _check(value: float, name: str, above: float = -np.inf, least: float = -np.inf) -> None:
@@ -256,7 +296,5 @@ def _symmetric(compatibility: np.ndarray) -> np.ndarray:
             f"compatibility must be a finite (classes, classes) array, got shape {matrix.shape}"
         )
     if not np.allclose(matrix, matrix.T):
-        raise SettingsError(
-            "compatibility must be symmetric: the penalty of a pair does not depend on its order"
-        )
+        raise SettingsError("compatibility must be symmetric: a pair's penalty does not depend on its order")
     return matrix

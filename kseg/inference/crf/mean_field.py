@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -133,13 +134,13 @@ def _compiled(
 
 
 @functools.lru_cache(maxsize=8)
-def _program(corners: tuple[int, ...], has_compatibility: bool):
+def _program(corners: tuple[int, ...], has_compatibility: bool) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     """The program for kernels with these numbers of corners, traced once; XLA compiles it for each size."""
 
-    def spec(*shape, dtype=tf.float32):
+    def spec(*shape: int | None, dtype: tf.DType = tf.float32) -> tf.TensorSpec:
         return tf.TensorSpec(shape, dtype)
 
-    def kernel_spec(n):
+    def kernel_spec(n: int) -> Kernel:
         index, corner = spec(None, CHUNK, dtype=tf.int32), spec(None, n, dtype=tf.int32)
         neighbours = spec(n, 2, None, dtype=tf.int32)
         return Kernel(index, spec(None, CHUNK), spec(None, dtype=tf.int32), neighbours, corner, spec(None, n))
@@ -160,7 +161,7 @@ def _mean_field(probabilities, rest, kernels, floor, weights, iterations, compat
     clipped = tf.clip_by_value(probabilities, floor, 1.0)
     unary = tf.math.log(clipped)
 
-    def update(i, q, share):
+    def update(i: tf.Tensor, q: tf.Tensor, share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         # what Potts takes from all the other classes, it may as well add to a class's own
         agreement = q if compatibility is None else -tf.matmul(q, compatibility)
         logits = unary

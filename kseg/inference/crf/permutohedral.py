@@ -39,7 +39,7 @@ class PermutohedralLattice:
         DataError: features that are empty, not finite, or farther apart than the lattice can number.
     """
 
-    def __init__(self, features: np.ndarray):
+    def __init__(self, features: np.ndarray) -> None:
         features = np.asarray(features, np.float32)
         if features.ndim != 2 or 0 in features.shape:
             raise DataError(
@@ -79,7 +79,7 @@ class PermutohedralLattice:
         self.members = np.empty((d + 1, n), np.int32)
         self.member_weights = np.empty((d + 1, n), np.float32)
 
-        def number(k):
+        def number(k: int) -> None:
             points, starts, _ = colours[k]
             sizes = np.diff(starts, append=n)
             self.members[k] = points

@@ -33,6 +33,13 @@ class SearchResult:
         mean_iou: its mean IoU.
         without: mean IoU of the probabilities as they are.
         trials: everything tried, in order.
+
+    Example:
+    ```python
+    found = kseg.inference.search_crf(samples)
+    print(f"{found.without:.4f} -> {found.mean_iou:.4f}")
+    predict = kseg.inference.Predictor(model, crf=found.best)
+    ```
     """
 
     best: DenseCRF
@@ -52,15 +59,14 @@ def search_crf(
     ignore_label: int = 255,
     progress: Callable[[Trial], None] | None = None,
 ) -> SearchResult:
-    """Find the bilateral kernel that gives the highest mean IoU: a coarse grid, then finer ones around the best.
+    """Find the bilateral kernel of the highest mean IoU, on a coarse grid and then on finer ones around the best.
 
-    The spatial kernel stays as it is. Each refinement tries the best setting with its neighbours at half the last
-    step, in all three parameters. One lattice is built for an image and a pair of standard deviations, and every
-    weight runs on it; images are refined whole, whatever `tile` says.
+    The spatial kernel stays as it is. Each refinement tries the best setting with its neighbours at half the
+    last step, in all three parameters. One lattice is built for an image and a pair of standard deviations,
+    and every weight runs on it; images are refined whole, whatever `tile` says.
 
-    Source: Chen et al. 2015, "Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected
-    CRFs", section 4.1 (100 validation images, 10 iterations); the defaults are its first grid. That is 288
-    settings: thin the grids out, or take few images, where time is short.
+    The default grid is the paper's first one, 288 settings: thin it out, or take few images, where time is
+    short.
 
     Args:
         samples: a list of (image, probabilities, labels), gone through again and again: image (height, width, 3),
@@ -71,10 +77,24 @@ def search_crf(
         ignore_label: label of pixels that do not count.
         progress: called with every trial as it ends.
 
+    Returns:
+        `SearchResult`.
+
     Raises:
         DataError: no samples, samples that the CRF would refuse, labels of another size or outside the classes, or
             none at all.
         SettingsError: an empty grid, a value out of its range, or an image over the CRF's `memory_limit`.
+
+    Reference:
+        Chen et al., "Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected CRFs", ICLR
+        2015, section 4.1 (100 validation images, 10 iterations).
+
+    Example:
+    ```python
+    samples = [(image, predictor.probabilities(image), labels) for image, labels in validation]
+    found = kseg.inference.search_crf(samples, weights=(4, 6), xy_stds=(40, 60), rgb_stds=(3, 5))
+    found.best, found.mean_iou, found.without
+    ```
     """
     crf = DenseCRF() if crf is None else crf
     grids = [sorted(set(map(float, grid))) for grid in (weights, xy_stds, rgb_stds)]
@@ -106,7 +126,9 @@ def search_crf(
     return SearchResult(found, tried[best].mean_iou, without, tuple(tried.values()))
 
 
-def _try(samples, crf: DenseCRF, settings: list, classes: int, ignore_label: int) -> Iterable[Trial]:
+def _try(
+    samples: Sequence[Sample], crf: DenseCRF, settings: list, classes: int, ignore_label: int
+) -> Iterable[Trial]:
     """Try settings, all weights of a pair of standard deviations on one lattice."""
     ordered = sorted(settings, key=lambda setting: setting[1:])
     for stds, group in itertools.groupby(ordered, key=lambda setting: setting[1:]):

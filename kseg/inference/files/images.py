@@ -34,7 +34,19 @@ JPEG_LONGEST = 65_000  # the format ends at 65,535
 
 @dataclass(frozen=True)
 class Summary:
-    """What `predict_files` did: mask files written, mask files that were there already, and what failed."""
+    """What `predict_files` did.
+
+    Attributes:
+        masks: mask files that were written.
+        skipped: mask files that were there already.
+        failures: a message for each image that could not be predicted.
+
+    Example:
+    ```python
+    summary = kseg.inference.predict_files(predictor, "photos/", "masks/", keep_going=True)
+    print(f"{len(summary.masks)} masks, {len(summary.failures)} failures")
+    ```
+    """
 
     masks: tuple[Path, ...]
     skipped: tuple[Path, ...]
@@ -101,10 +113,19 @@ def predict_files(
         progress: called with (images done, images in all), where an image is predicted in several parts
             (windows, boxes) also with fractions.
 
+    Returns:
+        `Summary`: the masks written, those that were there already, and what failed.
+
     Raises:
         DataError: no image found, or one that cannot be read (unless `keep_going`); names the file.
         SettingsError: an output would overwrite an input; classes or palette do not fit the model.
         FileError: nothing can be written any more (a full disk, `out` was removed), also with `keep_going`.
+
+    Example:
+    ```python
+    predictor = kseg.inference.Predictor(kseg.models.from_preset("people"))
+    kseg.inference.predict_files(predictor, "photos/", "masks/", save=("csv", "geojson"))
+    ```
     """
     classes, palette = _labelling(predictor, classes, palette)
     saved = SavedResults(Path(out), save)
@@ -150,10 +171,29 @@ def _raise_if_final(error: Exception, out: Path, left: str) -> None:
 
 
 def find_images(inputs: str | Path | Sequence[str | Path], out: str | Path) -> list[Path]:
-    """The images that `inputs` means, each once and in order.
+    """List the images that `inputs` means, each once and in order.
 
     A folder or pattern may not take in `out`'s own images: a second run would predict the first one's
     overlays.
+
+    Args:
+        inputs: a file, a folder (its images, not its subfolders), a glob pattern (`**` too), or several.
+        out: the folder that results will be written to.
+
+    Returns:
+        Paths.
+
+    Raises:
+        DataError: no such file or folder, or no image in it.
+        SettingsError: `out` holds some of the images.
+
+    Example:
+
+    >>> from pathlib import Path
+    >>> Path("photos").mkdir()
+    >>> Path("photos/a.jpg").touch()
+    >>> [path.name for path in kseg.inference.find_images("photos", "masks")]
+    ['a.jpg']
     """
     found: dict[Path, Path] = {}
     for place in map(Path, [inputs] if isinstance(inputs, (str, Path)) else inputs):

@@ -64,6 +64,17 @@ def label_images(
     Raises:
         DataError: no images, one that cannot be read, or two whose masks would have one name.
         SettingsError: a folder that holds the images, or a confidence outside 0 to 1.
+
+    Reference:
+        Lee, "Pseudo-label: the simple and efficient semi-supervised learning method for deep neural
+        networks", ICML workshop 2013.
+
+    Example:
+    ```python
+    predictor = kseg.inference.Predictor(model)
+    for mask, share in kseg.inference.label_images(predictor, "unlabelled/", "masks/", confidence=0.9):
+        print(f"{mask.name}: {share:.0%} labelled")
+    ```
     """
     confidence = checks.fraction(confidence, "confidence")
     images = find_images(inputs, out)

@@ -33,7 +33,7 @@ class SavedResults:
         SettingsError: another form.
     """
 
-    def __init__(self, out: Path, forms: Sequence[str]):
+    def __init__(self, out: Path, forms: Sequence[str]) -> None:
         if unknown := [form for form in forms if form not in FORMS]:
             raise SettingsError(f"Results are saved as {', '.join(FORMS)}; got {', '.join(unknown)}")
         self.out, self.forms = out, tuple(forms)

@@ -36,6 +36,12 @@ class VideoSummary:
         missing: frames at the end that the source speaks of and does not hold.
         predicted: frames of the source that were read.
         uneven: whether the source's frames have times of their own, which `frames` keeps by holding them.
+
+    Example:
+    ```python
+    summary = kseg.inference.predict_video(predictor, "street.mp4", "street_overlay.mp4")
+    print(f"{summary.frames} frames, {len(summary.damaged)} of them damaged")
+    ```
     """
 
     frames: int
@@ -75,9 +81,18 @@ def predict_video(
         alpha: how opaque the paint is, 0 to 1.
         progress: called with (frames done, frames in all).
 
+    Returns:
+        `VideoSummary`: frames written, damaged frames, rate and size.
+
     Raises:
         DataError: not a video, none of its frames can be read, or `out` cannot be written.
         SettingsError: an ending that is none of a video, or `out` is the input, or a folder.
+
+    Example:
+    ```python
+    predictor = kseg.inference.Predictor(kseg.models.from_preset("people"))
+    kseg.inference.predict_video(predictor, "walk.mp4", "walk_overlay.mp4", masks="walk_masks/")
+    ```
     """
     video, out = Path(video), Path(out)
     if out.exists() and video.exists() and out.samefile(video):

@@ -17,25 +17,33 @@ from kseg.io.atomic import write_bytes
 
 
 class ProposalCache:
-    """Remembers the proposals of images in a folder: call it as ``edge_box_proposals``, (image, count).
+    """Remembers the proposals of images in a folder.
 
-    A file is named by a hash of the image's pixels, the count and the settings of the search, so that renamed
-    images are known and changed ones are searched again. It appears whole or not at all: a search that was
-    broken off goes on where it was, and several processes may share the folder. A file that cannot be read is
-    made again.
+    Call it like `edge_box_proposals`, with (image, count). A file is named by a hash of the image's pixels,
+    the count and the settings of the search, so that renamed images are known and changed ones are searched
+    again. It appears whole or not at all: a search that was broken off goes on where it was, and several
+    processes may share the folder. A file that cannot be read is made again.
 
     Args:
         folder: where to keep them; it is made. 2000 boxes take 32 kB.
         propose: what finds the boxes.
-        settings: a text that changes whenever ``propose`` would find other boxes; known for Edge Boxes.
+        settings: a text that changes whenever `propose` would find other boxes; known for Edge Boxes.
 
     Raises:
-        SettingsError: no ``settings`` for another ``propose``, or a folder that cannot be made.
+        SettingsError: no `settings` for another `propose`, or a folder that cannot be made.
+
+    Example:
+
+    >>> propose = kseg.inference.ProposalCache("proposals")
+    >>> image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), "uint8")
+    >>> boxes = propose(image, 10)
+    >>> propose.path_of(image, 10).is_file()
+    True
     """
 
     def __init__(
         self, folder: str | Path, propose: Propose = edge_box_proposals, settings: str | None = None
-    ):
+    ) -> None:
         if settings is None and propose is not edge_box_proposals:
             raise SettingsError("A cache of other proposals than Edge Boxes needs a text for their settings")
         self.folder, self.propose, self.settings = Path(folder), propose, settings or edge_box_settings()
@@ -53,7 +61,15 @@ class ProposalCache:
         return boxes
 
     def path_of(self, image: np.ndarray, count: int) -> Path:
-        """The file of an image's proposals."""
+        """Say where the proposals of an image are kept.
+
+        Args:
+            image: `(height, width, 3)` RGB.
+            count: the most boxes that are asked for.
+
+        Returns:
+            The file's path, whether it is there or not.
+        """
         image = np.ascontiguousarray(image)
         key = hashlib.sha256(f"{self.settings} {count} {image.shape} {image.dtype}".encode())
         key.update(image)
@@ -61,12 +77,12 @@ class ProposalCache:
 
 
 def default_cache_folder() -> Path:
-    """``proposals`` in ``$KSEG_CACHE``, else in ``~/.cache/kseg``."""
+    """`proposals` in `$KSEG_CACHE`, else in `~/.cache/kseg`."""
     return Path(os.environ.get("KSEG_CACHE") or Path.home() / ".cache" / "kseg") / "proposals"
 
 
 def edge_box_settings() -> str:
-    """Everything that decides what ``edge_box_proposals`` finds in an image."""
+    """Everything that decides what `edge_box_proposals` finds in an image."""
     ours = (
         edge_boxes.LONGEST,
         edge_boxes.LEAST_SIDE,

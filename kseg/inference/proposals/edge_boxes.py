@@ -25,24 +25,33 @@ LEAST_FULL_EDGE = 2.0  # but at least this, so that noise in an even image stays
 
 
 def edge_box_proposals(image: np.ndarray, count: int = 2000) -> np.ndarray:
-    """Boxes that are likely to hold a whole object, by Edge Boxes on an edge map of colour gradients.
+    """Find boxes that are likely to hold a whole object, by Edge Boxes on an edge map of colour gradients.
 
     The paper's edges come from a trained structured forest, whose model file OpenCV does not carry; here an
     edge is where the structure tensor of the Lab colours, over two scales, has a ridge across its gradient.
 
     Args:
-        image: (H, W, 3) RGB 0-255.
+        image: `(height, width, 3)` RGB 0-255.
         count: the most boxes to give.
 
     Returns:
-        int32 (boxes, 4): top, left, bottom, right in pixels, the last two exclusive; best first. No boxes for
-        images without edges or with a side below 16 pixels.
+        int32 `(boxes, 4)`: top, left, bottom, right in pixels, the last two exclusive; best first. No boxes
+        for images without edges or with a side below 16 pixels.
 
     Raises:
         SettingsError: OpenCV without its contrib modules, or a count below 1.
         DataError: an array that is not an RGB image.
 
-    Source: Zitnick and Dollár, "Edge Boxes: Locating Object Proposals from Edges", ECCV 2014.
+    Reference:
+        Zitnick and Dollár, "Edge Boxes: Locating Object Proposals from Edges", ECCV 2014.
+
+    Example:
+
+    >>> image = np.zeros((64, 64, 3), "uint8")
+    >>> image[16:40, 20:50] = 255
+    >>> boxes = kseg.inference.edge_box_proposals(image, count=5)
+    >>> boxes.shape[1]
+    4
     """
     if not hasattr(cv2, "ximgproc"):
         raise SettingsError("Edge Boxes are in OpenCV's contrib modules: pip install opencv-contrib-python")
@@ -123,7 +132,7 @@ def proposal_recall(
     propose: Propose = edge_box_proposals,
     progress: Callable[[int, int], None] | None = None,
 ) -> Recall:
-    """How many of one class's objects the best proposals find.
+    """Measure how many of one class's objects the best proposals find.
 
     Args:
         dataset: labelled images (a `Dataset`, or what `kseg.data.as_dataset` takes); objects are `object_boxes` of the
@@ -135,8 +144,17 @@ def proposal_recall(
         propose: called with (image, count), gives boxes as `edge_box_proposals` does.
         progress: called with (images done, images in all).
 
+    Returns:
+        `Recall`: its `values[count][threshold]` are shares, 0 to 1, and `table()` prints them.
+
     Raises:
         SettingsError: no object of the class in the data set.
+
+    Example:
+    ```python
+    voc = kseg.data.load("voc2012", root="VOCdevkit", split="val")
+    print(kseg.inference.proposal_recall(voc, class_id=15, counts=(50, 500)).table())
+    ```
     """
     dataset, best = as_dataset(dataset), []
     for index in range(len(dataset)):

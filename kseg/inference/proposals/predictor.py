@@ -30,6 +30,11 @@ class ProposalPredictor:
     The softmax of the result are the probabilities; a pixel that no box covers has equal ones and is labelled
     class 0, the background.
 
+    Call it with an image, uint8 `(height, width, 3)` RGB: it returns labels `(height, width)`, uint8, or
+    uint16 for more than 255 classes. `probabilities(image)` returns float32 `(height, width, classes)`. Both
+    take `progress`, called with (boxes done, boxes in all). Where no box is found the whole image is the only
+    box, and a `KsegWarning` says so.
+
     Args:
         model: Keras model, input (B, h, w, 3) RGB 0-255, output logits of that size.
         size: (height, width), or one integer, that a box is warped to; a model with a fixed size has its own.
@@ -44,17 +49,24 @@ class ProposalPredictor:
         output: what the model's output is, see `Predictor`. Probabilities are joined as they are and divided by
             their sum over the classes at the end, in place of the softmax.
 
-    Call it with an image, uint8 (H, W, 3) RGB: gives labels (H, W), uint8, or uint16 for more than 255 classes.
-    ``probabilities(image)`` gives float32 (H, W, classes). Both take ``progress``, called with (boxes done, boxes
-    in all). ``accumulate(image)`` yields (boxes done, logits joined so far) after every batch. Where no box is
-    found the whole image is the only box, and a `KsegWarning` says so.
-
     Raises:
-        SettingsError: a setting out of its range. ModelError: not a model from images to class logits.
-        DataError: an array that is not an RGB image, or has NaN or values outside 0-255.
+        SettingsError: a setting out of its range.
+        ModelError: not a model from images to class logits.
+        DataError: of a call, an array that is not an RGB image, or has NaN or values outside 0-255.
 
-    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, sections 4.2 and
-    5.1; released `generate_EDeconvNet_CRF_results.m`, whose shift by one pixel is not repeated.
+    Reference:
+        Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, sections 4.2 and
+        5.1; released `generate_EDeconvNet_CRF_results.m`, whose shift by one pixel is not repeated.
+
+    Example:
+
+    >>> image = keras.Input((None, None, 3))
+    >>> model = keras.Model(image, keras.layers.Conv2D(3, 1)(image))
+    >>> def propose(image, count):  # or `edge_box_proposals`, the default
+    ...     return np.array([[0, 0, 20, 30], [10, 10, 40, 60]])
+    >>> predict = kseg.inference.ProposalPredictor(model, size=32, smallest=16, propose=propose)
+    >>> predict(np.zeros((40, 60, 3), "uint8")).shape
+    (40, 60)
     """
 
     def __init__(
@@ -71,7 +83,7 @@ class ProposalPredictor:
         propose: Propose = edge_box_proposals,
         crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         output: str | None = None,
-    ):
+    ) -> None:
         if mode not in MODES:
             raise SettingsError(f"Boxes are joined by {' or '.join(MODES)}; got {mode!r}")
         if min(count, best, smallest, batch_size) < 1 or not context > 0:
@@ -94,7 +106,15 @@ class ProposalPredictor:
         return self.probabilities(image, progress).argmax(-1).astype(self.label_dtype)
 
     def probabilities(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
-        """Probabilities of the joined logits, after the CRF if there is one: float32 (H, W, classes)."""
+        """Compute the probabilities of the joined logits, after the CRF if there is one.
+
+        Args:
+            image: uint8 or float `(height, width, 3)`, RGB 0-255.
+            progress: called with (boxes done, boxes in all).
+
+        Returns:
+            float32 `(height, width, classes)`.
+        """
         for _, logits in self.accumulate(image, progress):
             last = logits
         if self.info.output == "logits":
@@ -105,7 +125,14 @@ class ProposalPredictor:
         return result if self.crf is None else np.asarray(self.crf(image, result), np.float32)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
-        """Labels (B, H, W) of images of one size (B, H, W, 3)."""
+        """Predict images of one size.
+
+        Args:
+            images: `(batch, height, width, 3)`, RGB 0-255.
+
+        Returns:
+            Labels `(batch, height, width)`, uint8, or uint16 for more than 255 classes.
+        """
         return np.stack([self(image) for image in images])
 
     def accumulate(
@@ -116,10 +143,18 @@ class ProposalPredictor:
         boxes: np.ndarray | None = None,
         singly: bool = False,
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """After every batch of boxes the count of boxes done and the joined logits, float32 (H, W, classes).
+        """Join the logits of the boxes, and give what is joined so far after every batch.
 
-        The array is the same every time: copy what is to be kept. ``boxes`` are predicted instead of
-        ``boxes(image)``; ``singly`` yields after every box (which are still predicted in batches).
+        The array is the same every time: copy what is to be kept.
+
+        Args:
+            image: uint8 or float `(height, width, 3)`, RGB 0-255.
+            progress: called with (boxes done, boxes in all).
+            boxes: int32 `(boxes, 4)`, predicted in place of `boxes(image)`.
+            singly: yield after every box; they are still predicted in batches.
+
+        Yields:
+            (boxes done, logits joined so far, float32 `(height, width, classes)`).
         """
         image = checked_image(image)
         boxes = self.boxes(image) if boxes is None else boxes
@@ -144,8 +179,15 @@ class ProposalPredictor:
             yield done, joined
 
     def boxes(self, image: np.ndarray) -> np.ndarray:
-        """The boxes that are predicted, int32 (N, 4) with context: top, left, bottom, right, beyond the image
-        too."""
+        """Find the boxes that are predicted, with their context.
+
+        Args:
+            image: uint8 or float `(height, width, 3)`, RGB 0-255.
+
+        Returns:
+            int32 `(boxes, 4)`: top, left, bottom, right in pixels, which may lie beyond the image; best
+            first.
+        """
         image = checked_image(image)
         found = np.asarray(self.propose(image, self.count)).reshape(-1, 4)
         boxes = with_context(found, self.context)

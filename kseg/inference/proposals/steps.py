@@ -22,20 +22,30 @@ def proposal_steps(
     columns: int = 4,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """The labels after 1, 2, 4, 8, ... and all boxes, the largest boxes first; uint8 (height, width, 3).
+    """Draw how the predictions of 1, 2, 4, 8, ... and all boxes add up, the largest boxes first.
 
     The first image shows the image with all boxes; each other one the labels so far over the image, with the
     boxes that came in since the one before. The last is the prediction, but for a CRF.
 
     Args:
-        predictor: the ``ProposalPredictor``.
-        image: uint8 (H, W, 3) RGB.
+        predictor: the `ProposalPredictor`.
+        image: uint8 `(height, width, 3)` RGB.
         palette: an RGB colour per class; None: the model's own, else VOC's colour map.
         columns: images side by side.
         progress: called with (boxes done, boxes in all).
 
-    Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, the figure of
-    instance-wise prediction, which also goes from large boxes to small ones.
+    Returns:
+        uint8 `(height, width, 3)` RGB.
+
+    Reference:
+        Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, the figure of
+        instance-wise prediction, which also goes from large boxes to small ones.
+
+    Example:
+    ```python
+    predict = kseg.inference.ProposalPredictor(model)
+    PIL.Image.fromarray(kseg.inference.proposal_steps(predict, image)).save("steps.png")
+    ```
     """
     palette = palette or getattr(predictor.model, "palette", None)
     boxes = predictor.boxes(image)
