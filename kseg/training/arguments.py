@@ -25,21 +25,22 @@ def callbacks_of(callbacks: Any) -> list[keras.callbacks.Callback]:
 def metrics_of(metrics: Any) -> list[keras.metrics.Metric]:
     """Keras metrics as a list: several, one or None, objects or names; SettingsError for what is none."""
     found = [metrics] if isinstance(metrics, keras.metrics.Metric | str) else list(metrics or ())
-    return [_metric(metric) for metric in found]
-
-
-def _metric(metric: Any) -> keras.metrics.Metric:
-    name = _OF_CLASS_IDS.get(metric, metric) if isinstance(metric, str) else metric
-    try:
-        made = keras.metrics.get(name)
-    except ValueError as error:
-        raise SettingsError(f"`metrics` are Keras metrics or their names; got {metric!r} ({error}).") from None
-    if isinstance(made, type):
-        made = made()
-    if not isinstance(made, keras.metrics.Metric) and callable(made):
-        made = keras.metrics.MeanMetricWrapper(made, name=getattr(made, "__name__", None))
-    if not isinstance(made, keras.metrics.Metric):
-        raise SettingsError(f"`metrics` are Keras metrics or their names; got {metric!r}.")
+    made = []
+    for metric in found:
+        name = _OF_CLASS_IDS.get(metric, metric) if isinstance(metric, str) else metric
+        try:
+            one = keras.metrics.get(name)
+        except ValueError as error:
+            raise SettingsError(
+                f"`metrics` are Keras metrics or their names; got {metric!r} ({error})."
+            ) from None
+        if isinstance(one, type):
+            one = one()
+        if not isinstance(one, keras.metrics.Metric) and callable(one):
+            one = keras.metrics.MeanMetricWrapper(one, name=getattr(one, "__name__", None))
+        if not isinstance(one, keras.metrics.Metric):
+            raise SettingsError(f"`metrics` are Keras metrics or their names; got {metric!r}.")
+        made.append(one)
     return made
 
 

@@ -59,11 +59,25 @@ def reestimate_batch_norm(
     if not layers:
         raise ModelError(f"The model {model.name!r} has no trainable batch normalisation to re-estimate.")
     before = [(np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)) for layer in layers]
-    sums = [_Sums() for _ in layers]
+    sums, done = [_Sums() for _ in layers], 0
     try:
-        done = _pass(model, islice(batches, steps), zip(layers, sums, strict=True), steps, progress)
+        with ExitStack() as stack:
+            for layer, own in zip(layers, sums, strict=True):
+                stack.enter_context(_recorded(layer, own))
+            for batch in islice(batches, steps):
+                model(batch[0] if isinstance(batch, (tuple, list)) else batch, training=False)
+                done += 1
+                if progress is not None:
+                    progress(done, steps)
+        if done == 0:
+            raise DataError("Re-estimating batch normalisation needs at least one batch of images; none came.")
         after = [own.averages() if own.count else old for own, old in zip(sums, before, strict=True)]
-        _check(done, layers, after)
+        for layer, values in zip(layers, after, strict=True):
+            if not all(np.isfinite(value).all() for value in values):
+                raise DataError(
+                    f"The statistics of layer {layer.name!r} are not finite: an image has NaN, or a weight has "
+                    "diverged."
+                )
     except BaseException:
         _assign(layers, before)
         raise
@@ -71,30 +85,10 @@ def reestimate_batch_norm(
     return done
 
 
-def _pass(
-    model: keras.Model,
-    batches: Iterable[Any],
-    recorded: Iterable[tuple[keras.layers.BatchNormalization, _Sums]],
-    steps: int | None,
-    progress: Callable[[int, int | None], None] | None,
-) -> int:
-    """Pass batches through the model, adding up what each layer sees; returns how many."""
-    done = 0
-    with ExitStack() as stack:
-        for layer, sums in recorded:
-            stack.enter_context(_recorded(layer, sums))
-        for batch in batches:
-            model(batch[0] if isinstance(batch, (tuple, list)) else batch, training=False)
-            done += 1
-            if progress is not None:
-                progress(done, steps)
-    return done
-
-
 class _Sums:
     """Sums of one layer's means and unbiased variances, in float64."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.mean, self.variance, self.count = 0.0, 0.0, 0
 
     def add(self, mean: Any, variance: Any, values: int) -> None:
@@ -125,16 +119,6 @@ def _recorded(layer: keras.layers.BatchNormalization, sums: _Sums) -> Iterator[N
     finally:
         del layer.call
         layer.momentum = momentum
-
-
-def _check(done: int, layers: list, averages: list) -> None:
-    if done == 0:
-        raise DataError("Re-estimating batch normalisation needs at least one batch of images; none came.")
-    for layer, values in zip(layers, averages, strict=True):
-        if not all(np.isfinite(value).all() for value in values):
-            raise DataError(
-                f"The statistics of layer {layer.name!r} are not finite: an image has NaN, or a weight has diverged."
-            )
 
 
 def _assign(layers: list, statistics: list) -> None:

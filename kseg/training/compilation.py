@@ -14,7 +14,15 @@ def freeze(model: keras.Model, recipe: Recipe) -> None:
     if recipe.freeze_backbone:
         backbone_of(model).trainable = False
     if recipe.frozen_stages:
-        _freeze_up_to(backbone_of(model), recipe.frozen_stages)
+        backbone = backbone_of(model)
+        if recipe.frozen_stages not in backbone.stages:
+            raise SettingsError(
+                f"frozen_stages is {recipe.frozen_stages!r}, but the backbone's stages are "
+                f"{', '.join(backbone.stages)}."
+            )
+        # All layers that the stage's features come from.
+        for layer in keras.Model(backbone.input, backbone.stages[recipe.frozen_stages]).layers:
+            layer.trainable = False
     if recipe.freeze_normalization == "all":
         for layer in model._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
@@ -29,16 +37,6 @@ def backbone_of(model: keras.Model) -> keras.Model:
             "freeze_backbone and head_multiplier need a model with a `backbone`, as kseg's own have."
         )
     return backbone
-
-
-def _freeze_up_to(backbone: keras.Model, stage: str) -> None:
-    """Freeze all layers that a stage's features come from."""
-    if stage not in backbone.stages:
-        raise SettingsError(
-            f"frozen_stages is {stage!r}, but the backbone's stages are {', '.join(backbone.stages)}."
-        )
-    for layer in keras.Model(backbone.input, backbone.stages[stage]).layers:
-        layer.trainable = False
 
 
 def class_weights(recipe: Recipe, train: Dataset) -> tuple[float, ...] | None:
@@ -64,16 +62,10 @@ def optimizer_of(
 ) -> keras.optimizers.Optimizer:
     """The recipe's optimizer for these layers of a model."""
     rate = recipe.schedule.over(recipe.epochs * steps_per_epoch)
-    return recipe.optimizer.build(rate, _head(model, layers, recipe.optimizer.head_multiplier))
-
-
-def _head(model: keras.Model, layers: list[keras.layers.Layer], multiplier: float) -> dict[str, float]:
-    """Those of `layers` that are not the backbone's and have something to train, each with `multiplier`."""
-    if multiplier == 1:
-        return {}
-    backbone = {id(variable) for variable in backbone_of(model).variables}
-    return {
-        layer.name: multiplier
-        for layer in layers
-        if any(id(variable) not in backbone for variable in layer.trainable_variables)
-    }
+    multiplier, head = recipe.optimizer.head_multiplier, {}
+    if multiplier != 1:
+        backbone = {id(variable) for variable in backbone_of(model).variables}
+        for layer in layers:
+            if any(id(variable) not in backbone for variable in layer.trainable_variables):
+                head[layer.name] = multiplier
+    return recipe.optimizer.build(rate, head)

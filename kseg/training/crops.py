@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from kseg.data import Dataset, object_crops, proposal_crops
@@ -43,7 +44,7 @@ def cut(
         raise SettingsError(f"Recipe: crops of {recipe.crops} are warped to one size, and size is null.")
     size = tuple(round(side * WARPED / TRAINED) for side in recipe.size)
     centre = recipe.crops == "objects"
-    function = object_crops if centre else _proposal_crops
+    function = object_crops if centre else partial(proposal_crops, propose=ProposalCache(default_cache_folder()))
     say = say or (lambda text: None)
     say(f"finding {recipe.crops} in the {len(train)} images of {train.split}")
     found = _without_bad(function, train, skip_bad, size=size)
@@ -54,22 +55,14 @@ def cut(
     return found, val
 
 
-def _proposal_crops(dataset: Dataset, **settings: Any) -> Dataset:
-    return proposal_crops(dataset, ProposalCache(default_cache_folder()), **settings)
-
-
 def _without_bad(
     function: Callable[..., Dataset], dataset: Dataset, skip_bad: bool, **settings: Any
 ) -> Dataset:
+    """The crops of a data set; says which images are left out, and a DataError where they are too many."""
     bad: dict[int, str] | None = {} if skip_bad else None
     found = function(dataset, bad=bad, **settings)
-    if bad:
-        _tell(bad, dataset)
-    return found
-
-
-def _tell(bad: dict[int, str], dataset: Dataset) -> None:
-    """Say which images are left out; DataError where they are too many."""
+    if not bad:
+        return found
     reasons = [reason for _, reason in sorted(bad.items())]
     listed = "; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
     if len(bad) > MOST_BAD * len(dataset):
@@ -80,3 +73,4 @@ def _tell(bad: dict[int, str], dataset: Dataset) -> None:
         f"kseg: no crops of {len(bad)} images of {dataset.split} that cannot be used: {listed}",
         file=sys.stderr,
     )
+    return found

@@ -80,7 +80,12 @@ def initialise_from(model: keras.Model, path: str | Path) -> Initialised:
     own = [(layer, variables) for layer in _all_layers(model) if (variables := _saved_variables(layer))]
     alike = Counter(_signature(layer, variables) for layer, variables in own)
     for layer, variables in own:
-        fitting = [values for values in stored.get(layer.name, ()) if _fit(values, variables)]
+        shapes = [tuple(variable.shape) for variable in variables]
+        fitting = [
+            arrays
+            for arrays in stored.get(layer.name, ())
+            if [array.shape for array in arrays] == shapes and all(a.dtype.kind in "biuf" for a in arrays)
+        ]
         if len(fitting) != 1 or alike[_signature(layer, variables)] > 1:
             kept.append(layer.name)
             continue
@@ -106,18 +111,11 @@ def initialise_second_head(trainer: Any, path: str | Path, say: Callable[[str], 
         say(f"{path}: {said}{rest}")
 
 
-def _signature(layer, variables):
+def _signature(layer: keras.layers.Layer, variables: list[Any]) -> tuple[Any, ...]:
     return layer.name, tuple(tuple(variable.shape) for variable in variables)
 
 
-def _fit(values, variables):
-    """Whether a layer's arrays in the file are numbers of its variables' shapes."""
-    if any(value.dtype.kind not in "biuf" for value in values):
-        return False
-    return [value.shape for value in values] == [tuple(variable.shape) for variable in variables]
-
-
-def _all_layers(model):
+def _all_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     """All layers of a model, those inside of models and of other layers included, once each."""
     found = {}
     for layer in model._flatten_layers(include_self=False, recursive=False):
@@ -126,7 +124,7 @@ def _all_layers(model):
     return list(found.values())
 
 
-def _saved_variables(layer):
+def _saved_variables(layer: keras.layers.Layer) -> list[Any]:
     """A layer's own variables in the order of its file; those of layers inside of it are theirs."""
     store = {}
     layer.save_own_variables(store)
@@ -149,33 +147,21 @@ def _read(path: Path) -> dict[str, list[list[np.ndarray]]]:
             raise ModelError(
                 f"{path}: not a Keras model file ({error}); give a .keras or .weights.h5 file of a trained model."
             ) from None
-    with open_hdf5(content, path) as file:
-        return _walk(file)
-
-
-def _walk(file: h5py.File) -> dict[str, list[list[np.ndarray]]]:
     stored: dict[str, list[list[np.ndarray]]] = {}
 
-    def visit(name: str | None, group) -> None:
-        inside = name.split("/")
-        if (
-            inside[-1] != "vars"
-            or "optimizer" in inside
-            or not isinstance(group, h5py.Group)
-            or not len(group)
-        ):
+    def visit(name: str, group: h5py.Group | h5py.Dataset) -> None:
+        *outside, last = name.split("/")
+        if last != "vars" or "optimizer" in outside or not isinstance(group, h5py.Group) or not len(group):
             return
-        values = [_array(group[key]) for key in sorted(group, key=int)]
-        name = str(group.attrs.get("name", inside[-2] if len(inside) > 1 else ""))
-        stored.setdefault(name, []).append(values)
+        arrays = []
+        for key in sorted(group, key=int):
+            array = np.asarray(group[key])
+            if group[key].attrs.get("dtype") == "bfloat16" and array.dtype.itemsize == 2:
+                array = array.view(ml_dtypes.bfloat16).astype(np.float32)  # HDF5 does not know it
+            arrays.append(array)
+        layer = str(group.attrs.get("name", outside[-1] if outside else ""))
+        stored.setdefault(layer, []).append(arrays)
 
-    file.visititems(visit)
+    with open_hdf5(content, path) as file:
+        file.visititems(visit)
     return stored
-
-
-def _array(dataset) -> np.ndarray:
-    """An array of the file; bfloat16, which HDF5 does not know, as float32."""
-    array = np.asarray(dataset)
-    if dataset.attrs.get("dtype") == "bfloat16" and array.dtype.itemsize == 2:
-        return array.view(ml_dtypes.bfloat16).astype(np.float32)
-    return array

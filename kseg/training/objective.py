@@ -1,6 +1,5 @@
 """`objective_of`: what is trained where a loss needs more of a model than its one output, and its loss terms."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,6 @@ from kseg import checks
 from kseg.errors import ModelError, SettingsError
 from kseg.layers import ResizeLike
 from kseg.layers.resizing.scaled_image import scaled, steps
-from kseg.losses import MapLoss
 from kseg.models import Segmenter, with_auxiliary_head
 from kseg.models.multi_scale import scale_maps, upsampled
 from kseg.ops.labels import two_classes
@@ -95,7 +93,9 @@ def objective_of(model: keras.Model, recipe: Recipe) -> Objective:
     elif recipe.auxiliary_weight is not None:
         graph, terms = _auxiliary(model, recipe)
     elif recipe.label_stride is not None:
-        graph, terms = _strided(model, recipe.label_stride)
+        output, cells = _at_stride(model, "logits", model.output, recipe.label_stride)
+        graph = keras.Model(model.input, {"logits": output}, name="scores")
+        terms = (LossTerm("logits", stride=recipe.label_stride, cells=cells),)
     elif _in_strips(model, "logits", recipe):
         layer = _layer(model, "logits")
         graph = keras.Model(model.input, {"logits": layer.input[0]}, name="scores")
@@ -130,14 +130,14 @@ class TrainingModel(keras.Model):
     The first term is the one that the training score is computed on. Its own file is of no use: save `model`.
     """
 
-    def __init__(self, model: keras.Model, graph: keras.Model, terms: tuple[LossTerm, ...]):
+    def __init__(self, model: keras.Model, graph: keras.Model, terms: tuple[LossTerm, ...]) -> None:
         # Not cast here: the image stays float32 up to the model's own first layer.
         super().__init__(name=f"{model.name}_training", dtype=model.dtype_policy, autocast=False)
         self.inference, self.graph, self.terms = model, graph, tuple(terms)
         self.built = True
 
     @property
-    def backbone(self):
+    def backbone(self) -> keras.Model:
         return self.inference.backbone
 
     def call(self, image, training=None):
@@ -160,7 +160,8 @@ class TrainingModel(keras.Model):
 
     def _loss_of(self, term, y, y_pred, sample_weight):
         loss = keras.losses.get(self.loss)
-        if term.upsampling is not None and _in_strips_too(loss):
+        in_strips = getattr(loss, "of_upsampled", None) is not None and not loss.label_smoothing
+        if term.upsampling is not None and in_strips:
             scores = y_pred[term.output]
             return loss.of_upsampled(y, scores, *_taps(term.upsampling, scores, y), sample_weight)
         labels, outputs, weights = _paired(term, y, y_pred, sample_weight)
@@ -190,17 +191,6 @@ def meeting(model: keras.Model, values: Any, outputs: Any) -> tuple[Any, Any]:
     if term.upsampling is None:
         return _paired(term, values, outputs, None)[:2]
     return values, _paired(term, values[..., 0], outputs, None)[1]
-
-
-def _in_strips_too(loss: MapLoss) -> bool:
-    """Whether a loss can be computed of a map that is upsampled strip by strip."""
-    return getattr(loss, "of_upsampled", None) is not None and not loss.label_smoothing
-
-
-def _strided(model: keras.Model, stride: int) -> tuple[keras.Model, tuple[LossTerm, ...]]:
-    output, cells = _at_stride(model, "logits", model.output, stride)
-    graph = keras.Model(model.input, {"logits": output}, name="scores")
-    return graph, (LossTerm("logits", 1.0, stride, cells=cells),)
 
 
 def _auxiliary(model: keras.Model, recipe: Recipe) -> tuple[keras.Model, tuple[LossTerm, ...]]:
@@ -269,23 +259,16 @@ def _paired(term: LossTerm, labels: Any, outputs: dict[str, Any], weights: Any) 
     if term.upsampling is not None:  # for a loss that cannot do without the whole map
         like = ops.reshape(labels, (*ops.shape(labels)[:3], 1))
         return labels, term.upsampling([output, like]), weights
-    if not term.cells:
-        output = output[:, ::stride, ::stride]
-        at = _every(stride)
-    else:
-        rows, columns = (_pixels(side, stride, term.scale) for side in ops.shape(labels)[1:3])
-        output = output[:, : ops.shape(rows)[0], : ops.shape(columns)[0]]
-        at = _under(rows, columns)
     per_pixel = weights is not None and len(weights.shape) > 1
-    return at(labels), output, at(weights) if per_pixel else weights
-
-
-def _every(stride: int) -> Callable[[Any], Any]:
-    return lambda values: values[:, ::stride, ::stride]
-
-
-def _under(rows: Any, columns: Any) -> Callable[[Any], Any]:
-    return lambda values: ops.take(ops.take(values, rows, axis=1), columns, axis=2)
+    if not term.cells:
+        weights = weights[:, ::stride, ::stride] if per_pixel else weights
+        return labels[:, ::stride, ::stride], output[:, ::stride, ::stride], weights
+    rows, columns = (_pixels(side, stride, term.scale) for side in ops.shape(labels)[1:3])
+    output = output[:, : ops.shape(rows)[0], : ops.shape(columns)[0]]
+    labels = ops.take(ops.take(labels, rows, axis=1), columns, axis=2)
+    if per_pixel:
+        weights = ops.take(ops.take(weights, rows, axis=1), columns, axis=2)
+    return labels, output, weights
 
 
 def _pixels(side: Any, stride: int, scale: float) -> Any:

@@ -59,7 +59,7 @@ class Teacher:
         model: Any,
         weight: float = 0.5,
         classes: Mapping[str, str | int | Sequence[str | int]] | None = None,
-    ):
+    ) -> None:
         self.weight = checks.fraction(weight, "weight")
         self.classes = None if classes is None else dict(classes)
         self.name = (
@@ -78,11 +78,26 @@ class Teacher:
         Raises:
             SettingsError: it is not clear which class is which.
         """
-        own = self._own_names()
-        table = np.zeros((len(own) if own else self._count(), len(classes)), "float32")
-        for number, name in enumerate(self._pairs(own, list(classes))):
-            table[number, name] = 1
-        self._of_classes = table
+        own, classes = getattr(getattr(self.predictor, "model", None), "classes", None), list(classes)
+        if self.classes is not None:
+            pairs = self._as_told(own, classes)
+        elif own is None:
+            if self._count() != len(classes):
+                raise SettingsError(
+                    f"The teacher {self.name} has {self._count()} classes without names, the data {len(classes)} "
+                    f"({', '.join(classes)}): say which is which with classes (--teacher-classes person=15)."
+                )
+            pairs = range(len(classes))
+        else:
+            missing = [name for name in classes if name not in own]
+            others = [name for name in own if name not in classes]
+            if missing or (others and classes[0] != "background"):
+                raise SettingsError(
+                    f"The teacher {self.name} knows {', '.join(own)}; the data's classes are {', '.join(classes)}: "
+                    "say which is which with classes (--teacher-classes person=person)."
+                )
+            pairs = [classes.index(name) if name in classes else 0 for name in own]
+        self._of_classes = np.eye(len(classes), dtype="float32")[list(pairs)]
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Predict images with the teacher, in the classes of `fit_to`.
@@ -93,8 +108,15 @@ class Teacher:
         Returns:
             float32 `(batch, height, width, classes)`.
         """
+        found = []
         with self._lock:
-            return np.stack([self._of_image(np.clip(image, 0, 255)) for image in images])
+            for image in np.clip(images, 0, 255):
+                if getattr(self.predictor, "output", None) == "labels":
+                    found.append(self._of_classes[self.predictor(image)])
+                else:
+                    own = self.predictor.probabilities(image)
+                    found.append((own @ self._of_classes).astype("float32"))
+        return np.stack(found)
 
     def joined(self, loss: Any, model: keras.Model, map_loss: MapLoss, images: Any, outputs: Any) -> Any:
         """Add the teacher's part to a step's loss.
@@ -115,7 +137,8 @@ class Teacher:
         )
         found.set_shape((*images.shape[:3], classes))
         targets, scores = meeting(model, found, outputs)
-        own = self._log_probabilities(scores, map_loss.from_logits)
+        scores = ops.cast(scores, "float32")
+        own = ops.log_softmax(scores, -1) if map_loss.from_logits else ops.log(ops.maximum(scores, 1e-7))
         targets = ops.clip(targets, 1e-7, 1.0)
         divergence = ops.mean(ops.sum(targets * (ops.log(targets) - own), -1)) / replicas_in_sync()
         return (1 - self.weight) * loss + self.weight * divergence
@@ -128,45 +151,13 @@ class Teacher:
         """
         return {"model": self.name, "weight": self.weight, "classes": self.classes}
 
-    @staticmethod
-    def _log_probabilities(scores: Any, from_logits: bool) -> Any:
-        scores = ops.cast(scores, "float32")
-        return ops.log_softmax(scores, -1) if from_logits else ops.log(ops.maximum(scores, 1e-7))
-
-    def _of_image(self, image: np.ndarray) -> np.ndarray:
-        if getattr(self.predictor, "output", None) == "labels":
-            return self._of_classes[self.predictor(image)]
-        return (self.predictor.probabilities(image) @ self._of_classes).astype("float32")
-
-    def _own_names(self) -> tuple[str, ...] | None:
-        return getattr(getattr(self.predictor, "model", None), "classes", None)
-
     def _count(self) -> int:
         if getattr(self.predictor, "output", None) == "labels":
             return MOST_LABELS
         return self.predictor.num_classes
 
-    def _pairs(self, own: tuple[str, ...] | None, classes: list[str]) -> list[int]:
-        """The data's class of every class of the teacher."""
-        if self.classes is not None:
-            return self._as_told(own, classes)
-        if own is None:
-            if self._count() != len(classes):
-                raise SettingsError(
-                    f"The teacher {self.name} has {self._count()} classes without names, the data {len(classes)} "
-                    f"({', '.join(classes)}): say which is which with classes (--teacher-classes person=15)."
-                )
-            return list(range(len(classes)))
-        missing = [name for name in classes if name not in own]
-        others = [name for name in own if name not in classes]
-        if missing or (others and classes[0] != "background"):
-            raise SettingsError(
-                f"The teacher {self.name} knows {', '.join(own)}; the data's classes are {', '.join(classes)}: say "
-                "which is which with classes (--teacher-classes person=person)."
-            )
-        return [classes.index(name) if name in classes else 0 for name in own]
-
     def _as_told(self, own: tuple[str, ...] | None, classes: list[str]) -> list[int]:
+        """The data's class of every class of the teacher, by `self.classes`."""
         pairs = [0] * (len(own) if own else self._count())
         for name, theirs in self.classes.items():
             if name not in classes:
@@ -174,19 +165,14 @@ class Teacher:
                     f"The teacher's classes name {name!r}; the data has {', '.join(classes)}."
                 )
             for one in [theirs] if isinstance(theirs, str | int) else theirs:
-                number = self._number(one, own)
+                try:
+                    number = own.index(one) if own and one in own else int(one)
+                except ValueError:
+                    known = f"it has {', '.join(own)}" if own else "its classes have no names: give numbers"
+                    raise SettingsError(f"The teacher {self.name} has no class {one!r}; {known}.") from None
                 if not 0 <= number < len(pairs):
                     raise SettingsError(
                         f"The teacher {self.name} has {len(pairs)} classes; there is no {number}."
                     )
                 pairs[number] = classes.index(name)
         return pairs
-
-    def _number(self, one: str | int, own: tuple[str, ...] | None) -> int:
-        if own and one in own:
-            return own.index(one)
-        try:
-            return int(one)
-        except ValueError:
-            known = f"it has {', '.join(own)}" if own else "its classes have no names: give numbers"
-            raise SettingsError(f"The teacher {self.name} has no class {one!r}; {known}.") from None

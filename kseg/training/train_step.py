@@ -43,25 +43,33 @@ class TrainStep:
         accumulate: int = 1,
         averages: Averages | None = None,
         teacher: Teacher | None = None,
-    ):
+    ) -> None:
         self.model, self.loss, self.accumulate, self.averages = model, loss, accumulate, averages
         self.teacher = teacher
         self.strategy = tf.distribute.get_strategy()
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
-        self._sums = [] if accumulate == 1 else _zeros(model.trainable_variables)
+        # One sum of gradients a replica for each variable.
+        self._sums = [
+            tf.Variable(
+                tf.zeros(variable.shape, variable.dtype),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.SUM,
+            )
+            for variable in (model.trainable_variables if accumulate > 1 else ())
+        ]
         # Made per instance: a tf.function on the class would keep every model alive.
-        self._whole = tf.function(self._whole_step, autograph=False)
-        self._part = tf.function(self._part_of_step, autograph=False)
+        self._batch = tf.function(self._on_batch, autograph=False)
         self._finish = tf.function(self._finish_step, autograph=False)
         self._unused: set[int] = set()
 
     def __call__(self, batches: Iterator[Any]) -> dict[str, float]:
         """Train by one step on the next batches; the step's loss over all replicas, and the metrics so far."""
         if self.accumulate == 1:
-            loss, _, scores = self._whole(batches)
+            loss, _, scores = self._batch(batches)
             return {"loss": float(loss), **scores}
-        parts = [self._part(batches) for _ in range(self.accumulate)]
+        parts = [self._batch(batches) for _ in range(self.accumulate)]
         total = tf.add_n([weight for _, weight, _ in parts])
         if self.loss.reduction == "sum":
             total = tf.ones(())
@@ -69,39 +77,23 @@ class TrainStep:
         loss = tf.math.divide_no_nan(tf.add_n([loss * weight for loss, weight, _ in parts]), total)
         return {"loss": float(loss), **parts[-1][2]}
 
-    def _whole_step(self, batches):
+    def _on_batch(self, batches: Iterator[Any]) -> Any:
+        """Train on the next batch, or add up its gradients; gives the loss, its weight and the metrics."""
         with synchronised_batch_norm(self.model):
-            found = self.strategy.run(self._train, args=(batches.get_next(),))
-        self._follow()
-        return self._of_first_replica(found)
+            found = self.strategy.run(self._on_replica, args=(batches.get_next(),))
+        if self.accumulate == 1:
+            self._follow()
+        return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], found)
 
-    def _part_of_step(self, batches):
-        with synchronised_batch_norm(self.model):
-            return self._of_first_replica(self.strategy.run(self._add, args=(batches.get_next(),)))
-
-    def _finish_step(self, total):
+    def _finish_step(self, total: tf.Tensor) -> None:
         self.strategy.run(self._apply, args=(total,))
         self._follow()
 
-    def _follow(self):
+    def _follow(self) -> None:
         if self.averages is not None:
             self.averages.update(self.model.optimizer.iterations)
 
-    def _train(self, batch):
-        gradients, found = self._gradients(batch)
-        self._move(gradients)
-        return found
-
-    def _add(self, batch):
-        gradients, found = self._gradients(batch)
-        for number, (total, gradient) in enumerate(zip(self._sums, gradients, strict=True)):
-            if gradient is None:
-                self._unused.add(number)
-            else:
-                total.assign_add(tf.cast(gradient, total.dtype) * found[1])
-        return found
-
-    def _apply(self, weight):
+    def _apply(self, weight: tf.Tensor) -> None:
         gradients = [
             None if number in self._unused else tf.math.divide_no_nan(tf.convert_to_tensor(total), weight)
             for number, total in enumerate(self._sums)
@@ -115,7 +107,7 @@ class TrainStep:
             gradients = _overflown_together(gradients)
         self.model.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
 
-    def _gradients(self, batch):
+    def _on_replica(self, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[Any, Any, dict[str, Any]]:
         images, labels = batch
         model, optimizer = self.model, self.model.optimizer
         with tf.GradientTape() as tape:
@@ -131,23 +123,16 @@ class TrainStep:
         else:
             weight = tf.cast(tf.size(labels), "float32")
         scores = {name: score for name, score in scores.items() if name != "loss"}
-        return gradients, (_over_replicas(loss), _over_replicas(weight), scores)
-
-    def _of_first_replica(self, found):
-        return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], found)
-
-
-def _zeros(variables: list[Any]) -> list[tf.Variable]:
-    """One sum a replica for each variable."""
-    return [
-        tf.Variable(
-            tf.zeros(variable.shape, variable.dtype),
-            trainable=False,
-            synchronization=tf.VariableSynchronization.ON_READ,
-            aggregation=tf.VariableAggregation.SUM,
-        )
-        for variable in variables
-    ]
+        loss, weight = _over_replicas(loss), _over_replicas(weight)
+        if self.accumulate == 1:
+            self._move(gradients)
+            return loss, weight, scores
+        for number, (total, gradient) in enumerate(zip(self._sums, gradients, strict=True)):
+            if gradient is None:
+                self._unused.add(number)
+            else:
+                total.assign_add(tf.cast(gradient, total.dtype) * weight)
+        return loss, weight, scores
 
 
 def _overflown_together(gradients):
@@ -166,7 +151,7 @@ def _overflown_together(gradients):
     ]
 
 
-def _over_replicas(value):
+def _over_replicas(value: tf.Tensor) -> tf.Tensor:
     replica = tf.distribute.get_replica_context()
     if replica.num_replicas_in_sync == 1:
         return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,12 +112,25 @@ class Trainer:
         while self.epoch < self.recipe.epochs:
             epoch = self.epoch
             if not self.step:  # not where an epoch goes on in its midst
-                self._reset_metrics()
+                for metric in self.metrics:
+                    metric.reset_state()
             callbacks.on_epoch_begin(epoch)
             while self.step < self.length:
-                self._train_on(batches, callbacks)
-            logs = self._end_epoch()
-            logs |= self._validate(self.epoch)
+                number = self.step
+                callbacks.on_train_batch_begin(number)
+                logs = self._train_step(batches)
+                self.step, self.loss_sum = self.step + 1, self.loss_sum + logs["loss"]
+                callbacks.on_train_batch_end(number, {**logs, "loss": self.loss_sum / self.step})
+            logs = {"loss": self.loss_sum / max(self.step, 1)}
+            for metric in self.metrics:
+                result = metric.result()
+                logs |= result if isinstance(result, dict) else {metric.name: result}
+            logs = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
+            self.epoch, self.step, self.loss_sum = epoch + 1, 0, 0.0
+            due = self.epoch % self.recipe.validate_every == 0 or self.epoch == self.recipe.epochs
+            if due and self._validation is not None:
+                with self.with_averages():
+                    logs |= self._validation()
             callbacks.on_epoch_end(epoch, logs)
             if self.training_model.stop_training:  # EarlyStopping
                 break
@@ -143,34 +156,6 @@ class Trainer:
             )
 
         return distributed(of)
-
-    def _train_on(self, batches: Iterator[Any], callbacks: keras.callbacks.CallbackList) -> None:
-        number = self.step
-        callbacks.on_train_batch_begin(number)
-        logs = self._train_step(batches)
-        self.step, self.loss_sum = self.step + 1, self.loss_sum + logs["loss"]
-        callbacks.on_train_batch_end(number, {**logs, "loss": self.loss_sum / self.step})
-
-    def _end_epoch(self) -> dict[str, float]:
-        """The epoch's mean loss and scores; the training stands before the next epoch."""
-        logs = {"loss": self.loss_sum / max(self.step, 1)}
-        for metric in self.metrics:
-            result = metric.result()
-            logs |= result if isinstance(result, dict) else {metric.name: result}
-        self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
-        return {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
-
-    def _reset_metrics(self) -> None:
-        for metric in self.metrics:
-            metric.reset_state()
-
-    def _validate(self, epochs_done: int) -> dict[str, float]:
-        """The scores after an epoch, of the averaged weights where there are any; none in an epoch without."""
-        due = epochs_done % self.recipe.validate_every == 0 or epochs_done == self.recipe.epochs
-        if self._validation is None or not due:
-            return {}
-        with self.with_averages():
-            return self._validation()
 
     def with_averages(self) -> AbstractContextManager[None]:
         """Give the model its averaged weights, if it keeps any, within a `with` block.
@@ -227,24 +212,21 @@ class Trainer:
             self.loss_sum = facts.get("loss", 0.0)
             if isinstance(self.train, SkippingDataset):
                 self.train.bad.update({int(index): reason for index, reason in facts.get("bad", {}).items()})
+            variables = self._variables()
+            metrics = [name for name in variables if name.startswith("metric/")]
             try:
-                self._assign(arrays)
+                for name in variables.keys() - set(metrics):
+                    variables[name].assign(arrays[name])
+                if self.optimizer_in_model:  # but a checkpoint of several workers has it among the arrays
+                    for number, variable in enumerate(self.training_model.optimizer.variables):
+                        variable.assign(arrays.get(f"optimizer/{number}", variable))
+                assign_total([variables[name] for name in metrics], [arrays[name] for name in metrics])
+                if self.averages is not None:
+                    self.averages.from_arrays(arrays)
             except KeyError as error:
                 raise ModelError(
                     f"{path}: this checkpoint lacks {error} and cannot go on with these settings."
                 ) from None
-
-    def _assign(self, arrays: dict[str, np.ndarray]) -> None:
-        variables = self._variables()
-        metrics = [name for name in variables if name.startswith("metric/")]
-        for name in variables.keys() - set(metrics):
-            variables[name].assign(arrays[name])
-        if self.optimizer_in_model:  # but a checkpoint of several workers has it among the arrays
-            for number, variable in enumerate(self.training_model.optimizer.variables):
-                variable.assign(arrays.get(f"optimizer/{number}", variable))
-        assign_total([variables[name] for name in metrics], [arrays[name] for name in metrics])
-        if self.averages is not None:
-            self.averages.from_arrays(arrays)
 
     def _variables(self) -> dict[str, Any]:
         """Variables that are not in the model's own file, by their name in the checkpoint."""
@@ -252,13 +234,10 @@ class Trainer:
         if self.step:  # between two epochs the metrics are empty
             counts = [variable for metric in self.metrics for variable in metric.variables]
             found |= {f"metric/{number}": variable for number, variable in enumerate(counts)}
-        own = [variable for layer in self.own_layers for variable in _kept(layer)]
+        own = [variable for layer in self.own_layers for variable in layer.variables]
+        own = [variable for variable in own if not variable.path.endswith("seed_generator_state")]
         found |= {f"twin/{number}": variable for number, variable in enumerate(own)}
         if not self.optimizer_in_model:
             optimizer = self.training_model.optimizer
             found |= {f"optimizer/{number}": v for number, v in enumerate(optimizer.variables)}
         return found
-
-
-def _kept(layer: keras.layers.Layer) -> list[Any]:
-    return [variable for variable in layer.variables if not variable.path.endswith("seed_generator_state")]

@@ -28,7 +28,7 @@ class Validation:
         loss: the training's. Its hard examples and its sampling are left out: every labelled pixel counts.
     """
 
-    def __init__(self, model: keras.Model, dataset: Dataset, loss: MapLoss):
+    def __init__(self, model: keras.Model, dataset: Dataset, loss: MapLoss) -> None:
         number, workers = place()
         own = range(number, number + 1)
         self.dataset = dataset
@@ -54,13 +54,8 @@ class Validation:
             )
             losses += (float(loss), (labels.numpy() != self.dataset.ignore_label).any())
         counts, (total, images) = sum_over_workers(counts), sum_over_workers(losses)
-        self._check(counts.sum(1))
-        return {"val_loss": float(total / max(images, 1)), "val_mean_iou": float(mean_iou(counts))}
-
-    def _check(self, pixels: np.ndarray) -> None:
-        """Say once, of the true pixels of each class, where a score tells nothing."""
-        present = [name for name, count in zip(self.dataset.classes, pixels, strict=True) if count]
-        if len(present) == 1 and not self._said:
+        present = [self.dataset.classes[number] for number in np.flatnonzero(counts.sum(1))]
+        if len(present) == 1 and not self._said:  # once
             self._said = True
             warnings.warn(
                 f"{self.dataset.name}: every mask of the split {self.dataset.split} holds the class {present[0]!r} "
@@ -68,3 +63,4 @@ class Validation:
                 KsegWarning,
                 stacklevel=2,
             )
+        return {"val_loss": float(total / max(images, 1)), "val_mean_iou": float(mean_iou(counts))}

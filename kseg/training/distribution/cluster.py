@@ -148,7 +148,7 @@ def message(cluster: Cluster, gone: list[int]) -> str:
 
 
 class Watch(threading.Thread):
-    """Knocks at the other workers' ports and calls `end` with those that no longer answer."""
+    """Knocks at the other workers' ports, and ends the process (or calls `end`) with those that no longer answer."""
 
     def __init__(
         self,
@@ -156,23 +156,27 @@ class Watch(threading.Thread):
         interval: float = 5.0,
         patience: int = 3,
         end: Callable[[list[int]], None] | None = None,
-    ):
+    ) -> None:
         super().__init__(daemon=True)
         self.cluster, self.interval, self.patience = cluster, interval, patience
-        self.end = end or self._end_process
+        self.end = end
         self._stopped = threading.Event()
 
-    def run(self):
+    def run(self) -> None:
         missed = dict.fromkeys(self.cluster.others, 0)
         while not self._stopped.wait(self.interval):
             gone = self.unreachable()
             missed = {number: missed[number] + 1 if number in gone else 0 for number in missed}
             dead = [number for number, count in missed.items() if count >= self.patience]
             if dead and not self._stopped.is_set():
-                self.end(dead)
+                if self.end is None:
+                    print(f"kseg: {message(self.cluster, dead)}", file=sys.stderr)
+                    _end(2)
+                else:
+                    self.end(dead)
                 return
 
-    def stop(self):
+    def stop(self) -> None:
         self._stopped.set()
 
     def unreachable(self) -> list[int]:
@@ -181,10 +185,6 @@ class Watch(threading.Thread):
         with ThreadPoolExecutor(max(len(others), 1)) as pool:
             answers = pool.map(lambda address: _answers(address, self.interval), others.values())
             return [number for number, answer in zip(others, answers, strict=True) if not answer]
-
-    def _end_process(self, dead: list[int]) -> None:
-        print(f"kseg: {message(self.cluster, dead)}", file=sys.stderr)
-        _end(2)
 
 
 def _end(code: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,14 @@ def strategy(name: str = "none", devices: int | None = None) -> Iterator[tf.dist
     if name == "none":
         chosen = tf.distribute.get_strategy()
     elif name == "mirrored":
-        chosen = _mirrored(tuple(_device_names(devices)))
+        if devices is not None and not tf.config.list_physical_devices("GPU"):
+            cpu, part = tf.config.list_physical_devices("CPU")[0], tf.config.LogicalDeviceConfiguration()
+            with suppress(RuntimeError):  # TensorFlow has begun; the devices are what they are
+                tf.config.set_logical_device_configuration(cpu, [part] * devices)
+        found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        if devices is not None and devices > len(found):
+            raise SettingsError(f"{devices} devices are wanted and TensorFlow sees {len(found)}.")
+        chosen = _mirrored(tuple(f"{one.device_type}:{i}" for i, one in enumerate(found[:devices])))
     else:
         chosen = cluster.connect()
     with chosen.scope():
@@ -69,23 +76,6 @@ def strategy(name: str = "none", devices: int | None = None) -> Iterator[tf.dist
 def _mirrored(names: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
     # One for all: the collective operations of a second object would bear the same numbers.
     return tf.distribute.MirroredStrategy(list(names))
-
-
-def _device_names(wanted: int | None) -> list[str]:
-    if not tf.config.list_physical_devices("GPU") and wanted is not None:
-        _cut_cpu(wanted)
-    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    if wanted is not None and wanted > len(found):
-        raise SettingsError(f"{wanted} devices are wanted and TensorFlow sees {len(found)}.")
-    return [f"{device.device_type}:{number}" for number, device in enumerate(found[:wanted])]
-
-
-def _cut_cpu(count: int) -> None:
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    try:
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
-    except RuntimeError:  # TensorFlow has begun; the devices are what they are
-        return
 
 
 def check_batch_size(batch_size: int) -> None:
@@ -193,7 +183,9 @@ def synchronised_batch_norm(model: keras.Model) -> Iterator[None]:
     layers = []
     if model.distribute_strategy.num_replicas_in_sync > 1:
         layers = [
-            layer for layer in model._flatten_layers() if _is_batch_norm(layer) and not layer.synchronized
+            layer
+            for layer in model._flatten_layers()
+            if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
         ]
     for layer in layers:
         layer.synchronized = True
@@ -202,7 +194,3 @@ def synchronised_batch_norm(model: keras.Model) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.synchronized = False
-
-
-def _is_batch_norm(layer: Any) -> bool:
-    return isinstance(layer, keras.layers.BatchNormalization)

@@ -51,14 +51,11 @@ def open_run(folder: Path, run: dict[str, Any], resume: bool, also: Any = None) 
         _wait()
         path = checkpoint.newest(folder)
         found = {} if path is None else checkpoint.load_state(path)
-    mine = np.array(
-        [
-            found.get("epochs_done", 0),
-            found.get("step", 0),
-            int((folder / "recipe.json").exists()),
-            _fingerprint(run, also),
-        ]
-    )
+    # Runs are the same but for the data's root and the programs' versions.
+    start = {name: value for name, value in run.get("start", {}).items() if name != "root"}
+    same = json.dumps([{**run, "start": start, "versions": None}, also], sort_keys=True)
+    there = int((folder / "recipe.json").exists())
+    mine = np.array([found.get("epochs_done", 0), found.get("step", 0), there, zlib.crc32(same.encode())])
     total = sum_over_workers(mine)
     if total[3] != mine[3] * count:
         raise SettingsError(
@@ -69,12 +66,6 @@ def open_run(folder: Path, run: dict[str, Any], resume: bool, also: Any = None) 
             f"{folder}: not every worker finds the same run there; give all of them one shared folder."
         )
     return found
-
-
-def _fingerprint(run: dict[str, Any], also: Any) -> int:
-    """A number that runs have in common if they are the same but for the data's root and the programs' versions."""
-    start = {name: value for name, value in run.get("start", {}).items() if name != "root"}
-    return zlib.crc32(json.dumps([{**run, "start": start, "versions": None}, also], sort_keys=True).encode())
 
 
 def _wait() -> None:

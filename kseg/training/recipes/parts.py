@@ -1,4 +1,4 @@
-"""The parts of a recipe that become an optimizer and its schedule once the length of a training is known."""
+"""The parts of a recipe: optimizer and schedule, made once a training's length is known; and any part by its name."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -6,7 +6,10 @@ from typing import Any
 
 import keras
 
+from kseg.data import Augment
 from kseg.errors import SettingsError
+from kseg.losses import MapLoss
+from kseg.losses import named as losses
 from kseg.optimizers.optimizers import SGD, AdamW
 from kseg.optimizers.schedules import Poly, Step
 from kseg.training.recipes.fields import HUGE, TINY, check_fields
@@ -135,3 +138,46 @@ def changed(part: Any, changes: dict[str, Any]) -> Any:
     except TypeError:
         given = ", ".join(f"{name} {value!r}" for name, value in changes.items())
         raise SettingsError(f"Recipe: {given} is of another type than expected.") from None
+
+
+# Part -> the settings inside of it that a recipe knows by their own names.
+PARTS: dict[str, tuple[str, ...]] = {
+    "augment": tuple(each.name for each in dataclasses.fields(Augment)),
+    "loss": ("reduction", "ohem_fraction", "ohem_threshold", "ohem_min_kept", "sampling", "label_smoothing"),
+    "optimizer": ("momentum", "weight_decay", "head_multiplier", "bias_multiplier"),
+    "schedule": ("learning_rate", "power", "step_every", "warmup_steps"),
+}
+
+
+def part_of(name: str, value: Any, before: Any, changes: dict[str, Any]) -> Any:
+    """A part of a recipe from an object, its name or its dict, with changes to its settings."""
+    if name == "loss":
+        return _loss(value, changes)
+    kind = type(before)
+    if isinstance(value, dict):
+        value = changed(kind(), value)
+    elif isinstance(value, str) and kind is not Augment:
+        value, changes = before, {"name": value, **changes}
+    if not isinstance(value, kind):
+        expected = "" if kind is Augment else " or a name"
+        raise SettingsError(f"Recipe: {name} is a {kind.__name__}{expected}, got {value!r}.")
+    value = changed(value, changes) if changes else value
+    check_fields(value, {}, {})
+    return value
+
+
+def _loss(value: Any, changes: dict[str, Any]) -> MapLoss:
+    loss = losses.from_dict(value) if isinstance(value, dict) else losses.get(value)
+    if not changes:
+        return loss
+    config = loss.get_config()
+    unknown = [name for name, given in changes.items() if name not in config and given is not None]
+    if unknown:
+        raise SettingsError(f"Recipe: the loss {type(loss).__name__} has no setting {', '.join(unknown)}.")
+    try:
+        return type(loss).from_config(config | {name: changes[name] for name in changes if name in config})
+    except (TypeError, ValueError) as error:
+        given = ", ".join(f"{name} {value!r}" for name, value in changes.items())
+        raise SettingsError(
+            f"Recipe: the loss {type(loss).__name__} cannot have {given}: {error}."
+        ) from error

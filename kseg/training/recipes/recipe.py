@@ -10,7 +10,7 @@ from kseg.errors import SettingsError
 from kseg.losses import CrossEntropy, MapLoss
 from kseg.losses import named as losses
 from kseg.training.recipes.fields import HUGE, check_fields, in_json, wrong
-from kseg.training.recipes.parts import OptimizerSettings, ScheduleSettings, changed
+from kseg.training.recipes.parts import PARTS, OptimizerSettings, ScheduleSettings, part_of
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -23,6 +23,9 @@ class Recipe:
     `kseg train --set NAME=VALUE`; `augment.mirror` means the same. `optimizer` and `schedule` take a name too ("sgd").
 
     Args:
+        **settings: the attributes below by their names, and settings of parts by theirs.
+
+    Attributes:
         name: what the recipe is called.
         model: the catalog's name of the model it was made for; any other may be trained with it.
         data: the data set it was made for.
@@ -105,24 +108,14 @@ class Recipe:
     starts_from: str = ""
     source: str = ""
 
-    def __init__(self, **settings: Any):
+    def __init__(self, **settings: Any) -> None:
         own, inside = _sorted(settings)
         for each in dataclasses.fields(Recipe):
             default = each.default_factory() if each.default is dataclasses.MISSING else each.default
             value = own.get(each.name, default)
             if each.name in PARTS:
-                value = _part(each.name, value, default, inside[each.name])
+                value = part_of(each.name, value, default, inside[each.name])
             object.__setattr__(self, each.name, value)
-        self._check()
-
-    def __getattr__(self, name: str) -> Any:
-        """A setting of a part by its own name."""
-        for part, names in PARTS.items():
-            if name in names and part in self.__dict__:
-                return getattr(self.__dict__[part], name, None)
-        raise AttributeError(f"A recipe has no setting {name!r}.")
-
-    def _check(self) -> None:
         check_fields(self, _RANGES, _CHOICES)
         if isinstance(self.class_weights, str) and self.class_weights != "median_frequency":
             raise wrong("class_weights", self.class_weights, 'null, "median_frequency" or a list of numbers')
@@ -140,6 +133,13 @@ class Recipe:
         if self.input_scales is not None and self.auxiliary_weight is not None:
             raise SettingsError("Recipe: give input_scales or auxiliary_weight, not both.")
 
+    def __getattr__(self, name: str) -> Any:
+        """A setting of a part by its own name."""
+        for part, names in PARTS.items():
+            if name in names and part in self.__dict__:
+                return getattr(self.__dict__[part], name, None)
+        raise AttributeError(f"A recipe has no setting {name!r}.")
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and self.to_dict() == other.to_dict()
 
@@ -152,15 +152,30 @@ class Recipe:
         return None if self.size is None and self.augment == Augment() else self.augment
 
     def replace(self, **changes: Any) -> "Recipe":
-        """A copy with other values; SettingsError for a name that is no setting."""
+        """Copy the recipe with other values.
+
+        Args:
+            **changes: settings by their names, those of a part too (`learning_rate=0.01`, or
+                `**{"augment.rotate": 5}`), or whole parts.
+
+        Returns:
+            A `Recipe`; this one is not changed.
+
+        Raises:
+            SettingsError: a value of the wrong type or out of range, or a name that is no setting.
+        """
         own, inside = _sorted(changes)
         values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         for part in PARTS:
-            values[part] = _part(part, own.pop(part, values[part]), values[part], inside[part])
+            values[part] = part_of(part, own.pop(part, values[part]), values[part], inside[part])
         return Recipe(**values | own)
 
     def to_dict(self) -> dict[str, Any]:
-        """All settings, as JSON has them: each part a dict of its own."""
+        """Give all settings in JSON's types, each part as a dict of its own.
+
+        Returns:
+            A dict from setting to value, as recipe.json holds it.
+        """
         found = {each.name: in_json(getattr(self, each.name)) for each in dataclasses.fields(self)}
         for name in ("augment", "optimizer", "schedule"):
             part = found[name]
@@ -168,7 +183,11 @@ class Recipe:
         return {**found, "loss": losses.to_dict(self.loss)}
 
     def to_flat(self) -> dict[str, Any]:
-        """All settings by their own names, as in the recipe.json of the first house: to compare two of them."""
+        """Give all settings by their own names, without parts, to compare two recipes.
+
+        Returns:
+            A dict from setting to value, in JSON's types.
+        """
         found = self.to_dict()
         for part in ("augment", "optimizer", "schedule"):
             inside = found.pop(part)
@@ -181,19 +200,44 @@ class Recipe:
         return {**found, "loss": loss["class"], **{n if ours else f"loss.{n}": v for n, v in inside.items()}}
 
     def to_json(self) -> str:
+        """Write the recipe as text.
+
+        Returns:
+            A JSON object, which `from_json` reads.
+        """
         return json.dumps(self.to_dict(), indent=2)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Recipe":
-        """The recipe of such a dict, its parts as dicts or all settings beside each other; what is missing keeps its
-        default."""
+        """Make a recipe of a dict.
+
+        Args:
+            values: setting to value, parts as dicts (`to_dict`) or all settings beside each other (`to_flat`). What
+                is missing keeps its default.
+
+        Returns:
+            A `Recipe`.
+
+        Raises:
+            SettingsError: no dict, a name that is no setting, or a value of the wrong type or out of range.
+        """
         if not isinstance(values, dict):
             raise SettingsError(f"A recipe is a JSON object of settings, got {type(values).__name__}.")
         return cls(**{str(name): value for name, value in values.items()})
 
     @classmethod
     def from_json(cls, text: str) -> "Recipe":
-        """The recipe written by `to_json`, or one written by hand with some of its fields."""
+        """Read a recipe from text.
+
+        Args:
+            text: a JSON object, written by `to_json` or by hand with some of its settings.
+
+        Returns:
+            A `Recipe`.
+
+        Raises:
+            SettingsError: no JSON, a name that is no setting, or a value of the wrong type or out of range.
+        """
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -201,13 +245,6 @@ class Recipe:
         return cls.from_dict(values)
 
 
-# Part -> the settings inside of it that a recipe knows by their own names.
-PARTS: dict[str, tuple[str, ...]] = {
-    "augment": tuple(each.name for each in dataclasses.fields(Augment)),
-    "loss": ("reduction", "ohem_fraction", "ohem_threshold", "ohem_min_kept", "sampling", "label_smoothing"),
-    "optimizer": ("momentum", "weight_decay", "head_multiplier", "bias_multiplier"),
-    "schedule": ("learning_rate", "power", "step_every", "warmup_steps"),
-}
 _FILLED_IN = {"ignore_label", "class_weights", "from_logits", "seed", "name"}  # of a loss, by `fit`
 _CHOICES = {
     "crops": (None, "objects", "proposals"),
@@ -252,44 +289,3 @@ def _sorted(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, 
                 )
             inside[part][name] = value
     return own, inside
-
-
-def _part(name: str, value: Any, before: Any, changes: dict[str, Any]) -> Any:
-    """A part of a recipe from an object, its name or its dict, with changes to its settings."""
-    if name == "loss":
-        return _loss(value, changes)
-    kind = type(before)
-    if isinstance(value, dict):
-        value = changed(kind(), value) if "name" not in value else _made(kind, value)
-    elif isinstance(value, str) and kind is not Augment:
-        value, changes = before, {"name": value, **changes}
-    if not isinstance(value, kind):
-        expected = "" if kind is Augment else " or a name"
-        raise SettingsError(f"Recipe: {name} is a {kind.__name__}{expected}, got {value!r}.")
-    value = changed(value, changes) if changes else value
-    check_fields(value, {}, {})
-    return value
-
-
-def _made(kind: type, values: dict[str, Any]) -> Any:
-    unknown = [key for key in values if key not in {each.name for each in dataclasses.fields(kind)}]
-    if unknown:
-        raise SettingsError(f"Recipe: {kind.__name__} has no setting {', '.join(unknown)}.")
-    return kind(**values)
-
-
-def _loss(value: Any, changes: dict[str, Any]) -> MapLoss:
-    loss = losses.from_dict(value) if isinstance(value, dict) else losses.get(value)
-    if not changes:
-        return loss
-    config = loss.get_config()
-    unknown = [name for name, given in changes.items() if name not in config and given is not None]
-    if unknown:
-        raise SettingsError(f"Recipe: the loss {type(loss).__name__} has no setting {', '.join(unknown)}.")
-    try:
-        return type(loss).from_config(config | {name: changes[name] for name in changes if name in config})
-    except (TypeError, ValueError) as error:
-        given = ", ".join(f"{name} {value!r}" for name, value in changes.items())
-        raise SettingsError(
-            f"Recipe: the loss {type(loss).__name__} cannot have {given}: {error}."
-        ) from error

@@ -30,7 +30,7 @@ class SkippingDataset:
         DataError: from `load`, when more than 1 % of the samples turned out bad; the message names them.
     """
 
-    def __init__(self, dataset: Dataset, blank: bool = False):
+    def __init__(self, dataset: Dataset, blank: bool = False) -> None:
         self.dataset, self.blank, self.bad = dataset, blank, {}
         self._lock = threading.Lock()
 
@@ -51,20 +51,18 @@ class SkippingDataset:
             try:
                 image, labels = self.dataset.load(number)
             except DataError as error:
-                self._note(number, str(error))
+                with self._lock:
+                    self.bad[number] = str(error)
+                    if len(self.bad) > _MOST * len(self):
+                        raise DataError(
+                            f"{len(self.bad)} of {len(self)} images cannot be used, more than {_MOST:.0%}: "
+                            f"{self.listed(3)}"
+                        ) from None
                 continue
             if self.blank and number != index:
                 labels = np.full_like(labels, self.dataset.ignore_label)
             return image, labels
         raise DataError(f"{self.dataset.name}: no sample of {self.dataset.split} can be used.")
-
-    def _note(self, number: int, reason: str) -> None:
-        with self._lock:
-            self.bad[number] = reason
-            if len(self.bad) > _MOST * len(self):
-                raise DataError(
-                    f"{len(self.bad)} of {len(self)} images cannot be used, more than {_MOST:.0%}: {self.listed(3)}"
-                )
 
     def stand_in(self, number: int) -> int:
         """The number of the sample that `load(number)` gives, as far as bad ones are known by now."""

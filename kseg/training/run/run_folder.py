@@ -5,7 +5,7 @@ import os
 import platform
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ def describe(
         start: where the first weights came from and what else the caller wants to be the same in a run that goes
             on; the root of the data is noted, but may move.
     """
+    import tensorflow as tf
+
     return {
         "recipe": recipe.to_dict(),
         "class_weights": None if class_weights is None else [float(weight) for weight in class_weights],
@@ -77,7 +79,13 @@ def describe(
         },
         "steps_per_epoch": steps_per_epoch,
         "seed": recipe.seed,
-        "versions": _versions(),
+        "versions": {
+            "kseg": __version__,
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
     }
 
 
@@ -117,22 +125,17 @@ def alone(folder: Path) -> Iterator[None]:
     handle = None if fcntl is None else os.open(folder, os.O_RDONLY)
     try:
         if handle is not None:
-            _lock(handle, folder)
+            with suppress(OSError):  # a file system without such locks
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise SettingsError(
+                        f"{folder}: another process trains into this folder; let it end, or give another `out`."
+                    ) from None
         yield
     finally:
         if handle is not None:
             os.close(handle)
-
-
-def _lock(handle: int, folder: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise SettingsError(
-            f"{folder}: another process trains into this folder; let it end, or give another `out`."
-        ) from None
-    except OSError:  # a file system without such locks
-        return
 
 
 def _make(folder: Path) -> None:
@@ -152,8 +155,11 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def _flat(run: dict[str, Any]) -> dict[str, Any]:
-    # A run of an older kseg has no word about settings that came later: it had their defaults.
-    recipe = {name: value for name, value in _settings(run).items() if name not in _FREE}
+    settings = run.get("recipe", {})
+    with suppress(SettingsError):  # of a newer kseg, or with a loss that is not registered
+        # A run of an older kseg has no word about settings that came later: it had their defaults.
+        settings = Recipe.from_dict(settings).to_flat()
+    recipe = {name: value for name, value in settings.items() if name not in _FREE}
     data = {f"data {name}": value for name, value in run.get("data", {}).items()}
     model = {f"model {name}": value for name, value in run.get("model", {}).items()}
     start = {
@@ -203,13 +209,6 @@ def _remove(paths: Iterable[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _settings(run: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return Recipe.from_dict(run.get("recipe", {})).to_flat()
-    except SettingsError:  # of a newer kseg, or with a loss that is not registered
-        return run.get("recipe", {})
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
@@ -226,15 +225,3 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _files_of_run(folder: Path) -> list[Path]:
     return [*(folder / name for name in _RUN), *folder.glob("last.*.keras")]
-
-
-def _versions() -> dict[str, str]:
-    import tensorflow as tf
-
-    return {
-        "kseg": __version__,
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
