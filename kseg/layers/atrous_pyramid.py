@@ -58,25 +58,25 @@ class AtrousSpatialPyramidPooling(keras.layers.Layer):
         self.hidden = None if hidden is None else checks.whole(hidden, "hidden")
         self.dropout = checks.fraction(dropout, "dropout", one=False)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.branches = [self._branch(i + 1, rate) for i, rate in enumerate(self.rates)]
-
-    def _branch(self, number, rate):
         shared = {"kernel_regularizer": self.kernel_regularizer, "dtype": self.dtype_policy}
-        scores = {
-            **shared,
-            "kernel_initializer": keras.initializers.RandomNormal(stddev=0.01),
-            "name": f"fc8_{number}",
-        }
-        if self.hidden is None:
-            return [AtrousConv2D(self.num_classes, 3, rate, **scores)]
         full = {**shared, "activation": "relu", "kernel_initializer": "he_normal"}
-        return [
-            AtrousConv2D(self.hidden, 3, rate, name=f"fc6_{number}", **full),
-            layers.Dropout(self.dropout, name=f"drop6_{number}", dtype=self.dtype_policy),
-            layers.Conv2D(self.hidden, 1, data_format="channels_last", name=f"fc7_{number}", **full),
-            layers.Dropout(self.dropout, name=f"drop7_{number}", dtype=self.dtype_policy),
-            layers.Conv2D(self.num_classes, 1, data_format="channels_last", **scores),
-        ]
+        branches = []
+        for number, rate in enumerate(self.rates, 1):
+            gaussian = keras.initializers.RandomNormal(stddev=0.01)
+            scores = {**shared, "kernel_initializer": gaussian, "name": f"fc8_{number}"}
+            if self.hidden is None:
+                branches.append([AtrousConv2D(self.num_classes, 3, rate, **scores)])
+                continue
+            branches.append(
+                [
+                    AtrousConv2D(self.hidden, 3, rate, name=f"fc6_{number}", **full),
+                    layers.Dropout(self.dropout, name=f"drop6_{number}", dtype=self.dtype_policy),
+                    layers.Conv2D(self.hidden, 1, data_format="channels_last", name=f"fc7_{number}", **full),
+                    layers.Dropout(self.dropout, name=f"drop7_{number}", dtype=self.dtype_policy),
+                    layers.Conv2D(self.num_classes, 1, data_format="channels_last", **scores),
+                ]
+            )
+        self.branches = branches
 
     def build(self, input_shape):
         for branch in self.branches:

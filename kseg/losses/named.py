@@ -45,10 +45,22 @@ def get(loss: Any) -> MapLoss:
     if isinstance(loss, MapLoss):
         return loss
     if isinstance(loss, str):
-        terms = [_term(part, loss) for part in loss.split("+")]
-        if len(terms) == 1 and terms[0][0] == 1:
-            return terms[0][1]
-        return WeightedSum([term for _, term in terms], [weight for weight, _ in terms])
+        terms, weights = [], []
+        for part in loss.split("+"):
+            weight, times, name = part.rpartition("*")
+            if name.strip() not in LOSSES:
+                raise SettingsError(
+                    f"There is no loss {name.strip()!r}; there are {', '.join(LOSSES)}, and sums such as "
+                    "cross_entropy + 0.5 * dice."
+                )
+            try:
+                weights.append(float(weight) if times else 1.0)
+            except ValueError:
+                raise SettingsError(
+                    f"{loss!r} is no sum of losses; write it as cross_entropy + 0.5 * dice."
+                ) from None
+            terms.append(LOSSES[name.strip()]())
+        return terms[0] if weights == [1.0] else WeightedSum(terms, weights)
     if isinstance(loss, type) or not callable(loss):
         raise SettingsError(f"A loss is an object, a function or one of {', '.join(LOSSES)}; got {loss!r}.")
     if getattr(loss, "_fn_kwargs", {}).get("from_logits") is False:
@@ -57,22 +69,6 @@ def get(loss: Any) -> MapLoss:
             "kseg.losses.CrossEntropy()."
         )
     return KerasLoss(loss)
-
-
-def _term(text: str, whole: str) -> tuple[float, MapLoss]:
-    """The weight and the loss of "0.5 * dice", or of "dice"."""
-    weight, times, name = text.rpartition("*")
-    name = name.strip()
-    if name not in LOSSES:
-        raise SettingsError(
-            f"There is no loss {name!r}; there are {', '.join(LOSSES)}, and sums such as cross_entropy + 0.5 * dice."
-        )
-    try:
-        return float(weight) if times else 1.0, LOSSES[name]()
-    except ValueError:
-        raise SettingsError(
-            f"{whole!r} is no sum of losses; write it as cross_entropy + 0.5 * dice."
-        ) from None
 
 
 def to_dict(loss: MapLoss) -> dict[str, Any]:

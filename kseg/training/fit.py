@@ -165,8 +165,7 @@ def fit(
                 out, best=found.get("best"), every=every, keep=keep, run=trainer, writes=chief
             )
             keeper.best_epoch = found.get("best_epoch")
-            callbacks = _callbacks(trainer, keeper, callbacks, tensorboard=tensorboard, verbose=verbose)
-            _run(trainer, callbacks)
+            _run(trainer, keeper, callbacks, tensorboard=tensorboard, verbose=verbose)
         if restore_best and (out / "best.keras").exists():
             checkpoint.load_into(model, out / "best.keras", optimizer=False)
         history = History(read_metrics(out / "metrics.csv"))
@@ -245,44 +244,35 @@ def _restore(trainer: Trainer, folder: Path, found: dict[str, Any]) -> dict[str,
         raise
 
 
-def _callbacks(
+def _run(
     trainer: Trainer,
     keeper: Checkpoint,
     own: list[keras.callbacks.Callback],
     *,
     tensorboard: bool,
     verbose: bool,
-) -> list[keras.callbacks.Callback]:
-    """The callbacks of a run in their order: an epoch is over when its checkpoint is written, and is told then."""
+) -> None:
+    """Train to the end; an epoch is over when its checkpoint is written, and is told then."""
     recipe, out = trainer.recipe, keeper.folder
 
     def files(epoch: int, step: int) -> list[str]:
         size, number = batch_size(recipe) * recipe.accumulate, epoch * trainer.length + step
         return files_of_step(trainer.train, batch_size=size, seed=recipe.seed, step=number)
 
-    if not keeper.writes:
-        return [StopOnNaN(files), *own, keeper]
-    found = [StopOnNaN(files), MetricsCsv(out / "metrics.csv", trainer.epoch), *own]
-    if tensorboard:
+    callbacks = [StopOnNaN(files), *own]
+    if keeper.writes:
+        callbacks.insert(1, MetricsCsv(out / "metrics.csv", trainer.epoch))
+    if keeper.writes and tensorboard:
         alone = place()[1] == 1  # Keras's predict waits for the other machines
-        found.append(TensorBoard(out / "tensorboard", trainer.val if alone else None))
-    found.append(keeper)
-    if verbose:
-        found.append(Progress(recipe.epochs, trainer.length, best=lambda: keeper.best))
-    return found
-
-
-def _run(trainer: Trainer, callbacks: list[keras.callbacks.Callback]) -> None:
-    """Train to the end, and say which images were skipped."""
+        callbacks.append(TensorBoard(out / "tensorboard", trainer.val if alone else None))
+    callbacks.append(keeper)
+    if keeper.writes and verbose:
+        callbacks.append(Progress(recipe.epochs, trainer.length, best=lambda: keeper.best))
+    called = keras.callbacks.CallbackList(
+        callbacks, model=trainer.training_model, epochs=recipe.epochs, steps=trainer.length
+    )
     with single_value_errors(), user_errors():
-        trainer.run(
-            keras.callbacks.CallbackList(
-                callbacks,
-                model=trainer.training_model,
-                epochs=trainer.recipe.epochs,
-                steps=trainer.length,
-            )
-        )
+        trainer.run(called)
     for dataset in (trainer.train, trainer.val):
         if isinstance(dataset, SkippingDataset) and dataset.bad:
             print(f"skipped {len(dataset.bad)} of {len(dataset)} images: {dataset.listed()}", file=sys.stderr)

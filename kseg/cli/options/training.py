@@ -36,14 +36,12 @@ def add_settings(group: Any) -> None:
     )
     group.add_argument("--seed", type=natural)
     group.add_argument(
-        "--deterministic",
-        action="store_true",
-        default=None,
-        help="make runs with the same seed bit-equal; slower",
-    )
-    group.add_argument(
         "--learning-rate", type=above_zero, metavar="R", help="highest learning rate of the schedule"
     )
+    group.add_argument("--validate-every", type=positive, metavar="N", help="validate every N epochs")
+
+
+def add_weights(group: Any) -> None:
     group.add_argument("--freeze-backbone", action="store_true", default=None, help="train the head only")
     group.add_argument(
         "--freeze-normalization",
@@ -58,7 +56,6 @@ def add_settings(group: Any) -> None:
         choices=("mixed_float16", "mixed_bfloat16"),
         help="train in mixed precision (without a value: mixed_float16)",
     )
-    group.add_argument("--validate-every", type=positive, metavar="N", help="validate every N epochs")
     group.add_argument(
         "--accumulate",
         type=positive,
@@ -70,6 +67,12 @@ def add_settings(group: Any) -> None:
         type=fraction,
         metavar="D",
         help="keep a moving average of the weights with this decay, such as 0.999, and validate and save it",
+    )
+    group.add_argument(
+        "--deterministic",
+        action="store_true",
+        default=None,
+        help="make runs with the same seed bit-equal; slower",
     )
 
 

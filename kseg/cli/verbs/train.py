@@ -19,7 +19,7 @@ from typing import Any
 from kseg.cli.options.arguments import add_data
 from kseg.cli.options.given import refuse
 from kseg.cli.options.own_code import own_loss, own_model
-from kseg.cli.options.training import add_losses, add_safety, add_settings, add_teacher
+from kseg.cli.options.training import add_losses, add_safety, add_settings, add_teacher, add_weights
 
 # Option of the command -> setting of the recipe.
 _SETTINGS = {
@@ -85,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="weights of the backbone: packaged (default), imagenet, none, or a file",
     )
     add_settings(parser.add_argument_group("settings of the recipe"))
+    add_weights(parser.add_argument_group("which weights are trained, and how they are computed"))
     add_losses(parser.add_argument_group("what the loss counts, and losses of the papers"))
     add_teacher(parser.add_argument_group("learning from another model"))
     add_safety(parser.add_argument_group("faults and devices"))
@@ -227,6 +228,8 @@ def read_recipe(recipe: str) -> Any:
 
 def changed(recipe: Any, args: argparse.Namespace) -> Any:
     """The recipe with the settings that were given on the command line."""
+    from kseg.errors import SettingsError
+
     given = {
         setting: getattr(args, option)
         for option, setting in _SETTINGS.items()
@@ -235,7 +238,20 @@ def changed(recipe: Any, args: argparse.Namespace) -> Any:
     if ":" in str(given.get("loss", "")):
         given["loss"] = own_loss(given["loss"])
     if "class_weights" in given:
-        given["class_weights"] = _class_weights(given["class_weights"])
+        words = given["class_weights"]
+        try:
+            if words == ["median_frequency"]:
+                given["class_weights"] = words[0]
+            elif all("=" in word for word in words):
+                pairs = [word.rpartition("=") for word in words]
+                given["class_weights"] = {name: float(number) for name, _, number in pairs}
+            else:
+                given["class_weights"] = [float(word) for word in words]
+        except ValueError:
+            raise SettingsError(
+                f"--class-weights {' '.join(words)}: give median_frequency, a number for each class, or CLASS=NUMBER "
+                "for some of them."
+            ) from None
     if "ohem_fraction" in given:
         given["ohem_threshold"] = None
     given |= dict(setting(word) for word in args.set or ())
@@ -255,23 +271,6 @@ def setting(word: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except (ValueError, RecursionError):
         return name, value
-
-
-def _class_weights(words: list[str]) -> str | list[float] | dict[str, float]:
-    from kseg.errors import SettingsError
-
-    if words == ["median_frequency"]:
-        return words[0]
-    try:
-        if all("=" in word for word in words):
-            pairs = [word.rpartition("=") for word in words]
-            return {name: float(number) for name, _, number in pairs}
-        return [float(word) for word in words]
-    except ValueError:
-        raise SettingsError(
-            f"--class-weights {' '.join(words)}: give median_frequency, a number for each class, or CLASS=NUMBER "
-            "for some of them."
-        ) from None
 
 
 def outcome(rows: list[dict[str, float]], out: Path) -> str:

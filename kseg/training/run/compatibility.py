@@ -42,24 +42,7 @@ def check(
     ModelError where the trained model could not be loaded again.
     """
     check_reloads(model)
-    _check_data(inspect_model(model).num_classes, recipe, train, val)
-    wanted, found = recipe.mixed_precision or "float32", model.dtype_policy.name
-    if wanted != found:
-        raise SettingsError(
-            f"The recipe asks for {wanted} and the model was built in {found}; call "
-            f'keras.config.set_dtype_policy("{wanted}") before building it.'
-        )
-    if recipe.freeze_backbone or recipe.frozen_stages or recipe.head_multiplier != 1:
-        backbone_of(model)
-    images = batch_size(recipe)
-    check_batch_size(images)
-    if every is not None and every.minutes is not None and place()[1] > 1:
-        raise SettingsError(
-            "Workers on several machines write checkpoints together, so `checkpoint_every` is a number of steps."
-        )
-
-
-def _check_data(classes: int, recipe: Recipe, train: Dataset, val: Dataset | None) -> None:
+    classes = inspect_model(model).num_classes
     if classes != train.num_classes:
         raise SettingsError(
             f"The model has {classes} classes and {train.name} has {train.num_classes}; build it with "
@@ -85,6 +68,20 @@ def _check_data(classes: int, recipe: Recipe, train: Dataset, val: Dataset | Non
         )
     if recipe.ema is not None and val is None:
         raise SettingsError("The averaged weights (ema) go into best.keras, which needs validation data.")
+    wanted, found = recipe.mixed_precision or "float32", model.dtype_policy.name
+    if wanted != found:
+        raise SettingsError(
+            f"The recipe asks for {wanted} and the model was built in {found}; call "
+            f'keras.config.set_dtype_policy("{wanted}") before building it.'
+        )
+    if recipe.freeze_backbone or recipe.frozen_stages or recipe.head_multiplier != 1:
+        backbone_of(model)
+    images = batch_size(recipe)
+    check_batch_size(images)
+    if every is not None and every.minutes is not None and place()[1] > 1:
+        raise SettingsError(
+            "Workers on several machines write checkpoints together, so `checkpoint_every` is a number of steps."
+        )
 
 
 def check_labels(train: Dataset | None, val: Dataset | None, classes: int) -> None:

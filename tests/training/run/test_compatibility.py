@@ -7,7 +7,7 @@ from kseg.data import Dataset
 from kseg.errors import DataError, SettingsError
 from kseg.training import Recipe
 from kseg.training.callbacks import Every
-from kseg.training.run.compatibility import batch_size, check, check_labels
+from kseg.training.run.compatibility import as_datasets, batch_size, check, check_labels
 
 
 def test_sampling_takes_more_pictures():
@@ -52,7 +52,7 @@ def test_keras_on_another_backend(network, train, monkeypatch):
     model = network()
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(SettingsError, match="Keras's backend is jax"):
-        check(model, Recipe(), train, None, None)
+        as_datasets(model, train, None)
 
 
 def test_labels_that_teach_nothing(network, train, val):
