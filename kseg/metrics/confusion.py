@@ -57,22 +57,8 @@ class ConfusionMatrix(keras.metrics.Metric):
     def update_state(self, y_true, y_pred, sample_weight=None):
         if sample_weight is not None:
             raise ValueError("A confusion matrix counts pixels; it takes no `sample_weight`")
-        labels, predictions = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        labels, predictions = self._ids(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))
         classes = self.num_classes
-        if len(labels.shape) == 4:
-            labels = ops.squeeze(labels, -1)
-        if len(predictions.shape) == len(labels.shape) + 1:
-            if classes == 2:
-                predictions = two_classes(ops.cast(predictions, "float32"), self.from_logits, self.threshold)
-            if predictions.shape[-1] != classes:
-                raise ValueError(f"Predictions have {predictions.shape[-1]} channels for {classes} classes")
-            predictions = class_ids(predictions)
-        if len(predictions.shape) != len(labels.shape):
-            raise ValueError(
-                "Expected labels (batch, height, width) and predictions (batch, height, width[, classes]); "
-                f"got {tuple(labels.shape)} and {tuple(predictions.shape)}"
-            )
-        labels, predictions = ops.cast(labels, "int32"), ops.cast(predictions, "int32")
         known = (labels >= 0) & (labels < classes) & (predictions >= 0) & (predictions < classes)
         valid = known if self.ignore_label is None else known & (labels != self.ignore_label)
         # One more bin for what is left out.
@@ -83,6 +69,24 @@ class ConfusionMatrix(keras.metrics.Metric):
             unknown = unknown & (labels != self.ignore_label)
         self.counts.assign_add(ops.cast(ops.reshape(counts, (classes, classes)), self.counts.dtype))
         self.unknown.assign_add(ops.cast(ops.sum(ops.cast(unknown, "int32")), self.unknown.dtype))
+
+    def _ids(self, labels, predictions):
+        if len(labels.shape) == 4:
+            labels = ops.squeeze(labels, -1)
+        if len(predictions.shape) == len(labels.shape) + 1:
+            if self.num_classes == 2:
+                predictions = two_classes(ops.cast(predictions, "float32"), self.from_logits, self.threshold)
+            if predictions.shape[-1] != self.num_classes:
+                raise ValueError(
+                    f"Predictions have {predictions.shape[-1]} channels for {self.num_classes} classes"
+                )
+            predictions = class_ids(predictions)
+        if len(predictions.shape) != len(labels.shape):
+            raise ValueError(
+                "Expected labels (batch, height, width) and predictions (batch, height, width[, classes]); "
+                f"got {tuple(labels.shape)} and {tuple(predictions.shape)}"
+            )
+        return ops.cast(labels, "int32"), ops.cast(predictions, "int32")
 
     def result(self):
         return ops.where(self.unknown > 0, -1, ops.convert_to_tensor(self.counts))

@@ -137,8 +137,9 @@ def fit(
     map_loss = loss_of(recipe, train, weights, inspect_model(model).output == "logits")
     parts = {"optimizer": optimizer, "learning_rates": learning_rates, "teacher": teacher}
     start = {**(start or {}), **_start(init_from, **parts)}
-    name = model_name or _name(model)
-    described = run_folder.describe(model, name, recipe, train, val, steps, class_weights=weights, start=start)
+    described = run_folder.describe(
+        model, model_name, recipe, train, val, steps, class_weights=weights, start=start
+    )
     with workers.together() as chief, run_folder.alone(out) if chief else nullcontext():
         found = workers.open_run(out, described, resume, [checkpoint_every, skip_bad])
         if found.get("epochs_done", 0) >= recipe.epochs:
@@ -172,13 +173,6 @@ def fit(
         history.set_model(model)
         history.set_params({"verbose": int(verbose), "epochs": recipe.epochs, "steps": steps})
         return history
-
-
-def _name(model: keras.Model) -> str:
-    """A model's name without the number that Keras gives to a further model of a class in one program."""
-    name, _, number = model.name.rpartition("_")
-    automatic = number.isdecimal() and name.replace("_", "") == type(model).__name__.lower()
-    return name if automatic else model.name
 
 
 def _prepare(

@@ -92,6 +92,19 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         "DeepLab v2 is trained (default: mean)",
     )
     group.add_argument("--flip", action="store_true", help="also predict the mirrored image and average")
+    _add_sizes(group)
+    group.add_argument(
+        "--threshold",
+        type=fraction,
+        default=0.5,
+        metavar="P",
+        help="above which probability a pixel is class 1, of a model of one channel or two classes (0.5)",
+    )
+    add_output_kind(group)
+    add_combined(parser)
+
+
+def _add_sizes(group: Any) -> None:
     group.add_argument(
         "--window",
         type=positive,
@@ -119,15 +132,6 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         help="pad images that are smaller than the window with the model's mean colour, as in "
         "PSPNet's testing code",
     )
-    group.add_argument(
-        "--threshold",
-        type=fraction,
-        default=0.5,
-        metavar="P",
-        help="above which probability a pixel is class 1, of a model of one channel or two classes (0.5)",
-    )
-    add_output_kind(group)
-    add_combined(parser)
 
 
 def height_and_width(sides: "Sequence[int] | None", option: str) -> tuple[int, int] | None:

@@ -52,18 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_screen(parser.add_argument_group("screen"))
     _add_headless(parser.add_argument_group("output"))
-    group = parser.add_argument_group("browser")
-    group.add_argument(
-        "--browser", action="store_true", help="show the app as a web page, which only this machine can open"
-    )
-    group.add_argument(
-        "--port", type=port, metavar="N", help="port of the page (default: 8420, or a free one)"
-    )
-    group.add_argument(
-        "--runtime",
-        metavar="DIR",
-        help="folder with the npm packages of LiteRT.js (default: the cache, then npm)",
-    )
+    _add_browser(parser.add_argument_group("browser"))
 
 
 def _add_screen(group: Any) -> None:
@@ -111,6 +100,20 @@ def _add_headless(group: Any) -> None:
         default=".",
         metavar="DIR",
         help="folder for screenshots and recordings (default: the current one)",
+    )
+
+
+def _add_browser(group: Any) -> None:
+    group.add_argument(
+        "--browser", action="store_true", help="show the app as a web page, which only this machine can open"
+    )
+    group.add_argument(
+        "--port", type=port, metavar="N", help="port of the page (default: 8420, or a free one)"
+    )
+    group.add_argument(
+        "--runtime",
+        metavar="DIR",
+        help="folder with the npm packages of LiteRT.js (default: the cache, then npm)",
     )
 
 

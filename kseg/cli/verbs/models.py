@@ -31,7 +31,21 @@ def run(args: argparse.Namespace) -> int:
         refuse(args, "it is of --parameters", "classes")
     if args.published:
         refuse(args, "--published lists files", "parameters")
-        return _published(args.json)
+        from kseg.weights.published_files import published
+
+        files = published()
+        if args.json:
+            print(json.dumps([file.as_json() for file in files], indent=2))
+            return 0
+        for file in files:
+            size = "size not known" if file.megabytes is None else f"{file.megabytes:.0f} MiB"
+            sha256 = f"SHA-256 {file.sha256_prefix}..." if file.sha256_prefix else "SHA-256 not known"
+            none = "no command of kseg repeats this protocol exactly, or it is not known"
+            print(f"{file.file}  ({file.source}, {size}, {sha256})")
+            print(f"    page:     {file.page}")
+            print(f"    score:    {file.score or 'not known'} ({file.protocol or 'protocol not known'})")
+            print(f"    evaluate: {file.evaluate or none}")
+        return 0
     from kseg.models import build, describe, names
 
     rows = [{"name": name, "description": describe(name)} for name in names()]
@@ -48,23 +62,4 @@ def run(args: argparse.Namespace) -> int:
     for row in rows:
         count = f"{row['parameters']:>13,}  " if args.parameters else ""
         print(f"{row['name']:{width}}  {count}{row['description']}")
-    return 0
-
-
-def _published(as_json: bool) -> int:
-    from kseg.weights.published_files import published
-
-    rows = published()
-    if as_json:
-        print(json.dumps([row.as_json() for row in rows], indent=2))
-        return 0
-    for row in rows:
-        size = "size not known" if row.megabytes is None else f"{row.megabytes:.0f} MiB"
-        sha256 = f"SHA-256 {row.sha256_prefix}..." if row.sha256_prefix else "SHA-256 not known"
-        print(f"{row.file}  ({row.source}, {size}, {sha256})")
-        print(f"    page:     {row.page}")
-        print(f"    score:    {row.score or 'not known'} ({row.protocol or 'protocol not known'})")
-        print(
-            f"    evaluate: {row.evaluate or 'no command of kseg repeats this protocol exactly, or it is not known'}"
-        )
     return 0

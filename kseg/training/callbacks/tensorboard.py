@@ -74,8 +74,13 @@ class TensorBoard(keras.callbacks.Callback):
                     tf.summary.scalar(name, float(value))
                 tf.summary.scalar("learning_rate", rate_of_last_step(self.model.optimizer))
                 if any(name.startswith("val_") for name in logs or {}):
+                    info = inspect_model(self.model)
                     for index in self.samples:
-                        tf.summary.image(self.dataset.name_of(index), self._panel(index)[None])
+                        image, labels = self.dataset.load(index)
+                        scores = np.asarray(info.scores(self.model.predict_on_batch(image[None])))
+                        maps = [self._coloured(labels), self._coloured(scores[0].argmax(-1))]
+                        panel = np.concatenate([image, *maps], axis=1)
+                        tf.summary.image(self.dataset.name_of(index), panel[None])
                 self._writer.flush()
         except (tf.errors.OpError, OSError) as error:
             self._given_up = True
@@ -91,13 +96,6 @@ class TensorBoard(keras.callbacks.Callback):
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(self.folder)
             self._writer.init()
-
-    def _panel(self, index: int) -> np.ndarray:
-        """A sample's image, truth and prediction, side by side."""
-        image, labels = self.dataset.load(index)
-        info = inspect_model(self.model)
-        predicted = np.asarray(info.scores(self.model.predict_on_batch(image[None])))[0].argmax(-1)
-        return np.concatenate([image, self._coloured(labels), self._coloured(predicted)], axis=1)
 
     def _coloured(self, labels: np.ndarray) -> np.ndarray:
         colours = np.full((256, 3), 255, "uint8")

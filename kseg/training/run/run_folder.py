@@ -44,7 +44,7 @@ _RUN = ("recipe.json", "metrics.csv", "last.keras", "best.keras", "last.damaged"
 
 def describe(
     model: keras.Model,
-    model_name: str,
+    model_name: str | None,
     recipe: Recipe,
     train: Dataset,
     val: Dataset | None,
@@ -56,17 +56,22 @@ def describe(
     """What recipe.json holds: everything that was resolved before the first step.
 
     Args:
+        model_name: what to call the model; None for its own name, without the number that Keras gives to a further
+            model of a class in one program.
         class_weights: the numbers that the recipe's setting became.
         start: where the first weights came from and what else the caller wants to be the same in a run that goes
             on; the root of the data is noted, but may move.
     """
     import tensorflow as tf
 
+    own, _, number = model.name.rpartition("_")
+    automatic = number.isdecimal() and own.replace("_", "") == type(model).__name__.lower()
+    name = model_name or (own if automatic else model.name)
     return {
         "recipe": recipe.to_dict(),
         "class_weights": None if class_weights is None else [float(weight) for weight in class_weights],
         "start": dict(start or {}),
-        "model": {"name": model_name, "class": type(model).__name__, "parameters": model.count_params()},
+        "model": {"name": name, "class": type(model).__name__, "parameters": model.count_params()},
         "data": {
             "name": train.name,
             "train_split": train.split,
