@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 
 def invocation() -> str:
@@ -38,7 +38,7 @@ def warnings_told(bar: "Bar", where: "Callable[[], str]" = str) -> Iterator[None
         warnings.simplefilter("always", KsegWarning)
         others = warnings.showwarning
 
-        def tell(message, category, *rest):
+        def tell(message: Warning | str, category: type[Warning], *rest: Any) -> None:
             if issubclass(category, KsegWarning):
                 bar.say(f"kseg: {where()}{' '.join(str(message).split())}")
             else:
@@ -73,7 +73,7 @@ class Bar:
 
     WIDTH = 24
 
-    def __init__(self, label: str, stream: TextIO | None = None):
+    def __init__(self, label: str, stream: TextIO | None = None) -> None:
         self.label, self.stream = label, stream or sys.stderr
         self.live = self.stream.isatty()
         self.start, self.drawn = time.monotonic(), 0.0
@@ -100,7 +100,7 @@ class Bar:
     def __enter__(self) -> "Bar":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.drawn:
             self.stream.write("\n")
             self.stream.flush()

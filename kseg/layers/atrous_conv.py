@@ -1,5 +1,7 @@
 """`AtrousConv2D`: convolution with holes that stays one convolution when exported."""
 
+from typing import Any
+
 import keras
 
 from kseg import checks
@@ -45,7 +47,14 @@ class AtrousConv2D(keras.layers.Conv2D):
     TensorShape([1, 9, 9, 8])
     """
 
-    def __init__(self, filters, kernel_size, rate=1, padding="same", **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int, int],
+        rate: int | tuple[int, int] = 1,
+        padding: str = "same",
+        **kwargs: Any,
+    ) -> None:
         if unknown := sorted({"strides", "dilation_rate", "data_format"} & set(kwargs)):
             raise SettingsError(
                 "AtrousConv2D has `rate` instead of `dilation_rate`, strides of 1 and channels last; got "
@@ -59,14 +68,14 @@ class AtrousConv2D(keras.layers.Conv2D):
         )
 
     @property
-    def rate(self):
+    def rate(self) -> tuple[int, int]:
         """Distance of neighbouring taps, (vertical, horizontal)."""
         return self.dilation_rate
 
     def convolution_op(self, inputs, kernel):
         return atrous_conv2d(inputs, kernel, self.dilation_rate, self.padding)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "rate": self.dilation_rate}
         for fixed in ("dilation_rate", "strides", "data_format"):
             config.pop(fixed)

@@ -1,5 +1,8 @@
 """`AtrousSpatialPyramidPooling`: DeepLab v2's head, several fields of view at once."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -51,8 +54,14 @@ class AtrousSpatialPyramidPooling(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_classes, rates=(6, 12, 18, 24), hidden=None, dropout=0.5, kernel_regularizer=None, **kwargs
-    ):
+        self,
+        num_classes: int,
+        rates: Sequence[int] = (6, 12, 18, 24),
+        hidden: int | None = None,
+        dropout: float = 0.5,
+        kernel_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_classes, self.rates = checks.whole(num_classes, "num_classes"), checks.wholes(rates, "rates")
         self.hidden = None if hidden is None else checks.whole(hidden, "hidden")
@@ -97,7 +106,7 @@ class AtrousSpatialPyramidPooling(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:3], self.num_classes)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,

@@ -1,5 +1,7 @@
 """`BatchNormalization`: Keras's own layer, with a faster training step, that refuses to normalise a single value."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -56,7 +58,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         self._follow(self.moving_variance, variance)
         return ops.cast(outputs, self.compute_dtype)
 
-    def _follow(self, moving, batch):
+    def _follow(self, moving: Any, batch: Any) -> None:
         moving.assign(moving * self.momentum + ops.cast(batch, moving.dtype) * (1 - self.momentum))
 
 

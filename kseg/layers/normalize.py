@@ -1,5 +1,8 @@
 """`Normalize`: the model's first layer."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -36,7 +39,13 @@ class Normalize(keras.layers.Layer):
     [[[[-1.0, 0.0, 1.0]]]]
     """
 
-    def __init__(self, mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5), bgr=False, **kwargs):
+    def __init__(
+        self,
+        mean: Sequence[float] = (127.5, 127.5, 127.5),
+        std: Sequence[float] = (127.5, 127.5, 127.5),
+        bgr: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.mean = checks.numbers(mean, "mean")
         self.std = checks.numbers(std, "std", count=len(self.mean), above=0)
@@ -55,7 +64,7 @@ class Normalize(keras.layers.Layer):
     def compute_output_spec(self, image):
         return keras.KerasTensor(image.shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mean": self.mean, "std": self.std, "bgr": self.bgr}
 
 

@@ -41,7 +41,7 @@ class BoundaryCrossEntropy(CrossEntropy):
         class_weights: Any = None,
         from_logits: bool = True,
         name: str = "boundary_cross_entropy",
-    ):
+    ) -> None:
         super().__init__(ignore_label, class_weights, from_logits=from_logits, name=name)
         self.width, self.factor = int(width), float(factor)
         if self.width < 1 or self.width != width or self.factor < 0:
@@ -86,10 +86,10 @@ class BoundaryCrossEntropy(CrossEntropy):
         pixels = ops.where(self.valid(labels), self.weights_of_pixels(labels, classes), 0.0)
         return ops.sum(pixels * self.border_weights(labels))
 
-    def for_validation(self):
+    def for_validation(self) -> "BoundaryCrossEntropy":
         return self
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         kept = ("ignore_label", "class_weights", "from_logits", "name")
         config = super().get_config()
         return {**{name: config[name] for name in kept}, "width": self.width, "factor": self.factor}

@@ -1,6 +1,7 @@
 """`CrossEntropy`: the loss of semantic segmentation, on integer labels."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -60,18 +61,18 @@ class CrossEntropy(MapLoss):
 
     def __init__(
         self,
-        ignore_label=255,
-        class_weights=None,
-        ohem_fraction=None,
-        ohem_threshold=None,
-        ohem_min_kept=1,
-        sampling=None,
-        reduction="mean",
-        seed=None,
-        from_logits=True,
-        label_smoothing=0.0,
-        name="cross_entropy",
-    ):
+        ignore_label: int | None = 255,
+        class_weights: Any = None,
+        ohem_fraction: float | None = None,
+        ohem_threshold: float | None = None,
+        ohem_min_kept: int = 1,
+        sampling: float | None = None,
+        reduction: str = "mean",
+        seed: int | None = None,
+        from_logits: bool = True,
+        label_smoothing: float = 0.0,
+        name: str = "cross_entropy",
+    ) -> None:
         if reduction not in ("mean", "sum"):
             raise ValueError(f'`reduction` must be "mean" or "sum", got {reduction!r}')
         for argument, value in (
@@ -106,7 +107,7 @@ class CrossEntropy(MapLoss):
             losses = (1.0 - self.label_smoothing) * losses + self.label_smoothing * spread
         return self._of_pixels(losses, labels, valid, logits.shape[-1], sample_weight)
 
-    def for_validation(self):
+    def for_validation(self) -> MapLoss:
         return CrossEntropy(
             self.ignore_label,
             self.class_weights,
@@ -156,7 +157,7 @@ class CrossEntropy(MapLoss):
             return total
         return ops.divide_no_nan(total, sum_over_replicas(ops.sum(weights)))
 
-    def _hardness(self, losses, valid):
+    def _hardness(self, losses: Any, valid: Any) -> Any:
         """The smallest loss that is kept."""
         hardest = ops.flip(ops.sort(ops.reshape(ops.where(valid, losses, -1.0), (-1,))))
         number = ops.sum(ops.cast(valid, "int32"))
@@ -169,7 +170,7 @@ class CrossEntropy(MapLoss):
             last = ops.minimum(last, -math.log(self.ohem_threshold))
         return last
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "ohem_fraction": self.ohem_fraction,

@@ -51,7 +51,7 @@ class Focal(MapLoss):
         class_weights: Any = None,
         from_logits: bool = True,
         name: str = "focal",
-    ):
+    ) -> None:
         super().__init__(ignore_label, class_weights, from_logits, name=name)
         self.mode, self.gamma = checked_mode(mode), float(gamma)
         if self.gamma < 0:
@@ -69,7 +69,7 @@ class Focal(MapLoss):
             weights = weights * per_pixel(ops.cast(sample_weight, "float32"))[..., None]
         return ops.divide_no_nan(ops.sum(losses * weights), sum_over_replicas(ops.sum(weights)))
 
-    def _weights(self, truth):
+    def _weights(self, truth: Any) -> Any:
         """The class weight of every pixel, or entry."""
         if self.class_weights is None:
             return 1.0
@@ -87,7 +87,7 @@ class Focal(MapLoss):
         _, truth, counted = channels_of(self, labels, logits, self.mode)
         return ops.sum(counted * self._weights(truth))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["reduction"]
         return {**config, "gamma": self.gamma, "mode": self.mode}

@@ -34,9 +34,9 @@ class Jaccard(Tversky):
         class_weights: Any = None,
         from_logits: bool = True,
         name: str = "jaccard",
-    ):
+    ) -> None:
         super().__init__(1.0, 1.0, 1.0, smooth, mode, ignore_label, class_weights, from_logits, name)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         return {name: value for name, value in config.items() if name not in ("alpha", "beta", "gamma")}

@@ -44,7 +44,7 @@ class KerasLoss(MapLoss):
         ignore_label: int | None = 255,
         class_weights: Any = None,
         name: str | None = None,
-    ):
+    ) -> None:
         if isinstance(loss, dict):
             loss = keras.saving.deserialize_keras_object(loss)
         super().__init__(
@@ -78,7 +78,13 @@ class KerasLoss(MapLoss):
             return super().weight(labels, classes)
         return ops.convert_to_tensor(1.0 / replicas_in_sync(), "float32")
 
-    def for_data(self, ignore_label, class_weights=None, seed=None, from_logits=True):
+    def for_data(
+        self,
+        ignore_label: int | None,
+        class_weights: Any = None,
+        seed: int | None = None,
+        from_logits: bool = True,
+    ) -> MapLoss:
         if not from_logits:
             raise SettingsError(
                 f"The model gives probabilities, and the loss {self.name} is used with models that give logits: leave "
@@ -89,7 +95,7 @@ class KerasLoss(MapLoss):
             self.loss, ignore_label, weights, self.name
         )  # not by its config: it may not be registered
 
-    def _mean_of_images(self, losses, sample_weight):
+    def _mean_of_images(self, losses: Any, sample_weight: Any) -> Any:
         if self.class_weights is not None or sample_weight is not None:
             raise SettingsError(
                 f"The loss {self.name} gives no number for each pixel, so nothing can weigh pixels."
@@ -102,11 +108,11 @@ class KerasLoss(MapLoss):
             )
         return ops.mean(losses) / replicas_in_sync()
 
-    def _knows_ignored(self):
+    def _knows_ignored(self) -> bool:
         own = getattr(self.loss, "ignore_label", getattr(self.loss, "ignore_class", None))
         return own is not None and own == self.ignore_label
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "loss": keras.saving.serialize_keras_object(self.loss),
             "ignore_label": self.ignore_label,

@@ -46,7 +46,7 @@ class MapLoss(keras.losses.Loss):
         from_logits: bool = True,
         reduction: str = "mean",
         name: str | None = None,
-    ):
+    ) -> None:
         # float32 and not Keras's floatx: the sum over a million pixels needs it.
         super().__init__(name=name, reduction=reduction, dtype="float32")
         self.ignore_label = ignore_label
@@ -193,7 +193,7 @@ def _without_channel(labels):
     return ops.squeeze(labels, -1) if len(labels.shape) == 4 else labels
 
 
-def per_pixel(weights):
+def per_pixel(weights: Any) -> Any:
     """Sample weights `(batch,)` or `(batch, h, w[, 1])` as something that multiplies `(batch, h, w)`."""
     shape = weights.shape
     if len(shape) == 4:

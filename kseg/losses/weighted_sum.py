@@ -33,7 +33,7 @@ class WeightedSum(MapLoss):
 
     def __init__(
         self, losses: Sequence[MapLoss], weights: Sequence[float] | None = None, name: str = "weighted_sum"
-    ):
+    ) -> None:
         losses = [
             keras.saving.deserialize_keras_object(loss) if isinstance(loss, dict) else loss for loss in losses
         ]
@@ -58,14 +58,20 @@ class WeightedSum(MapLoss):
     def weight(self, labels, classes):
         return self.losses[0].weight(labels, classes)
 
-    def for_data(self, ignore_label, class_weights=None, seed=None, from_logits=True):
+    def for_data(
+        self,
+        ignore_label: int | None,
+        class_weights: Any = None,
+        seed: int | None = None,
+        from_logits: bool = True,
+    ) -> MapLoss:
         losses = [loss.for_data(ignore_label, class_weights, seed, from_logits) for loss in self.losses]
         return WeightedSum(losses, self.weights, self.name)
 
-    def for_validation(self):
+    def for_validation(self) -> MapLoss:
         return WeightedSum([loss.for_validation() for loss in self.losses], self.weights, self.name)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "losses": [keras.saving.serialize_keras_object(loss) for loss in self.losses],
             "weights": self.weights,

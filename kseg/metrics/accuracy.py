@@ -1,5 +1,7 @@
 """`PixelAccuracy`: the share of pixels that are right, for `model.compile`."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -29,17 +31,17 @@ class PixelAccuracy(ConfusionMatrix):
 
     def __init__(
         self,
-        num_classes,
-        ignore_label=255,
-        name="pixel_accuracy",
-        dtype=None,
-        from_logits=True,
-        threshold=0.5,
-    ):
+        num_classes: int,
+        ignore_label: int | None = 255,
+        name: str = "pixel_accuracy",
+        dtype: Any = None,
+        from_logits: bool = True,
+        threshold: float = 0.5,
+    ) -> None:
         super().__init__(num_classes, ignore_label, name, dtype, from_logits, threshold)
         self._direction = "up"  # where Keras's callbacks look, with mode="auto"
 
-    def result(self):
+    def result(self) -> Any:
         counts = ops.cast(self.counts, "float32")
         share = ops.divide_no_nan(ops.sum(ops.diagonal(counts)), ops.sum(counts))
         return ops.where(self.unknown > 0, float("nan"), share)

@@ -1,5 +1,7 @@
 """`BoundaryF1`: how well edges are met, for `model.compile`."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -40,14 +42,14 @@ class BoundaryF1(ConfusionMatrix):
 
     def __init__(
         self,
-        num_classes,
-        distance=2.0,
-        ignore_label=255,
-        name="boundary_f1",
-        dtype=None,
-        from_logits=True,
-        threshold=0.5,
-    ):
+        num_classes: int,
+        distance: float = 2.0,
+        ignore_label: int | None = 255,
+        name: str = "boundary_f1",
+        dtype: Any = None,
+        from_logits: bool = True,
+        threshold: float = 0.5,
+    ) -> None:
         super().__init__(num_classes, ignore_label, name, dtype, from_logits, threshold)
         self.distance = checks.number(distance, "distance", least=0)
         self.total = self.add_variable((), "zeros", dtype="float32", name="total")
@@ -71,7 +73,7 @@ class BoundaryF1(ConfusionMatrix):
         self.total.assign_add(ops.sum(ops.divide_no_nan(ops.sum(f1 * scored, axis=-1), classes)))
         self.images.assign_add(ops.sum(ops.cast(classes > 0, "float32")))
 
-    def _near(self, contour):
+    def _near(self, contour: Any) -> Any:
         """Where a contour is within the distance."""
         reach = int(self.distance)
         y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
@@ -79,10 +81,10 @@ class BoundaryF1(ConfusionMatrix):
         kernel = ops.convert_to_tensor(np.repeat(disk, self.num_classes, axis=2))
         return ops.cast(ops.depthwise_conv(contour, kernel, padding="same") > 0.5, "float32")
 
-    def result(self):
+    def result(self) -> Any:
         return ops.where(self.unknown > 0, float("nan"), ops.divide_no_nan(self.total, self.images))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "distance": self.distance}
 
 
@@ -94,5 +96,5 @@ def _contour(mask):
     return mask * (1 - ops.minimum(across, down))
 
 
-def _share(contour, near, length):
+def _share(contour: Any, near: Any, length: Any) -> Any:
     return ops.divide_no_nan(ops.sum(contour * near, axis=(1, 2)), length)

@@ -17,7 +17,7 @@ class LoggedNames(str):
     __slots__ = ("logged",)
     __hash__ = str.__hash__
 
-    def __new__(cls, name: str, logged: Sequence[str]):
+    def __new__(cls, name: str, logged: Sequence[str]) -> Any:
         made = super().__new__(cls, name)
         made.logged = frozenset(logged)
         return made
@@ -48,7 +48,7 @@ class ClassScores(ConfusionMatrix):
         from_logits: bool = True,
         threshold: float = 0.5,
         mode: str = "multiclass",
-    ):
+    ) -> None:
         if mode not in ("multiclass", "multilabel"):
             raise SettingsError(f'`mode` is "multiclass" or "multilabel"; got {mode!r}.')
         if isinstance(classes, str):
@@ -110,7 +110,7 @@ class ClassScores(ConfusionMatrix):
             values[f"{self.name!s}_{_key(one)}"] = ops.where(bad, float("nan"), scores[index])
         return values
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["num_classes"]
         return {**config, "name": str.__str__(self.name), "classes": self.classes, "mode": self.mode}

@@ -1,5 +1,7 @@
 """`ConfusionMatrix` and `MeanIoU`: Keras metrics that count pixels by true and predicted class."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,13 +40,13 @@ class ConfusionMatrix(keras.metrics.Metric):
 
     def __init__(
         self,
-        num_classes,
-        ignore_label=255,
-        name="confusion_matrix",
-        dtype=None,
-        from_logits=True,
-        threshold=0.5,
-    ):
+        num_classes: int,
+        ignore_label: int | None = 255,
+        name: str = "confusion_matrix",
+        dtype: Any = None,
+        from_logits: bool = True,
+        threshold: float = 0.5,
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.num_classes = max(int(num_classes), 2)
         self.from_logits, self.threshold = bool(from_logits), checks.fraction(threshold, "threshold")
@@ -88,10 +90,10 @@ class ConfusionMatrix(keras.metrics.Metric):
             )
         return ops.cast(labels, "int32"), ops.cast(predictions, "int32")
 
-    def result(self):
+    def result(self) -> Any:
         return ops.where(self.unknown > 0, -1, ops.convert_to_tensor(self.counts))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "num_classes": self.num_classes,
             "ignore_label": self.ignore_label,
@@ -131,12 +133,18 @@ class MeanIoU(ConfusionMatrix):
     """
 
     def __init__(
-        self, num_classes, ignore_label=255, name="mean_iou", dtype=None, from_logits=True, threshold=0.5
-    ):
+        self,
+        num_classes: int,
+        ignore_label: int | None = 255,
+        name: str = "mean_iou",
+        dtype: Any = None,
+        from_logits: bool = True,
+        threshold: float = 0.5,
+    ) -> None:
         super().__init__(num_classes, ignore_label, name, dtype, from_logits, threshold)
         self._direction = "up"  # where Keras's callbacks look, with mode="auto"
 
-    def result(self):
+    def result(self) -> Any:
         counts = ops.cast(self.counts, "float32")
         hit = ops.diagonal(counts)
         union = ops.sum(counts, 0) + ops.sum(counts, 1) - hit

@@ -1,5 +1,7 @@
 """`Dice`: the Dice coefficient of every class, for `model.compile`."""
 
+from typing import Any
+
 import keras
 
 from kseg.metrics.class_scores import ClassScores
@@ -28,16 +30,16 @@ class Dice(ClassScores):
 
     def __init__(
         self,
-        classes,
-        ignore_label=255,
-        name="dice",
-        dtype=None,
-        from_logits=True,
-        threshold=0.5,
-        mode="multiclass",
-    ):
+        classes: Any,
+        ignore_label: int | None = 255,
+        name: str = "dice",
+        dtype: Any = None,
+        from_logits: bool = True,
+        threshold: float = 0.5,
+        mode: str = "multiclass",
+    ) -> None:
         super().__init__(classes, ignore_label, name, dtype, from_logits, threshold, mode)
 
-    def result(self):
+    def result(self) -> Any:
         hit, true, predicted = self.hits()
         return self.named(2 * hit, true + predicted)

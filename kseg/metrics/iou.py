@@ -1,5 +1,7 @@
 """`IoU`: intersection over union of every class, for `model.compile`."""
 
+from typing import Any
+
 import keras
 
 from kseg.metrics.class_scores import ClassScores
@@ -35,16 +37,16 @@ class IoU(ClassScores):
 
     def __init__(
         self,
-        classes,
-        ignore_label=255,
-        name="iou",
-        dtype=None,
-        from_logits=True,
-        threshold=0.5,
-        mode="multiclass",
-    ):
+        classes: Any,
+        ignore_label: int | None = 255,
+        name: str = "iou",
+        dtype: Any = None,
+        from_logits: bool = True,
+        threshold: float = 0.5,
+        mode: str = "multiclass",
+    ) -> None:
         super().__init__(classes, ignore_label, name, dtype, from_logits, threshold, mode)
 
-    def result(self):
+    def result(self) -> Any:
         hit, true, predicted = self.hits()
         return self.named(hit, true + predicted - hit)

@@ -1,5 +1,7 @@
 """Atrous (dilated) convolution as one operation of the graph, with gradients on every machine."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -60,7 +62,7 @@ def _convolve(x, kernel, rate, margins):
 
     @tf.custom_gradient
     def convolve(x, kernel):
-        def gradient(upstream):
+        def gradient(upstream: Any) -> Any:
             if kernel.shape[3] < kernel.shape[2]:
                 return _gradients_of_few_filters(x, kernel, upstream, rate, margins)
             seen = _products_per_tap(tf.pad(x, margins), upstream, kernel.shape, rate)
@@ -102,7 +104,7 @@ def _sizes(x):
     return tuple(tf.shape(x)[d] if x.shape[d] is None else x.shape[d] for d in (1, 2))
 
 
-def _turned_margins(kernel, rate, margins):
+def _turned_margins(kernel: Any, rate: int | tuple[int, int], margins: Any) -> list[list[int]]:
     """The zeros around the upstream gradient with which the turned kernel covers every place of the input."""
     spans = [(k - 1) * r for k, r in zip(kernel.shape[:2], rate, strict=True)]
     rest = [[span - before, span - after] for span, (before, after) in zip(spans, margins[1:3], strict=True)]

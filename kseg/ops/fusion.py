@@ -1,6 +1,8 @@
 """Running a chain of element-wise steps as one program while training, where that is sure to be paid back."""
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import keras
 
@@ -9,7 +11,7 @@ if keras.backend.backend() == "tensorflow":
     from tensorflow.python.eager import context, record  # what is asked here has no public name
 
 
-def training_graph():
+def training_graph() -> bool:
     """Whether a graph is being built and a gradient recorded in it, as in the training step of Keras's `fit`.
 
     There shapes are few and come back, so that compiling is paid back, and nothing is exported (ONNX does not take a
@@ -21,12 +23,12 @@ def training_graph():
     return record.could_possibly_record() and not context.context().op_callbacks
 
 
-def plain(function, *settings):
+def plain(function: Callable[..., Any], *settings: Any) -> Callable[..., Any]:
     """A function of tensors alone that runs `function(*tensors, *settings)` as it is."""
     return lambda *tensors: function(*tensors, *settings)
 
 
-def compiled(function, *settings):
+def compiled(function: Callable[..., Any], *settings: Any) -> Callable[..., Any]:
     """As `plain`, but as one XLA program.
 
     Comparisons and selections are bound by memory: an operation at a time, each of them reads and writes its maps
@@ -49,14 +51,16 @@ def compiled(function, *settings):
 
 
 @lru_cache(maxsize=256)
-def _program(function, settings, specs):
+def _program(
+    function: Callable[..., Any], settings: tuple[Any, ...], specs: tuple[Any, ...]
+) -> Callable[..., Any]:
     def program(*tensors):
         return function(*tensors, *settings)
 
     return tf.function(program, input_signature=specs, jit_compile=True, autograph=False)
 
 
-def _with_known_shape(y):
+def _with_known_shape(y: Any) -> Any:
     """Tell the optimiser of graphs, which does not look into programs and does less for maps of unknown shape."""
     if y is None or 0 in y.shape or y.shape[1:].rank is None or not y.shape[1:].is_fully_defined():
         return y

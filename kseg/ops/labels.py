@@ -1,6 +1,7 @@
 """Class ids from scores."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -47,7 +48,7 @@ def class_ids(scores):
     return ops.cast(ops.argmax(scores, axis=-1), "int32")
 
 
-def count_ids(ids, size):
+def count_ids(ids: Any, size: int) -> Any:
     """How often each of 0 to `size` - 1 occurs in a flat int32 tensor, int32 `(size,)`.
 
     `keras.ops.bincount` finds out its length while it runs, which neither JAX nor XLA can compile, and so a plain

@@ -1,6 +1,7 @@
 """Tensors in memory that NumPy laid out: what a variable takes over without a copy."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ _ALIGNMENT = 64  # bytes; TensorFlow copies what is aligned to less
 _SMALL = 1 << 14
 
 
-def empty_array(shape, dtype):
+def empty_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An array of zeros that takes no memory before it is written to, laid out as TensorFlow wants it.
 
     Args:
@@ -22,7 +23,7 @@ def empty_array(shape, dtype):
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def tensor_of(array):
+def tensor_of(array: np.ndarray) -> Any:
     """The tensor of an array; under TensorFlow it is in the array's own memory, which nobody else may write to then.
 
     Args:

@@ -1,5 +1,7 @@
 """Max pooling that remembers where each maximum stood, its inverse, and pooling to a fixed grid of bins."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -112,7 +114,7 @@ def max_unpool(pooled, argmax, pool_size=2, strides=None, padding="same", size=N
     def unpool(pooled):
         placed, offset, shares = run(_unpool, rows, columns)(pooled, argmax)
 
-        def gradient(upstream):
+        def gradient(upstream: Any) -> Any:
             upstream = upstream if shares is None else upstream / shares
             return run(windows.pick, rows, columns)(upstream, offset)
 
@@ -175,7 +177,7 @@ def grid_pool(x, bins, mode="average"):
     return ops.reshape(cells, (-1, *grid, channels))
 
 
-def _edges(i, size, n):
+def _edges(i: Any, size: Any, n: int) -> tuple[Any, Any]:
     return i * size // n, ((i + 1) * size + n - 1) // n
 
 
@@ -185,7 +187,7 @@ def _bin_maxima(x, size, n, dim):
     return ops.stack([ops.max(part, axis=dim) for part in parts], axis=dim)
 
 
-def _bin_weights(size, n, dtype):
+def _bin_weights(size: Any, n: int, dtype: Any) -> Any:
     """`(n, size)`: 1 / length in the places of each bin, 0 elsewhere."""
     library = np if isinstance(size, int) else ops
     i = library.arange(n, dtype="int32")
@@ -227,7 +229,7 @@ def _unpool(pooled, argmax, rows, columns):
     return ops.cast(placed, pooled.dtype), offset, ops.cast(shares, pooled.dtype)
 
 
-def _window_starts(rows, columns, channels):
+def _window_starts(rows: Any, columns: Any, channels: int) -> Any:
     """Flat index of every window's start (which may lie ahead of the map), `(rows, columns, channels)`."""
     known = isinstance(rows.size, int) and isinstance(columns.size, int)
     dtype = "int64" if known and rows.size * columns.size * channels >= 2**31 else "int32"

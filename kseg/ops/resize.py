@@ -1,5 +1,7 @@
 """Resizing of feature maps, logits and label maps, with dynamic sizes."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -29,7 +31,7 @@ def spatial_shape(x):
     return ops.shape(x)[1:3]
 
 
-def same_size(one, other):
+def same_size(one: Any, other: Any) -> bool:
     """Whether two sizes are known to be equal, so that a crop to the whole size can be left out.
 
     Args:

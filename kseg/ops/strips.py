@@ -5,6 +5,7 @@ gradient and the gradient's way back through the upsampling each hold them again
 rows are upsampled, scored and forgotten, and upsampled once more for the gradient.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -24,7 +25,7 @@ class Taps(NamedTuple):
     weight: Any
 
 
-def taps(position, length):
+def taps(position: Any, length: Any) -> Taps:
     """The taps of float positions in source cells; those outside of the map repeat its edge."""
     position = ops.clip(ops.cast(position, "float32"), 0.0, ops.cast(length - 1, "float32"))
     low = ops.minimum(ops.cast(ops.floor(position), "int32"), length - 1)
@@ -49,11 +50,11 @@ def upsampled_cross_entropy(labels, scores, rows, columns):
 
     @tf.custom_gradient
     def losses(scores):
-        def of_strip(start, stop):
+        def of_strip(start: Any, stop: Any) -> Any:
             logits = _upsampled(scores, _part(rows, start, stop), columns)
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels[:, start:stop], logits)
 
-        def gradient(upstream):
+        def gradient(upstream: Any) -> Any:
             return _gradient(labels, scores, rows, columns, upstream)
 
         return _over_strips(of_strip, rows, scores.dtype, shape), gradient
@@ -66,7 +67,7 @@ def upsampled_class_ids(scores, rows, columns):
     if keras.backend.backend() != "tensorflow":
         return ops.cast(ops.argmax(_upsampled(scores, rows, columns), axis=-1), "int32")
 
-    def of_strip(start, stop):
+    def of_strip(start: Any, stop: Any) -> Any:
         return tf.argmax(_upsampled(scores, _part(rows, start, stop), columns), -1, tf.int32)
 
     return _over_strips(of_strip, rows, tf.int32, (scores.shape[0], None, columns.low.shape[0]))
@@ -83,21 +84,23 @@ def _lines(x, taps, axis):
     return low + (high - low) * weight
 
 
-def _part(rows, start, stop):
+def _part(rows: Any, start: Any, stop: Any) -> Taps:
     return Taps(*(values[start:stop] for values in rows))
 
 
-def _over_strips(of_strip, rows, dtype, shape):
+def _over_strips(
+    of_strip: Callable[[Any, Any], Any], rows: Any, dtype: Any, shape: tuple[int | None, ...]
+) -> Any:
     """The results (batch, strip, width) of the strips of rows, one after the other, put together."""
     height = tf.shape(rows.low)[0]
     results = tf.TensorArray(dtype, (height + STRIP - 1) // STRIP, infer_shape=False)
 
-    def step(number, results):
+    def step(number: Any, results: Any) -> Any:
         start = number * STRIP
         strip = of_strip(start, tf.minimum(start + STRIP, height))
         return number + 1, results.write(number, tf.transpose(strip, (1, 0, 2)))
 
-    def going_on(number, _):
+    def going_on(number: Any, _: object) -> Any:
         return number * STRIP < height
 
     results = tf.while_loop(going_on, step, (0, results), parallel_iterations=1)[1]
@@ -109,7 +112,7 @@ def _gradient(labels, scores, rows, columns, upstream):
     height, count = tf.shape(rows.low)[0], tf.shape(scores)[1]
     across = _shares(columns, tf.range(tf.shape(scores)[2]))
 
-    def step(number, total):
+    def step(number: Any, total: Any) -> Any:
         start = number * STRIP
         part = _part(rows, start, tf.minimum(start + STRIP, height))
         true, weight = (values[:, start : start + STRIP] for values in (labels, upstream))
@@ -121,13 +124,13 @@ def _gradient(labels, scores, rows, columns, upstream):
         added = tf.einsum("lr,brkc->blkc", _shares(part, tf.range(first, last)), strip)
         return number + 1, total + tf.pad(added, ((0, 0), (first, count - last), (0, 0), (0, 0)))
 
-    def going_on(number, _):
+    def going_on(number: Any, _: object) -> Any:
         return number * STRIP < height
 
     return tf.while_loop(going_on, step, (0, tf.zeros_like(scores)), parallel_iterations=1)[1]
 
 
-def _shares(taps, lines):
+def _shares(taps: Any, lines: Any) -> Any:
     """How much of each upsampled line is each of some source lines: float32 (source lines, upsampled lines)."""
     lines = lines[:, None]
     low, high = tf.equal(lines, taps.low), tf.equal(lines, taps.high)

@@ -1,5 +1,7 @@
 """What the values and indices of a pooling look like, and refusing those that do not belong together."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -14,14 +16,14 @@ elif keras.backend.backend() == "jax":
 INDEX_DTYPE = "int32" if keras.backend.backend() == "jax" else "int64"
 
 
-def unpooled_size(count, window, stride, padding):
+def unpooled_size(count: Any, window: Any, stride: int, padding: str) -> Any:
     """The size that unpooling restores along one axis when it is told none."""
     if count is None:
         return None
     return count * stride if padding == "same" else (count - 1) * stride + window
 
 
-def pooled_shape(shape, window, stride, padding):
+def pooled_shape(shape: Any, window: Any, stride: int, padding: str) -> tuple[int | None, ...]:
     """The static shape that `max_pool_with_argmax` gives for a static shape."""
     sizes = [
         pooling_axis(*each, padding).count if each[0] else None
@@ -30,7 +32,7 @@ def pooled_shape(shape, window, stride, padding):
     return (shape[0], *sizes, shape[3])
 
 
-def unpooled_shape(shape, window, stride, padding):
+def unpooled_shape(shape: Any, window: Any, stride: int, padding: str) -> tuple[int | None, ...]:
     """The static shape that `max_unpool` gives when it is told no size."""
     sizes = [unpooled_size(*each, padding) for each in zip(shape[1:3], window, stride, strict=True)]
     return (shape[0], *sizes, shape[3])

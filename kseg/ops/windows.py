@@ -5,6 +5,7 @@ are comparisons and selections. They compile under XLA, convert to builtin LiteR
 give the same bits everywhere. Windows may overlap (window > stride), touch, or leave gaps (window < stride).
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from keras import ops
@@ -28,7 +29,7 @@ class Axis(NamedTuple):
         return -(-self.window // self.stride)
 
     @property
-    def span(self):
+    def span(self) -> Any:
         """Length of the cells that the windows touch, counted from the start of the first window."""
         return (self.count + self.reach - 1) * self.stride
 
@@ -39,18 +40,20 @@ class Axis(NamedTuple):
         return 0 if known and self.span - self.before >= self.size else 1
 
     @property
-    def first_inside(self):
+    def first_inside(self) -> Any:
         """For each window, its first place inside the map; zero where no window starts ahead of the map."""
         if _known(self.before, 0):
             return 0
         return ops.maximum(self.before - ops.arange(self.count, dtype="int32") * self.stride, 0)
 
 
-def _known(value, number) -> bool:
+def _known(value: Any, number: Any) -> bool:
     return isinstance(value, int) and value == number
 
 
-def window_and_stride(pool_size, strides, padding):
+def window_and_stride(
+    pool_size: int | tuple[int, int], strides: int | tuple[int, int], padding: str
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """Check the settings of a pooling: (height, width) of the window and of the step."""
     window = checks.pair(pool_size, "pool_size")
     stride = window if strides is None else checks.pair(strides, "strides")
@@ -58,13 +61,15 @@ def window_and_stride(pool_size, strides, padding):
     return window, stride
 
 
-def pooling_axes(size, pool_size, strides, padding):
+def pooling_axes(
+    size: Any, pool_size: int | tuple[int, int], strides: int | tuple[int, int], padding: str
+) -> tuple[Axis, Axis]:
     """The windows of a pooling along the height and along the width of a map."""
     window, stride = window_and_stride(pool_size, strides, padding)
     return tuple(pooling_axis(*each, padding) for each in zip(size, window, stride, strict=True))
 
 
-def pooling_axis(size, window, stride, padding):
+def pooling_axis(size: Any, window: Any, stride: int, padding: str) -> Axis:
     """The windows of a pooling along one axis, placed as TensorFlow places them."""
     if padding == "valid" and isinstance(size, int) and size < window:
         raise SettingsError(
@@ -99,7 +104,7 @@ def first_maximum(x, rows, columns, larger=ops.maximum):
     return _best_along(best, offset, rows, 1, columns.size * channels, larger)
 
 
-def larger_or_nan(earlier, later):
+def larger_or_nan(earlier: Any, later: Any) -> Any:
     """The larger of two values; what is not a number comes through, which XLA's maximum on CPUs does not promise."""
     return ops.where(ops.logical_or(later > earlier, ops.not_equal(later, later)), later, earlier)
 
@@ -119,7 +124,7 @@ def _best_along(x, inherited, axis, dim, step, larger):
     offsets = _places(inherited, axis, dim) if inherited is not None else None
     shape = [-1 if d == dim else 1 for d in range(4)]
 
-    def offset_of(k):
+    def offset_of(k: int) -> Any:
         # A border repeated ahead of the map stands for the first place inside it.
         inside = k if _known(axis.before, 0) else ops.reshape(ops.maximum(axis.first_inside, k), shape)
         return inside * step if offsets is None else offsets[k] + inside * step
@@ -194,7 +199,7 @@ def _shift_into_cells(x, rows, columns, down, right):
     return ops.pad(x, [[0, 0], [down, after_rows], [right, after_columns], [0, 0]])
 
 
-def _interleave(parts, dim):
+def _interleave(parts: Sequence[Any], dim: int) -> Any:
     """Merge equal maps along `dim`: element i of part k goes to i * len(parts) + k."""
     if len(parts) == 1:
         return parts[0]
@@ -203,7 +208,7 @@ def _interleave(parts, dim):
     return ops.reshape(ops.stack(parts, axis=dim + 1), merged)
 
 
-def _trim(y, axis, dim):
+def _trim(y: Any, axis: Any, dim: int) -> Any:
     span = axis.span + axis.spare * axis.stride
     if _known(axis.before, 0) and isinstance(axis.size, int) and span == axis.size:
         return y

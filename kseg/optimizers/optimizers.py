@@ -1,5 +1,8 @@
 """`SGD` and `AdamW` of Keras with a learning rate per layer, and the weight decay that the papers mean."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -40,21 +43,21 @@ class SGD(keras.optimizers.SGD):
 
     def __init__(
         self,
-        learning_rate=0.01,
-        momentum=0.9,
-        nesterov=False,
-        l2=0.0,
-        layer_multipliers=None,
-        bias_multiplier=1.0,
-        name="sgd",
-        **kwargs,
-    ):
+        learning_rate: Any = 0.01,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        l2: float = 0.0,
+        layer_multipliers: Mapping[str, float] | None = None,
+        bias_multiplier: float = 1.0,
+        name: str = "sgd",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate, momentum=float(momentum), nesterov=nesterov, name=name, **kwargs)
         self.l2 = float(l2)
         self.layer_multipliers = dict(layer_multipliers or {})
         self.bias_multiplier = float(bias_multiplier)
 
-    def build(self, variables):
+    def build(self, variables: list[Any]) -> None:
         if not self.built:
             self._rate_factors = rate_factors(variables, self.layer_multipliers, self.bias_multiplier)
         super().build(variables)
@@ -66,7 +69,7 @@ class SGD(keras.optimizers.SGD):
             gradient = gradient + self.l2 * ops.convert_to_tensor(variable)
         super().update_step(gradient, variable, learning_rate * factor)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "l2": self.l2,
             "layer_multipliers": self.layer_multipliers,
@@ -103,23 +106,23 @@ class AdamW(keras.optimizers.AdamW):
 
     def __init__(
         self,
-        learning_rate=0.001,
-        weight_decay=0.004,
-        layer_multipliers=None,
-        bias_multiplier=1.0,
-        name="adamw",
-        **kwargs,
-    ):
+        learning_rate: Any = 0.001,
+        weight_decay: float = 0.004,
+        layer_multipliers: Mapping[str, float] | None = None,
+        bias_multiplier: float = 1.0,
+        name: str = "adamw",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.layer_multipliers = dict(layer_multipliers or {})
         self.bias_multiplier = float(bias_multiplier)
 
-    def build(self, variables):
+    def build(self, variables: list[Any]) -> None:
         if not self.built:
             self._rate_factors = rate_factors(variables, self.layer_multipliers, self.bias_multiplier)
         super().build(variables)
 
-    def _apply_weight_decay(self, variables):
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
         # Keras would decay with the common rate; update_step does it with the layer's own.
         pass
 
@@ -130,12 +133,14 @@ class AdamW(keras.optimizers.AdamW):
             self.assign_sub(variable, ops.convert_to_tensor(variable) * shrink)
         super().update_step(gradient, variable, learning_rate)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"layer_multipliers": self.layer_multipliers, "bias_multiplier": self.bias_multiplier}
         return {**super().get_config(), **own}
 
 
-def rate_factors(variables, layer_multipliers, bias_multiplier):
+def rate_factors(
+    variables: list[Any], layer_multipliers: Mapping[str, float], bias_multiplier: float
+) -> list[float]:
     """The learning-rate factor of each variable.
 
     A variable belongs to a layer when the layer's name is a part of the variable's path, `layer/kernel` or

@@ -1,5 +1,7 @@
 """Learning-rate schedules: `Poly` (DeepLab, PSPNet) and `Step` (Caffe)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -33,7 +35,7 @@ class Poly(keras.optimizers.schedules.LearningRateSchedule):
     0.125
     """
 
-    def __init__(self, learning_rate, steps, power=0.9, warmup_steps=0):
+    def __init__(self, learning_rate: Any, steps: int, power: float = 0.9, warmup_steps: int = 0) -> None:
         if steps < 1 or warmup_steps < 0:
             raise ValueError(
                 f"`steps` must be positive and `warmup_steps` not negative: {steps}, {warmup_steps}"
@@ -43,14 +45,14 @@ class Poly(keras.optimizers.schedules.LearningRateSchedule):
         self.power = float(power)
         self.warmup_steps = int(warmup_steps)
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
         rate = self.learning_rate * ops.power(ops.maximum(1.0 - step / self.steps, 0.0), self.power)
         if self.warmup_steps:
             rate = rate * ops.minimum((step + 1.0) / self.warmup_steps, 1.0)
         return rate
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "learning_rate": self.learning_rate,
             "steps": self.steps,
@@ -78,7 +80,7 @@ class Step(keras.optimizers.schedules.LearningRateSchedule):
     0.125
     """
 
-    def __init__(self, learning_rate, every, factor=0.1, warmup_steps=0):
+    def __init__(self, learning_rate: Any, every: int, factor: float = 0.1, warmup_steps: int = 0) -> None:
         if every < 1 or warmup_steps < 0:
             raise ValueError(
                 f"`every` must be positive and `warmup_steps` not negative: {every}, {warmup_steps}"
@@ -88,14 +90,14 @@ class Step(keras.optimizers.schedules.LearningRateSchedule):
         self.factor = float(factor)
         self.warmup_steps = int(warmup_steps)
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
         rate = self.learning_rate * ops.power(self.factor, ops.floor(step / self.every))
         if self.warmup_steps:
             rate = rate * ops.minimum((step + 1.0) / self.warmup_steps, 1.0)
         return rate
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "learning_rate": self.learning_rate,
             "every": self.every,

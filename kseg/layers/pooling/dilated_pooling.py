@@ -1,5 +1,7 @@
 """`DilatedPooling2D`: pooling whose window has holes."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,7 +40,14 @@ class DilatedPooling2D(keras.layers.Layer):
     [2.0, 3.0, 4.0]
     """
 
-    def __init__(self, pool_size=2, rate=1, padding=((0, 0), (0, 0)), mode="max", **kwargs):
+    def __init__(
+        self,
+        pool_size: int | tuple[int, int] = 2,
+        rate: int | tuple[int, int] = 1,
+        padding: Any = ((0, 0), (0, 0)),
+        mode: str = "max",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.pool_size, self.rate = checks.pair(pool_size, "pool_size"), checks.whole(rate, "rate")
         vertical, horizontal = padding
@@ -81,6 +90,6 @@ class DilatedPooling2D(keras.layers.Layer):
                 size[axis] += sum(pair) - self.rate * (places - 1)
         return (batch, *size, channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"pool_size": self.pool_size, "rate": self.rate, "padding": self.padding, "mode": self.mode}
         return {**super().get_config(), **own}

@@ -1,5 +1,7 @@
 """`MaxPoolingWithArgmax2D`: max pooling that remembers where each maximum stood."""
 
+from typing import Any
+
 import keras
 
 from kseg.ops import pooling, switches
@@ -41,7 +43,13 @@ class MaxPoolingWithArgmax2D(keras.layers.Layer):
     (5.0, 1)
     """
 
-    def __init__(self, pool_size=2, strides=None, padding="same", **kwargs):
+    def __init__(
+        self,
+        pool_size: int | tuple[int, int] = 2,
+        strides: int | tuple[int, int] | None = None,
+        padding: str = "same",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.pool_size, self.strides = pooling.window_and_stride(pool_size, strides, padding)
         self.padding = padding
@@ -57,6 +65,6 @@ class MaxPoolingWithArgmax2D(keras.layers.Layer):
         shape, _ = self.compute_output_shape(x.shape)
         return keras.KerasTensor(shape, self.compute_dtype), keras.KerasTensor(shape, switches.INDEX_DTYPE)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         settings = {"pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}
         return {**super().get_config(), **settings}

@@ -1,5 +1,7 @@
 """`MaxUnpooling2D`: put pooled values back where their maxima stood."""
 
+from typing import Any
+
 import keras
 
 from kseg.errors import SettingsError
@@ -43,7 +45,13 @@ class MaxUnpooling2D(keras.layers.Layer):
     [[0.0, 5.0], [0.0, 0.0]]
     """
 
-    def __init__(self, pool_size=2, strides=None, padding="same", **kwargs):
+    def __init__(
+        self,
+        pool_size: int | tuple[int, int] = 2,
+        strides: int | tuple[int, int] | None = None,
+        padding: str = "same",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.pool_size, self.strides = pooling.window_and_stride(pool_size, strides, padding)
         self.padding = padding
@@ -65,7 +73,7 @@ class MaxUnpooling2D(keras.layers.Layer):
             return (shape[0], *like[1:3], shape[3])
         return switches.unpooled_shape(shape, self.pool_size, self.strides, self.padding)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         settings = {"pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}
         return {**super().get_config(), **settings}
 

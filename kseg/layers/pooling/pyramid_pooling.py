@@ -1,5 +1,8 @@
 """`PyramidPooling`: PSPNet's view of a map through grids of several coarseness."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -54,17 +57,17 @@ class PyramidPooling(keras.layers.Layer):
 
     def __init__(
         self,
-        filters,
-        bins=(1, 2, 3, 6),
+        filters: int,
+        bins: Sequence[int] = (1, 2, 3, 6),
         mode: str = "average",
         reduce: bool = True,
         align_corners: bool = True,
         momentum: float = 0.95,
         epsilon: float = 1e-5,
         synchronized: bool = False,
-        kernel_regularizer=None,
+        kernel_regularizer: Any = None,
         normalize_global: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.filters, self.bins = checks.whole(filters, "filters"), checks.wholes(bins, "bins")
@@ -91,7 +94,9 @@ class PyramidPooling(keras.layers.Layer):
         convolutions, normalizations = [], []
         for b in self.bins if self.reduce else ():
             bias = b == 1 and not self.normalize_global
-            convolutions.append(layers.Conv2D(self.filters, 1, use_bias=bias, name=f"conv_{b}", **convolution))
+            convolutions.append(
+                layers.Conv2D(self.filters, 1, use_bias=bias, name=f"conv_{b}", **convolution)
+            )
             normalizations.append(None if bias else BatchNormalization(name=f"bn_{b}", **normalization))
             if not bias:
                 # Nothing is gained on maps of a few bins, and trainings go on bit by bit.

@@ -1,5 +1,7 @@
 """`BilinearUpsampling`: FCN's transposed convolution that starts as bilinear interpolation."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -8,7 +10,7 @@ from kseg import checks
 from kseg.ops.resize import resize, spatial_shape
 
 
-def bilinear_kernel(factor):
+def bilinear_kernel(factor: int) -> np.ndarray:
     """The filter `(k, k)`, k = 2 factor - factor % 2, with which a transposed convolution interpolates bilinearly.
 
     Source: Shelhamer et al., released `surgery.py`, `upsample_filt`.
@@ -54,13 +56,13 @@ class BilinearUpsampling(keras.layers.Layer):
     TensorShape([1, 6, 8, 5])
     """
 
-    def __init__(self, factor, learned=False, padding="same", **kwargs):
+    def __init__(self, factor: int, learned: bool = False, padding: str = "same", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.factor, self.learned = checks.whole(factor, "factor"), checks.flag(learned, "learned")
         self.padding = checks.one_of(padding, "padding", ("same", "valid"))
 
     @property
-    def kernel_size(self):
+    def kernel_size(self) -> int:
         return 2 * self.factor - self.factor % 2
 
     def build(self, input_shape):
@@ -85,14 +87,14 @@ class BilinearUpsampling(keras.layers.Layer):
         start = factor if self.padding == "same" else (factor + 1) // 2
         return y[:, start : start + self._upsampled(height), start : start + self._upsampled(width)]
 
-    def _upsampled(self, size):
+    def _upsampled(self, size: Any) -> Any:
         return size * self.factor if self.padding == "same" else (size - 1) * self.factor + self.kernel_size
 
     def compute_output_shape(self, input_shape):
         height, width = (None if s is None else self._upsampled(s) for s in input_shape[1:3])
         return (input_shape[0], height, width, input_shape[3])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "factor": self.factor,

@@ -1,5 +1,7 @@
 """`CropLike`: cut a map to another tensor's height and width, from a fixed offset."""
 
+from typing import Any
+
 import keras
 
 from kseg import checks
@@ -34,7 +36,7 @@ class CropLike(keras.layers.Layer):
     TensorShape([1, 6, 7, 4])
     """
 
-    def __init__(self, offset=0, **kwargs):
+    def __init__(self, offset: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.offset = checks.whole(offset, "offset", least=0)
 
@@ -49,5 +51,5 @@ class CropLike(keras.layers.Layer):
         x, like = inputs
         return keras.KerasTensor((x.shape[0], *like.shape[1:3], x.shape[3]), dtype=x.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "offset": self.offset}

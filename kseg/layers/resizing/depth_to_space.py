@@ -1,5 +1,7 @@
 """`DepthToSpace`: channels become pixels."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -36,7 +38,7 @@ class DepthToSpace(keras.layers.Layer):
     [[1.0, 2.0], [3.0, 4.0]]
     """
 
-    def __init__(self, block, **kwargs):
+    def __init__(self, block: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.block = int(block)
         if self.block < 2:
@@ -53,5 +55,5 @@ class DepthToSpace(keras.layers.Layer):
         sides = (None if side is None else side * self.block for side in (height, width))
         return keras.KerasTensor((batch, *sides, channels // self.block**2), dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "block": self.block}

@@ -1,5 +1,7 @@
 """`PadToLeast`: zeros at the bottom and the right of maps that are too small for what follows."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -29,7 +31,7 @@ class PadToLeast(keras.layers.Layer):
     TensorShape([1, 7, 9, 2])
     """
 
-    def __init__(self, size, **kwargs):
+    def __init__(self, size: int | tuple[int, int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = checks.whole(size, "size")
 
@@ -49,5 +51,5 @@ class PadToLeast(keras.layers.Layer):
     def compute_output_spec(self, x):
         return keras.KerasTensor(self.compute_output_shape(x.shape), dtype=x.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "size": self.size}

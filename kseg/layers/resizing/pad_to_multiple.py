@@ -1,5 +1,7 @@
 """`PadToMultiple`: zeros at the bottom and the right, up to sizes that divide by a network's stride."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -34,7 +36,7 @@ class PadToMultiple(keras.layers.Layer):
     TensorShape([1, 16, 16, 3])
     """
 
-    def __init__(self, factor, **kwargs):
+    def __init__(self, factor: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.factor = checks.whole(factor, "factor")
 
@@ -48,7 +50,7 @@ class PadToMultiple(keras.layers.Layer):
         x = ops.pad(x, [[0, 0], [0, self.factor - 1], [0, self.factor - 1], [0, 0]])
         return x[:, :new_height, :new_width]
 
-    def _filled(self, size):
+    def _filled(self, size: Any) -> Any:
         return (size + self.factor - 1) // self.factor * self.factor
 
     def compute_output_shape(self, input_shape):
@@ -58,5 +60,5 @@ class PadToMultiple(keras.layers.Layer):
     def compute_output_spec(self, x):
         return keras.KerasTensor(self.compute_output_shape(x.shape), dtype=x.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "factor": self.factor}

@@ -1,5 +1,7 @@
 """`ResizeLike`: resize a map to another tensor's height and width."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -50,7 +52,13 @@ class ResizeLike(keras.layers.Layer):
     [[0.0, 0.5, 1.0], [1.0, 1.5, 2.0], [2.0, 2.5, 3.0]]
     """
 
-    def __init__(self, method="bilinear", align_corners=False, factor=None, **kwargs):
+    def __init__(
+        self,
+        method: str = "bilinear",
+        align_corners: bool = False,
+        factor: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.method = checks.one_of(method, "method", METHODS)
         self.align_corners = checks.flag(align_corners, "align_corners")
@@ -87,7 +95,7 @@ class ResizeLike(keras.layers.Layer):
         x = resize(x, size, self.method)
         return x if same_size(size, (height, width)) else x[:, :height, :width]
 
-    def positions(self, cells, size):
+    def positions(self, cells: Any, size: Any) -> Any:
         """Where each of `size` rows or columns of the result stands among the `cells` of the map.
 
         Args:
@@ -109,7 +117,7 @@ class ResizeLike(keras.layers.Layer):
         x, like = inputs
         return keras.KerasTensor((x.shape[0], *like.shape[1:3], x.shape[3]), dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "method": self.method,

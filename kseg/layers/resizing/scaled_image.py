@@ -37,7 +37,7 @@ class ScaledImage(keras.layers.Layer):
     TensorShape([1, 4, 3, 3])
     """
 
-    def __init__(self, scale, stride=None, **kwargs):
+    def __init__(self, scale: float, stride: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale = checks.number(scale, "scale", above=0)
         self.stride = None if stride is None else checks.whole(stride, "stride")
@@ -64,16 +64,16 @@ class ScaledImage(keras.layers.Layer):
         cells = steps(side, self.stride)
         return scaled(cells, self.scale, least=cells) * self.stride + 1
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scale": self.scale, "stride": self.stride}
 
 
-def steps(side, stride):
+def steps(side: Any, stride: int) -> Any:
     """How many steps of `stride` pixels lead from the first pixel to the last or beyond; integer or tensor."""
     return (side + stride - 2) // stride
 
 
-def scaled(count, scale, least=1):
+def scaled(count: Any, scale: float, least: int = 1) -> Any:
     """`round(scale * count)`, but at least 1, or 0 where `least` is; integer or tensor."""
     if isinstance(count, int):
         return max(round(count * scale), min(1, least))

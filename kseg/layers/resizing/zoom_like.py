@@ -1,5 +1,7 @@
 """`ZoomLike`: the name that a way of `ResizeLike` has in files of the first versions."""
 
+from typing import Any
+
 import keras
 
 from kseg.layers.resizing.resize_like import ResizeLike
@@ -21,10 +23,10 @@ class ZoomLike(ResizeLike):
         SettingsError: a factor below 1, or a fraction.
     """
 
-    def __init__(self, factor, **kwargs):
+    def __init__(self, factor: float, **kwargs: Any) -> None:
         super().__init__(align_corners=True, factor=factor, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["method"], config["align_corners"]
         return config

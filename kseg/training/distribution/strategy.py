@@ -123,8 +123,8 @@ def sum_over_workers(values: np.ndarray) -> np.ndarray:
     chosen = tf.distribute.get_strategy()
 
     @tf.function
-    def total(own):
-        def one(value):
+    def total(own: Any) -> Any:
+        def one(value: Any) -> Any:
             replica = tf.distribute.get_replica_context()
             first = tf.equal(replica.replica_id_in_sync_group % here, 0)
             return replica.all_reduce(
@@ -149,8 +149,8 @@ def assign_total(variables: list[Any], values: list[np.ndarray]) -> None:
         return
 
     @tf.function
-    def assign():
-        def one():
+    def assign() -> None:
+        def one() -> Any:
             first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
             for variable, value in zip(variables, values, strict=True):
                 whole = tf.cast(tf.constant(value), variable.dtype)

@@ -28,7 +28,7 @@ class Averages:
     Source: TensorFlow's `tf.train.ExponentialMovingAverage` (its `num_updates`).
     """
 
-    def __init__(self, model: keras.Model, decay: float):
+    def __init__(self, model: keras.Model, decay: float) -> None:
         self.decay = float(decay)
         self.weights = [
             v.value for v in model.variables if "float" in keras.backend.standardize_dtype(v.dtype)

@@ -37,7 +37,7 @@ def save(
     arrays: dict[str, np.ndarray] | None = None,
     optimizer: bool = True,
     keep: int = 1,
-):
+) -> None:
     """Write `model` to `path` (`.keras`) so that at every moment the old or the new file is there, whole.
 
     The file is put together in memory, written beside the target, forced to the disk, read back, and renamed.
@@ -230,7 +230,7 @@ def set_seed_states(states: list[list[int]], model: keras.Model, *others: Any) -
         variable.assign(np.asarray(state, "uint32"))
 
 
-def _seed_variables(model, others):
+def _seed_variables(model: keras.Model, others: tuple[Any, ...]) -> list[Any]:
     found = [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
     generators = [getattr(other, "seed_generator", None) for other in others]
     return found + [generator.state for generator in generators if generator is not None]
@@ -243,7 +243,9 @@ class _Memory(io.BytesIO):
         return "memory.keras"
 
 
-def _serialised(model, state, arrays, optimizer) -> memoryview:
+def _serialised(
+    model: keras.Model, state: dict[str, Any] | None, arrays: dict[str, np.ndarray] | None, optimizer: bool
+) -> memoryview:
     # HDF5 that meets a full disk while it writes ends the process; in memory it meets none.
     memory = _Memory()
     # In a thread of its own, which is in no strategy's scope: there, Keras makes variables, which all workers
