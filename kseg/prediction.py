@@ -42,22 +42,32 @@ def predictor(
     threshold: float = 0.5,
     trust: bool = False,
 ) -> Any:
-    """The predictor that `kseg predict` and `kseg evaluate` build of the same settings.
+    """Make the predictor that `kseg predict` and `kseg evaluate` build of the same settings.
 
     Args:
-        model: a Keras model, the path of a .keras file, or the name of a preset; or the path of a .tflite or .onnx
-            file, which takes `size`, `crf`, `output` and `threshold` of these settings.
-        scales, flip, window, pad, size, long_side, output, threshold: see `kseg.inference.Predictor`.
-        fuse: how several scales are joined: "mean" of their probabilities, or "max", the highest scores, as DeepLab
-            v2 does (`kseg.models.MultiScale`).
+        model: a Keras model, the path of a .keras file, or the name of a preset; or the path of a .tflite or
+            .onnx file, which takes `size`, `crf`, `output` and `threshold` of these settings.
+        scales: the image is predicted at each of these factors of its size.
+        fuse: how several scales are joined: "mean" of their probabilities, or "max", the highest scores, as
+            DeepLab v2 does (`kseg.models.MultiScale`).
+        flip: average with the prediction of the mirrored image.
+        window: (height, width), or one integer: predict in windows of this size, see
+            `kseg.inference.Predictor`.
+        pad: fill images smaller than the window up to it.
+        size: (height, width), or one integer, that images are brought to.
+        long_side: length in pixels that the longer side of images is brought to.
         proposals: predict so many object proposals one by one (`kseg.inference.ProposalPredictor`).
-        proposal_size: (height, width) that a proposal is warped to; None: the size that the model works at, that of
-            the crops it was trained on (the recipe beside its file), or 224.
-        smallest, join: of the proposals, see `ProposalPredictor`.
+        proposal_size: (height, width) that a proposal is warped to; None: the size that the model works at,
+            that of the crops it was trained on (the recipe beside its file), or 224.
+        smallest: proposals whose shorter side is below this many pixels are skipped.
+        join: how proposals are joined, "max" or "sum" of their logits.
         ensemble: other models for the same classes, predicted as whole images and joined with the first
             (`kseg.inference.Ensemble`).
         ensemble_mode: "mean" or "product" of their probabilities.
         crf: called with (image, probabilities) at the end, such as `kseg.inference.DenseCRF()`.
+        output: what the model's output is: "logits", "probabilities" or "labels"; None: what its graph or
+            file says.
+        threshold: above which probability a pixel is class 1, of a model of one channel or two classes.
         trust: open a .tflite or .onnx file without trying it in a process of its own first.
 
     Returns:
@@ -65,7 +75,8 @@ def predictor(
         `probabilities(image)` the probabilities.
 
     Raises:
-        SettingsError: settings that do not go together. ModelError: no such model, or one that does not fit.
+        SettingsError: settings that do not go together.
+        ModelError: no such model, or one that does not fit.
 
     Example:
         ```python

@@ -41,7 +41,7 @@ class TrimapIoU:
     [1.0, 1.0, 1.0]
     """
 
-    def __init__(self, num_classes: int, ignore_label: int | None = 255, widest: int = WIDEST):
+    def __init__(self, num_classes: int, ignore_label: int | None = 255, widest: int = WIDEST) -> None:
         if num_classes < 1 or widest < 1:
             raise SettingsError(f"a trimap curve needs a class and a width, got {num_classes} and {widest}")
         self.num_classes, self.ignore_label, self.widest = num_classes, ignore_label, widest
@@ -114,7 +114,9 @@ class BoundaryF1:
     1.0
     """
 
-    def __init__(self, num_classes: int, ignore_label: int | None = 255, tolerance: float = TOLERANCE):
+    def __init__(
+        self, num_classes: int, ignore_label: int | None = 255, tolerance: float = TOLERANCE
+    ) -> None:
         if num_classes < 1 or not 0 <= tolerance < np.inf:
             raise SettingsError(
                 f"boundary F1 needs a class and a tolerance from 0 on, got {num_classes} and {tolerance}"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -179,7 +180,7 @@ def _number(value: float) -> str:
     return "     -" if math.isnan(value) else f"{value:6.4f}"
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if value is None or isinstance(value, Mapping):
         return value
     if np.ndim(value):

@@ -28,18 +28,40 @@ class Trial:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was tried, and the index of the trial that was written (None: none was within the budget)."""
+    """What `kseg.export.auto` tried, and which file it wrote.
+
+    Attributes:
+        trials: one per file: its `precision`, its `check` and the mean IoU `lost` against the best Keras
+            size.
+        chosen: index of the trial that was written; None: none was within the budget.
+        max_drop: the budget, mean IoU that may be lost.
+
+    Example:
+    ```python
+    choice = kseg.export.auto(model, "model.tflite", (x_val, y_val), sizes=[(256, 256)])
+    print(choice.table())
+    ```
+    """
 
     trials: tuple[Trial, ...]
     chosen: int | None
     max_drop: float
 
     def to_json(self) -> dict[str, Any]:
+        """Put the trials into plain data.
+
+        Returns:
+            A dict that `json.dump` takes.
+        """
         tried = [{"precision": t.precision, "lost": t.lost, **t.check.to_json()} for t in self.trials]
         return {"trials": tried, "chosen": self.chosen, "max_drop": self.max_drop}
 
     def table(self) -> str:
-        """The trials for a reader; a star marks the chosen one."""
+        """Put the trials into a table for a reader.
+
+        Returns:
+            A text of one line per trial; a star marks the chosen one.
+        """
         lines = ["  size       precision   ms      MB     mean IoU  lost"]
         for number, trial in enumerate(self.trials):
             one, mark = trial.check, "*" if number == self.chosen else " "
@@ -72,13 +94,17 @@ def auto(
     is best, on the labels' own resolution.
 
     Args:
-        model, path, class_ids: see `kseg.export.tflite`.
+        model: see `kseg.export.tflite`.
+        path: the file.
         dataset: labelled images that decide: a `kseg.data.Dataset`, or what `kseg.data.as_dataset` takes.
-        sizes: (height, width) to try. precisions: those to try.
-        max_drop: mean IoU that may be lost.
+        sizes: (height, width) to try.
+        max_drop: mean IoU that may be lost, 0-1.
+        precisions: those to try, see `kseg.export.tflite`.
         calibration: images for int8; without them int8 is calibrated on `dataset`.
+        class_ids: see `kseg.export.tflite`.
         limit: at most that many images for each check.
-        min_agreement, output: see `kseg.export.tflite`; a file that agrees less is not chosen.
+        min_agreement: see `kseg.export.tflite`; a file that agrees less is not chosen.
+        output: see `kseg.export.tflite`.
         progress: called with (files tried, files in all).
 
     Returns:
@@ -86,6 +112,11 @@ def auto(
 
     Raises:
         SettingsError: no sizes or precisions.
+
+    Example:
+    ```python
+    choice = kseg.export.auto(model, "model.tflite", (x_val, y_val), sizes=[(192, 192), (256, 256)])
+    ```
     """
     pairs = [(tuple(size), precision) for size in sizes for precision in precisions]
     if not pairs:

@@ -27,14 +27,27 @@ class Check:
     """What `kseg.export.check` found.
 
     Attributes:
-        path, format, size, bytes: the file; `size` is its fixed (height, width), or None.
-        operations: count of each operation; `outside` those that are not builtins (TFLite only).
+        path: the file.
+        format: its format, such as "tflite".
+        size: its fixed (height, width), or None.
+        bytes: how large it is.
+        operations: count of each operation.
+        outside: count of those that are not builtins (TFLite only).
         parity: agreement with the Keras model.
-        milliseconds, keras_milliseconds: one image, median; the Keras model as a compiled graph.
-        before, after: mean IoU, 0-1, of the Keras model and of the file at the same size; None without
-            labels.
+        milliseconds: for one image in the file's own runtime, median.
+        keras_milliseconds: for one image in the Keras model as a compiled graph, median.
+        before: mean IoU of the Keras model at the file's size, 0-1; None without labels.
+        after: mean IoU of the file.
         max_drop: what may be lost of it; None: anything.
         min_agreement: fraction of pixels that must get the class that Keras gives them.
+
+    Example:
+    ```python
+    found = kseg.export.check(model, "model.tflite", (x_val, y_val), max_drop=0.02)
+    print(found.table())
+    if not found.passed:
+        print(found.reasons)
+    ```
     """
 
     path: str
@@ -77,6 +90,11 @@ class Check:
         return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
+        """Put the findings into plain data.
+
+        Returns:
+            A dict that `json.dump` takes.
+        """
         return {
             "path": self.path,
             "format": self.format,
@@ -97,7 +115,11 @@ class Check:
         }
 
     def table(self) -> str:
-        """The findings for a reader."""
+        """Put the findings into a table for a reader.
+
+        Returns:
+            A text of one line per finding, the verdict last.
+        """
         size = "any" if self.size is None else f"{self.size[0]}x{self.size[1]}"
         rows = [
             ("file", f"{self.path} ({self.format}, {self.bytes / 1e6:.2f} MB, input {size})"),
@@ -142,23 +164,32 @@ def check(
     """Load an exported file in its own runtime and compare it with the Keras model.
 
     Args:
-        model, path: the Keras model, and its .tflite or .onnx file, or SavedModel's version folder.
-        data: a `kseg.data.Dataset`, or what `kseg.data.as_dataset` takes (`(x, y)`, a `tf.data.Dataset`, ...), whose
-            labels give the mean IoU before and after; an iterable of images
-            (H, W, channels) 0-255, or None: random images. Resized to the file's size; predictions are
-            brought to the labels' size (nearest) before they are counted.
+        model: the Keras model.
+        path: its .tflite or .onnx file, or a SavedModel's version folder.
+        data: labelled images, whose labels give the mean IoU before and after: a `kseg.data.Dataset`, or what
+            `kseg.data.as_dataset` takes (`(x, y)`, a `tf.data.Dataset`, ...). Or an iterable of images
+            `(height, width, channels)`, 0-255; None: random images. They are resized to the file's size, and
+            predictions to the labels' size (nearest) before they are counted.
         max_drop: mean IoU that may be lost (0.02 is two points); needs labels.
         min_agreement: fraction of pixels that must get the class that Keras gives them; None: by the precision of
             the file, as `kseg.export.tflite` has it.
         output: what the Keras model's output is, see `kseg.export.tflite`.
-        limit: at most that many images, evenly spaced. repeats: timed runs.
+        limit: at most that many images, evenly spaced.
+        repeats: timed runs.
         progress: called with (images compared, images in all).
 
-    Returns: `Check`; `passed` says whether the file may be used.
+    Returns:
+        `Check`; its `passed` says whether the file may be used.
 
     Raises:
-        ModelError: a file that its runtime cannot run, or outputs of another shape. SettingsError: `max_drop`
-            without labels.
+        ModelError: a file that its runtime cannot run, or outputs of another shape.
+        SettingsError: `max_drop` without labels.
+
+    Example:
+    ```python
+    kseg.export.tflite(model, "model.tflite", size=(256, 256))
+    print(kseg.export.check(model, "model.tflite", (x_val, y_val)).table())
+    ```
     """
     info = inspected(model, output)
     classes = getattr(model, "classes", None)

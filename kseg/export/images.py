@@ -28,10 +28,18 @@ def calibration_images(dataset: Any, size: Size, *, count: int = 100, seed: int 
         seed: of the draw.
 
     Returns:
-        uint8 arrays (height, width, 3), RGB 0-255.
+        uint8 arrays `(height, width, 3)`, RGB 0-255.
 
     Raises:
-        SettingsError: a count below 1. DataError: an empty data set, or an image that cannot be read.
+        SettingsError: a count below 1.
+        DataError: an empty data set, or an image that cannot be read.
+
+    Example:
+
+    >>> images, masks = np.zeros((5, 40, 60, 3), "uint8"), np.zeros((5, 40, 60), "uint8")
+    >>> found = kseg.export.calibration_images((images, masks), (32, 48), count=3)
+    >>> len(found), found[0].shape
+    (3, (32, 48, 3))
     """
     if count < 1:
         raise SettingsError(f"`count` of calibration images is at least 1, got {count}")

@@ -30,14 +30,21 @@ class Parity:
     """How an exported model agrees with the Keras model.
 
     Attributes:
-        images, pixels: what was compared.
+        images: how many images were compared.
+        pixels: how many pixels.
         agreement: fraction of pixels with the same class, 0-1.
         largest_difference: of two logits; for a file that gives class ids, by how much the Keras logit of its
             class lies below the highest one, at the worst pixel.
         largest_logit: the largest absolute logit of the Keras model, the scale of the above.
         beyond: fraction of pixels whose logits differ by more than rounding explains.
-        indices: the network computes indices, as pooling for unpooling does. Of two values that are equal but
-            for rounding, another runtime may take the other place; few pixels then differ, by much.
+        indices: whether the network computes indices, as pooling for unpooling does. Of two values that are
+            equal but for rounding, another runtime may take the other place; few pixels then differ, by much.
+
+    Example:
+
+    >>> parity = kseg.export.Parity(8, 524288, 0.9998, largest_difference=4e-5, largest_logit=12.5)
+    >>> parity.equal
+    True
     """
 
     images: int
@@ -58,6 +65,11 @@ class Parity:
         return bool(close or (self.indices and self.beyond <= MOVED))
 
     def to_json(self) -> dict[str, Any]:
+        """Put the comparison into plain data.
+
+        Returns:
+            A dict that `json.dump` takes.
+        """
         return {**asdict(self), "equal": self.equal}
 
 

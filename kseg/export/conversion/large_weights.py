@@ -28,7 +28,7 @@ class LargeWeights:
         specs: the inputs that stand for them, for a `tf.function` with `logits`. Empty for most models.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model) -> None:
         self._model = model
         self._variables = [v for v in model.variables if 4 * int(np.prod(v.shape)) >= LARGE]
         self.specs = [

@@ -72,10 +72,12 @@ def onnx(
         dynamic: leave height and width free also where the model has a `working_size`.
         class_ids: the output is uint8 class ids (batch, height, width) instead of float32 logits.
         opset: ONNX operator set, 13 to 18.
-        images: images for the comparison: a data set or an iterable of (H, W, channels), 0-255; made up
-            where there are none.
+        images: images for the comparison: a data set or an iterable of `(height, width, channels)`, 0-255;
+            None: random ones.
         verify: False writes the file without running it, where onnxruntime is not installed.
-        min_agreement, output, accept: see `kseg.export.tflite`.
+        min_agreement: see `kseg.export.tflite`.
+        output: see `kseg.export.tflite`.
+        accept: see `kseg.export.tflite`.
 
     Returns:
         `Parity`, or None with `verify=False`.
@@ -84,6 +86,13 @@ def onnx(
         ModelError: a network that cannot be converted, or logits that differ by more than 1e-3 of their
             scale.
         SettingsError: a name without .onnx, an opset out of range, or onnxruntime is not installed.
+
+    Example:
+    ```python
+    model = kseg.models.from_preset("people")
+    kseg.export.onnx(model, "people.onnx", size=(256, 256))
+    logits = kseg.export.load("people.onnx")(images)
+    ```
     """
     import onnx as library
 

@@ -83,6 +83,14 @@ def tflite(
         ModelError: operations that are not builtin or come in SpaceToBatch sandwiches, a float32 file that differs
             by more than 1e-3 of the logits' scale, or too little agreement.
         SettingsError: a missing size, an unknown precision, or int8 without calibration.
+
+    Example:
+    ```python
+    model = kseg.models.from_preset("people")
+    kseg.export.tflite(model, "people.tflite", size=(256, 256), precision="float16")
+    images = kseg.export.calibration_images((x_train, y_train), (256, 256))
+    kseg.export.tflite(model, "people_int8.tflite", size=(256, 256), precision="int8", calibration=images)
+    ```
     """
     path, size, info = Path(path), chosen_size(model, size), inspected(model, output)
     _check(path, precision, calibration, sized=dynamic or size is not None)

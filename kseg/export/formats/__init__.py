@@ -68,7 +68,7 @@ def format_of(path: str | Path) -> Format:
 
 
 def load(path: str | Path, threads: int | None = None, trust: bool = False) -> Any:
-    """An exported model in its own runtime: a .tflite or .onnx file, or a SavedModel's version folder.
+    """Open an exported model in its own runtime: a .tflite or .onnx file, or a SavedModel's version folder.
 
     A .tflite or .onnx file runs once in a process of its own first, where one that is damaged or made to do harm
     crashes alone. A SavedModel is a program, and always trusted.
@@ -79,11 +79,19 @@ def load(path: str | Path, threads: int | None = None, trust: bool = False) -> A
         trust: open a file at once, such as one of your own.
 
     Returns:
-        An object that is called with images `(B, H, W, channels)`, numbers 0-255, and gives what the model gives;
-        with the attributes `size`, `output`, `operations` and `metadata` (`kseg.export.runtimes`).
+        An object that is called with images `(batch, height, width, channels)`, numbers 0-255, and gives what
+        the model gives; with the attributes `size`, `output`, `operations` and `metadata`
+        (`kseg.export.runtimes`).
 
     Raises:
         ModelError: no such file, or none that the runtime can run.
+
+    Example:
+    ```python
+    run = kseg.export.load("model.tflite")
+    run.size, run.output  # ((256, 256), "logits")
+    logits = run(images)
+    ```
     """
     found = format_of(path)
     if not trust:
@@ -92,7 +100,7 @@ def load(path: str | Path, threads: int | None = None, trust: bool = False) -> A
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """What `kseg export` packed with a model: classes, palette, input range, precision, output.
+    """Read what `kseg export` packed with a model: classes, palette, input range, precision, output.
 
     Args:
         path: a .tflite or .onnx file, or a SavedModel's version folder.
@@ -102,5 +110,10 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
     Raises:
         ModelError: there is no such file, or what is packed with it is damaged.
+
+    Example:
+    ```python
+    kseg.export.read_metadata("people.tflite")["classes"]  # ["background", "person"]
+    ```
     """
     return format_of(path).read_metadata(Path(path))

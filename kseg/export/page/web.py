@@ -49,6 +49,12 @@ class Site:
         parities: how each model file agrees with the Keras model, by precision; None for a file that was given.
         sizes: bytes of each model file, by precision.
         total: bytes of the folder.
+
+    Example:
+    ```python
+    site = kseg.export.web("model.tflite", "site")
+    print(site.table())
+    ```
     """
 
     path: str
@@ -57,6 +63,11 @@ class Site:
     total: int
 
     def to_json(self) -> dict[str, Any]:
+        """Put the site's files into plain data.
+
+        Returns:
+            A dict that `json.dump` takes.
+        """
         models = {
             precision: {
                 "bytes": self.sizes[precision],
@@ -67,6 +78,11 @@ class Site:
         return {"path": self.path, "bytes": self.total, "models": models}
 
     def table(self) -> str:
+        """Put the site's files into a table for a reader.
+
+        Returns:
+            A text of one line per model file, and one for all files together.
+        """
         rows = []
         for precision, parity in self.parities.items():
             agrees = "as given" if parity is None else f"{parity.agreement:.2%} of the pixels as in Keras"

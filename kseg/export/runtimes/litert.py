@@ -41,7 +41,7 @@ class TFLite:
 
     format = "tflite"
 
-    def __init__(self, path: str | Path, threads: int | None = None):
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         self.path, self.metadata = Path(path), of_zip(path)

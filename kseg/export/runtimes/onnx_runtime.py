@@ -36,7 +36,7 @@ class ONNX:
 
     format = "onnx"
 
-    def __init__(self, path: str | Path, threads: int | None = None):
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
         import onnx
 
         try:

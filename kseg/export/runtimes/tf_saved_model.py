@@ -21,7 +21,7 @@ class SavedModel:
     format = "saved_model"
     output = "labels"
 
-    def __init__(self, path: str | Path, threads: int | None = None):
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
         import tensorflow as tf
 
         self.path, self.metadata = Path(path), of_folder(path)

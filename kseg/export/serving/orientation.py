@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kseg.parts import tensorflow as tf
@@ -60,7 +61,7 @@ def _exif_of_png(data: tf.Tensor) -> tf.Tensor:
     return _walked(data, step, 8)
 
 
-def _walked(data: tf.Tensor, step, start: int) -> tf.Tensor:
+def _walked(data: tf.Tensor, step: Callable[..., tuple[tf.Tensor, tf.Tensor]], start: int) -> tf.Tensor:
     """What `step(position, found)` has found when its position is at the file's end."""
     whole = tf.strings.length(data)
     _, found = tf.while_loop(lambda at, found: at < whole, step, (tf.constant(start), tf.constant("")))

@@ -60,13 +60,16 @@ def saved_model(
             only requests of equal size) and `encoded` works at 512x512; a model that is fixed to a size or has a
             `working_size` is exported at that.
         dynamic: `serving_default` takes any size also where the model has a `working_size`; `encoded` keeps that.
-        version: the version's number, from 1 on; servers take the highest. overwrite: replace it if it exists.
+        version: the version's number, from 1 on; servers take the highest.
+        overwrite: replace the version if it exists.
         dtype: of `serving_default`'s images, "uint8" or "float32".
         confidence: both signatures also give `confidence`, the winning class's probability.
-        images: images to compare on: a data set or an iterable of (H, W, 3), 0-255; None makes some up.
+        images: images to compare on: a data set or an iterable of `(height, width, 3)`, 0-255; None: random
+            ones.
         accept: asked about the finished version's folder before it gets its number (`kseg.export.check`, say);
             False throws it away.
-        min_agreement, output: see `kseg.export.tflite`.
+        min_agreement: see `kseg.export.tflite`.
+        output: see `kseg.export.tflite`.
 
     Returns:
         `Parity` of `serving_default`.
@@ -74,6 +77,12 @@ def saved_model(
     Raises:
         SettingsError: the version exists, or a setting out of range.
         ModelError: masks that differ from Keras's by more than rounding explains.
+
+    Example:
+    ```python
+    model = kseg.models.from_preset("people")
+    kseg.export.saved_model(model, "serving/people", version=1)
+    ```
     """
     base, size, target = Path(path), served_size(model, size, dynamic), Path(path) / str(version)
     info = inspected(model, output)
