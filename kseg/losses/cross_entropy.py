@@ -8,7 +8,7 @@ from keras import ops
 
 from kseg.losses.map_loss import MapLoss, per_pixel
 from kseg.ops.labels import two_classes
-from kseg.ops.replicas import sum_over_replicas
+from kseg.ops.replicas import gather_over_replicas, sum_over_replicas
 from kseg.ops.strips import upsampled_cross_entropy
 
 
@@ -158,9 +158,10 @@ class CrossEntropy(MapLoss):
         return ops.divide_no_nan(total, sum_over_replicas(ops.sum(weights)))
 
     def _hardness(self, losses: Any, valid: Any) -> Any:
-        """The smallest loss that is kept."""
-        hardest = ops.flip(ops.sort(ops.reshape(ops.where(valid, losses, -1.0), (-1,))))
-        number = ops.sum(ops.cast(valid, "int32"))
+        """The smallest loss that is kept, of the whole batch on all devices."""
+        losses = gather_over_replicas(ops.where(valid, losses, -1.0))
+        hardest = ops.flip(ops.sort(ops.reshape(losses, (-1,))))
+        number = sum_over_replicas(ops.sum(ops.cast(valid, "int32")))
         kept = ops.minimum(number, self.ohem_min_kept)
         if self.ohem_fraction is not None:
             wanted = ops.ceil(self.ohem_fraction * ops.cast(number, "float32"))

@@ -7,15 +7,15 @@ from keras import ops
 
 from kseg.losses.map_loss import MapLoss
 from kseg.losses.modes import channels_of, checked_mode, weights_of_channels
-from kseg.ops.replicas import replicas_in_sync
+from kseg.ops.replicas import gather_over_replicas, replicas_in_sync
 
 
 @keras.saving.register_keras_serializable(package="kseg")
 class Lovasz(MapLoss):
     """The Lovasz extension of 1 - IoU: Lovasz-softmax for several classes, the Lovasz hinge for one channel.
 
-    The mean is over the classes that the labels of the batch have. The pixels of a device's batch are sorted by their
-    error together; devices and accumulated batches are averaged, as the loss of their union is not a sum.
+    The mean is over the classes that the labels of the batch have. The pixels of the whole batch, on all devices, are
+    sorted by their error together; accumulated batches are averaged, as the loss of their union is not a sum.
 
     Args:
         mode: "multiclass" (labels are class ids, softmax), "binary" (one channel, labels 0 and 1, hinge), or
@@ -61,7 +61,10 @@ class Lovasz(MapLoss):
         else:
             errors = ops.relu(1.0 - (2.0 * truth - 1.0) * logits)
         # What is not counted has no error, so it comes last and adds nothing.
-        errors, truth = ops.where(there, errors, 0.0), ops.where(there, truth, 0.0)
+        errors, truth, unknown = (
+            gather_over_replicas(part)
+            for part in (ops.where(there, errors, 0.0), ops.where(there, truth, 0.0), 0.0 * counted)
+        )
         channels = logits.shape[-1]
         losses = [
             _of_class(ops.reshape(errors[..., k], (-1,)), ops.reshape(truth[..., k], (-1,)))
@@ -72,7 +75,7 @@ class Lovasz(MapLoss):
             present = ops.ones_like(present)
         weights = present * weights_of_channels(self.class_weights, channels)
         mean = ops.divide_no_nan(ops.sum(ops.stack(losses) * weights), ops.sum(weights))
-        return (mean + 0.0 * ops.sum(counted)) / replicas_in_sync()  # NaN for a label outside the classes
+        return (mean + ops.sum(unknown)) / replicas_in_sync()  # NaN for a label outside the classes
 
     def weight(self, labels, classes):
         return ops.convert_to_tensor(1.0 / replicas_in_sync(), "float32")

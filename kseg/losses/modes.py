@@ -48,7 +48,9 @@ def channels_of(loss: Any, y_true: Any, y_pred: Any, mode: str) -> Channels:
         labels, logits = loss.pair(y_true, y_pred)
         classes = logits.shape[-1]
         valid = loss.valid(labels)
-        known = ops.logical_and(valid, labels < classes)  # torch's one_hot raises at others, which count as NaN here
+        known = ops.logical_and(
+            valid, labels < classes
+        )  # torch's one_hot raises at others, which count as NaN here
         truth = ops.one_hot(ops.where(known, labels, -1), classes, dtype="float32")
         return Channels(logits, truth, _counted(valid, labels, classes)[..., None])
     logits, labels = ops.cast(y_pred, "float32"), ops.convert_to_tensor(y_true)

@@ -19,6 +19,21 @@ def sum_over_replicas(value):
     return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
+def gather_over_replicas(value):
+    """`value` of all replicas of `tf.distribute`, one behind the other along the first axis.
+
+    For a loss of the whole batch that is no sum over its parts. Its gradient is summed over the replicas.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return value
+    import tensorflow as tf
+
+    replica = tf.distribute.get_replica_context()  # None outside of strategy.run
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return value
+    return replica.all_gather(value, axis=0)
+
+
 def replicas_in_sync():
     """How many replicas of `tf.distribute` take part in the step that is being traced; 1 outside of one."""
     if keras.backend.backend() != "tensorflow":
