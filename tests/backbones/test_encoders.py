@@ -19,8 +19,8 @@ STAGES = {
     "inception_v3": (64, 192, 288, 768, 2048),
     "nasnet_mobile": (32, 44, 264, 528, 1056),
 }
-LIGHT = ("mobilenet_v3_small", "convnext_tiny")
-ALL = [pytest.param(name, marks=() if name in LIGHT else pytest.mark.slow) for name in encoder_names()]
+MARKS = {"mobilenet_v3_small": (), "convnext_tiny": pytest.mark.full}
+ALL = [pytest.param(name, marks=MARKS.get(name, pytest.mark.slow)) for name in encoder_names()]
 
 
 def test_every_network_of_keras_applications_has_a_name():

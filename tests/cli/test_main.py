@@ -109,10 +109,10 @@ def test_an_unexpected_failure_is_one_sentence_with_a_code_of_its_own(monkeypatc
 
 
 def test_a_full_disk_behind_stdout_is_told_once():
-    """As in `kseg models > file` on a full disk."""
+    """As in `kseg predict --help > file` on a full disk."""
     with open("/dev/full", "w") as full:
         ran = subprocess.run(
-            [sys.executable, "-m", "kseg", "datasets"], stdout=full, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "kseg", "--version"], stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert (ran.returncode, ran.stderr) == (2, "kseg: the system refused: No space left on device.\n")
 

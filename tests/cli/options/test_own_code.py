@@ -78,6 +78,7 @@ def test_refusals(word, kind, message):
         own_model(word, 2, None)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("code")
 @pytest.mark.tensorflow
 def test_it_trains_and_goes_on(write, tmp_path, capsys):

@@ -126,6 +126,7 @@ def test_a_fixed_model_needs_no_size(labelled, tmp_path, capsys):
     assert [trial["size"] for trial in json.loads(capsys.readouterr().out)["trials"]] == [[24, 32]] * 4
 
 
+@pytest.mark.full
 def test_free_sizes_of_a_model_that_works_at_one(model_file, tmp_path, monkeypatch, capsys):
     pytest.importorskip("onnxruntime")
     load = kseg.models.load_trained

@@ -46,7 +46,7 @@ def test_stages_of_a_net_that_scales_its_picture():
 
 
 def test_a_model_file_with_its_classes(tmp_path, capsys):
-    model = kseg.models.build("fcn32s_efficientnetlite0", 3, weights=None)
+    model = kseg.models.FCN(kseg.backbones.VGG16(widths=(2, 2, 2, 2, 2), filters=2), 3, stride=32)
     model.classes = ("ground", "cat", "dog")
     model.save(tmp_path / "m.keras")
     assert main(["info", str(tmp_path / "m.keras")]) == 0

@@ -132,12 +132,16 @@ def test_heavy_weights_stay_finite(two_colours):
     np.testing.assert_allclose(refined.sum(axis=-1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 1)])
+MORE_SIZES = [pytest.param(size, marks=pytest.mark.full) for size in ((1, 9), (7, 1))]
+
+
+@pytest.mark.parametrize("size", [(1, 1), *MORE_SIZES])
 def test_smallest_pictures(size):
     image, probabilities = np.full((*size, 3), 90, np.uint8), np.full((*size, 2), 0.5, np.float32)
     np.testing.assert_allclose(DenseCRF()(image, probabilities), 0.5, atol=1e-6)
 
 
+@pytest.mark.full
 def test_the_smallest_floor_stays_finite(two_colours):
     image, probabilities = two_colours()
     probabilities = np.where(probabilities == probabilities.max(-1, keepdims=True), 1, 0).astype(np.float32)
@@ -156,7 +160,7 @@ def test_no_iterations_give_the_probabilities(two_colours):
     np.testing.assert_allclose(DenseCRF(iterations=0)(image, probabilities), probabilities, atol=1e-4)
 
 
-@pytest.mark.parametrize("weights", [(0, 4), (3, 0), (0, 0)])
+@pytest.mark.parametrize("weights", [(0, 4), (3, 0), pytest.param((0, 0), marks=pytest.mark.full)])
 def test_weight_zero_leaves_a_kernel_out(weights, two_colours):
     image, probabilities = two_colours()
     crf = DenseCRF(2, weights[0], 6, 12, weights[1], iterations=3)
@@ -180,6 +184,7 @@ def test_tiles_with_room_for_the_margin_equal_the_whole(two_colours):
     np.testing.assert_allclose(tiled, whole, atol=1e-4)
 
 
+@pytest.mark.full
 def test_tiles_with_a_small_margin_come_close(two_colours):
     image, probabilities = two_colours(16, 48)
     settings = {"spatial_std": 1, "bilateral_xy_std": 3, "bilateral_rgb_std": 12}

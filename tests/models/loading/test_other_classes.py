@@ -80,7 +80,7 @@ MORE, AS_MANY = ["car", "road", "tree", "sky"], ["road", "car"]
     ("name", "classes"),
     [
         ("drawn", MORE),
-        ("lite_fpn", MORE),
+        pytest.param("lite_fpn", MORE, marks=pytest.mark.full),
         ("fcn", AS_MANY),
         *(pytest.param(name, MORE, marks=pytest.mark.slow) for name in ("deeplabv2", "lraspp", "deconvnet")),
         *(pytest.param(name, AS_MANY, marks=pytest.mark.slow) for name in ("drawn", "lite_fpn", "multi_scale")),

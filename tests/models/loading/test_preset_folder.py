@@ -29,6 +29,7 @@ np.save(sys.argv[2], keras.ops.convert_to_numpy(model(np.load(sys.argv[3]))))
 """
 
 
+@pytest.mark.full
 def test_it_comes_back_in_another_process(model, tmp_path):
     model.freeze("backbone")
     model.compile()
