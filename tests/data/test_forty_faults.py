@@ -190,7 +190,7 @@ FAULTS = {
     "mask on its side": mask(labels().T.copy()),
     "id beyond the classes": mask(with_values(v3=slice(20, 22))),
     "id of 16 bits": mask(labels().astype(np.uint16) * 257),
-    "id of 16 bits in one pixel": mask(np.where(labels() == 2, 700, labels()).astype(np.uint16)),
+    "id of 16 bits in one pixel": mask(np.where(labels() == 2, np.uint16(700), labels())),
     "fractions in a TIFF": mask(labels().astype(np.float32) / 2, "TIFF"),
     "negative ids in a TIFF": mask(labels().astype(np.int32) - 1, "TIFF"),
     "a photo in place of a mask": mask(photo),
