@@ -129,6 +129,8 @@ def test_kseg_training_says_where_it_runs(tmp_path):
         fit(model, Recipe(), data, None, tmp_path / "run")
 
 
+# CI runs it on JAX and torch among the everyday tests; on TensorFlow the parts have tests of their own.
+@pytest.mark.full if keras.backend.backend() == "tensorflow" else lambda test: test
 def test_a_preset_is_tuned_predicts_and_is_saved_on_every_backend(tmp_path):
     """New classes, freezing, rates by part, Keras's `fit` on a loader, Predictor, CRF, evaluate, a preset's folder."""
     import kseg

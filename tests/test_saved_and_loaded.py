@@ -31,7 +31,7 @@ def own_backbone():
 
 def own_segmenter():
     """Two tensors of a ResNet, one of them inside of a stage, and layers that are no classes of kseg."""
-    backbone = resnet()
+    backbone = backbones.ResNet(50, filters=2, output_stride=8)
     inside = backbone.get_layer("conv2_block1_2_relu").output
     x = keras.layers.UpSampling2D(2, interpolation="bilinear")(backbone.stages["stage3"])
     x = layers.ResizeLike()([x, inside])
@@ -47,7 +47,7 @@ def classifier():
 
 
 def resnet(**changes):
-    return backbones.ResNet(50, filters=2, **{"output_stride": 8, **changes})
+    return backbones.ResNet(18, filters=2, **{"output_stride": 8, **changes})
 
 
 def small_vgg(**changes):
