@@ -43,7 +43,7 @@ DESCRIPTION = "Semantic segmentation for Keras 3 and TensorFlow. Start with: kse
 
 
 class _Version(argparse.Action):
-    def __call__(self, parser, *_):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print(f"kseg {__version__}\n{stands_on()}")
         parser.exit()
 
