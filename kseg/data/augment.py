@@ -69,7 +69,7 @@ class Augment:
     saturation: float = 0.0
     hue: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         scale = tuple(self.scale) if isinstance(self.scale, (tuple, list)) else ()
         if len(scale) != 2 or not 0 < scale[0] <= scale[1] < 100:
             raise SettingsError(f"scale is (lowest, highest) with 0 < lowest <= highest, got {self.scale!r}")

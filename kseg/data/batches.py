@@ -136,11 +136,13 @@ def sampler(
     @tf.function(input_signature=[tf.TensorSpec((), tf.int64)])
     def sample(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, place = position // len(dataset), position % len(dataset)
-        index = _shuffled(place, seed, epoch, len(dataset)) if shuffle else place
+        index, key = place, tf.stack([tf.constant(seed, tf.int64), epoch])
+        if shuffle:
+            last = tf.constant(len(dataset) - 1, tf.int64)
+            index = tf.random.experimental.index_shuffle(place, key, last)
         image, label = tf.numpy_function(samples, [index], [tf.uint8, tf.uint8], stateful=True)
         image, label = tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(label, (None, None))
         if augment is not None:
-            key = tf.stack([tf.constant(seed, tf.int64), epoch])
             return augment(
                 image, label, size, tf.random.experimental.stateless_fold_in(key, place), dataset.ignore_label
             )
@@ -160,7 +162,7 @@ def samples_of_step(count: int, *, batch_size: int, seed: int, shuffle: bool, st
 class SampleCache:
     """Samples of a data set by number, decoded once and kept in memory as far as `cache_bytes` reach."""
 
-    def __init__(self, dataset: Dataset, *, cache_bytes: int = CACHE_BYTES, one_size: bool = False):
+    def __init__(self, dataset: Dataset, *, cache_bytes: int = CACHE_BYTES, one_size: bool = False) -> None:
         self.dataset, self.one_size = dataset, one_size
         # A source whose samples are made anew each time keeps what it makes them of.
         makes = getattr(dataset.samples, "makes_samples", False)
@@ -215,8 +217,3 @@ def user_errors() -> Iterator[None]:
         if found is None:
             raise
         raise found from None
-
-
-def _shuffled(place: tf.Tensor, seed: int, epoch: tf.Tensor, count: int) -> tf.Tensor:
-    key = tf.stack([tf.constant(seed, tf.int64), epoch])
-    return tf.random.experimental.index_shuffle(place, key, tf.constant(count - 1, tf.int64))

@@ -91,7 +91,7 @@ class _Checks:
         own: whether the data set is the user's own, in which a class that never occurs is a problem.
     """
 
-    def __init__(self, max_pixels: int, own: bool):
+    def __init__(self, max_pixels: int, own: bool) -> None:
         self.max_pixels, self.own = max_pixels, own
         self.classes: tuple[str, ...] | None = None
         self.ignore_label, self.class_list = IGNORE_LABEL, ""

@@ -55,7 +55,7 @@ class Crops:
 
     def __init__(
         self, dataset: Dataset, crops: Sequence[Crop], size: tuple[int, int], only_centre: bool = False
-    ):
+    ) -> None:
         self.dataset, self.crops, self.size = dataset, tuple(crops), tuple(size)
         self.only_centre = only_centre
 
@@ -232,7 +232,9 @@ def _crops(image: int, objects: Sequence[LabelledObject], context: float) -> lis
     return [Crop(image, tuple(box), one.class_id) for box, one in zip(boxes, objects, strict=True)]
 
 
-def _cropped(dataset: Dataset, crops: list[Crop], size, only_centre: bool, kind: str) -> Dataset:
+def _cropped(
+    dataset: Dataset, crops: list[Crop], size: tuple[int, int], only_centre: bool, kind: str
+) -> Dataset:
     source = Crops(dataset, crops, size, only_centre)
     # The images' own data set has turned stored ids and colours into class ids.
     return replace(dataset, name=f"{dataset.name} {kind}", samples=source, stored_ids=(), mask_colours=())

@@ -38,7 +38,7 @@ class Sample:
     mask: Path | None = None
     name: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "image", Path(self.image))
         if self.mask is not None:
             object.__setattr__(self, "mask", Path(self.mask))
@@ -102,7 +102,7 @@ class Dataset:
     mask_colours: tuple[tuple[tuple[int, int, int], int], ...] = ()
     max_pixels: int = MAX_PIXELS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "split", SplitName(self.split, self))
         if not self.classes or len(self.classes) > 255:
@@ -179,16 +179,10 @@ class Dataset:
             raise SettingsError(f"{self.name}: no class is left after {dict(names)}")
         lookup = self.to_labels(np.arange(256, dtype=np.uint8))
         new = [self.ignore_label if name is None else kept.index(name) for name in renamed]
-        pairs = (
-            (stored, new[label] if label < len(new) else int(label)) for stored, label in enumerate(lookup)
-        )
+        ids = ((stored, new[label] if label < len(new) else int(label)) for stored, label in enumerate(lookup))
+        ids = tuple((stored, label) for stored, label in ids if stored != label)
         palette = tuple(self.palette[renamed.index(name)] for name in kept)
-        return replace(
-            self,
-            classes=kept,
-            palette=palette,
-            stored_ids=tuple((stored, label) for stored, label in pairs if stored != label),
-        )
+        return replace(self, classes=kept, palette=palette, stored_ids=ids)
 
     @property
     def num_classes(self) -> int:
@@ -207,6 +201,19 @@ class Dataset:
             sample = self.samples[index]
             return sample.name or sample.image.stem
         return self.samples.name_of(index)
+
+    def file_of(self, index: int) -> Path | None:
+        """Give the file that a sample's image is read from.
+
+        Args:
+            index: number of the sample.
+
+        Returns:
+            Its path; None where the image does not lie in a file of its own.
+        """
+        if isinstance(self.samples, Sequence):
+            return self.samples[index].image
+        return getattr(self.samples, "file_of", lambda _: None)(index)
 
     def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Read a sample.
@@ -279,7 +286,9 @@ class Dataset:
         return lookup[stored]
 
 
-def size_mismatch(image_file: str, image_size, mask_file: str, mask_size) -> str:
+def size_mismatch(
+    image_file: str, image_size: Sequence[int], mask_file: str, mask_size: Sequence[int]
+) -> str:
     """The message for a mask of another size than its image; sizes are (height, width)."""
     hint = ""
     if tuple(image_size) == tuple(mask_size)[::-1]:

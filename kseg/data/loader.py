@@ -71,7 +71,7 @@ class Loader(DataAdapter):
         shuffle: bool = True,
         first_epoch: int = 0,
         cache: bool = True,
-    ):
+    ) -> None:
         dataset = as_dataset(dataset)
         self._settings = {"batch_size": batch_size, "size": size, "augment": augment, "seed": seed}
         self._settings |= {"shuffle": shuffle, "cache": cache}
@@ -88,7 +88,7 @@ class Loader(DataAdapter):
         self._sample = sampler(dataset, samples, size, augment, whole(seed, "seed", None), shuffle)
         self._ahead: tuple[int, int, Iterator] | None = None
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[[], Loader], tuple[()]]:
         """In another process the loader stands at the same epoch."""
         return partial(Loader, self.dataset, **self._settings, first_epoch=self.epoch), ()
 
@@ -180,7 +180,7 @@ class Loader(DataAdapter):
         """The batches of an epoch from number `index` on, read ahead in parallel."""
         samples, skipped = self._samples, index * self._batch_size
 
-        def first():
+        def first() -> np.int64:
             return np.int64(epoch() * samples)
 
         with tf.device("CPU"):

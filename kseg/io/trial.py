@@ -8,6 +8,7 @@ with 0 where the file ran, with 1 where the runtime refused it; a crash ends it 
 import contextlib
 import json
 import sys
+from collections.abc import Sequence
 
 
 def main() -> int:
@@ -76,7 +77,7 @@ def _source(path: str) -> str | bytes:
     return path
 
 
-def _concrete(shape, size: list[int]) -> list[int]:
+def _concrete(shape: Sequence[int | str | None], size: list[int]) -> list[int]:
     """A shape (batch, height, width, channels), or channels first, with its free sides filled in."""
     sides = [
         int(side) if not isinstance(side, str) and side is not None and side > 0 else 0 for side in shape

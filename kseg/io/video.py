@@ -119,7 +119,7 @@ class VideoReader:
         DataError: not a video that can be read.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._capture = capture = opened(self.path)
         nominal = capture.get(cv2.CAP_PROP_FPS)

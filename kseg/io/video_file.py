@@ -36,7 +36,7 @@ class VideoFile:
         DataError: by `write` and `close`, where the file cannot be written, or not wholly.
     """
 
-    def __init__(self, path: str | Path, fps: float):
+    def __init__(self, path: str | Path, fps: float) -> None:
         self.path, self.fps = Path(path), fps
         if self.path.suffix.lower() not in CODES:
             raise SettingsError(f"{path}: a video's name ends in {', '.join(CODES)}")

@@ -97,7 +97,7 @@ class App:
         settings: Settings,
         window: Window | None = None,
         progress: Callable[[int], None] | None = None,
-    ):
+    ) -> None:
         self.model, self.settings, self.view = model, settings, settings.view
         self.timings = Timings()
         self.capture = Capture(opener, newest=settings.live)

@@ -79,7 +79,7 @@ class Capture:
         stall: float = STALL,
         abandon: float = ABANDON,
         opening: float = OPENING,
-    ):
+    ) -> None:
         self._opener, self.newest, self._clock = opener, newest, clock
         self._stall, self._abandon, self._opening, self._patience = stall, abandon, opening, opening
         self.held, self._live = False, True

@@ -30,7 +30,7 @@ class Recorder(VideoFile):
         clock: seconds.
     """
 
-    def __init__(self, path: Path, fps: float, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, path: Path, fps: float, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(path, fps)
         self._clock = clock
         self._held: list[np.ndarray] | None = []
@@ -67,7 +67,7 @@ class Window:
         SettingsError: there is no display, or OpenCV was built without windows.
     """
 
-    def __init__(self, title: str = TITLE):
+    def __init__(self, title: str = TITLE) -> None:
         check_display()
         os.environ.setdefault(
             "QT_LOGGING_RULES", "default.warning=false"

@@ -38,7 +38,7 @@ class Pipeline:
         capture: Capture,
         model: Callable[[np.ndarray], np.ndarray],
         timings: Timings,
-    ):
+    ) -> None:
         self.capture, self.model, self.timings = capture, model, timings
         self._changed = threading.Condition()
         self._result: Result | None = None

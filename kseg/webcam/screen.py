@@ -31,7 +31,7 @@ class Painter:
         classes: Sequence[str],
         palette: Sequence[Sequence[int]],
         background: tuple[int, int, int] | np.ndarray = (0, 160, 80),
-    ):
+    ) -> None:
         self.classes, self.palette = tuple(classes), tuple(palette)
         self._colours = np.zeros((256, 1, 3), np.uint8)
         for i, colour in enumerate(self.palette[:256]):

@@ -49,7 +49,7 @@ class Segmentation:
     2
     """
 
-    def __init__(self, runner: Frames, size: tuple[int, int] | None = None):
+    def __init__(self, runner: Frames, size: tuple[int, int] | None = None) -> None:
         if size is not None and runner.size is not None and size != runner.size:
             raise SettingsError(
                 f"--size: this model takes {runner.size[0]}x{runner.size[1]} pixels only, not {size[0]}x{size[1]}; "

@@ -17,7 +17,7 @@ class Smoothing:
         jump: difference of a probability from which something has moved.
     """
 
-    def __init__(self, weight: float = 0.6, jump: float = 0.6):
+    def __init__(self, weight: float = 0.6, jump: float = 0.6) -> None:
         self.weight, self.jump = weight, jump
         self._before: np.ndarray | None = None
 

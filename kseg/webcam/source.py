@@ -41,7 +41,7 @@ class Source(Protocol):
 class Live:
     """A camera or a stream through OpenCV. A stream that says how long it is ends, and is worked through."""
 
-    def __init__(self, what: int | str, size: tuple[int, int] | None = None):
+    def __init__(self, what: int | str, size: tuple[int, int] | None = None) -> None:
         with quiet():
             self._capture = cv2.VideoCapture(what)
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not a queue of old ones
@@ -77,7 +77,7 @@ class Video:
 
     live = False
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self._reader = VideoReader(path)
         self.fps, self.count = self._reader.fps, self._reader.duration or self._reader.count
         self.damaged, self._place = 0, 0
@@ -116,7 +116,7 @@ class Folder:
 
     live = False
 
-    def __init__(self, folder: Path, fps: float = FOLDER_FPS):
+    def __init__(self, folder: Path, fps: float = FOLDER_FPS) -> None:
         self.fps = fps
         self._paths = sorted(
             p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
@@ -145,7 +145,7 @@ class Synthetic:
     `paced=False` gives frames as fast as they are asked for.
     """
 
-    def __init__(self, size: tuple[int, int] = SYNTHETIC_SIZE, paced: bool = True):
+    def __init__(self, size: tuple[int, int] = SYNTHETIC_SIZE, paced: bool = True) -> None:
         self.live, self.fps, self.size, self._paced = paced, 30.0, size, paced
         rows, columns = np.mgrid[: size[0], : size[1]]
         self._scene = np.stack([100 + rows * 0.1, 120 + columns * 0.1, 140 + 20 * np.sin(columns / 25)], -1)

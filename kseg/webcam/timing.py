@@ -18,7 +18,7 @@ STAGES = ("grab", "infer", "draw", "show", "latency")
 class Timings:
     """Milliseconds by stage: p50 and p95 of the last `kept` frames for the screen, of all for the report."""
 
-    def __init__(self, kept: int = 120):
+    def __init__(self, kept: int = 120) -> None:
         self._all = {stage: array("f") for stage in STAGES}  # small: a day of frames is some 50 MB
         self._recent = {stage: deque(maxlen=kept) for stage in STAGES}
         self._shown: deque[float] = deque(maxlen=kept)

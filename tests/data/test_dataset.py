@@ -24,6 +24,7 @@ def test_load_maps_stored_ids(dataset):
     assert image.shape == (5, 7, 3)
     np.testing.assert_array_equal(mask[0], [0, 1, 2, 255, 255, 0, 0])
     assert (len(dataset), dataset.num_classes, dataset.name_of(0)) == (1, 3, "one")
+    assert dataset.file_of(0) == dataset.samples[0].image
 
 
 def test_unknown_id_names_file_and_ids(dataset):

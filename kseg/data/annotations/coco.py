@@ -202,10 +202,7 @@ def to_coco(dataset: Dataset, path: str | Path, *, background: int | None = 0) -
     for index in range(len(dataset)):
         _, labels = dataset.load(index)
         height, width = labels.shape
-        if isinstance(dataset.samples, Sequence):
-            image = dataset.samples[index].image
-        else:
-            image = getattr(dataset.samples, "file_of", lambda _: None)(index)
+        image = dataset.file_of(index)
         file = dataset.name_of(index) + ".png" if image is None else image.name
         images.append({"id": index + 1, "file_name": file, "height": height, "width": width})
         for label in [*kept, dataset.ignore_label]:

@@ -6,11 +6,9 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from kseg.checks import fraction
-from kseg.data.annotations.drawn import DrawnMasks
 from kseg.data.dataset import Dataset
 from kseg.errors import DataError
 from kseg.io.atomic import write_bytes, write_text
@@ -66,7 +64,11 @@ def convert(
         for index in range(len(part)):
             name = _free_name(part.name_of(index), taken)
             image, labels = part.load(index)
-            suffix, data = _image_file(part, index, image)
+            file = part.file_of(index)
+            if file is None:
+                suffix, data = ".png", _png(Image.fromarray(image))
+            else:
+                suffix, data = file.suffix.lower(), read_regular(file, part.max_pixels)
             images.mkdir(parents=True, exist_ok=True)
             masks.mkdir(parents=True, exist_ok=True)
             write_bytes(images / f"{name}{suffix}", data)
@@ -92,22 +94,6 @@ def _free_name(name: str, taken: set[str]) -> str:
         found, number = f"{name}_{number}", number + 1
     taken.add(found.casefold())
     return found
-
-
-def _image_file(dataset: Dataset, index: int, image: np.ndarray) -> tuple[str, bytes]:
-    """The ending and bytes of a sample's image: those of its own file where it has one."""
-    path = None
-    if isinstance(dataset.samples, Sequence):
-        path = dataset.samples[index].image
-    else:
-        source, number = dataset.samples, index
-        while hasattr(source, "indices"):
-            source, number = source.source, source.indices[number]
-        if isinstance(source, DrawnMasks):
-            path = source.images[number].image
-    if path is not None:
-        return path.suffix.lower(), read_regular(path, dataset.max_pixels)
-    return ".png", _png(Image.fromarray(image))
 
 
 def _png(image: Image.Image) -> bytes:

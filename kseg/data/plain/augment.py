@@ -62,7 +62,9 @@ def centre(
     return found
 
 
-def _positions(settings: Augment, draw, own_size, target) -> tuple[np.ndarray, np.ndarray]:
+def _positions(
+    settings: Augment, draw: np.ndarray, own_size: tuple[int, int], target: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
     """Where in the image each pixel of the result is read, (height, width) each, from pixel centres."""
     low, high = settings.scale
     factor = low + draw[0] * np.float32(high - low)
@@ -103,7 +105,7 @@ def _bilinear(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return upper * (1 - below) + lower * below
 
 
-def _recoloured(settings: Augment, draw, image: np.ndarray) -> np.ndarray:
+def _recoloured(settings: Augment, draw: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Colour change and padding in one product with a 4x3 matrix; see `Augment`."""
     mean, matrix, offset = np.float32(MEAN_COLOUR), np.eye(3, dtype=np.float32), np.zeros(3, np.float32)
     if settings.changes_colours:

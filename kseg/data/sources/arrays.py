@@ -132,7 +132,7 @@ def _dataset(
 class _Pairs:
     """Image and mask by number; it pickles, for other processes."""
 
-    def __init__(self, x: Any, y: Any):
+    def __init__(self, x: Any, y: Any) -> None:
         self.x, self.y = x, y
 
     def __call__(self, index: int) -> tuple[Any, Any]:
@@ -142,7 +142,7 @@ class _Pairs:
 class _Kept:
     """The samples of an iterator by number, read as far as they were asked for."""
 
-    def __init__(self, iterator: Iterable[Any], name: str):
+    def __init__(self, iterator: Iterable[Any], name: str) -> None:
         self.iterator: Iterator[Any] = iter(iterator)
         self.name, self.samples = name, []
 
@@ -158,7 +158,7 @@ class _Kept:
 class _Arrays:
     """An `ArraySource` of a function from a number to an image and a mask, both checked."""
 
-    def __init__(self, function: Callable[[int], Any], length: int, name: str):
+    def __init__(self, function: Callable[[int], Any], length: int, name: str) -> None:
         self.function, self.length, self.name = function, length, name
 
     def __len__(self) -> int:

@@ -173,7 +173,7 @@ def _told(value: Any) -> str:
 class _Weighted:
     """Masks by number, whose pixels of weight 0 are ignored."""
 
-    def __init__(self, masks: Any, weights: Any, ignore_label: int, name: str):
+    def __init__(self, masks: Any, weights: Any, ignore_label: int, name: str) -> None:
         self.masks, self.weights, self.ignore_label, self.name = masks, weights, ignore_label, name
 
     def __len__(self) -> int:

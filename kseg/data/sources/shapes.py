@@ -12,7 +12,9 @@ import io
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -20,6 +22,9 @@ import numpy as np
 from kseg.data.dataset import Dataset
 from kseg.data.sources.tfds_source import TfdsSource
 from kseg.errors import DataError
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 CLASSES = ("ground", "circle", "square", "triangle", "star", "ring", "cross")
 PALETTE = (
@@ -105,7 +110,7 @@ def _prepared(cache: Path) -> Path:
     return target
 
 
-def _builder_class():
+def _builder_class() -> type[tfds.core.GeneratorBasedBuilder]:
     """The tfds builder, made here because importing tfds takes seconds that other data sets need not pay."""
     import tensorflow_datasets as tfds
 
@@ -116,7 +121,7 @@ def _builder_class():
         name = "kseg_shapes"
         code_path = None  # tfds would look for checksums of downloads beside the code, and there are none
 
-        def _info(self):
+        def _info(self) -> tfds.core.DatasetInfo:
             return tfds.core.DatasetInfo(
                 builder=self,
                 description=__doc__,
@@ -130,10 +135,10 @@ def _builder_class():
                 ),
             )
 
-        def _split_generators(self, dl_manager):
+        def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
             return {split: self._generate_examples(split) for split in SPLITS}
 
-        def _generate_examples(self, split):
+        def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
             for index in range(SPLITS[split]):
                 rng = np.random.default_rng([list(SPLITS).index(split), index])
                 image, mask = draw_scene(rng)

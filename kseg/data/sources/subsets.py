@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Subset:
     """Some samples of an `ArraySource`, by their numbers."""
 
-    def __init__(self, source: ArraySource, indices: Sequence[int]):
+    def __init__(self, source: ArraySource, indices: Sequence[int]) -> None:
         self.source, self.indices = source, list(indices)
         self.makes_samples = getattr(source, "makes_samples", False)
 
@@ -40,7 +40,7 @@ class Subset:
 class Joined:
     """The samples of several data sets, one after the other, with their class ids."""
 
-    def __init__(self, *parts: Dataset):
+    def __init__(self, *parts: Dataset) -> None:
         self.parts = [inner for part in parts for inner in getattr(part.samples, "parts", [part])]
 
     def __len__(self) -> int:
@@ -66,6 +66,10 @@ class Joined:
         part, number = self._find(index)
         return part.name_of(number)
 
+    def file_of(self, index: int) -> Path | None:
+        part, number = self._find(index)
+        return part.file_of(number)
+
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         part, number = self._find(index)
         return part.load(number)
@@ -74,7 +78,7 @@ class Joined:
 class SplitName(str):
     """The name of a split, which is text; called, it splits the data set: `train, val = dataset.split(0.2)`."""
 
-    def __new__(cls, name: str, dataset: Dataset | None = None):
+    def __new__(cls, name: str, dataset: Dataset | None = None) -> SplitName:
         made = super().__new__(cls, name)
         made.dataset = dataset
         return made

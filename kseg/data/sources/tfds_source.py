@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from kseg.io.archive import leads_out
 from kseg.io.colour_map import colour_map
 from kseg.io.image_file import MAX_PIXELS, image_kind, open_image
 from kseg.io.images import to_8_bits
+
+if TYPE_CHECKING:
+    from tensorflow_datasets.core import DatasetBuilder
 
 # How features.json names classes: now, in protobuf's other spelling, and before tfds 4.6.
 _CLASS_KEYS = {"pythonClassName", "python_class_name", "type"}
@@ -34,7 +38,7 @@ class TfdsSource:
     held in memory; other formats are read through tfds's own random access.
     """
 
-    def __init__(self, builder, split: str, image: str, mask: str):
+    def __init__(self, builder: DatasetBuilder, split: str, image: str, mask: str) -> None:
         self.builder, self.split, self.image, self.mask = builder, split, image, mask
         self.max_pixels = MAX_PIXELS
         if builder.info.file_format.value != "tfrecord":
@@ -114,14 +118,25 @@ def load_tfds(
     them; otherwise the classes are numbered up to the highest id found in the masks of all splits.
     """
     builder = open_builder(name, root)
-    image, mask = _features(builder)
+    from tensorflow_datasets import features
+
+    found = {key: one for key, one in builder.info.features.items() if isinstance(one, features.Image)}
+    masks = [key for key, one in found.items() if isinstance(one, features.LabeledImage)]
+    masks += [key for key in _MASK_WORDS if key in found and found[key].shape[-1] == 1]
+    images = [key for key in ("image", *sorted(found)) if key in found and key not in masks]
+    if not masks or not images:
+        raise DataError(
+            f"{builder.data_path}: expected an image feature and a one-channel mask feature (such as "
+            f"'segmentation_mask'); the data set has {', '.join(sorted(builder.info.features))}"
+        )
+    image, mask = images[0], masks[0]
     source = _source(builder, split, image, mask)
     source.max_pixels = max_pixels
     names = tuple(getattr(builder.info.features[mask], "names", None) or ())
     if not names:
         everywhere = [TfdsSource(builder, each, image, mask) for each in builder.info.splits]
-        masks = (each.read(index)[1] for each in everywhere for index in range(len(each)))
-        highest = max(int(mask[mask != 255].max(initial=0)) for mask in masks)
+        ids = (each.read(index)[1] for each in everywhere for index in range(len(each)))
+        highest = max(int(map_[map_ != 255].max(initial=0)) for map_ in ids)
         names = tuple(f"class {index}" for index in range(highest + 1))
     return Dataset(builder.info.name, split, names, colour_map(len(names)), source, max_pixels=max_pixels)
 
@@ -131,7 +146,7 @@ def prepared(name: str, root: str | Path | None, split: str, image: str, mask: s
     return _source(open_builder(name, root), split, image, mask)
 
 
-def open_builder(name: str, root: str | Path | None):
+def open_builder(name: str, root: str | Path | None) -> DatasetBuilder:
     """A tfds builder over files that lie prepared below `root`, found without the data set's own code."""
     import tensorflow_datasets as tfds
 
@@ -181,28 +196,8 @@ def _version(info: Path) -> tuple[int, ...]:
     return tuple(int(part) for part in info.parent.name.split(".") if part.isdigit())
 
 
-def _source(builder, split: str, image: str, mask: str) -> TfdsSource:
+def _source(builder: DatasetBuilder, split: str, image: str, mask: str) -> TfdsSource:
     if split.split("[")[0] not in builder.info.splits:
         found = ", ".join(sorted(builder.info.splits))
         raise DataError(f"{builder.data_path}: no split {split!r}; found {found}")
     return TfdsSource(builder, split, image, mask)
-
-
-def _features(builder) -> tuple[str, str]:
-    """The names of the image feature and of the mask feature."""
-    from tensorflow_datasets import features
-
-    found = {
-        name: feature
-        for name, feature in builder.info.features.items()
-        if isinstance(feature, features.Image)
-    }
-    masks = [name for name, feature in found.items() if isinstance(feature, features.LabeledImage)]
-    masks += [name for name in _MASK_WORDS if name in found and found[name].shape[-1] == 1]
-    images = [name for name in ("image", *sorted(found)) if name in found and name not in masks]
-    if not masks or not images:
-        raise DataError(
-            f"{builder.data_path}: expected an image feature and a one-channel mask feature (such as "
-            f"'segmentation_mask'); the data set has {', '.join(sorted(builder.info.features))}"
-        )
-    return images[0], masks[0]

@@ -52,7 +52,7 @@ def unlabelled(
 
 
 class _Unlabelled:
-    def __init__(self, files: Sequence[Path], ignore_label: int, max_pixels: int):
+    def __init__(self, files: Sequence[Path], ignore_label: int, max_pixels: int) -> None:
         self.files, self.ignore_label, self.max_pixels = files, ignore_label, max_pixels
 
     def __len__(self) -> int:

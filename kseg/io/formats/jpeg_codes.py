@@ -85,7 +85,7 @@ def _pieces(data: bytes, scan: Scan) -> list[bytes]:
 class _Bits:
     """16 bits from any place of some bytes; behind their end there are ones."""
 
-    def __init__(self, piece: bytes):
+    def __init__(self, piece: bytes) -> None:
         values = np.frombuffer(piece + b"\xff" * 8, np.uint8).astype(np.uint32)
         joined = values[:-2] << 16 | values[1:-1] << 8 | values[2:]
         self.joined = array.array("I", joined.astype(np.uint32).tobytes())

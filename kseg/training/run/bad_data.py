@@ -1,7 +1,6 @@
 """Files that cannot be used while a training runs: skipped and counted, or named where one made the loss diverge."""
 
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -82,5 +81,4 @@ def files_of_step(dataset: Dataset | SkippingDataset, *, batch_size: int, seed: 
     numbers = samples_of_step(len(dataset), batch_size=batch_size, seed=seed, shuffle=True, step=step)
     if isinstance(dataset, SkippingDataset):
         numbers = [dataset.stand_in(number) for number in numbers]
-    files = dataset.samples if isinstance(dataset.samples, Sequence) else None
-    return [dataset.name_of(number) if files is None else str(files[number].image) for number in numbers]
+    return [str(dataset.file_of(number) or dataset.name_of(number)) for number in numbers]

@@ -40,7 +40,7 @@ class SiteServer(ThreadingHTTPServer):
     # Off, where Windows would otherwise let two servers share a port.
     allow_reuse_address = hasattr(errno, "EADDRINUSE") and not hasattr(errno, "WSAEADDRINUSE")
 
-    def __init__(self, folder: str | Path, port: int = 0):
+    def __init__(self, folder: str | Path, port: int = 0) -> None:
         root = Path(folder).resolve()
         self.files = {
             f"/{path.relative_to(root).as_posix()}": path for path in root.rglob("*") if path.is_file()

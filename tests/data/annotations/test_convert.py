@@ -34,6 +34,15 @@ def test_files_are_copied_as_they_are(tmp_path, write):
     np.testing.assert_array_equal(load("folder", out)[0][1], data[1][1])
 
 
+def test_files_of_joined_data_sets_are_copied_too(tmp_path, write):
+    for seed, folder in enumerate(("one", "two")):
+        write.folder_pair(tmp_path / folder, seed=seed)
+    data = load("folder", tmp_path / "one") + load("folder", tmp_path / "two")
+    out = convert(data, tmp_path / "out", val=0.4)
+    written = sorted(path.read_bytes() for path in (out / "images").rglob("*.*"))
+    assert written == sorted(path.read_bytes() for path in tmp_path.glob("*/images/*.*") if path.is_file())
+
+
 def test_equal_names_and_equal_colours(tmp_path):
     one = from_arrays(X[:2], Y[:2], classes=CLASSES, palette=[(0, 0, 0)] * 3)
     out = convert(one + one, tmp_path / "out")
