@@ -31,7 +31,7 @@ class OptionalPackage:
     2
     """
 
-    def __init__(self, module: str, title: str, install: str):
+    def __init__(self, module: str, title: str, install: str) -> None:
         self._module, self._title, self._install = module, title, install
 
     def installed(self) -> bool:
