@@ -6,6 +6,7 @@ import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from kseg.weights.layouts import (
 )
 from kseg.weights.reading.read import read
 from kseg.weights.source import Arrays, Source, classes_of, shape_of
-from kseg.weights.transfer import Move, plan
+from kseg.weights.transfer import plan
 from kseg.weights.undrawn import undrawn
 
 SOURCES: dict[str, Source] = {
@@ -62,6 +63,8 @@ class Imported:
         unused: keys that have no place in the model, such as those of an auxiliary head.
         note: what was assumed, in a sentence.
         meta: what the file says besides its arrays.
+        training_model: the network with its second head (see `kseg.models.with_auxiliary_head`), where it was asked
+            for; it shares the layers of `model`.
 
     Example:
     ```python
@@ -127,7 +130,6 @@ def import_weights(
         classes: names, one a class; None takes those of the file where it has them.
         palette: a colour (red, green, blue) a class; None takes the file's.
         output_stride: of the backbone, where the source has networks of several; None takes its usual one.
-
         auxiliary: take the second head too, which only training needs (torchvision, mmsegmentation, semseg).
 
     Returns:
@@ -149,9 +151,20 @@ def import_weights(
         raise SettingsError(f"there is no source {source!r}: expected auto, or one of {', '.join(close)}")
     arrays, meta = read(path)
     try:
-        chosen = _chosen(source, arrays, Path(path).name)
-        model = _build(chosen, arrays, output_stride)
-        moves = _moves(chosen, model, arrays)
+        chosen = SOURCES[identify(arrays) if source == "auto" else source]
+        if source == "auto":  # where the keys fit several networks, the published name of the file may tell
+            chosen = SOURCES[chosen.by_name(Path(path).name) or chosen.name]
+        stride = chosen.output_strides[0] if output_stride is None else output_stride
+        if stride not in chosen.output_strides:
+            strides = " or ".join(map(str, chosen.output_strides))
+            raise SettingsError(f"{chosen.name} has networks of output stride {strides}, not {stride}")
+        try:
+            model = undrawn(partial(chosen.build, arrays, stride))
+            moves = list(chosen.moves(model, arrays))
+        except ModelError:
+            raise
+        except (KsegError, KeyError, IndexError, ValueError, StopIteration, TypeError) as error:
+            raise ModelError(f"{chosen.name}: its keys are not those of this source ({error})") from error
         full = _with_second_head(chosen, model, arrays) if auxiliary else None
         if full is not None:
             names = ("auxiliary_conv", "auxiliary_bn", "auxiliary_score")
@@ -161,29 +174,13 @@ def import_weights(
         raise ModelError(f"{path}: {error}") from error
     del arrays
     settled.apply()
-    _label(model, path, classes or meta.get("classes"), palette or meta.get("palette"), classes, palette)
-    return Imported(model, chosen.name, settled.copied, settled.unused, _said(chosen, model), meta, full)
-
-
-def _chosen(source: str, arrays: Arrays, file: str) -> Source:
-    """The source asked for; or that of the keys, or another of the same keys by the published name of the file."""
-    if source != "auto":
-        return SOURCES[source]
-    found = SOURCES[identify(arrays)]
-    return SOURCES[found.by_name(file) or found.name]
-
-
-def _build(source: Source, arrays: Arrays, output_stride: int | None) -> keras.Model:
-    stride = source.output_strides[0] if output_stride is None else output_stride
-    if stride not in source.output_strides:
-        strides = " or ".join(map(str, source.output_strides))
-        raise SettingsError(f"{source.name} has networks of output stride {strides}, not {stride}")
-    try:
-        return undrawn(lambda: source.build(arrays, stride))
-    except ModelError:
-        raise
-    except (KsegError, KeyError, IndexError, ValueError, StopIteration, TypeError) as error:
-        raise ModelError(f"{source.name}: its keys are not those of this source ({error})") from error
+    backbone = getattr(model, "backbone", model)
+    note = f"{chosen.name}: {backbone.name}, output stride {getattr(backbone, 'output_stride', None)}"
+    if hasattr(model, "num_classes"):
+        _label(model, path, classes, meta.get("classes"), "classes")
+        _label(model, path, palette, meta.get("palette"), "palette")
+        note += f", {model.num_classes} classes"
+    return Imported(model, chosen.name, settled.copied, settled.unused, f"{note}; {chosen.note}", meta, full)
 
 
 def _with_second_head(source: Source, model: keras.Model, arrays: Arrays) -> keras.Model:
@@ -197,32 +194,14 @@ def _with_second_head(source: Source, model: keras.Model, arrays: Arrays) -> ker
             f"{source.name}: an auxiliary head on {inputs} channels, which "
             f"{'several stages' if stages else 'no stage'} of {model.backbone.name} have; import it without `auxiliary`"
         )
-    return undrawn(lambda: with_auxiliary_head(model, classes_of(arrays, key), stages[0]))
+    return undrawn(partial(with_auxiliary_head, model, classes_of(arrays, key), stages[0]))
 
 
-def _moves(source: Source, model: keras.Model, arrays: Arrays) -> list[Move]:
-    try:
-        return list(source.moves(model, arrays))
-    except (KeyError, IndexError, ValueError, StopIteration, TypeError) as error:
-        raise ModelError(f"{source.name}: its keys are not those of this source ({error})") from error
-
-
-def _label(model, path: str | os.PathLike, names, colours, given_names, given_colours) -> None:
-    """Class names and palette; those of the file only where they are one a class."""
-    if not hasattr(model, "num_classes"):
+def _label(model: keras.Model, path: str | os.PathLike, given: Any, of_file: Any, what: str) -> None:
+    """Class names or a palette; those of the file only where they are one a class."""
+    values = given or of_file
+    if values is None or (given is None and len(values) != model.num_classes):
         return
-    for what, values, given in (("classes", names, given_names), ("palette", colours, given_colours)):
-        if values is None or (given is None and len(values) != model.num_classes):
-            continue
-        if len(values) != model.num_classes:
-            raise SettingsError(
-                f"{Path(path)}: {what} needs {model.num_classes} entries, one a class; got {len(values)}"
-            )
-        setattr(model, what, [tuple(v) if what == "palette" else v for v in values])
-
-
-def _said(source: Source, model: keras.Model) -> str:
-    classes = f", {model.num_classes} classes" if hasattr(model, "num_classes") else ""
-    backbone = getattr(model, "backbone", model)
-    stride = getattr(backbone, "output_stride", None)
-    return f"{source.name}: {backbone.name}, output stride {stride}{classes}; {source.note}"
+    if len(values) != model.num_classes:
+        raise SettingsError(f"{Path(path)}: {what} needs {model.num_classes} entries, one a class; got {len(values)}")
+    setattr(model, what, [tuple(value) if what == "palette" else value for value in values])

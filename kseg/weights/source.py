@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -14,36 +14,51 @@ from kseg.weights.transfer import Move
 Arrays = dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(ABC):
     """What kseg knows about the files of one source.
 
-    Args:
+    Attributes:
         name: such as "mmseg/pspnet".
-        recognises: whether arrays are of this source, by their keys.
-        build: the network for arrays, with random weights; takes the arrays and `output_stride`.
-        moves: where each array goes, for a network that `build` made.
         output_strides: those that the source has trained networks for, the usual one first.
-        left_out: whether a key is known to have no place in the network.
         note: what no file says and kseg assumes.
         licence: as the source states it.
         page: where a person finds the files.
+        marks: keys that files of this source have, and those of no other source have all of.
         auxiliary: the modules of its second head, in the order convolution, normalisation, scores; none for a network
             that has no such head.
-        by_name: the other source that a file of these keys is of, by the name it was published under; None for none.
     """
 
     name: str
-    recognises: Callable[[Arrays], bool]
-    build: Callable[[Arrays, int], keras.Model]
-    moves: Callable[[keras.Model, Arrays], Iterable[Move]]
     output_strides: tuple[int, ...]
     note: str
     licence: str
     page: str
-    left_out: Callable[[str], bool] = field(default=lambda key: False)
+    marks: tuple[str, ...] = ()
     auxiliary: tuple[str, ...] = ()
-    by_name: Callable[[str], str | None] = field(default=lambda file: None)
+
+    def recognises(self, arrays: Arrays) -> bool:
+        """Whether arrays are of this source, by their keys."""
+        return all(mark in arrays for mark in self.marks)
+
+    @abstractmethod
+    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+        """The network for arrays, with random weights."""
+
+    @abstractmethod
+    def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+        """Where each array goes, for a network that `build` made."""
+
+    def left_out(self, key: str) -> bool:
+        """Whether a key is known to have no place in the network."""
+        return is_counter(key)
+
+    def by_name(self, file: str) -> str | None:
+        """The other source that a file of these keys is of, by the name it was published under; None for none.
+
+        Raises:
+            ModelError: a network of these keys that kseg does not build.
+        """
+        return None
 
 
 def is_counter(key: str) -> bool:

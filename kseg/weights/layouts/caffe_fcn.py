@@ -24,46 +24,75 @@ _UPSAMPLING = (
 _SCALE = "scale_pool"
 
 
-def _fcn_name(arrays: Arrays, layer: str) -> str:
-    """The name that a score layer has in this file: with hyphens in those of 2015."""
-    return next((n for n in (layer, layer.replace("_", "-")) if f"{n}/0" in arrays), layer)
+class FCNOfCaffe(Source):
+    """FCN-32s, 16s, 8s, 8s at once, and 8s of 2015."""
+
+    name = "caffe/fcn"
+    output_strides = (8, 16, 32)
+    note = "the image padded by 100, BGR without the mean of the release"
+    licence = "unrestricted (BVLC model licence), as the authors' page states"
+    page = "https://github.com/shelhamer/fcn.berkeleyvision.org"
+
+    def recognises(self, arrays: Arrays) -> bool:
+        return "fc7/0" in arrays and f"{self.blob(arrays, 'score_fr')}/0" in arrays
+
+    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+        """The network whose stride, 32, 16 or 8, is what the file has."""
+        if any(key.startswith(("score_fr_sem", "score_fr_geo", "score_fr_geometric")) for key in arrays):
+            raise ModelError(f"{self.name}: an FCN with two heads (SIFT Flow), which kseg does not build")
+        stride = 8 if f"{self.blob(arrays, 'score_pool3')}/0" in arrays else 32
+        stride = 16 if stride == 32 and f"{self.blob(arrays, 'score_pool4')}/0" in arrays else stride
+        width = arrays["fc7/0"].shape[0] if arrays["fc7/0"].ndim == 4 and arrays["fc7/0"].shape[0] > 1 else 0
+        width = width or int(arrays["fc7/1"].size)
+        classes = int(arrays[f"{self.blob(arrays, 'score_fr')}/0"].shape[0])
+        bilinear = [is_bilinear(arrays[f"{name}/0"]) for name in self.deconvolutions(arrays)]
+        learned = "none" if all(bilinear) else "intermediate" if bilinear[-1:] == [True] else "all"
+        scales = []
+        for pool in ("pool4", "pool3"):  # the fixed factors on the skips of the "at once" networks
+            factors = arrays.get(f"{_SCALE}{pool[-1]}/0", np.ones(1))
+            if not (factors == factors.flat[0]).all():
+                raise ModelError(
+                    f"{self.name}: {_SCALE}{pool[-1]} has a factor of its own for every channel, which kseg does not "
+                    "build"
+                )
+            scales.append(float(factors.flat[0]))
+        backbone = VGG16(padding="original", filters=width, mean=MEAN, name="vgg16")
+        return FCN(backbone, classes, stride=stride, learned_upsampling=learned, skip_scales=tuple(scales))
+
+    def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+        names = variables(model)
+        for layer, blob in {**vgg_blobs(model), "fc6": "fc6", "fc7": "fc7"}.items():
+            yield from convolution(layer, blob, names)
+        ups = self.deconvolutions(arrays)
+        order = [layer.name for layer in model.layers if layer.name.startswith("upsampling_")]
+        for layer in ("score_fr", "score_pool4", "score_pool3"):
+            if f"{layer}/kernel" in names:
+                blob, biases = self.blob(arrays, layer), []
+                yield kernel(f"{layer}/kernel", f"{blob}/0")
+                if layer != "score_fr":
+                    # A deconvolution's bias is added at the same places as that of the layer it is summed with.
+                    biases = [f"{ups[order.index(f'upsampling_{layer[6:]}')]}/1"]
+                keys = (f"{blob}/1", *(key for key in biases if key in arrays))
+                yield Move(
+                    f"{layer}/bias", keys, lambda blobs, shape: sum(b.astype(np.float64) for b in blobs).reshape(shape)
+                )
+        for layer, blob in zip(order, ups, strict=True):
+            if f"{layer}/kernel" in names:
+                yield turned(f"{layer}/kernel", f"{blob}/0", CONVOLUTION)
+
+    def left_out(self, key: str) -> bool:
+        return key.split("/")[0] in _UPSAMPLING or key.startswith(_SCALE)
+
+    def blob(self, arrays: Arrays, layer: str) -> str:
+        """The name that a score layer has in this file: with hyphens in those of 2015."""
+        return next((n for n in (layer, layer.replace("_", "-")) if f"{n}/0" in arrays), layer)
+
+    def deconvolutions(self, arrays: Arrays) -> list[str]:
+        """Those of the file, from the deepest on."""
+        return [name for name in _UPSAMPLING if f"{name}/0" in arrays]
 
 
-def _fcn(arrays: Arrays, output_stride: int) -> keras.Model:
-    if any(key.startswith(("score_fr_sem", "score_fr_geo", "score_fr_geometric")) for key in arrays):
-        raise ModelError("caffe/fcn: an FCN with two heads (SIFT Flow), which kseg does not build")
-    del output_stride  # 32, 16 or 8 is what the file has
-    stride = 8 if f"{_fcn_name(arrays, 'score_pool3')}/0" in arrays else 32
-    stride = 16 if stride == 32 and f"{_fcn_name(arrays, 'score_pool4')}/0" in arrays else stride
-    width = arrays["fc7/0"].shape[0] if arrays["fc7/0"].ndim == 4 and arrays["fc7/0"].shape[0] > 1 else 0
-    width = width or int(arrays["fc7/1"].size)
-    classes = int(arrays[f"{_fcn_name(arrays, 'score_fr')}/0"].shape[0])
-    ups = _upsampling_blobs(arrays)
-    bilinear = [_is_bilinear(arrays[f"{name}/0"]) for name in ups]
-    learned = "none" if all(bilinear) else "intermediate" if bilinear[-1:] == [True] else "all"
-    backbone = VGG16(padding="original", filters=width, mean=MEAN, name="vgg16")
-    scales = tuple(_scale(arrays, f"{_SCALE}{number}") for number in (4, 3))
-    return FCN(backbone, classes, stride=stride, learned_upsampling=learned, skip_scales=scales)
-
-
-def _scale(arrays: Arrays, layer: str) -> float:
-    """The fixed factor on a skip of the "at once" networks; 1 where there is none."""
-    blob = arrays.get(f"{layer}/0")
-    if blob is None:
-        return 1.0
-    if not (blob == blob.flat[0]).all():
-        raise ModelError(
-            f"caffe/fcn: {layer} has a factor of its own for every channel, which kseg does not build"
-        )
-    return float(blob.flat[0])
-
-
-def _upsampling_blobs(arrays: Arrays) -> list[str]:
-    """Caffe's deconvolutions, from the deepest on."""
-    return [name for name in _UPSAMPLING if f"{name}/0" in arrays]
-
-
-def _is_bilinear(blob: np.ndarray) -> bool:
+def is_bilinear(blob: np.ndarray) -> bool:
     """Whether a deconvolution only upsamples: each class by itself, with Caffe's bilinear kernel."""
     count, _, side, _ = blob.shape
     factor = (side + 1) // 2
@@ -73,79 +102,36 @@ def _is_bilinear(blob: np.ndarray) -> bool:
     return bool(np.allclose(blob, expected, atol=1e-4))
 
 
-def _fcn_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
-    names = variables(model)
-    for layer, blob in {**vgg_blobs(model), "fc6": "fc6", "fc7": "fc7"}.items():
-        yield from convolution(layer, blob, names)
-    ups = _upsampling_blobs(arrays)
-    order = [layer.name for layer in model.layers if layer.name.startswith("upsampling_")]
-    for layer in ("score_fr", "score_pool4", "score_pool3"):
-        if f"{layer}/kernel" in names:
-            blob = _fcn_name(arrays, layer)
-            yield kernel(f"{layer}/kernel", f"{blob}/0")
-            # A deconvolution's bias is added at the same places as that of the score layer it is summed with.
-            place = order.index(f"upsampling_{layer[6:]}") if layer != "score_fr" else None
-            extra = [f"{ups[place]}/1"] if place is not None and f"{ups[place]}/1" in arrays else []
-            yield _summed(f"{layer}/bias", (f"{blob}/1", *extra))
-    for layer, blob in zip(order, ups, strict=True):
-        if f"{layer}/kernel" in names:
-            yield turned(f"{layer}/kernel", f"{blob}/0", CONVOLUTION)
+class DeconvNetOfCaffe(Source):
+    """The inference file of DeconvNet."""
+
+    name = "caffe/deconvnet"
+    output_strides = (1,)
+    note = (
+        "made for windows of 224x224; statistics of the batch normalisation are folded into scale and shift: freeze "
+        "these layers before training on"
+    )
+    licence = "research purposes only, as the authors' page states"
+    page = "https://github.com/HyeonwooNoh/DeconvNet"
+    marks = ("seg-score-voc/0",)
+
+    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+        if any(f"bn1_1/{number}" in arrays for number in (2, 3)):
+            raise ModelError(
+                f"{self.name}: its BN layers have statistics of their own; expected the inference file"
+            )
+        width, classes = int(arrays["fc7/1"].size), int(arrays["seg-score-voc/1"].size)
+        return DeconvNet(VGG16BatchNorm(filters=width, mean=MEAN, name="vgg16_bn"), classes)
+
+    def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+        names, renamed = variables(model), vgg_blobs(model)
+        renamed |= {"fc6": "fc6", "fc7": "fc7", "deconv6": "fc6-deconv", "logits": "seg-score-voc"}
+        norms = {"bn6": "bnfc6", "bn7": "bnfc7", "debn6": "fc6-deconv-bn"}
+        for layer in model.layers:
+            if isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):
+                yield from convolution(layer.name, renamed.get(layer.name, layer.name), names)
+            elif isinstance(layer, keras.layers.BatchNormalization):
+                yield from folded_norm(layer.name, norms.get(layer.name, layer.name), layer.epsilon)
 
 
-def _summed(target: str, keys: tuple[str, ...]) -> Move:
-    return Move(target, keys, lambda arrays, shape: sum(a.astype(np.float64) for a in arrays).reshape(shape))
-
-
-def _deconvnet(arrays: Arrays, output_stride: int) -> keras.Model:
-    del output_stride
-    if any(f"bn1_1/{number}" in arrays for number in (2, 3)):
-        raise ModelError(
-            "caffe/deconvnet: its BN layers have statistics of their own; expected the inference file"
-        )
-    width, classes = int(arrays["fc7/1"].size), int(arrays["seg-score-voc/1"].size)
-    backbone = VGG16BatchNorm(filters=width, mean=MEAN, name="vgg16_bn")
-    return DeconvNet(backbone, classes)
-
-
-def _deconvnet_moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
-    names = variables(model)
-    renamed = {
-        "fc6": "fc6",
-        "fc7": "fc7",
-        "deconv6": "fc6-deconv",
-        "logits": "seg-score-voc",
-        **vgg_blobs(model),
-    }
-    norms = {"bn6": "bnfc6", "bn7": "bnfc7", "debn6": "fc6-deconv-bn"}
-    for layer in model.layers:
-        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):
-            yield from convolution(layer.name, renamed.get(layer.name, layer.name), names)
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            yield from folded_norm(layer.name, norms.get(layer.name, layer.name), layer.epsilon)
-
-
-FCN_SOURCE = Source(
-    name="caffe/fcn",
-    recognises=lambda arrays: (
-        any(f"{layer}/0" in arrays for layer in ("score_fr", "score-fr")) and "fc7/0" in arrays
-    ),
-    build=_fcn,
-    moves=_fcn_moves,
-    output_strides=(8, 16, 32),
-    left_out=lambda key: key.split("/")[0] in _UPSAMPLING or key.startswith(_SCALE),
-    note="the image padded by 100, BGR without the mean of the release",
-    licence="unrestricted (BVLC model licence), as the authors' page states",
-    page="https://github.com/shelhamer/fcn.berkeleyvision.org",
-)
-DECONVNET_SOURCE = Source(
-    name="caffe/deconvnet",
-    recognises=lambda arrays: "seg-score-voc/0" in arrays,
-    build=_deconvnet,
-    moves=_deconvnet_moves,
-    output_strides=(1,),
-    note="made for windows of 224x224; statistics of the batch normalisation are folded into scale and shift: freeze "
-    "these layers before training on",
-    licence="research purposes only, as the authors' page states",
-    page="https://github.com/HyeonwooNoh/DeconvNet",
-)
-SOURCES = (FCN_SOURCE, DECONVNET_SOURCE)
+SOURCES = (FCNOfCaffe(), DeconvNetOfCaffe())

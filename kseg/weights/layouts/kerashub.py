@@ -15,7 +15,7 @@ from kseg.weights.layouts.resnet import DEPTHS
 from kseg.weights.source import Arrays, Source, count_of, shape_of
 from kseg.weights.transfer import Move, variables
 
-_WHAT, _RATES = "kerashub/deeplabv3plus", (6, 12, 18)
+_RATES = (6, 12, 18)
 _BLOCK = re.compile(r"conv(\d)_block(\d+)_(\d_(?:conv|bn))")
 _NUMBERS = {"kernel": 0, "gamma": 0, "beta": 1, "moving_mean": 2, "moving_variance": 3}
 _HEAD = {
@@ -36,56 +36,57 @@ _HEAD |= {
 }
 
 
-def _build(arrays: Arrays, output_stride: int) -> keras.Model:
-    if "segmentation_output/0" not in arrays:
-        raise ModelError(
-            f"{_WHAT}: a network without its scores, such as a preset's model.weights.h5 alone: give the preset's "
-            "folder, or what the segmenter's save or save_weights wrote"
-        )
-    counts = tuple(count_of(arrays, f"stack{stack}_block{{}}_3_conv/0") for stack in range(4))
-    if counts not in DEPTHS:
-        raise ModelError(f"{_WHAT}: stages of {counts} blocks, which is no ResNet that kseg builds")
-    form = {**TORCH, "mean": (0.0, 0.0, 0.0), "std": (255.0, 255.0, 255.0), "momentum": 0.9}
-    form["filters"] = shape_of(arrays, "conv1_conv/0", _WHAT)[3]
-    backbone = ResNet(DEPTHS[counts], output_stride=output_stride, name=f"resnet{DEPTHS[counts]}", **form)
-    return DeepLabV3Plus(
-        backbone,
-        shape_of(arrays, "segmentation_output/0", _WHAT)[3],
-        rates=_RATES,
-        filters=shape_of(arrays, "conv_projection/0", _WHAT)[3],
-        separable=False,
-        low_level_filters=shape_of(arrays, "decoder_conv/0", _WHAT)[3],
-        decoder_convolutions=1,
-        decoder_kernel=1,
-        dropout=0.0,
-        upsampling="size",
-        epsilon=1e-3,
-        momentum=0.99,
+class DeepLabPlus(Source):
+    """DeepLabV3+ on ResNet."""
+
+    name = "kerashub/deeplabv3plus"
+    output_strides = (32,)
+    note = (
+        "images scaled to 0..1, rates 6, 12, 18 on a map that is not dilated, half-pixel resizing; images whose sides "
+        "divide by 32"
     )
+    licence = "Apache-2.0 for the code; that of weights is on their page"
+    page = "https://www.kaggle.com/models/keras/deeplabv3plus"
+    marks = ("segmentation_head_conv/0", "aspp_conv_1/0")
+
+    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+        if "segmentation_output/0" not in arrays:
+            raise ModelError(
+                f"{self.name}: a network without its scores, such as a preset's model.weights.h5 alone: give the "
+                "preset's folder, or what the segmenter's save or save_weights wrote"
+            )
+        counts = tuple(count_of(arrays, f"stack{stack}_block{{}}_3_conv/0") for stack in range(4))
+        if counts not in DEPTHS:
+            raise ModelError(f"{self.name}: stages of {counts} blocks, which is no ResNet that kseg builds")
+        form = {**TORCH, "mean": (0.0, 0.0, 0.0), "std": (255.0, 255.0, 255.0), "momentum": 0.9}
+        form["filters"] = shape_of(arrays, "conv1_conv/0", self.name)[3]
+        backbone = ResNet(DEPTHS[counts], output_stride=output_stride, name=f"resnet{DEPTHS[counts]}", **form)
+        return DeepLabV3Plus(
+            backbone,
+            shape_of(arrays, "segmentation_output/0", self.name)[3],
+            rates=_RATES,
+            filters=shape_of(arrays, "conv_projection/0", self.name)[3],
+            separable=False,
+            low_level_filters=shape_of(arrays, "decoder_conv/0", self.name)[3],
+            decoder_convolutions=1,
+            decoder_kernel=1,
+            dropout=0.0,
+            upsampling="size",
+            epsilon=1e-3,
+            momentum=0.99,
+        )
+
+    def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+        for target in variables(model):
+            layer, _, name = target.rpartition("/")
+            block = _BLOCK.fullmatch(layer)
+            theirs = _HEAD.get(layer, layer)  # the stem has its name in both
+            if block:
+                theirs = f"stack{int(block[1]) - 2}_block{int(block[2]) - 1}_{block[3]}"
+            if target == "score/bias":  # KerasHub scores behind the upsampling, without a bias: the same function
+                yield constant(target, 0)
+            else:
+                yield kept(target, f"{theirs}/{_NUMBERS[name]}")
 
 
-def _moves(model: keras.Model, arrays: Arrays) -> Iterable[Move]:
-    for target in variables(model):
-        layer, _, name = target.rpartition("/")
-        block = _BLOCK.fullmatch(layer)
-        theirs = _HEAD.get(layer, layer)  # the stem has its name in both
-        if block:
-            theirs = f"stack{int(block[1]) - 2}_block{int(block[2]) - 1}_{block[3]}"
-        if target == "score/bias":  # KerasHub scores behind the upsampling, without a bias: the same function
-            yield constant(target, 0)
-        else:
-            yield kept(target, f"{theirs}/{_NUMBERS[name]}")
-
-
-DEEPLABV3PLUS = Source(
-    name=_WHAT,
-    recognises=lambda arrays: {"segmentation_head_conv/0", "aspp_conv_1/0"} <= arrays.keys(),
-    build=_build,
-    moves=_moves,
-    output_strides=(32,),
-    note="images scaled to 0..1, rates 6, 12, 18 on a map that is not dilated, half-pixel resizing; images whose sides "
-    "divide by 32",
-    licence="Apache-2.0 for the code; that of weights is on their page",
-    page="https://www.kaggle.com/models/keras/deeplabv3plus",
-)
-SOURCES = (DEEPLABV3PLUS,)
+SOURCES = (DeepLabPlus(),)
