@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kseg.errors import SettingsError
 from kseg.losses.map_loss import MapLoss, per_pixel
 from kseg.ops.labels import two_classes
 from kseg.ops.replicas import gather_over_replicas, sum_over_replicas
@@ -42,7 +43,7 @@ class CrossEntropy(MapLoss):
         name: name of the loss.
 
     Raises:
-        ValueError: labels and logits differ in size (while the training step is traced), or an argument is
+        SettingsError: labels and logits differ in size (while the training step is traced), or an argument is
             out of range. A label outside the classes that is not `ignore_label` makes TensorFlow raise an
             error on a CPU, and makes the loss NaN elsewhere: it is never dropped.
 
@@ -74,20 +75,20 @@ class CrossEntropy(MapLoss):
         name: str = "cross_entropy",
     ) -> None:
         if reduction not in ("mean", "sum"):
-            raise ValueError(f'`reduction` must be "mean" or "sum", got {reduction!r}')
+            raise SettingsError(f'`reduction` must be "mean" or "sum", got {reduction!r}')
         for argument, value in (
             ("ohem_fraction", ohem_fraction),
             ("ohem_threshold", ohem_threshold),
             ("sampling", sampling),
         ):
             if value is not None and not 0 < value <= 1:
-                raise ValueError(f"`{argument}` must be above 0 and at most 1, got {value}")
+                raise SettingsError(f"`{argument}` must be above 0 and at most 1, got {value}")
         if not 0 <= label_smoothing < 1:
-            raise ValueError(f"`label_smoothing` must be from 0 to below 1, got {label_smoothing}")
+            raise SettingsError(f"`label_smoothing` must be from 0 to below 1, got {label_smoothing}")
         if ohem_min_kept < 1:
-            raise ValueError(f"`ohem_min_kept` must be 1 or more, got {ohem_min_kept}")
+            raise SettingsError(f"`ohem_min_kept` must be 1 or more, got {ohem_min_kept}")
         if ohem_fraction is not None and ohem_threshold is not None:
-            raise ValueError("Give `ohem_fraction` or `ohem_threshold`, not both")
+            raise SettingsError("Give `ohem_fraction` or `ohem_threshold`, not both")
         super().__init__(ignore_label, class_weights, from_logits, reduction, name)
         self.ohem_fraction = ohem_fraction
         self.ohem_threshold = ohem_threshold

@@ -30,7 +30,7 @@ class Focal(MapLoss):
 
     Raises:
         SettingsError: an unknown mode, or a negative gamma.
-        ValueError: while the training step is traced, shapes that do not fit the mode. A label outside the classes
+        SettingsError: while the training step is traced, shapes that do not fit the mode. A label outside the classes
             makes the loss NaN: it is never dropped.
 
     Reference:

@@ -137,20 +137,20 @@ class MapLoss(keras.losses.Loss):
             Labels as int32 `(batch, height, width)`, and logits as float32.
 
         Raises:
-            ValueError: shapes that do not fit each other.
+            SettingsError: shapes that do not fit each other.
         """
         logits = ops.cast(y_pred, "float32")
         labels = ops.convert_to_tensor(y_true)
         if len(labels.shape) == len(logits.shape) and labels.shape[-1] == 1:
             labels = _without_channel(labels)
         if len(logits.shape) != 4 or len(labels.shape) != 3:
-            raise ValueError(
+            raise SettingsError(
                 "Expected labels (batch, height, width) of class ids and logits (batch, height, width, "
                 f"classes); got shapes {tuple(labels.shape)} and {tuple(logits.shape)}"
             )
         for size, other in zip(labels.shape, logits.shape[:3], strict=True):
             if size is not None and other is not None and size != other:
-                raise ValueError(
+                raise SettingsError(
                     f"Labels are {tuple(labels.shape)} and logits {tuple(logits.shape)}: the model's output "
                     "and the label map must have the same height and width"
                 )

@@ -42,7 +42,7 @@ def channels_of(loss: Any, y_true: Any, y_pred: Any, mode: str) -> Channels:
         mode: "multiclass" (softmax), "binary" or "multilabel" (a sigmoid a channel).
 
     Raises:
-        ValueError: shapes that do not fit the mode.
+        SettingsError: shapes that do not fit the mode.
     """
     if mode == "multiclass":
         labels, logits = loss.pair(y_true, y_pred)
@@ -57,12 +57,12 @@ def channels_of(loss: Any, y_true: Any, y_pred: Any, mode: str) -> Channels:
     if mode == "binary" and len(labels.shape) == 3:
         labels = labels[..., None]
     if len(logits.shape) != 4 or len(labels.shape) != 4 or labels.shape[-1] != logits.shape[-1]:
-        raise ValueError(
+        raise SettingsError(
             f'Expected labels and logits (batch, height, width, classes) for mode="{mode}"; got shapes '
             f"{tuple(labels.shape)} and {tuple(logits.shape)}"
         )
     if mode == "binary" and logits.shape[-1] != 1:
-        raise ValueError(f'Expected one channel for mode="binary"; got {logits.shape[-1]}')
+        raise SettingsError(f'Expected one channel for mode="binary"; got {logits.shape[-1]}')
     if not loss.from_logits:
         inside = ops.clip(logits, 1e-7, 1 - 1e-7)
         logits = ops.log(inside) - ops.log(1 - inside)

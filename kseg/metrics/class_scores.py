@@ -79,7 +79,7 @@ class ClassScores(ConfusionMatrix):
             or labels.shape[-1] != self.num_classes
             or scores.shape[-1] != self.num_classes
         ):
-            raise ValueError(
+            raise SettingsError(
                 f"Expected labels and predictions (batch, height, width, {self.num_classes}); got "
                 f"{tuple(labels.shape)} and {tuple(scores.shape)}"
             )

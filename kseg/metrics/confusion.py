@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from kseg import checks
+from kseg.errors import SettingsError
 from kseg.ops.labels import class_ids, count_ids, two_classes
 
 
@@ -58,7 +59,7 @@ class ConfusionMatrix(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         if sample_weight is not None:
-            raise ValueError("A confusion matrix counts pixels; it takes no `sample_weight`")
+            raise SettingsError("A confusion matrix counts pixels; it takes no `sample_weight`")
         labels, predictions = self._ids(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))
         classes = self.num_classes
         known = (labels >= 0) & (labels < classes) & (predictions >= 0) & (predictions < classes)
@@ -79,12 +80,12 @@ class ConfusionMatrix(keras.metrics.Metric):
             if self.num_classes == 2:
                 predictions = two_classes(ops.cast(predictions, "float32"), self.from_logits, self.threshold)
             if predictions.shape[-1] != self.num_classes:
-                raise ValueError(
+                raise SettingsError(
                     f"Predictions have {predictions.shape[-1]} channels for {self.num_classes} classes"
                 )
             predictions = class_ids(predictions)
         if len(predictions.shape) != len(labels.shape):
-            raise ValueError(
+            raise SettingsError(
                 "Expected labels (batch, height, width) and predictions (batch, height, width[, classes]); "
                 f"got {tuple(labels.shape)} and {tuple(predictions.shape)}"
             )

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from kseg.errors import SettingsError
+
 
 def two_classes(values, from_logits=True, threshold=0.5):
     """The scores of one sigmoid channel as those of background and object: `(..., 1)` becomes `(..., 2)`.
@@ -37,10 +39,10 @@ def class_ids(scores):
         scores: `(..., classes)`, logits or probabilities, two channels or more (see `two_classes`).
 
     Raises:
-        ValueError: one channel, whose largest score is always class 0.
+        SettingsError: one channel, whose largest score is always class 0.
     """
     if scores.shape[-1] == 1:
-        raise ValueError("One channel has no largest score: make two of it (kseg.ops.labels.two_classes)")
+        raise SettingsError("One channel has no largest score: make two of it (kseg.ops.labels.two_classes)")
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from kseg.errors import SettingsError
+
 # Caffe gives biases and BatchNorm's scale and offset no decay; they are the variables of one dimension.
 _DECAYED_DIMENSIONS = 2
 
@@ -29,7 +31,7 @@ class SGD(keras.optimizers.SGD):
         **kwargs: Keras's own optimizer arguments (`clipnorm`, `gradient_accumulation_steps`, ...).
 
     Raises:
-        ValueError: a name in `layer_multipliers` is not a layer with trainable variables.
+        SettingsError: a name in `layer_multipliers` is not a layer with trainable variables.
 
     Reference:
         Caffe's `sgd_solver.cpp` (`lr_mult`, `decay_mult`, L2 regularisation before the momentum).
@@ -93,7 +95,7 @@ class AdamW(keras.optimizers.AdamW):
         **kwargs: Keras's own optimizer arguments (`beta_1`, `clipnorm`, `gradient_accumulation_steps`, ...).
 
     Raises:
-        ValueError: a name in `layer_multipliers` is not a layer with trainable variables.
+        SettingsError: a name in `layer_multipliers` is not a layer with trainable variables.
 
     Reference:
         Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
@@ -157,7 +159,7 @@ def rate_factors(
         factors.append(factor)
     missing = sorted(set(layer_multipliers) - found)
     if missing:
-        raise ValueError(
+        raise SettingsError(
             f"`layer_multipliers` names {missing}, which have no trainable variables in this model"
         )
     return factors

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from kseg.errors import SettingsError
+
 
 def rate_of_last_step(optimizer: keras.optimizers.Optimizer) -> float:
     """The learning rate that an optimizer used last; its own `learning_rate` is that of the step to come."""
@@ -15,16 +17,36 @@ def rate_of_last_step(optimizer: keras.optimizers.Optimizer) -> float:
     return float(ops.cast(rate, "float32"))  # a cast, as a variable on several devices is no number
 
 
+class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule behind a linear warm-up; a subclass gives the rate without it, `decayed(step)`."""
+
+    def __init__(self, learning_rate: float, warmup_steps: int, **positive: int) -> None:
+        for name, value in positive.items():
+            if value < 1 or warmup_steps < 0:
+                raise SettingsError(
+                    f"`{name}` must be positive and `warmup_steps` not negative: {value}, {warmup_steps}."
+                )
+        self.learning_rate = float(learning_rate)
+        self.warmup_steps = int(warmup_steps)
+
+    def __call__(self, step: Any) -> Any:
+        step = ops.cast(step, "float32")
+        rate = self.decayed(step)
+        return rate * ops.minimum((step + 1.0) / self.warmup_steps, 1.0) if self.warmup_steps else rate
+
+
 @keras.saving.register_keras_serializable(package="kseg")
-class Poly(keras.optimizers.schedules.LearningRateSchedule):
+class Poly(_Schedule):
     """`learning_rate * (1 - step / steps) ** power`, after a linear warm-up.
 
     Args:
         learning_rate: the rate that the warm-up leads to, or the first rate if there is no warm-up.
         steps: step at which the rate arrives at 0; it stays there.
         power: exponent, 0.9 in DeepLab v2 and PSPNet.
-        warmup_steps: over these first steps the polynomial is multiplied by a ramp, `(step + 1) /
-            warmup_steps`.
+        warmup_steps: over these first steps the polynomial is multiplied by a ramp, `(step + 1) / warmup_steps`.
+
+    Raises:
+        SettingsError: `steps` below 1, or negative `warmup_steps`.
 
     Reference:
         Chen et al., "DeepLab", TPAMI 2018, section 4.1.2 ("poly").
@@ -35,22 +57,12 @@ class Poly(keras.optimizers.schedules.LearningRateSchedule):
     0.125
     """
 
-    def __init__(self, learning_rate: Any, steps: int, power: float = 0.9, warmup_steps: int = 0) -> None:
-        if steps < 1 or warmup_steps < 0:
-            raise ValueError(
-                f"`steps` must be positive and `warmup_steps` not negative: {steps}, {warmup_steps}"
-            )
-        self.learning_rate = float(learning_rate)
-        self.steps = int(steps)
-        self.power = float(power)
-        self.warmup_steps = int(warmup_steps)
+    def __init__(self, learning_rate: float, steps: int, power: float = 0.9, warmup_steps: int = 0) -> None:
+        super().__init__(learning_rate, warmup_steps, steps=steps)
+        self.steps, self.power = int(steps), float(power)
 
-    def __call__(self, step: Any) -> Any:
-        step = ops.cast(step, "float32")
-        rate = self.learning_rate * ops.power(ops.maximum(1.0 - step / self.steps, 0.0), self.power)
-        if self.warmup_steps:
-            rate = rate * ops.minimum((step + 1.0) / self.warmup_steps, 1.0)
-        return rate
+    def decayed(self, step: Any) -> Any:
+        return self.learning_rate * ops.power(ops.maximum(1.0 - step / self.steps, 0.0), self.power)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -62,7 +74,7 @@ class Poly(keras.optimizers.schedules.LearningRateSchedule):
 
 
 @keras.saving.register_keras_serializable(package="kseg")
-class Step(keras.optimizers.schedules.LearningRateSchedule):
+class Step(_Schedule):
     """`learning_rate * factor ** floor(step / every)`, after a linear warm-up.
 
     Args:
@@ -70,6 +82,9 @@ class Step(keras.optimizers.schedules.LearningRateSchedule):
         every: number of steps between two reductions.
         factor: factor of each reduction.
         warmup_steps: over these first steps the rate is multiplied by a ramp, `(step + 1) / warmup_steps`.
+
+    Raises:
+        SettingsError: `every` below 1, or negative `warmup_steps`.
 
     Reference:
         Caffe's `lr_policy: "step"`; DeepLab v1 and DeconvNet use it with factor 0.1.
@@ -80,22 +95,12 @@ class Step(keras.optimizers.schedules.LearningRateSchedule):
     0.125
     """
 
-    def __init__(self, learning_rate: Any, every: int, factor: float = 0.1, warmup_steps: int = 0) -> None:
-        if every < 1 or warmup_steps < 0:
-            raise ValueError(
-                f"`every` must be positive and `warmup_steps` not negative: {every}, {warmup_steps}"
-            )
-        self.learning_rate = float(learning_rate)
-        self.every = int(every)
-        self.factor = float(factor)
-        self.warmup_steps = int(warmup_steps)
+    def __init__(self, learning_rate: float, every: int, factor: float = 0.1, warmup_steps: int = 0) -> None:
+        super().__init__(learning_rate, warmup_steps, every=every)
+        self.every, self.factor = int(every), float(factor)
 
-    def __call__(self, step: Any) -> Any:
-        step = ops.cast(step, "float32")
-        rate = self.learning_rate * ops.power(self.factor, ops.floor(step / self.every))
-        if self.warmup_steps:
-            rate = rate * ops.minimum((step + 1.0) / self.warmup_steps, 1.0)
-        return rate
+    def decayed(self, step: Any) -> Any:
+        return self.learning_rate * ops.power(self.factor, ops.floor(step / self.every))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from kseg.errors import SettingsError
+
 
 @keras.saving.register_keras_serializable(package="kseg")
 class DepthToSpace(keras.layers.Layer):
@@ -18,7 +20,7 @@ class DepthToSpace(keras.layers.Layer):
         **kwargs: `name` and `dtype` of a Keras layer.
 
     Raises:
-        ValueError: a block below 2, or a number of channels that is no multiple of `block * block`.
+        SettingsError: a block below 2, or a number of channels that is no multiple of `block * block`.
 
     Input shape:
         `(batch, height, width, block * block * n)`. The channels of one pixel are neighbours: those of the
@@ -42,7 +44,7 @@ class DepthToSpace(keras.layers.Layer):
         super().__init__(**kwargs)
         self.block = int(block)
         if self.block < 2:
-            raise ValueError(f"`block` must be at least 2, got {block}")
+            raise SettingsError(f"`block` must be at least 2, got {block}")
 
     def call(self, x):
         # One operation with this meaning in TensorFlow, LiteRT (DEPTH_TO_SPACE) and ONNX.
@@ -51,7 +53,9 @@ class DepthToSpace(keras.layers.Layer):
     def compute_output_spec(self, x):
         batch, height, width, channels = x.shape
         if channels % self.block**2:
-            raise ValueError(f"{channels} channels are no multiple of {self.block**2}, the pixels of a block")
+            raise SettingsError(
+                f"{channels} channels are no multiple of {self.block**2}, the pixels of a block"
+            )
         sides = (None if side is None else side * self.block for side in (height, width))
         return keras.KerasTensor((batch, *sides, channels // self.block**2), dtype=self.compute_dtype)
 

@@ -41,7 +41,7 @@ class OptimizerSettings:
     head_multiplier: float = 1.0
     bias_multiplier: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         numbers = ("weight_decay", "head_multiplier", "bias_multiplier")
         ranges = {"momentum": (0, 1), **dict.fromkeys(numbers, (0, HUGE))}
         if self.name not in ("sgd", "adamw"):
@@ -91,7 +91,7 @@ class ScheduleSettings:
     step_every: int | None = None
     warmup_steps: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.name not in ("poly", "step", "constant"):
             raise SettingsError(
                 f"Recipe: schedule is {self.name!r}, but must be one of poly, step, constant."
