@@ -22,6 +22,9 @@ class ModelError(KsegError):
 class SettingsError(KsegError, ValueError):
     """An argument, setting, recipe or command-line value that cannot be used."""
 
+    # By this AutoGraph knows how to raise it again: from a `tf.function` would come its StagingError otherwise.
+    __init__ = Exception.__init__
+
 
 class PackageError(KsegError, ImportError):
     """A package that this call needs is not installed; the message says how to install it."""

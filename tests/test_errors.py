@@ -29,3 +29,15 @@ def test_an_error_inside_of_another_ones_text_is_found():
     assert (type(found), str(found)) == (DataError, "a.png: broken")
     assert isinstance(find_user_error(RuntimeError("SettingsError: no")), SettingsError)
     assert find_user_error(RuntimeError("another")) is None
+
+
+@pytest.mark.tensorflow
+def test_a_compiled_function_raises_it_as_it_is():
+    import tensorflow as tf
+
+    loss = tf.function(kseg.losses.CrossEntropy())
+    with pytest.raises(errors.SettingsError, match="the same height and width"):
+        loss(tf.zeros((1, 4, 4)), tf.zeros((1, 5, 4, 2)))
+    step = tf.function(lambda labels, logits: kseg.losses.Dice()(labels, logits))
+    with pytest.raises(errors.SettingsError, match="the same height and width"):
+        step(tf.zeros((1, 4, 4)), tf.zeros((1, 5, 4, 2)))
