@@ -8,7 +8,16 @@ import re
 
 
 class KsegError(Exception):
-    """A mistake in what kseg was given; the message says what to do about it."""
+    """A mistake in what kseg was given; the message says what to do about it.
+
+    Example:
+
+    >>> try:
+    ...     kseg.models.build("fcn9s_vgg16", num_classes=3)
+    ... except kseg.KsegError as error:
+    ...     print(type(error).__name__)
+    ModelError
+    """
 
 
 class DataError(KsegError):

@@ -104,11 +104,13 @@ class DeepLabVGG16(Backbone):
         elif average:
             stages["pool5a"] = x
         super().__init__(image, stages, name=name, trainable=trainable)
-        self.kernel, self.rate, self.filters = kernel, rate, filters
-        self.pool_size, self.average, self.dropout = pool_size, average, dropout
-        self.widths, self.mean = widths, mean
+        self.kernel, self.rate, self.filters, self.widths = kernel, rate, filters, widths
+        self.pool_size, self.average, self.dropout, self.mean = pool_size, average, dropout, mean
         if weights is not None:
-            self._load(weights)
+            if str(weights).endswith((".npz", ".weights.h5")):  # of this network
+                weight_files.load(self, weights)
+            else:
+                copy_vgg16(VGG16(widths=widths, filters=4096 if filters else None, weights=weights), self)
 
     def get_config(self):
         own = {
@@ -123,15 +125,6 @@ class DeepLabVGG16(Backbone):
             "weights": None,
         }
         return {**super().get_config(), **own}
-
-    def _load(self, weights):
-        path = str(weights)
-        own = path.endswith((".npz", ".weights.h5"))
-        if path == "imagenet" or not own:
-            filters = 4096 if self.filters else None
-            copy_vgg16(VGG16(widths=self.widths, filters=filters, weights=weights), self)
-        else:
-            weight_files.load(self, weights)
 
 
 def copy_vgg16(vgg16, backbone):

@@ -123,15 +123,13 @@ class EfficientNetLite(Backbone):
         checks.one_of(padding, "padding", ("same", "image"))
         image_scale = checks.number(image_scale, "image_scale", above=0)
         num_classes = checks.whole(num_classes, "num_classes")
-        width, depth = _SCALES[variant]
         image = keras.Input((None, None, 3), name="image")
         normalize = Normalize(mean=(127, 127, 127), std=(128, 128, 128), name="normalize")
         x = normalize(image if image_scale == 1 else ScaledImage(image_scale, name="scaled_image")(image))
         if padding == "image":
             x = PadToMultiple(min(_STRIDES[last_stage], output_stride), name="pad")(x)
         x = conv_bn(x, _STEM_FILTERS, 3, "stem", strides=2)
-        groups = _groups(variant, width, depth)
-        x, found = inverted_residuals(x, groups, output_stride, _STAGES.get(last_stage))
+        x, found = inverted_residuals(x, _groups(variant), output_stride, _STAGES.get(last_stage))
         stages = {stage: found[layer] for stage, layer in _STAGES.items() if layer in found}
         if last_stage == "stage5":
             stages["stage5"] = x = conv_bn(x, _HEAD_FILTERS, 1, "head")
@@ -143,7 +141,15 @@ class EfficientNetLite(Backbone):
         self.padding, self.image_scale = padding, image_scale
         self.last_stage, self.include_top, self.num_classes = last_stage, include_top, num_classes
         if weights is not None:
-            weight_files.load(self, _packaged(variant, include_top) if weights == "imagenet" else weights)
+            if weights == "imagenet":
+                if variant != "lite0" or include_top:
+                    top = " with its classifier" if include_top else ""
+                    raise ModelError(
+                        f"kseg carries the ImageNet features of EfficientNet-Lite0 only, not {variant}{top}; "
+                        "give weights=None or the path of an .npz file."
+                    )
+                weights = weight_files.packaged("efficientnet_lite0.npz")
+            weight_files.load(self, weights)
 
     @property
     def widths(self):
@@ -179,7 +185,7 @@ class EfficientNetLite(Backbone):
         return self.get_layer(f"{_STAGES[stage]}_conv").input
 
     def get_config(self):
-        # weights=None: a reloaded or cloned network gets its numbers from the saved file, not from ImageNet
+        # weights=None: a reloaded or cloned network gets its weights from the saved file, not from ImageNet
         own = {
             "variant": self.variant,
             "output_stride": self.output_stride,
@@ -193,17 +199,9 @@ class EfficientNetLite(Backbone):
         return {**super().get_config(), **own}
 
 
-def _packaged(variant, include_top):
-    if variant != "lite0" or include_top:
-        raise ModelError(
-            f"kseg carries the ImageNet features of EfficientNet-Lite0 only, not {variant}"
-            f"{' with its classifier' if include_top else ''}; give weights=None or the path of an .npz file."
-        )
-    return weight_files.packaged("efficientnet_lite0.npz")
-
-
-def _groups(variant, width, depth):
+def _groups(variant):
     """Repeats, kernel, stride, expansion and filters of the groups, scaled."""
+    width, depth = _SCALES[variant]
     expansions = _EXPANSIONS.get(variant, [group[3] for group in _GROUPS])
     for place, ((repeats, kernel, stride, _, filters), expansion) in enumerate(
         zip(_GROUPS, expansions, strict=True)

@@ -58,12 +58,21 @@ FIXED_SIZES = {"nasnet_mobile": 224, "nasnet_large": 331}  # drawn wrongly where
 
 
 def encoder_names() -> tuple[str, ...]:
-    """The names that `encoder` and `kseg.models.build(encoder=)` know."""
+    """List the names of encoders that `encoder` and `kseg.models.build(encoder=)` know.
+
+    Returns:
+        A tuple of names: EfficientNet-Lite, and every network of keras.applications.
+
+    Example:
+
+    >>> kseg.models.encoder_names()[:2]
+    ('efficientnetlite0', 'efficientnetlite1')
+    """
     return (*LITE, *APPLICATIONS)
 
 
 def encoder(name: str | keras.Model, *, output_stride: int = 32, weights: Any = "packaged") -> Backbone:
-    """An encoder with named stages.
+    """Build an encoder with named stages.
 
     Args:
         name: one of `encoder_names()`; a `Backbone`, which comes back as it is; or any functional Keras classifier
@@ -72,13 +81,16 @@ def encoder(name: str | keras.Model, *, output_stride: int = 32, weights: Any = 
         weights: "packaged" (those that come with kseg, else random), "imagenet" (through keras.applications, which
             downloads them), None (random) or the path of a weights file of the network without its classifier.
 
+    Returns:
+        A `Backbone` for RGB images of 0-255.
+
     Raises:
         ModelError: unknown name (close names are suggested), or weights that cannot be had.
+        SettingsError: another output stride.
 
     Example:
 
-    >>> from kseg.backbones.encoders import encoder
-    >>> list(encoder("mobilenet_v3_small").stages)
+    >>> list(kseg.models.encoder("mobilenet_v3_small").stages)
     ['stage1', 'stage2', 'stage3', 'stage4', 'stage5']
     """
     if isinstance(name, Backbone):
@@ -97,17 +109,13 @@ def encoder(name: str | keras.Model, *, output_stride: int = 32, weights: Any = 
         hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(encoder_names())}"
         raise ModelError(f"There is no encoder {name!r}: {hint}; or give a Keras classifier or a Backbone.")
     checks.one_of(output_stride, "output_stride", (32, 16, 8))
-    settings = APPLICATIONS[known].normalization
-    normalize = None if settings is BUILT_IN else Normalize(**settings, name="normalize")
-    return from_classifier(_application(known, weights), output_stride, normalize, name=known)
-
-
-def _application(name: str, weights: Any) -> keras.Model:
-    """The network of keras.applications, without its classifier."""
-    side = FIXED_SIZES.get(name)
-    function = getattr(keras.applications, APPLICATIONS[name].function)
-    given = None if weights == "packaged" else weights
+    function, settings = APPLICATIONS[known]
+    side, given = FIXED_SIZES.get(known), None if weights == "packaged" else weights
     try:
-        return function(weights=given, include_top=False, input_shape=(side, side, 3))
+        network = getattr(keras.applications, function)(
+            weights=given, include_top=False, input_shape=(side, side, 3)
+        )
     except Exception as error:  # Keras raises plain Exception where a download fails
-        raise ModelError(f"Encoder {name}: weights={weights!r} cannot be had ({error}).") from error
+        raise ModelError(f"Encoder {known}: weights={weights!r} cannot be had ({error}).") from error
+    normalize = None if settings is BUILT_IN else Normalize(**settings, name="normalize")
+    return from_classifier(network, output_stride, normalize, name=known)

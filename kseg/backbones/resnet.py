@@ -124,87 +124,63 @@ class ResNet(Backbone):
         trainable=True,
         dtype=None,
     ):
-        depth = checks.one_of(depth, "depth", tuple(BLOCKS))
-        stem = checks.one_of(stem, "stem", ("7x7", "deep"))
+        depth, filters = checks.one_of(depth, "depth", tuple(BLOCKS)), checks.whole(filters, "filters")
+        blocks = ResidualBlocks(
+            depth in BASIC, first_rate, rate_in, stride_in, shortcut, epsilon, momentum, synchronized
+        )
         if stem_filters is not None:
             if stem != "deep":
                 raise SettingsError("`stem_filters` are those of stem='deep'; the 7x7 stem has `filters`.")
             stem_filters = checks.wholes(stem_filters, "stem_filters", count=3)
-        output_stride = checks.one_of(output_stride, "output_stride", (32, 16, 8))
-        last_stage = checks.one_of(last_stage, "last_stage", ("stage5", "stage4", "stage3"))
-        filters = checks.whole(filters, "filters")
         if multi_grid is not None:
             if last_stage != "stage5":
                 raise SettingsError(
                     f"`multi_grid` is for stage 5, which last_stage={last_stage!r} leaves out."
                 )
             multi_grid = checks.wholes(multi_grid, "multi_grid", count=BLOCKS[depth][3])
-        mean = checks.numbers(mean, "mean", count=3)
-        std = checks.numbers(std, "std", count=3, above=0)
-        bgr, ceil_pooling = checks.flag(bgr, "bgr"), checks.flag(ceil_pooling, "ceil_pooling")
-        of_blocks = {
-            "first_rate": checks.one_of(first_rate, "first_rate", ("stage", "previous")),
-            "rate_in": checks.one_of(rate_in, "rate_in", ("both", "first")),
-            "stride_in": checks.one_of(stride_in, "stride_in", ("1x1", "3x3")),
-            "shortcut": checks.one_of(shortcut, "shortcut", ("convolution", "average")),
-            "epsilon": checks.number(epsilon, "epsilon", above=0),
-            "momentum": checks.fraction(momentum, "momentum"),
-            "synchronized": checks.flag(synchronized, "synchronized"),
+        settings = {
+            "depth": depth,
+            "stem": checks.one_of(stem, "stem", ("7x7", "deep")),
+            "stem_filters": stem_filters,
+            "output_stride": checks.one_of(output_stride, "output_stride", (32, 16, 8)),
+            "last_stage": checks.one_of(last_stage, "last_stage", ("stage5", "stage4", "stage3")),
+            "multi_grid": multi_grid,
+            "first_rate": first_rate,
+            "rate_in": rate_in,
+            "stride_in": stride_in,
+            "shortcut": shortcut,
+            "ceil_pooling": checks.flag(ceil_pooling, "ceil_pooling"),
+            "filters": filters,
+            "mean": checks.numbers(mean, "mean", count=3),
+            "std": checks.numbers(std, "std", count=3, above=0),
+            "bgr": checks.flag(bgr, "bgr"),
+            "epsilon": float(epsilon),
+            "momentum": float(momentum),
+            "synchronized": bool(synchronized),
+            "frozen_normalization": checks.flag(frozen_normalization, "frozen_normalization"),
         }
-        draw = ResidualBlocks(depth in BASIC, **of_blocks)
         image = keras.Input((None, None, 3), name="image")
         x = Normalize(mean, std, bgr, name="normalize")(image)
         widths = (stem_filters or (filters, filters, 2 * filters)) if stem == "deep" else (filters,)
-        stages = {}
-        stages["stage1"], x = draw.stem(x, widths, ceil_pooling)
-        stride = 4
-        for stage, count in enumerate(BLOCKS[depth], start=2):
-            wanted = 2**stage
-            step = 2 if stride < wanted <= output_stride else 1
-            stride *= step
-            grid = multi_grid if stage == 5 else None
-            x = draw.stage(x, stage, count, filters * 2 ** (stage - 2), step, wanted // stride, grid)
-            stages[f"stage{stage}"] = x
-            if f"stage{stage}" == last_stage:
-                break
-        super().__init__(image, stages, name=name, trainable=trainable)
+        before_pooling, x = blocks.stem(x, widths, ceil_pooling)
+        stages = blocks.stages(x, BLOCKS[depth], filters, output_stride, last_stage, multi_grid)
+        super().__init__(image, {"stage1": before_pooling, **stages}, name=name, trainable=trainable)
+        self._settings = settings
         self.depth, self.stem, self.output_stride, self.filters = depth, stem, output_stride, filters
         self.stem_filters, self.multi_grid = stem_filters, multi_grid
-        self._settings = {
-            **of_blocks,
-            "last_stage": last_stage,
-            "ceil_pooling": ceil_pooling,
-            "mean": mean,
-            "std": std,
-            "bgr": bgr,
-            "frozen_normalization": checks.flag(frozen_normalization, "frozen_normalization"),
-        }
         if frozen_normalization:
             for layer in self.layers:
                 if isinstance(layer, BatchNormalization):
                     layer.trainable = False
-        if weights is not None:
-            self._load(weights)
-
-    def get_config(self):
-        own = {
-            "depth": self.depth,
-            "stem": self.stem,
-            "stem_filters": self.stem_filters,
-            "output_stride": self.output_stride,
-            "multi_grid": self.multi_grid,
-            "filters": self.filters,
-            "weights": None,
-        }
-        return {**super().get_config(), **own, **self._settings}
-
-    def _load(self, weights):
+        if isinstance(weights, str) and weights == "imagenet":
+            weights = _imagenet_classifier(self)
         if isinstance(weights, keras.Model):
             _copy(weights, self)
-        elif weights == "imagenet":
-            _copy(_imagenet_classifier(self), self)
-        else:
+        elif weights is not None:
             _absorb(self, weight_files.load(self, weights))
+
+    def get_config(self):
+        return {**super().get_config(), **self._settings, "weights": None}
 
 
 def _imagenet_classifier(backbone):
@@ -229,7 +205,7 @@ def _imagenet_classifier(backbone):
 
 
 def _copy(classifier, backbone):
-    """The numbers of a keras.applications ResNet by layer name; its biases move into the moving means."""
+    """The weights of a keras.applications ResNet by layer name; its biases move into the moving means."""
     theirs = {layer.name: layer for layer in classifier.layers}
     weight_files.check_depth(
         backbone, [name for name, layer in theirs.items() if layer.weights], classifier.name

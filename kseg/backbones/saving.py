@@ -63,7 +63,14 @@ def _check(part: dict[str, Any], layer: str) -> None:
     function = kind == "function"
     name = part["config"] if function else kind
     found = keras.saving.get_registered_object(name if function else part.get("registered_name") or kind)
-    if found is None and not _built_in(part):
+    # What nobody registered Keras finds among its own.
+    known = found is not None or str(part.get("module")).split(".")[0] == "keras"
+    if function and found is None:
+        try:
+            known = keras.saving.deserialize_keras_object(part) is not None
+        except (TypeError, ValueError):
+            known = False
+    if not known:
         what = "function" if function else "class"
         raise ModelError(
             f"layer {layer!r}: the {what} {name} is not registered with Keras, so that the saved model could not be "
@@ -77,17 +84,6 @@ def _check(part: dict[str, Any], layer: str) -> None:
                 f"layer {layer!r} ({kind}) cannot be made again from its own get_config ({_first_line(error)}): let "
                 "get_config return all arguments of the constructor."
             ) from error
-
-
-def _built_in(part: dict[str, Any]) -> bool:
-    """Whether Keras finds an object that nobody registered."""
-    if part["class_name"] != "function":
-        return str(part.get("module")).split(".")[0] == "keras"
-    try:
-        keras.saving.deserialize_keras_object(part)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _first_line(error: Exception) -> str:

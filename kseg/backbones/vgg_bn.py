@@ -34,9 +34,6 @@ class VGG16BatchNorm(Backbone):
             with the published widths.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
-    Stages: "stage1" ... "stage5" (strides 2 to 32) and, unless `filters=None`, "fc7".
-    Raises `ModelError` where weights cannot be had or are for other widths.
-
     Raises:
         ModelError: weights that cannot be had or are for other widths.
 
@@ -96,7 +93,13 @@ class VGG16BatchNorm(Backbone):
         super().__init__(image, stages, name=name, trainable=trainable)
         self.widths, self.filters, self.fc6_padding, self.mean = widths, filters, fc6_padding, mean
         if weights is not None:
-            self._take_convolutions(weights)
+            if widths != WIDTHS:
+                raise ModelError(
+                    f"VGG16's weights are for widths {WIDTHS}, this network has {widths}; give weights=None."
+                )
+            for layer in VGG16(filters=filters, weights=weights).layers:
+                if isinstance(layer, layers.Conv2D):
+                    self.get_layer(layer.name).set_weights(layer.get_weights())
 
     @property
     def bottleneck(self):
@@ -114,16 +117,6 @@ class VGG16BatchNorm(Backbone):
         """
         pool = self.get_layer(stage.replace("stage", "block") + "_pool")
         return pool.output[1], pool.input
-
-    def _take_convolutions(self, weights):
-        if self.widths != WIDTHS:
-            raise ModelError(
-                f"VGG16's weights are for widths {WIDTHS}, this network has {self.widths}; give weights=None."
-            )
-        plain = VGG16(filters=self.filters, weights=weights)
-        for layer in plain.layers:
-            if isinstance(layer, layers.Conv2D):
-                self.get_layer(layer.name).set_weights(layer.get_weights())
 
     def get_config(self):
         own = {

@@ -281,10 +281,10 @@ def build(
             model = on_encoder(name, num_classes, encoder or DEFAULT, weights)
             name = f"{name}_{model.backbone.name}"
         else:
-            given = () if weights == "packaged" else (weights,)
-            model = _entry(name)(num_classes, *given)
-        settings = {"value_range": value_range, "mean": mean, "std": std, "first_convolution": first_convolution}
-        model = with_channels(model, channels, **settings)
+            model = _entry(name)(num_classes, *([] if weights == "packaged" else [weights]))
+        if (channels, tuple(value_range), mean, std) != (3, (0, 255), None, None):
+            settings = {"mean": mean, "std": std, "first_convolution": first_convolution}
+            model = with_channels(model, channels, value_range=value_range, **settings)
     model.name, model.multilabel = name, multilabel
     return model
 

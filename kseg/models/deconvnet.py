@@ -85,7 +85,12 @@ class DeconvNet(Segmenter):
             for number in range(1, depths[stage - 1] + 1):
                 last = number == depths[stage - 1]
                 x = _deconvolution(x, shallower if last else width, 3, f"{stage}_{number}", kernel_std)
-        logits = _scores(x, image, num_classes, _initializer(kernel_std), backbone.stride_of_switches)
+        of_scores, stride = {"kernel_initializer": _initializer(kernel_std)}, backbone.stride_of_switches
+        if stride == 1:
+            logits = layers.Conv2D(num_classes, 1, name="logits", dtype="float32", **of_scores)(x)
+        else:
+            x = layers.Conv2D(num_classes, 1, name="score", **of_scores)(x)
+            logits = ResizeLike(factor=stride, name="logits", dtype="float32")([x, image])
         super().__init__(
             image, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
@@ -93,15 +98,6 @@ class DeconvNet(Segmenter):
 
     def get_config(self):
         return {**super().get_config(), "depths": self.depths, "kernel_std": self.kernel_std}
-
-
-def _scores(x, image, num_classes, initializer, stride):
-    if stride == 1:
-        return layers.Conv2D(num_classes, 1, kernel_initializer=initializer, name="logits", dtype="float32")(
-            x
-        )
-    x = layers.Conv2D(num_classes, 1, kernel_initializer=initializer, name="score")(x)
-    return ResizeLike(factor=stride, name="logits", dtype="float32")([x, image])
 
 
 def _deconvolution(x, width, size, place, kernel_std, padding="same"):

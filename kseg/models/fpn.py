@@ -1,16 +1,20 @@
 """The semantic branch of Panoptic FPN (Kirillov, Girshick, He and Dollár) on any backbone."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import layers
 
 from kseg import checks
+from kseg.backbones import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.errors import SettingsError
 from kseg.layers import ResizeLike
 from kseg.models.structure.segmenter import Segmenter
 from kseg.models.structure.upsampling import logits_of
+
+HE = {"kernel_initializer": "he_normal"}
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -35,15 +39,18 @@ class FPN(Segmenter):
         epsilon: of the GroupNormalization.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
-    Input shape: `(batch, height, width, channels)`, RGB 0-255 unless the backbone was made for others.
+    Input shape:
+        `(batch, height, width, channels)`, RGB 0-255 unless the backbone was made for others.
 
-    Output shape: float32 logits `(batch, height, width, num_classes)`.
+    Output shape:
+        `(batch, height, width, num_classes)`, float32 logits.
 
     Raises:
         SettingsError: an argument out of its range, or groups that do not divide the filters.
 
-    Reference: Kirillov et al., "Panoptic feature pyramid networks", CVPR 2019, section 3.1 and figure 3;
-    segmentation_models.pytorch `decoders/fpn`.
+    Reference:
+        Kirillov et al., "Panoptic feature pyramid networks", CVPR 2019, section 3.1 and figure 3;
+        segmentation_models.pytorch `decoders/fpn`.
 
     Example:
 
@@ -69,51 +76,26 @@ class FPN(Segmenter):
         trainable=True,
         dtype=None,
     ):
-        names = _names(backbone, stages)
-        pyramid_filters, filters = (
-            checks.whole(pyramid_filters, "pyramid_filters"),
-            checks.whole(filters, "filters"),
-        )
+        known = tuple(backbone.stages)
+        if stages is None:
+            names = known[known.index("stage2") :] if "stage2" in known else known
+        elif isinstance(stages, str) or not stages:
+            raise SettingsError(f"`stages` are names of stages, such as {known}; got {stages!r}.")
+        else:
+            given = {checks.one_of(stage, "stages", known) for stage in stages}
+            names = tuple(stage for stage in known if stage in given)
+        pyramid_filters = checks.whole(pyramid_filters, "pyramid_filters")
+        filters = checks.whole(filters, "filters")
         if filters % checks.whole(groups, "groups"):
             raise SettingsError(f"`groups` must divide `filters`; got groups={groups} and filters={filters}.")
         epsilon, own = checks.number(epsilon, "epsilon", above=0), backbone.free_name
         dropout = checks.fraction(dropout, "dropout", one=False)
-        strides = [backbone.stride_of(stage) for stage in names]
-        levels = {}
-        for stage, stride, deeper in zip(names[::-1], strides[::-1], (None, *strides[:0:-1]), strict=True):
-            x = layers.Conv2D(
-                pyramid_filters, 1, kernel_initializer="he_normal", name=own(f"{stage}_lateral")
-            )(backbone.stages[stage])
-            if levels:
-                factor = deeper / stride if backbone.aligned else None
-                above = ResizeLike("nearest", factor=factor, name=own(f"{stage}_topdown"))([levels[-1], x])
-                x = layers.Add(name=own(f"{stage}_pyramid"))([x, above])
-            levels[stage] = levels[-1] = x
-        finest, branches = levels[names[0]], []
-        for stage, stride in zip(names, strides, strict=True):
-            doublings = round(math.log2(stride / strides[0]))
-            x = levels[stage]
-            for number in range(1, max(doublings, 1) + 1):
-                part = own(f"{stage}_{number}")
-                x = layers.Conv2D(
-                    filters,
-                    3,
-                    padding="same",
-                    use_bias=False,
-                    kernel_initializer="he_normal",
-                    name=f"{part}_conv",
-                )(x)
-                x = layers.GroupNormalization(groups, epsilon=epsilon, name=f"{part}_gn")(x)
-                x = layers.ReLU(name=f"{part}_relu")(x)
-                if number < doublings:
-                    x = layers.UpSampling2D(2, interpolation="bilinear", name=f"{part}_up")(x)
-                elif doublings:
-                    x = ResizeLike(factor=2 if backbone.aligned else None, name=f"{part}_up")([x, finest])
-            branches.append(x)
+        levels = _pyramid(backbone, names, pyramid_filters)
+        branches = _branches(backbone, levels, filters, groups, epsilon)
         x = layers.Add(name=own("sum"))(branches) if len(branches) > 1 else branches[0]
         x = layers.SpatialDropout2D(dropout, name=own("dropout"))(x)
-        x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name=own("score"))(x)
-        logits = logits_of(x, backbone, strides[0], upsampling)
+        x = layers.Conv2D(num_classes, 1, name=own("score"), **HE)(x)
+        logits = logits_of(x, backbone, backbone.stride_of(names[0]), upsampling)
         super().__init__(
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
         )
@@ -131,12 +113,37 @@ class FPN(Segmenter):
         return {**super().get_config(), **self._settings}
 
 
-def _names(backbone, stages):
-    """The stages of the pyramid, shallow first."""
-    known = tuple(backbone.stages)
-    if stages is None:
-        return known[known.index("stage2") :] if "stage2" in known else known
-    if isinstance(stages, str) or not stages:
-        raise SettingsError(f"`stages` are names of stages, such as {known}; got {stages!r}.")
-    given = {checks.one_of(stage, "stages", known) for stage in stages}
-    return tuple(stage for stage in known if stage in given)
+def _pyramid(backbone: Backbone, names: Sequence[str], filters: int) -> dict[str, keras.KerasTensor]:
+    """The levels by stage, shallow first: each stage at one width, with the upsampled level of the next deeper one."""
+    levels, own = {}, backbone.free_name
+    deeper = None
+    for stage in names[::-1]:
+        x = layers.Conv2D(filters, 1, name=own(f"{stage}_lateral"), **HE)(backbone.stages[stage])
+        if deeper is not None:
+            factor = backbone.stride_of(deeper) / backbone.stride_of(stage) if backbone.aligned else None
+            above = ResizeLike("nearest", factor=factor, name=own(f"{stage}_topdown"))([levels[deeper], x])
+            x = layers.Add(name=own(f"{stage}_pyramid"))([x, above])
+        levels[stage], deeper = x, stage
+    return {stage: levels[stage] for stage in names}
+
+
+def _branches(
+    backbone: Backbone, levels: dict[str, keras.KerasTensor], filters: int, groups: int, epsilon: float
+) -> list[keras.KerasTensor]:
+    """Each level at the finest one's size: a convolution for each doubling of the map, and at least one."""
+    finest, *_ = levels
+    branches = []
+    for stage, x in levels.items():
+        doublings = round(math.log2(backbone.stride_of(stage) / backbone.stride_of(finest)))
+        for number in range(1, max(doublings, 1) + 1):
+            part = backbone.free_name(f"{stage}_{number}")
+            x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{part}_conv", **HE)(x)
+            x = layers.GroupNormalization(groups, epsilon=epsilon, name=f"{part}_gn")(x)
+            x = layers.ReLU(name=f"{part}_relu")(x)
+            if number < doublings:
+                x = layers.UpSampling2D(2, interpolation="bilinear", name=f"{part}_up")(x)
+            elif doublings:
+                factor = 2 if backbone.aligned else None
+                x = ResizeLike(factor=factor, name=f"{part}_up")([x, levels[finest]])
+        branches.append(x)
+    return branches

@@ -1,6 +1,7 @@
 """PSPNet (Zhao, Shi, Qi, Wang and Jia)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import layers
@@ -82,17 +83,8 @@ class PSPNet(Segmenter):
         dtype=None,
     ):
         bins = checks.wholes(bins, "bins") if bins else ()
-        head = ScoreHead(
-            checks.whole(filters, "filters"),
-            checks.one_of(kernel, "kernel", (1, 3)),
-            checks.one_of(score_kernel, "score_kernel", (1, 3)),
-            checks.fraction(dropout, "dropout", one=False),
-            {
-                "epsilon": checks.number(epsilon, "epsilon", above=0),
-                "momentum": checks.fraction(momentum, "momentum"),
-                "synchronized": checks.flag(synchronized, "synchronized"),
-            },
-        )
+        normalization = {"epsilon": epsilon, "momentum": momentum, "synchronized": synchronized}
+        head = ScoreHead(filters, kernel, score_kernel, dropout, normalization)
         x = backbone.deepest
         if bins:
             x = PyramidPooling(
@@ -103,7 +95,7 @@ class PSPNet(Segmenter):
                 align_corners,
                 normalize_global=normalize_global,
                 name=backbone.free_name("pyramid"),
-                **head.normalization,
+                **normalization,
             )(x)
         way = upsampling or ("cells" if checks.flag(align_corners, "align_corners") else "centres")
         x = head(x, num_classes, backbone.free_name)
@@ -154,6 +146,15 @@ class ScoreHead:
     dropout: float
     normalization: dict[str, float | bool]
 
+    def __post_init__(self) -> None:
+        checks.whole(self.filters, "filters")
+        checks.one_of(self.kernel, "kernel", (1, 3))
+        checks.one_of(self.score_kernel, "score_kernel", (1, 3))
+        checks.fraction(self.dropout, "dropout", one=False)
+        checks.number(self.normalization["epsilon"], "epsilon", above=0)
+        checks.fraction(self.normalization["momentum"], "momentum")
+        checks.flag(self.normalization["synchronized"], "synchronized")
+
     def __call__(self, x, num_classes, free_name, prefix=""):
         """Scores of a map; the layers are called `<prefix>conv`, `<prefix>bn`, ... `<prefix>score`.
 
@@ -178,7 +179,9 @@ class TwoHeaded(keras.Model):
 
     @draws_graph
     def __init__(self, segmenter, filters=None, stage=None, name=None, trainable=True):
-        normalization = {key: getattr(segmenter, key, None) for key in ("epsilon", "momentum", "synchronized")}
+        normalization = {
+            key: getattr(segmenter, key, None) for key in ("epsilon", "momentum", "synchronized")
+        }
         if None in normalization.values() or not hasattr(segmenter, "upsampling"):
             raise ModelError(
                 "an auxiliary head is for PSPNet, DeepLabV3, DeepLabV3Plus and DilatedFCN; got "
@@ -190,7 +193,7 @@ class TwoHeaded(keras.Model):
         stage = checks.one_of(stage, "stage", tuple(stages)) if stage else stages[-2]
         is_pspnet = isinstance(segmenter, PSPNet)
         usual = segmenter.filters // 2 if is_pspnet else 256
-        filters = usual if filters is None else checks.whole(filters, "filters")
+        filters = usual if filters is None else filters
         head = ScoreHead(filters, 3, 1, segmenter.dropout if is_pspnet else 0.1, normalization)
         x = head(backbone.stages[stage], segmenter.num_classes, backbone.free_name, "auxiliary_")
         way = segmenter.upsampling or ("cells" if getattr(segmenter, "align_corners", False) else "centres")
@@ -207,7 +210,7 @@ class TwoHeaded(keras.Model):
         return {"segmenter": keras.saving.serialize_keras_object(self.segmenter), **own}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "TwoHeaded":
         segmenter = keras.saving.deserialize_keras_object(config["segmenter"], custom_objects)
         return cls(**{**config, "segmenter": segmenter})
 

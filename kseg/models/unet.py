@@ -36,16 +36,19 @@ class UNet(Segmenter):
         synchronized: the decoder's BatchNormalization averages over all replicas of a distribution strategy.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
-    Input shape: `(batch, height, width, channels)`, RGB 0-255 unless the backbone was made for others.
+    Input shape:
+        `(batch, height, width, channels)`, RGB 0-255 unless the backbone was made for others.
 
-    Output shape: float32 logits `(batch, height, width, num_classes)`.
+    Output shape:
+        `(batch, height, width, num_classes)`, float32 logits.
 
     Raises:
         SettingsError: an argument out of its range.
         ModelError: fewer filters than the decoder has blocks, or a backbone that pads the image by 100 pixels.
 
-    Reference: Ronneberger, Fischer and Brox, "U-Net: convolutional networks for biomedical image segmentation", MICCAI
-    2015; segmentation_models.pytorch `decoders/unet`.
+    Reference:
+        Ronneberger, Fischer and Brox, "U-Net: convolutional networks for biomedical image segmentation", MICCAI
+        2015; segmentation_models.pytorch `decoders/unet`.
 
     Example:
 

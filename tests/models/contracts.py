@@ -6,6 +6,8 @@ import sys
 import keras
 import numpy as np
 
+from kseg.backbones import EfficientNetLite
+
 
 def check_segmenter(model, tmp_path, *, sizes=((33, 47),)):
     """Any size in, float32 logits of that size out, bytes as good as floats, and bit-equal after saving."""
@@ -49,6 +51,21 @@ def _check_reload(model, image, tmp_path):
     assert twin.classes == model.classes
     assert twin.palette == model.palette
     np.testing.assert_array_equal(np.asarray(twin(image)), np.asarray(model(image)))
+
+
+def check_image_level(kind):
+    """Without the image level every logit depends on a neighbourhood alone: a far change does not reach it."""
+    backbone = EfficientNetLite("lite0", weights=None, last_stage="stage3", output_stride=8)
+    image = np.random.default_rng(0).integers(0, 256, (1, 32, 512, 3)).astype("float32")
+    changed = image.copy()
+    changed[:, :, 448:] = 0
+    reached = {}
+    for image_level in (True, False):
+        model = kind(backbone, 2, rates=(2,), filters=4, image_level=image_level)
+        before, after = (np.asarray(model(x))[:, :, :32] for x in (image, changed))
+        reached[image_level] = bool((before != after).any())
+        assert ("image_pool" in {layer.name for layer in model.layers}) is image_level
+    assert reached == {True: True, False: False}
 
 
 def check_fresh_process(model, tmp_path):

@@ -1,15 +1,10 @@
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 
 from kseg.backbones import Backbone, EfficientNetLite
 from kseg.models import DeepLabV3Plus
-
-sys.path.insert(0, str(Path(__file__).parent))
-from contracts import check_segmenter
+from tests.models.contracts import check_image_level, check_segmenter
 
 
 def small(**arguments):
@@ -70,15 +65,4 @@ def test_int8_has_builtins_only(tmp_path):
 
 
 def test_without_the_image_level():
-    """Every logit then depends on a neighbourhood alone: a far change of the image does not reach it."""
-    backbone = EfficientNetLite("lite0", weights=None, last_stage="stage3", output_stride=8)
-    image = np.random.default_rng(0).integers(0, 256, (1, 32, 512, 3)).astype("float32")
-    changed = image.copy()
-    changed[:, :, 448:] = 0
-    reached = {}
-    for image_level in (True, False):
-        model = DeepLabV3Plus(backbone, 2, rates=(2,), filters=4, image_level=image_level)
-        before, after = (np.asarray(model(x))[:, :, :32] for x in (image, changed))
-        reached[image_level] = bool((before != after).any())
-        assert ("image_pool" in {layer.name for layer in model.layers}) is image_level
-    assert reached == {True: True, False: False}
+    check_image_level(DeepLabV3Plus)

@@ -58,7 +58,17 @@ class InvertedResiduals:
         shortcut = x
         if row.expanded != x.shape[-1]:
             x = self.convolution(x, row.expanded, 1, f"{name}_expand", activation=row.activation)
-        x = self._depthwise(x, row.kernel, stride, rate, f"{name}_dw", row.activation)
+        x, edges = self._padded(x, row.kernel, stride, f"{name}_dw")
+        x = layers.DepthwiseConv2D(
+            row.kernel,
+            stride,
+            padding=edges,
+            dilation_rate=rate,
+            use_bias=False,
+            depthwise_initializer=_initializer(),
+            name=f"{name}_dw_conv",
+        )(x)
+        x = self._normalized(x, f"{name}_dw", row.activation)
         if row.squeeze:
             # Squeeze and excitation: each channel times a gate that sees all of the map.
             filters = divisible(row.expanded / 4)
@@ -82,19 +92,6 @@ class InvertedResiduals:
             padding=edges,
             use_bias=False,
             kernel_initializer=_initializer(),
-            name=f"{name}_conv",
-        )(x)
-        return self._normalized(x, name, activation)
-
-    def _depthwise(self, x, kernel, stride, rate, name, activation):
-        x, edges = self._padded(x, kernel, stride, name)
-        x = layers.DepthwiseConv2D(
-            kernel,
-            stride,
-            padding=edges,
-            dilation_rate=rate,
-            use_bias=False,
-            depthwise_initializer=_initializer(),
             name=f"{name}_conv",
         )(x)
         return self._normalized(x, name, activation)

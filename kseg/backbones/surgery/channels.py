@@ -67,7 +67,7 @@ class ChannelBackbone(Backbone):
         first_convolution: str = "repeat",
         name: str | None = None,
         trainable: bool = True,
-    ):
+    ) -> None:
         channels = checks.whole(channels, "channels")
         value_range = checks.value_range(value_range)
         checks.one_of(first_convolution, "first_convolution", FIRST_CONVOLUTIONS)
@@ -127,14 +127,14 @@ class ChannelBackbone(Backbone):
 class _Held:
     """The RGB encoder, which Keras would track as a layer."""
 
-    def __init__(self, backbone: Backbone):
+    def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
 
 
 class _Surgery(Copies):
     """Copies a graph onto other channels; `first` becomes the first convolution."""
 
-    def __init__(self, backbone: Backbone, normalize: Normalize):
+    def __init__(self, backbone: Backbone, normalize: Normalize) -> None:
         super().__init__()
         self.normalize, self.first = normalize, None
         self._before = {id(operation) for operation in _operations_before(backbone)}

@@ -75,7 +75,10 @@ def convolutionalize(model, size=None):
         raise ModelError(
             f"{graph.name} has no global pooling or Flatten at its end: nothing to convolutionalize."
         )
-    rows, columns = _map_size(graph, body, size)
+    given = tuple(graph.inputs[0].shape[1:3]) if size is None else tuple(size)
+    if None in given:
+        raise ModelError(f"{graph.name} leaves its image size open: give size=(height, width).")
+    rows, columns = body.compute_output_shape((1, *given, graph.inputs[0].shape[3]))[1:3]
     image, copies = free_input(graph), Copies()
     x = rebuild(body, image, lambda op, *args, **kwargs: copies(op)(*args, **kwargs))
     kernel = None
@@ -95,25 +98,12 @@ def _split(graph):
         if len(inputs) != 1:
             break
         tail.insert(0, operation)
-        if _ends_maps(operation, inputs[0], tensor):
-            return keras.Model(graph.inputs[0], inputs[0], name=graph.name), tail
-        tensor = inputs[0]
+        x = inputs[0]
+        flat = isinstance(operation, (layers.Flatten, layers.Reshape)) and len(tensor.shape) == 2
+        if type(operation) in _GLOBAL or (flat and len(x.shape) == 4 and x.shape[1:3] != (1, 1)):
+            return keras.Model(graph.inputs[0], x, name=graph.name), tail
+        tensor = x
     return graph, []
-
-
-def _ends_maps(operation, x, output):
-    """Whether it pools globally or flattens a map that has more than one place."""
-    flat = isinstance(operation, (layers.Flatten, layers.Reshape)) and len(output.shape) == 2
-    return type(operation) in _GLOBAL or (flat and len(x.shape) == 4 and x.shape[1:3] != (1, 1))
-
-
-def _map_size(graph, body, size):
-    """Rows and columns of the map on the classifier's own image size."""
-    image = graph.inputs[0].shape
-    given = tuple(image[1:3]) if size is None else tuple(size)
-    if None in given:
-        raise ModelError(f"{graph.name} leaves its image size open: give size=(height, width).")
-    return body.compute_output_shape((1, *given, image[3]))[1:3]
 
 
 def _convert(layer, x, kernel, size, copies):
@@ -124,7 +114,9 @@ def _convert(layer, x, kernel, size, copies):
         pool = _GLOBAL[type(layer)]
         return pool(size, strides=1, padding="valid", name=layer.name, dtype=layer.dtype_policy)(x), (1, 1)
     if isinstance(layer, layers.Dense):
-        return _as_convolution(layer, kernel, copies)(x), (1, 1)
+        own = ("units", "quantization_config")
+        dense = copies(layer, kind=layers.Conv2D, without=own, filters=layer.units, kernel_size=kernel)
+        return dense(x), (1, 1)
     if isinstance(layer, _UNCHANGED):
         return copies(layer)(x), kernel
     if kernel == (1, 1) and isinstance(layer, (layers.Flatten, layers.Reshape)):
@@ -132,11 +124,6 @@ def _convert(layer, x, kernel, size, copies):
     if kernel == (1, 1) and isinstance(layer, _ON_VECTORS):
         return copies(layer)(x), kernel
     raise ModelError(f"layer {layer.name!r} ({type(layer).__name__}) cannot be turned into a convolution.")
-
-
-def _as_convolution(dense, kernel, copies):
-    own = ("units", "quantization_config")
-    return copies(dense, kind=layers.Conv2D, without=own, filters=dense.units, kernel_size=kernel)
 
 
 def from_classifier(

@@ -38,15 +38,12 @@ def decimate(kernel, bias, shape):
         )
     if any(not 1 <= new <= old for new, old in zip(shape, kernel.shape, strict=True)):
         raise ValueError(f"decimation only leaves out: cannot make {shape} of {kernel.shape}")
-    rows, columns = (_taps(old, new) for old, new in zip(kernel.shape[:2], shape[:2], strict=True))
-    channels, filters = (_channels(old, new) for old, new in zip(kernel.shape[2:], shape[2:], strict=True))
-    return kernel[np.ix_(rows, columns, channels, filters)], bias[filters]
-
-
-def _taps(old, new):
-    """Evenly spread from the first to the last, to keep the field of view; a single one is the middle."""
-    return np.array([old // 2]) if new == 1 else np.round(np.linspace(0, old - 1, new)).astype(int)
-
-
-def _channels(old, new):
-    return np.arange(new) * old // new
+    kept = []
+    for axis, (old, new) in enumerate(zip(kernel.shape, shape, strict=True)):
+        if axis > 1:  # channels and filters
+            kept.append(np.arange(new) * old // new)
+        elif new == 1:
+            kept.append(np.array([old // 2]))
+        else:  # taps from the first to the last, to keep the field of view
+            kept.append(np.round(np.linspace(0, old - 1, new)).astype(int))
+    return kernel[np.ix_(*kept)], bias[kept[3]]

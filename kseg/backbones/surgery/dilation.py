@@ -83,19 +83,9 @@ class Dilation:
         self._grids[id(tensor)] = Grid()
 
     def __call__(self, operation, *args, **kwargs):
-        grid = self._grid_of(operation, args, kwargs)
-        if grid is None:
-            output = self.copy(operation)(*args, **kwargs)
-        else:
-            output, grid = self._rule(operation)(operation, grid, *args, **kwargs)
-        inputs = frozenset(id(tensor) for tensor in _tensors(args, kwargs))
-        for tensor in tree.flatten(output):
-            self._grids[id(tensor)] = grid
-            self.steps.append(Step(operation, tensor, grid, inputs))
-        return output
-
-    def _grid_of(self, operation, args, kwargs):
-        grids = [grid for t in _tensors(args, kwargs) if (grid := self._grids[id(t)]) is not None]
+        kind = type(operation)
+        tensors = [one for one in tree.flatten((args, kwargs)) if isinstance(one, keras.KerasTensor)]
+        grids = [grid for tensor in tensors if (grid := self._grids[id(tensor)]) is not None]
         if len({(grid.stride, grid.rate) for grid in grids}) > 1 or (
             len(set(grids)) > 1 and grids[0].rate > 1
         ):
@@ -103,17 +93,25 @@ class Dilation:
                 f"layer {operation.name!r} joins maps of different strides; it cannot be dilated."
             )
         # NASNet pads one branch and crops the other: the sizes agree on the images that it takes.
-        return min(grids, key=lambda grid: sum(map(abs, grid.excess)), default=None)
-
-    def _rule(self, operation):
-        kind = type(operation)
-        if kind in _CONVOLUTIONS or kind in _POOLS:
-            return self._window
-        if kind in _MARGINS:
-            return self._margin
-        if kind in _GLOBAL:
-            return self._global
-        return self._other
+        grid = min(grids, key=lambda grid: sum(map(abs, grid.excess)), default=None)
+        if grid is None or kind in _GLOBAL:
+            output, grid = self.copy(operation)(*args, **kwargs), None
+        elif kind in _CONVOLUTIONS or kind in _POOLS:
+            output, grid = self._window(operation, grid, *args, **kwargs)
+        elif kind in _MARGINS:
+            output, grid = self._margin(operation, grid, *args, **kwargs)
+        else:
+            known = isinstance(operation, _POINTWISE) or kind.__name__ in _POINTWISE_OPS
+            if not known and (grid.rate > 1 or not _keeps_size(operation, args, kwargs)):
+                flattens = kind.__name__ in ("Flatten", "Reshape")
+                hint = "use convolutionalize first" if flattens else "choose a larger output stride"
+                raise ModelError(f"layer {operation.name!r} ({kind.__name__}) cannot be dilated; {hint}.")
+            output = self.copy(operation)(*args, **kwargs)
+        inputs = frozenset(id(tensor) for tensor in tensors)
+        for tensor in tree.flatten(output):
+            self._grids[id(tensor)] = grid
+            self.steps.append(Step(operation, tensor, grid, inputs))
+        return output
 
     def _window(self, layer, grid, x):
         """Convolution or pooling: keeps its stride while the output stride allows, else gets holes."""
@@ -128,21 +126,21 @@ class Dilation:
             pool = {"kind": DilatedPooling2D, "without": ("pool_size", "padding", "strides", "data_format")}
             changes = {"pool_size": window.taps, "rate": grid.rate, "padding": margins}
             return self.copy(layer, **pool, **changes, mode=_POOLS[type(layer)])(x), after
-        return self._atrous(layer, grid, window, margins, x), after
-
-    def _atrous(self, layer, grid, window, margins, x):
         spans = [grid.rate * span for span in window.spans]
         same = all(pair == (span // 2, span - span // 2) for pair, span in zip(margins, spans, strict=True))
         if not same and any(map(any, margins)):
             x = layers.ZeroPadding2D(margins, name=f"{layer.name}_dilation_pad")(x)
         rate = tuple(grid.rate * own for own in window.rates)
-        settings = {"padding": "same" if same else "valid"}
+        padding = "same" if same else "valid"
         if type(layer) in (layers.Conv2D, AtrousConv2D):
             without = ("strides", "dilation_rate", "data_format")
-            return self.copy(layer, kind=AtrousConv2D, without=without, rate=rate, **settings)(x)
-        return self.copy(layer, strides=(1, 1), dilation_rate=rate, **settings)(x)
+            copy = self.copy(layer, kind=AtrousConv2D, without=without, rate=rate, padding=padding)
+        else:
+            copy = self.copy(layer, strides=(1, 1), dilation_rate=rate, padding=padding)
+        return copy(x), after
 
     def _margin(self, layer, grid, x):
+        """Padding or cropping, by so many holes as the map has."""
         key = "padding" if type(layer) is layers.ZeroPadding2D else "cropping"
         pairs = getattr(layer, key)
         change = [_MARGINS[type(layer)] * sum(pair) for pair in pairs]
@@ -150,18 +148,6 @@ class Dilation:
         scaled = tuple(tuple(grid.rate * side for side in pair) for pair in pairs)
         copy = self.copy(layer) if grid.rate == 1 else self.copy(layer, **{key: scaled})
         return copy(x), replace(grid, excess=excess)
-
-    def _global(self, layer, grid, x):
-        return self.copy(layer)(x), None
-
-    def _other(self, operation, grid, *args, **kwargs):
-        known = isinstance(operation, _POINTWISE) or type(operation).__name__ in _POINTWISE_OPS
-        if not known and (grid.rate > 1 or not _keeps_size(operation, args, kwargs)):
-            kind = type(operation).__name__
-            flattens = kind in ("Flatten", "Reshape")
-            hint = "use convolutionalize first" if flattens else "choose a larger output stride"
-            raise ModelError(f"layer {operation.name!r} ({kind}) cannot be dilated; {hint}.")
-        return self.copy(operation)(*args, **kwargs), grid
 
 
 class _Window:
@@ -196,10 +182,6 @@ class _Window:
             excess.append(result)
             margins.append((grid.rate * before, grid.rate * (total - before)))
         return tuple(excess), tuple(margins)
-
-
-def _tensors(args, kwargs):
-    return [t for t in tree.flatten((args, kwargs)) if isinstance(t, keras.KerasTensor)]
 
 
 def _keeps_size(operation, args, kwargs):

@@ -95,16 +95,14 @@ def rebuild(model, image, call):
 
     graph = keras.Model(model.inputs[0], _output(model))
     made = {id(graph.inputs[0]): image}
-    for node in _calls(graph):
-        given = (node.arguments.args, node.arguments.kwargs)
-        args, kwargs = tree.map_structure(lambda value: made.get(id(value), value), given)
-        outputs = tree.flatten(step(node.operation, *args, **kwargs))
-        made.update((id(old), new) for old, new in zip(node.output_tensors, outputs, strict=True))
-    return tree.map_structure(lambda tensor: made[id(tensor)], graph.output)
-
-
-def _calls(graph):
-    """Every call of a layer in a graph, in the order in which Keras runs them."""
-    # Keras's own record, which `clone_model` follows; that loses the outputs of a Sequential inside of a model.
+    # Keras's own record of the calls, which `clone_model` follows; that loses the outputs of a Sequential inside of a
+    # model.
     for depth in sorted(graph._nodes_by_depth, reverse=True):
-        yield from (node for node in graph._nodes_by_depth[depth] if not node.is_input)
+        for node in graph._nodes_by_depth[depth]:
+            if node.is_input:
+                continue
+            given = (node.arguments.args, node.arguments.kwargs)
+            args, kwargs = tree.map_structure(lambda value: made.get(id(value), value), given)
+            outputs = tree.flatten(step(node.operation, *args, **kwargs))
+            made.update((id(old), new) for old, new in zip(node.output_tensors, outputs, strict=True))
+    return tree.map_structure(lambda tensor: made[id(tensor)], graph.output)

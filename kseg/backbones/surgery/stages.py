@@ -26,7 +26,17 @@ def choose_stages(
     Raises:
         ModelError: strides that are no powers of two.
     """
-    chosen = _main(steps) if rule == "main" else _last(steps)
+    margins = (layers.ZeroPadding2D, layers.Cropping2D)
+    maps = {
+        number: step
+        for number, step in enumerate(steps)
+        if step.grid is not None and step.grid.stride > 1 and not isinstance(step.operation, margins)
+    }
+    if rule == "main":
+        chosen = _main(steps, maps)
+    else:  # maps with a margin of their own count where there is no other
+        chosen = {step.grid.stride: step for step in maps.values()}
+        chosen.update({step.grid.stride: step for step in maps.values() if step.grid.excess == (0, 0)})
     odd = [stride for stride in chosen if stride & (stride - 1)]
     if odd or not chosen:
         raise ModelError(f"{name} has strides {sorted(chosen)}; stages need powers of two.")
@@ -40,32 +50,12 @@ def choose_stages(
     return stages
 
 
-def _maps(steps: list[Step]) -> list[tuple[int, Step]]:
-    """The feature maps that may be stages, with their numbers; margins are none."""
-    margins = (layers.ZeroPadding2D, layers.Cropping2D)
-    return [
-        (number, step)
-        for number, step in enumerate(steps)
-        if step.grid is not None and step.grid.stride > 1 and not isinstance(step.operation, margins)
-    ]
-
-
-def _last(steps: list[Step]) -> dict[int, Step]:
-    """The last map at each stride; maps with a margin of their own count where there is no other."""
-    last, exact = {}, {}
-    for _, step in _maps(steps):
-        last[step.grid.stride] = step
-        if step.grid.excess == (0, 0):
-            exact[step.grid.stride] = step
-    return {**last, **exact}
-
-
-def _main(steps: list[Step]) -> dict[int, Step]:
+def _main(steps: list[Step], maps: dict[int, Step]) -> dict[int, Step]:
     """At each stride the last map that the rest is computed from alone, or one behind it with more channels."""
     last_use = {used: number for number, step in enumerate(steps) for used in step.inputs}
     made = {id(step.tensor) for step in steps}
     reach = max(number for used, number in last_use.items() if used not in made)  # of the image's last use
-    maps, chosen = dict(_maps(steps)), {}
+    chosen = {}
     for number, step in enumerate(steps):
         alone = reach <= number  # no later step takes an earlier tensor
         reach = max(reach, last_use.get(id(step.tensor), 0))

@@ -38,7 +38,8 @@ def with_channels(
     >>> kseg.models.with_channels(people, 4, value_range=(0, 65535)).input_shape
     (None, None, None, 4)
     """
-    if (channels, tuple(value_range), mean, std) == (3, (0, 255), None, None):
+    adapted = isinstance(getattr(model, "backbone", None), ChannelBackbone)
+    if not adapted and (channels, tuple(value_range), mean, std) == (3, (0, 255), None, None):
         return model
     if not isinstance(model, Segmenter):
         raise ModelError(
@@ -48,7 +49,7 @@ def with_channels(
     if isinstance(model, MultiScale):
         base = with_channels(model.base, channels, **settings)
         return MultiScale(base, model.scales, name=model.name)
-    if model.input_shape[-1] != 3 or isinstance(model.backbone, ChannelBackbone):
+    if model.input_shape[-1] != 3 or adapted:
         raise SettingsError(
             f"{model.name} takes images of {model.input_shape[-1]} channels; give the network for RGB it was made of"
         )

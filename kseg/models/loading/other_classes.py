@@ -52,7 +52,9 @@ def with_classes(
         raise ModelError(
             f"{model.name} is a {type(model).__name__}, not a network of kseg: with other classes kseg cannot build it"
         )
-    num_classes, pairs = number_of_classes(num_classes, classes), _pairs(model.classes, classes)
+    num_classes = number_of_classes(num_classes, classes)
+    known = {name: number for number, name in enumerate(model.classes or ())}
+    pairs = [(known[name], number) for number, name in enumerate(classes or ()) if name in known]
     if isinstance(model, MultiScale):
         other = MultiScale(
             _with_classes(model.base, num_classes, pairs, dtype), model.scales, name=model.name
@@ -106,12 +108,6 @@ def _built(model: Segmenter, num_classes: int, dtype: str | None) -> Segmenter:
     if "head_graph" in config:
         config["head_graph"] = with_other_channels(model, config["head_graph"], num_classes)
     return type(model).from_config(config)
-
-
-def _pairs(old: Sequence[str] | None, new: Sequence[str] | None) -> list[tuple[int, int]]:
-    """(old id, new id) of the classes of the same name."""
-    known = {name: number for number, name in enumerate(old or ())}
-    return [(known[name], number) for number, name in enumerate(new or ()) if name in known]
 
 
 def _copy_classes(

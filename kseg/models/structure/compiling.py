@@ -1,6 +1,5 @@
 """What `compile` takes where nothing is given, and what it is given that would take logits for probabilities."""
 
-from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -29,18 +28,16 @@ def resolved(model: keras.Model, optimizer: Any, loss: Any, metrics: Any) -> tup
     AdamW at a rate at which every network of kseg learns, from ImageNet's weights or a preset's; cross-entropy without
     the pixels of label 255; with this loss the mean IoU, and that of every class.
     """
-    if _is_auto(metrics):
-        metrics = _scores(model) if _is_auto(loss) else None
+    if _is_auto(metrics) and _is_auto(loss):
+        names = getattr(model, "classes", None)
+        if names is not None and model.num_classes == 1:
+            names = names[1:]  # of background and object
+        metrics = [MeanIoU(model.num_classes), IoU(names or model.num_classes)]
+    elif _is_auto(metrics):
+        metrics = None
     loss = CrossEntropy() if _is_auto(loss) else loss
     optimizer = AdamW(3e-4, weight_decay=1e-2) if _is_auto(optimizer) else optimizer
     return optimizer, loss, metrics
-
-
-def _scores(model: keras.Model) -> list[keras.metrics.Metric]:
-    names = getattr(model, "classes", None)
-    if names is not None and model.num_classes == 1:
-        names = names[1:]  # of background and object
-    return [MeanIoU(model.num_classes), IoU(names or model.num_classes)]
 
 
 def _is_auto(value: Any) -> bool:
@@ -70,17 +67,7 @@ def takes_probabilities(loss: Any) -> list[str]:
     >>> takes_probabilities(keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     []
     """
-    return [name for one in _each(loss) if (name := _name(one)) is not None]
-
-
-def _each(loss: Any) -> Iterator[Any]:
-    if isinstance(loss, Mapping):
-        loss = loss.values()
-    elif isinstance(loss, str) or not isinstance(loss, Iterable):
-        yield loss
-        return
-    for part in loss:
-        yield from _each(part)
+    return [name for one in keras.tree.flatten(loss) if (name := _name(one)) is not None]
 
 
 def _name(loss: Any) -> str | None:

@@ -79,7 +79,8 @@ def _check(model: Any, x: Any, y: Any, where: str) -> None:
     if hasattr(x, "element_spec"):  # tf.data
         spec = x.element_spec
         if isinstance(spec, tuple) and len(spec) > 1 and all(hasattr(part, "shape") for part in spec[:2]):
-            _check_shapes(model, *[_shape(part) for part in spec[:2]], where)
+            shapes = [None if part.shape.rank is None else tuple(part.shape) for part in spec[:2]]
+            _check_shapes(model, *shapes, where)
             if spec[0].dtype.is_floating and hasattr(x, "take"):
                 for image, labels, *_ in x.take(1):
                     _check_values(model, np.asarray(image), np.asarray(labels), f"{where}the first batch, ")
@@ -90,10 +91,6 @@ def _check(model: Any, x: Any, y: Any, where: str) -> None:
     if len(x) != len(y):
         raise DataError(f"{where}{len(x)} images but {len(y)} masks")
     _check_values(model, x, y, where)
-
-
-def _shape(spec: Any) -> tuple[int | None, ...] | None:
-    return None if spec.shape.rank is None else tuple(spec.shape)
 
 
 def _check_shapes(model: Any, x: tuple | None, y: tuple | None, where: str) -> None:
@@ -133,7 +130,9 @@ def _check_values(model: Any, x: Any, y: Any, where: str) -> None:
             raise DataError(f"{where}sample {start + index}: the image has NaN or infinite values")
         highest = max(highest, high)
         fractions = highest <= 1 and (fractions or bool((part % 1).any()))
-    if fractions and _takes_bytes(model):
+    normalize = [layer for layer in model._flatten_layers() if isinstance(layer, Normalize)]
+    takes_bytes = any(max(map(abs, (*layer.mean, *layer.std))) > 10 for layer in normalize)
+    if fractions and takes_bytes:
         raise DataError(f"{where}image values from 0 to 1, where 0 to 255 is expected: multiply them by 255")
     if not _takes_ids(model.loss):
         return
@@ -152,12 +151,6 @@ def _parts(array: Any) -> Iterator[tuple[int, np.ndarray]]:
     step = max(PART // size, 1)
     for start in range(0, min(len(array), max(LOOKED_AT // size, 1)), step):
         yield start, np.asarray(array[start : start + step])
-
-
-def _takes_bytes(model: Any) -> bool:
-    """Whether the model normalises images of 0 to 255 itself."""
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, Normalize)]
-    return any(max(map(abs, (*layer.mean, *layer.std))) > 10 for layer in layers)
 
 
 def _takes_ids(loss: Any) -> bool:

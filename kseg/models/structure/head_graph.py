@@ -114,18 +114,8 @@ def with_other_channels(model: keras.Model, config: dict[str, Any], num_classes:
     Raises:
         ModelError: the layers that give the scores cannot be told.
     """
-    scoring = _scoring_layers(model)
-    graph = copy.deepcopy(config["graph"])
-    for layer in graph["layers"]:
-        if layer["name"] in scoring:
-            layer["config"][scoring[layer["name"]]] = num_classes
-            layer.pop("build_config", None)
-    return {**config, "graph": graph}
-
-
-def _scoring_layers(model: keras.Model) -> dict[str, str]:
-    """The layers whose number of channels is the number of classes, each with the argument that says so."""
-    found, waiting = {}, [model.output]
+    # The layers whose number of channels is the number of classes, each with the argument that says so.
+    scoring, waiting = {}, [model.output]
     own = {id(operation) for operation in model.backbone.operations}
     while waiting:
         tensor = waiting.pop()
@@ -133,7 +123,7 @@ def _scoring_layers(model: keras.Model) -> dict[str, str]:
         given = operation.get_config()
         argument = next((key for key in ("filters", "units", "num_classes") if key in given), None)
         if argument is not None and given[argument] == model.num_classes:
-            found[operation.name] = argument
+            scoring[operation.name] = argument
             continue
         before = operation._inbound_nodes[index].input_tensors
         # Of ResizeLike's two inputs the first is the map.
@@ -144,4 +134,9 @@ def _scoring_layers(model: keras.Model) -> dict[str, str]:
                 "draw the network again with the other number of classes."
             )
         waiting += before
-    return found
+    graph = copy.deepcopy(config["graph"])
+    for layer in graph["layers"]:
+        if layer["name"] in scoring:
+            layer["config"][scoring[layer["name"]]] = num_classes
+            layer.pop("build_config", None)
+    return {**config, "graph": graph}

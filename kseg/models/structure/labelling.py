@@ -22,7 +22,7 @@ class Labelling:
         multilabel: whether a pixel may belong to several classes, or to none.
     """
 
-    def __init__(self, num_classes: int):
+    def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
         self._classes = self._palette = self._working_size = None
         self._multilabel = False

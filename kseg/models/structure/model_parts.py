@@ -33,7 +33,10 @@ def layers_of_part(
         return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     stages = {} if backbone is None else backbone.stages
     if part in stages and backbone is not None:
-        return _stage(backbone, part)
+        earlier = list(stages.values())[: list(stages).index(part)]
+        known = {id(layer) for layer in keras.Model(backbone.input, earlier).layers} if earlier else set()
+        here = keras.Model(backbone.input, stages[part]).layers
+        return [layer for layer in here if id(layer) not in known]
     if part in ("backbone", "head") and backbone is not None:
         own = {id(layer) for layer in backbone._flatten_layers()}
         return [layer for layer in layers if (id(layer) in own) == (part == "backbone")]
@@ -93,15 +96,3 @@ def layer_multipliers(
             if layer._trainable_variables and layer.trainable:
                 found[layer.name] = factor
     return found
-
-
-def _stage(backbone: keras.Model, stage: str) -> list[keras.layers.Layer]:
-    """The layers that lead to a stage and not to one before it."""
-    names = list(backbone.stages)
-    earlier = [backbone.stages[name] for name in names[: names.index(stage)]]
-    known = {id(layer) for layer in keras.Model(backbone.input, earlier).layers} if earlier else set()
-    return [
-        layer
-        for layer in keras.Model(backbone.input, backbone.stages[stage]).layers
-        if id(layer) not in known
-    ]

@@ -92,31 +92,58 @@ def _walk(model, wanted, start, fields, by_layer):
             continue
         if not node.input_tensors:
             raise ModelError(f"{model.name}: a tensor depends on {operation.name}, which is not its input")
-        _pass(operation, node, fields, by_layer)
+        given = [fields[id(tensor)] for tensor in node.input_tensors]
+        if isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
+            inner = {}
+            _walk(operation, operation.outputs, given[0], inner, by_layer)
+            found = [inner[id(tensor)] for tensor in operation.outputs]
+        else:
+            found = [_after(operation, given)] * len(node.output_tensors)
+            by_layer[operation.name] = _largest([found[0], *filter(None, [by_layer.get(operation.name)])])
+        fields.update({id(tensor): field for tensor, field in zip(node.output_tensors, found, strict=True)})
 
 
-def _pass(operation, node, fields, by_layer):
-    """The fields of an operation's outputs, from those of its inputs."""
-    given = [fields[id(tensor)] for tensor in node.input_tensors]
-    if isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
-        inner = {}
-        _walk(operation, operation.outputs, given[0], inner, by_layer)
-        found = [inner[id(tensor)] for tensor in operation.outputs]
-    else:
-        found = [_after(operation, given)] * len(node.output_tensors)
-        by_layer[operation.name] = _largest([found[0], *filter(None, [by_layer.get(operation.name)])])
-    fields.update({id(tensor): field for tensor, field in zip(node.output_tensors, found, strict=True)})
-
-
-def _after(operation, given):
-    for kinds, rule in _RULES:
-        if isinstance(operation, kinds):
-            return rule(operation, given)
-    if not isinstance(operation, layers.Layer) and type(operation).__name__ in _POINTWISE_OPERATIONS:
+def _after(layer, given):
+    """The field behind a layer, from those of its inputs."""
+    field = given[0]
+    # Keras's transposed and depthwise convolutions are no subclasses of Conv2D.
+    if isinstance(layer, layers.Conv2DTranspose):
+        reads = tuple(math.ceil(k / s) for k, s in zip(layer.kernel_size, layer.strides, strict=True))
+        return ReceptiveField(_window(field, reads).size, _finer(field, layer.strides))
+    if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)):
+        return _window(field, layer.kernel_size, layer.dilation_rate, layer.strides)
+    if isinstance(layer, (layers.MaxPooling2D, layers.AveragePooling2D, own.MaxPoolingWithArgmax2D)):
+        return _window(field, layer.pool_size, 1, layer.strides)
+    if isinstance(layer, own.DilatedPooling2D):
+        return _window(field, layer.pool_size, layer.rate)
+    if isinstance(layer, own.AtrousSpatialPyramidPooling):
+        return _window(field, 3, max(layer.rates))
+    if isinstance(layer, own.BilinearUpsampling):
+        return _upsampled(field, layer.factor)
+    if isinstance(layer, layers.UpSampling2D):
+        return _upsampled(field, layer.size, 1 if layer.interpolation == "nearest" else 2)
+    if isinstance(layer, own.ResizeLike):  # to the cells of the second tensor
+        like = given[1]
+        ratio = tuple(1 if a == b else 2 for a, b in zip(field.stride, like.stride, strict=True))
+        bilinear = getattr(layer, "method", "bilinear") == "bilinear"
+        return ReceptiveField(_window(field, ratio if bilinear else 1).size, like.stride)
+    if isinstance(layer, own.ScaledImage):
+        return _upsampled(field, layer.scale)
+    if isinstance(layer, own.MaxUnpooling2D):
+        # A place is taken or not by the index, which saw the pooling's whole window.
+        return ReceptiveField(_largest(given[:2]).size, _finer(field, layer.strides))
+    if isinstance(layer, own.CropLike):
+        return field
+    if isinstance(layer, (own.PyramidPooling, layers.GroupNormalization)):
+        return ReceptiveField((math.inf, math.inf), field.stride)
+    if isinstance(layer, (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D, layers.Flatten)):
+        return ReceptiveField((math.inf, math.inf), (math.inf, math.inf))
+    operation = not isinstance(layer, layers.Layer) and type(layer).__name__ in _POINTWISE_OPERATIONS
+    if operation or isinstance(layer, _POINTWISE):
         return _largest(given)
     raise ModelError(
-        f"how far the layer {operation.name!r} ({type(operation).__name__}) looks is not known, so the receptive "
-        "field behind it cannot be told"
+        f"how far the layer {layer.name!r} ({type(layer).__name__}) looks is not known, so the receptive field behind "
+        "it cannot be told"
     )
 
 
@@ -138,85 +165,25 @@ def _upsampled(field, factor, reads=2):
     """Behind an upsampling of which each new cell reads so many old ones in a row."""
     factor, reads = _pair(factor), _pair(reads)
     grown = _window(field, tuple(n if f != 1 else 1 for n, f in zip(reads, factor, strict=True)))
-    return ReceptiveField(grown.size, tuple(s / f for s, f in zip(field.stride, factor, strict=True)))
+    return ReceptiveField(grown.size, _finer(field, factor))
+
+
+def _finer(field: ReceptiveField, factor: tuple[float, float]) -> tuple[float, float]:
+    """The stride of a field's map with so many times as many cells."""
+    return tuple(step / f for step, f in zip(field.stride, factor, strict=True))
 
 
 def _pair(value):
     return (value, value) if isinstance(value, int | float) else tuple(value)
 
 
-def _convolution(layer, given):
-    return _window(given[0], layer.kernel_size, layer.dilation_rate, layer.strides)
-
-
-def _transposed(layer, given):
-    reads = tuple(math.ceil(k / s) for k, s in zip(layer.kernel_size, layer.strides, strict=True))
-    grown = _window(given[0], reads)
-    return ReceptiveField(
-        grown.size, tuple(a / s for a, s in zip(given[0].stride, layer.strides, strict=True))
-    )
-
-
-def _like(layer, given):
-    """Resized to the cells of the second tensor."""
-    field, like = given
-    ratio = tuple(1 if a == b else 2 for a, b in zip(field.stride, like.stride, strict=True))
-    reads = ratio if getattr(layer, "method", "bilinear") == "bilinear" else 1
-    return ReceptiveField(_window(field, reads).size, like.stride)
-
-
-def _scaled(layer, given):
-    return _upsampled(given[0], layer.scale)
-
-
-def _unpooled(layer, given):
-    # A place is taken or not by the index, which saw the pooling's whole window.
-    field = _largest(given[:2])
-    return ReceptiveField(
-        field.size, tuple(a / s for a, s in zip(given[0].stride, layer.strides, strict=True))
-    )
-
-
-def _whole(layer, given):
-    return ReceptiveField((math.inf, math.inf), (math.inf, math.inf))
-
-
-def _whole_at_each_cell(layer, given):
-    return ReceptiveField((math.inf, math.inf), given[0].stride)
-
-
-# The first kind that fits counts: Keras's transposed and depthwise convolutions are no subclasses of Conv2D.
-_RULES = (
-    ((layers.Conv2DTranspose,), _transposed),
-    ((layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D), _convolution),
-    (
-        (layers.MaxPooling2D, layers.AveragePooling2D, own.MaxPoolingWithArgmax2D),
-        lambda layer, given: _window(given[0], layer.pool_size, 1, layer.strides),
-    ),
-    ((own.DilatedPooling2D,), lambda layer, given: _window(given[0], layer.pool_size, layer.rate)),
-    ((own.AtrousSpatialPyramidPooling,), lambda layer, given: _window(given[0], 3, max(layer.rates))),
-    ((own.BilinearUpsampling,), lambda layer, given: _upsampled(given[0], layer.factor)),
-    (
-        (layers.UpSampling2D,),
-        lambda layer, given: _upsampled(given[0], layer.size, 1 if layer.interpolation == "nearest" else 2),
-    ),
-    ((own.ResizeLike,), _like),
-    ((own.ScaledImage,), _scaled),
-    ((own.MaxUnpooling2D,), _unpooled),
-    ((own.CropLike,), lambda layer, given: given[0]),
-    ((own.PyramidPooling, layers.GroupNormalization), _whole_at_each_cell),
-    ((layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D, layers.Flatten), _whole),
-    (
-        (
-            *(layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax),
-            *(layers.BatchNormalization, layers.LayerNormalization, layers.Rescaling, layers.Normalization),
-            *(layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout),
-            *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum),
-            *(layers.Concatenate, layers.ZeroPadding2D, layers.Cropping2D, layers.Identity, layers.Dense),
-            *(own.Normalize, own.PadToLeast, own.PadToMultiple),
-        ),
-        lambda layer, given: _largest(given),
-    ),
+_POINTWISE = (
+    *(layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax),
+    *(layers.BatchNormalization, layers.LayerNormalization, layers.Rescaling, layers.Normalization),
+    *(layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout),
+    *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum),
+    *(layers.Concatenate, layers.ZeroPadding2D, layers.Cropping2D, layers.Identity, layers.Dense),
+    *(own.Normalize, own.PadToLeast, own.PadToMultiple),
 )
 _POINTWISE_OPERATIONS = {
     *("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum", "Concatenate", "Cast"),

@@ -111,7 +111,14 @@ class Segmenter(keras.Model):
         palette: Sequence[tuple[int, int, int]] | None = None,
         dtype: str | None = None,
     ) -> "Segmenter":
-        """A trained network, as it is or for other classes; see `kseg.models.from_preset`."""
+        """Load a trained network, as it is or for other classes.
+
+        Args:
+            name, num_classes, classes, palette, dtype: see `kseg.models.from_preset`.
+
+        Returns:
+            The network, of this class; a `ModelError` of another.
+        """
         from kseg.models.loading.preset import from_preset
 
         model = from_preset(name, num_classes, classes=classes, palette=palette, dtype=dtype)
@@ -123,7 +130,11 @@ class Segmenter(keras.Model):
         return model
 
     def save_to_preset(self, folder: str | Path, **card: Any) -> None:
-        """Save the network with a card into a folder that `from_preset` reads; see `kseg.models.save_to_preset`."""
+        """Save the network with a card into a folder that `from_preset` reads.
+
+        Args:
+            folder, **card: see `kseg.models.save_to_preset`.
+        """
         from kseg.models.loading.preset_folder import save_to_preset
 
         save_to_preset(self, folder, **card)
@@ -134,12 +145,17 @@ class Segmenter(keras.Model):
         classes: Sequence[str] | None = None,
         palette: Sequence[tuple[int, int, int]] | None = None,
     ) -> "Segmenter":
-        """A new network for other classes; see `kseg.models.with_classes`. This one is not changed.
+        """Make a network for other classes, with this one's weights; this one is not changed.
+
+        Args:
+            num_classes, classes, palette: see `kseg.models.with_classes`.
+
+        Returns:
+            A network of the same class, whose score layers are new for classes that this one does not have.
 
         Example:
 
-        >>> model = kseg.models.from_preset("people")
-        >>> model = model.change_classes(classes=["background", "person", "dog"])
+        >>> model = kseg.models.from_preset("people").change_classes(classes=["wall", "person", "door"])
         """
         from kseg.models.loading.other_classes import with_classes
 
@@ -168,7 +184,11 @@ class Segmenter(keras.Model):
         set_trainable(self, parts, False)
 
     def unfreeze(self, *parts: str) -> None:
-        """Train parts again that `freeze` named; compile the network again before it goes on training."""
+        """Train parts again that `freeze` named; compile the network again before it goes on training.
+
+        Args:
+            parts: as in `freeze`; without any, all of the network.
+        """
         set_trainable(self, parts, True)
 
     def compile(

@@ -68,9 +68,6 @@ def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             if not name.endswith(_AVERAGE) and not name.endswith("/.ATTRIBUTES/OBJECT_CONFIG_JSON")
         }
     except (tf.errors.OpError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
-        raise ModelError(f"{path}: not a readable TensorFlow checkpoint ({_first_line(error)})") from None
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ModelError(f"{path}: not a readable TensorFlow checkpoint ({reason})") from None
     return {name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE"): array for name, array in arrays.items()}, {}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -40,7 +40,14 @@ def read_hdf5(path: Path, source: Any = None) -> tuple[dict[str, np.ndarray], di
         if declared > max(_SMALL, _EXPANSION * file.id.get_filesize()):
             raise ModelError(f"{path}: claims to hold arrays of {declared:,} bytes; nothing was loaded")
         whole = {item.name.strip("/"): item for item in found if "optimizer" not in item.name.split("/")}
-        short = [_short_name(item) for item in whole.values()]
+        short = []
+        for item in whole.values():
+            group, _, name = item.name.strip("/").rpartition("/")
+            *_, outer, layer = ("", *group.split("/"))
+            if layer == "vars":  # Keras 3: the group carries the layer's name
+                short.append(f"{item.parent.attrs.get('name', outer)}/{name}")
+            else:
+                short.append(f"{layer}/{name.partition(':')[0]}")
         names = short if len(set(short)) == len(short) else list(whole)
         return {name: np.asarray(item) for name, item in zip(names, whole.values(), strict=True)}, {}
 
@@ -69,13 +76,3 @@ def read_preset(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             raise ModelError(f"{path}: {PRESET} and {task.name} both have {both[0]}; nothing was loaded")
         arrays |= own
     return arrays, meta
-
-
-def _short_name(item) -> str:
-    """ "<layer>/<variable>" of one of Keras's arrays."""
-    group, _, name = item.name.strip("/").rpartition("/")
-    parts = group.split("/")
-    if parts[-1] == "vars":  # Keras 3: the group carries the layer's name
-        own = item.parent.attrs.get("name", parts[-2] if len(parts) > 1 else "")
-        return f"{own}/{name}"
-    return f"{parts[-1]}/{name.partition(':')[0]}"

@@ -40,16 +40,18 @@ def unwrap(tree: Any, path: Path, tensor: type) -> tuple[dict[str, Any], dict[st
     wrappers, outer = [], tree
     while True:
         if not isinstance(tree, dict):
+            name, kind = getattr(tree, "name", None), type(tree).__name__.strip("_").lower()
+            what = f"a whole Python object ({str(name)[:60]})" if name else f"a {kind}"
             raise ModelError(
-                f"{path}: holds {_kind(tree)} rather than a state dict: save `model.state_dict()` in PyTorch and "
-                "import that"
+                f"{path}: holds {what} rather than a state dict: save `model.state_dict()` in PyTorch and import that"
             )
         state = {key: one for key, one in tree.items() if isinstance(one, tensor) and isinstance(key, str)}
         inner = next((name for name in _WRAPPERS if _holds(tree.get(name), tensor)), None)
         if state and not (inner and len(state) < len(tree) / 2):
             break
         if inner is None or len(wrappers) == _DEPTH:
-            raise ModelError(f"{path}: has no state dict with tensors in it; its keys are {_keys(tree)}")
+            keys = ", ".join(str(key)[:40] for key in list(tree)[:5]) or "none"
+            raise ModelError(f"{path}: has no state dict with tensors in it; its keys are {keys}")
         wrappers.append(inner)
         tree = tree[inner]
     if all(key.startswith("module.") for key in state):
@@ -73,30 +75,14 @@ def _labels(outer: Any) -> dict[str, Any]:
     places = [meta, meta.get("dataset_meta")] if isinstance(meta, dict) else []
     found = {}
     for place in (one for one in places if isinstance(one, dict)):
-        for name in ("classes", "palette"):
-            value = place.get(name.upper(), place.get(name))
-            if name == "classes" and (
-                isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(v, str) for v in value)
-            ):
-                found[name] = tuple(value)
-            if name == "palette" and _colours(value):
-                found[name] = tuple(tuple(colour) for colour in value)
+        classes, palette = (place.get(name.upper(), place.get(name)) for name in ("classes", "palette"))
+        if isinstance(classes, (list, tuple)) and classes and all(isinstance(one, str) for one in classes):
+            found["classes"] = tuple(classes)
+        if (
+            isinstance(palette, (list, tuple))
+            and palette
+            and all(isinstance(colour, (list, tuple)) and len(colour) == 3 for colour in palette)
+            and all(type(value) is int and 0 <= value <= 255 for colour in palette for value in colour)
+        ):
+            found["palette"] = tuple(tuple(colour) for colour in palette)
     return found
-
-
-def _colours(value: Any) -> bool:
-    if not isinstance(value, (list, tuple)) or not value:
-        return False
-    colours = all(isinstance(one, (list, tuple)) and len(one) == 3 for one in value)
-    return colours and all(type(v) is int and 0 <= v <= 255 for one in value for v in one)
-
-
-def _kind(tree: Any) -> str:
-    name = getattr(tree, "name", None)
-    return (
-        f"a whole Python object ({str(name)[:60]})" if name else f"a {type(tree).__name__.strip('_').lower()}"
-    )
-
-
-def _keys(tree: dict) -> str:
-    return ", ".join(str(key)[:40] for key in list(tree)[:5]) or "none"
