@@ -9,8 +9,8 @@ import keras
 
 from kseg.losses import MapLoss
 from kseg.parts import tensorflow as tf
+from kseg.training.averages import Averages
 from kseg.training.distribution.strategy import synchronised_batch_norm
-from kseg.training.optimization.averages import Averages
 from kseg.training.teacher import Teacher
 
 if TYPE_CHECKING:

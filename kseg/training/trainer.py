@@ -17,10 +17,10 @@ from kseg.metrics import MeanIoU
 from kseg.models.structure.model_parts import layer_multipliers
 from kseg.optimizers import with_learning_rates
 from kseg.parts import tensorflow as tf
+from kseg.training.averages import Averages
 from kseg.training.compilation import optimizer_of
 from kseg.training.distribution.strategy import assign_total, distributed, place
 from kseg.training.objective import objective_of
-from kseg.training.optimization.averages import Averages
 from kseg.training.recipes.recipe import Recipe
 from kseg.training.run import checkpoint
 from kseg.training.run.bad_data import SkippingDataset

@@ -8,7 +8,7 @@ import tensorflow as tf
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
 from kseg.training import SGD, AdamW
-from kseg.training.optimization.averages import Averages
+from kseg.training.averages import Averages
 from kseg.training.train_step import TrainStep
 
 RANDOM = np.random.default_rng(0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kseg.training.optimization.averages import Averages
+from kseg.training.averages import Averages
 
 
 def test_the_formula_and_back(network):

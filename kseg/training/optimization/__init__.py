@@ -1,1 +1,0 @@
-"""How weights move: optimizers, learning-rate schedules, gradient accumulation and averaged weights."""
