@@ -86,9 +86,7 @@ def predictor(
     """
     whole = _WholeImages(tuple(scales), fuse, flip, window, pad, size, long_side, output, threshold)
     if threshold != 0.5 and (proposals or ensemble):
-        raise SettingsError(
-            "A threshold (--threshold) goes with one model, without --proposals or --ensemble"
-        )
+        raise SettingsError("A threshold (--threshold) is for one model, not for --proposals or --ensemble")
     if proposals and whole != _WholeImages(output=output) and not ensemble:
         raise SettingsError(
             "--scales, --fuse, --flip, --window, --pad, --size and --long-side are for whole images, not for "

@@ -102,7 +102,6 @@ def evaluate(
             f"The data set {dataset.name} {dataset.split} has no labelled pixel in {len(indices)} images: all are "
             f"{ignored}, which is ignored, so there is nothing to score"
         )
-    # Images without a labelled pixel have no score.
     lowest = sorted((score, index) for index, score in own.items() if not math.isnan(score))[:worst]
     return Report(
         classes=tuple(dataset.classes),
