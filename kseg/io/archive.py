@@ -63,7 +63,7 @@ def check_archive(path: str | Path) -> None:
     names = [member.filename for member in members]
     problems = []
     for member in members:
-        what = f"its member {member.filename!r}"
+        what = f"its member {member.filename[:100]!r}"
         if leads_out(member.filename):
             problems.append(f"{what} leads out of the archive")
         elif stat.S_ISLNK(member.external_attr >> 16):
@@ -98,7 +98,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
-                what = f"{path}: its member {member.filename!r}"
+                what = f"{path}: its member {member.filename[:100]!r}"
                 with archive.open(member) as file:
                     version = np.lib.format.read_magic(file)
                     if version not in readers:

@@ -145,7 +145,8 @@ def _read(path: Path) -> dict[str, list[list[np.ndarray]]]:
                 content = io.BytesIO(archive.read("model.weights.h5"))
         except UNREADABLE as error:
             raise ModelError(
-                f"{path}: not a Keras model file ({error}); give a .keras or .weights.h5 file of a trained model."
+                f"{path}: not a Keras model file ({str(error)[:200]}); give a .keras or .weights.h5 file of a trained "
+                "model."
             ) from None
     stored: dict[str, list[list[np.ndarray]]] = {}
 

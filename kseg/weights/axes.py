@@ -81,11 +81,7 @@ def torch_moves(
         elif name == "bias":
             yield kept(target, f"{module}.bias")
         else:
-            depthwise = variable.shape[-1] == 1 and _is_depthwise(model, layer)
+            kind = model.get_layer(layer.partition("/")[0])
+            depthwise = variable.shape[-1] == 1 and isinstance(kind, keras.layers.DepthwiseConv2D)
             order = (orders or {}).get(layer)
             yield turned(target, f"{module}.weight", DEPTHWISE if depthwise else CONVOLUTION, order)
-
-
-def _is_depthwise(model: keras.Model, layer: str) -> bool:
-    found = model.get_layer(layer.partition("/")[0])
-    return isinstance(found, keras.layers.DepthwiseConv2D)

@@ -52,7 +52,7 @@ def _damage_told(path: str | Path) -> Iterator[None]:
         yield
     except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise ModelError(
-            f"{path}: what is packed with it is damaged ({error}); export or download it again"
+            f"{path}: what is packed with it is damaged ({str(error)[:200]}); export or download it again"
         ) from error
 
 

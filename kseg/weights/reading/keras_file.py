@@ -60,7 +60,7 @@ def read_keras(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             content = archive.read(_MEMBER)
             config = json.loads(archive.read("config.json")) if "config.json" in archive.namelist() else {}
     except (*UNREADABLE, RecursionError, NotImplementedError) as error:
-        raise ModelError(f"{path}: not a readable Keras model file ({error})") from None
+        raise ModelError(f"{path}: not a readable Keras model file ({str(error)[:200]})") from None
     arrays, _ = read_hdf5(path, io.BytesIO(content))
     return arrays, {"class": config.get("class_name")} if isinstance(config, dict) else {}
 

@@ -110,7 +110,7 @@ def _kind_of_zip(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path}: a zip archive that is damaged or was cut off ({error})") from None
+        raise ModelError(f"{path}: a zip archive that is damaged or was cut off ({str(error)[:200]})") from None
     if any(name.rpartition("/")[2] == "data.pkl" for name in names):
         return "torch"
     if "model.weights.h5" in names:

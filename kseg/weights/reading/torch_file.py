@@ -94,7 +94,7 @@ def _read_zip(path: Path, content: mmap) -> tuple[Any, Callable[[_Storage], np.n
             members = {member.filename: member for member in archive.infolist()}
             directory = archive.start_dir
     except DAMAGED as error:
-        raise ModelError(f"{path}: not a readable zip archive ({error})") from None
+        raise ModelError(f"{path}: not a readable zip archive ({str(error)[:200]})") from None
     pickled = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
     if not pickled:
         raise ModelError(f"{path}: a zip archive without data.pkl is no PyTorch checkpoint")
