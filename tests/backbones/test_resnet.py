@@ -216,7 +216,7 @@ def test_rates(output_stride, rates):
             assert found == [max(rate // divisor, 1), rate, rate]
 
 
-@pytest.mark.parametrize("last_stage", ["stage3", "stage4"])
+@pytest.mark.parametrize("last_stage", ["stage3", pytest.param("stage4", marks=pytest.mark.full)])
 def test_a_network_that_ends_early_is_the_beginning_of_the_whole_one(last_stage):
     whole, early = small(output_stride=8), small(output_stride=8, last_stage=last_stage)
     assert list(early.stages) == [f"stage{n}" for n in range(1, int(last_stage[-1]) + 1)]

@@ -59,6 +59,7 @@ def test_packaged_weights_are_used():
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
+@pytest.mark.full
 def test_dtype_policy_is_for_this_model_only():
     model = models.build("fcn32s_efficientnetlite0", 4, weights=None, dtype="mixed_float16")
     assert model.compute_dtype == "float16"

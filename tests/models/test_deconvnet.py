@@ -67,6 +67,7 @@ def test_values_return_to_where_they_were_the_maxima():
             np.testing.assert_array_equal(found, 0)
 
 
+@pytest.mark.full
 def test_small_images_are_filled_up_and_large_ones_are_not():
     """From 193 pixels on the deepest map fills fc6's window by itself: 7x7 becomes one value."""
     model = DeconvNet(small_backbone(), 2)
@@ -87,6 +88,7 @@ def test_contract_on_lite0(on_lite0, tmp_path):
     check_segmenter(on_lite0, tmp_path, sizes=((33, 47),))
 
 
+@pytest.mark.full
 def test_lite0_is_mirrored_from_stride_32_to_2(on_lite0):
     """Widths of the released blocks' outputs at strides 2 to 16 (efficientnet_lite_builder.py), deepest first."""
     assert on_lite0.backbone.widths == (16, 24, 40, 112)

@@ -27,6 +27,7 @@ def test_contract(tmp_path):
     check_segmenter(small(bins=(6, 2), mode="max", dropout=0.25, momentum=0.8), tmp_path)
 
 
+@pytest.mark.full
 def test_contract_of_the_form_of_segmentation_models_pytorch(tmp_path):
     backbone = ResNet(18, filters=4, output_stride=8, last_stage="stage3", name="resnet18")
     own = {"level_filters": 2, "kernel": 1, "score_kernel": 3, "upsampling": "corners"}
@@ -89,6 +90,7 @@ def test_synchronised_as_a_whole():
     assert all(found)
 
 
+@pytest.mark.full
 def test_one_pixel():
     image = np.full((1, 1, 1, 3), 200, "float32")
     logits = np.asarray(small(bins=(1, 2, 3, 6))(image))

@@ -41,6 +41,7 @@ def test_learns_and_leaves_a_run_folder(network, train, val, tmp_path, capfd, sm
     np.testing.assert_allclose(mean_iou(confusion), best, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_best_holds_the_averages(network, train, val, tmp_path, small_recipe):
     model = network()
     rows = fit(model, small_recipe.replace(epochs=1, ema=0.9), train, val, tmp_path, tensorboard=False)
@@ -123,6 +124,7 @@ def test_frozen_stages_keep_weights_and_statistics(train, val, tmp_path, monkeyp
         fit(segmenter(), small_recipe.replace(frozen_stages="stage9"), train, val, tmp_path / "b")
 
 
+@pytest.mark.full
 def test_head_multiplier_reaches_the_head_only(train, val, tmp_path, monkeypatch, small_recipe):
     monkeypatch.setattr(kseg.training.run.checkpoint, "save", lambda *args, **kwargs: None)
     recipe = small_recipe.replace(
@@ -184,6 +186,7 @@ def test_mixed_precision_trains_in_float16_with_scaling(network, train, val, tmp
     assert model.get_layer("body").compute_dtype == "float16"
 
 
+@pytest.mark.full
 def test_arrays_and_batches_train_as_the_data_set_does(network, train, val, tmp_path, small_recipe):
     recipe = small_recipe.replace(epochs=1, sampling=None)
     settings = {"tensorboard": False, "verbose": False}

@@ -40,6 +40,7 @@ def images():
     return data.from_arrays(x, (x[..., 0] > 128).astype("uint8"), classes=["dark", "bright"])
 
 
+@pytest.mark.full
 def test_a_subclassed_model_trains_resumes_and_loads(images, tmp_path):
     model = OwnNet()
     first = fit(model, RECIPE, images, images, tmp_path / "run", metrics="accuracy", **QUIET)
@@ -54,6 +55,7 @@ def test_a_subclassed_model_trains_resumes_and_loads(images, tmp_path):
     np.testing.assert_array_equal(loaded(image), again(image))
 
 
+@pytest.mark.full
 def test_learning_rates_by_part(images, tmp_path):
     model = models.DeepLabV3(ResNet(18, filters=1, output_stride=16), 2, filters=2, rates=(2,))
     before = [variable.numpy() for variable in model.trainable_variables]

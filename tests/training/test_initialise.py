@@ -66,6 +66,7 @@ def test_models_inside_models(tmp_path):
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "name",
     [

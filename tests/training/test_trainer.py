@@ -73,7 +73,7 @@ def test_the_order_of_events(network, train, val):
     assert seen[5][2]["loss"] == seen[4][1]  # the mean over the epoch's steps
 
 
-@pytest.mark.parametrize("changes", [{}, {"label_stride": 2}])
+@pytest.mark.parametrize("changes", [{}, pytest.param({"label_stride": 2}, marks=pytest.mark.full)])
 @pytest.mark.parametrize("done", [3, 4])
 def test_everything_comes_back(network, train, tmp_path, changes, done):
     """In the midst of the first epoch and at its last step."""

@@ -40,6 +40,7 @@ def test_a_file_that_loses_too_much_is_thrown_away(labelled, model_file, tmp_pat
     assert out.read_bytes() == b"an earlier, good file"
 
 
+@pytest.mark.full
 def test_int8_of_close_logits_is_no_success(labelled, model_file, tmp_path, capsys):
     """Three classes within a thousandth of each other beside a value of 50: int8 has one step for all of them."""
     model = keras.saving.load_model(model_file)
@@ -78,6 +79,7 @@ def test_saved_model(model_file, tmp_path, capsys):
     assert main([*command, "--version", "2", "--overwrite"]) == 0
 
 
+@pytest.mark.full
 def test_a_version_that_loses_too_much_is_never_served(labelled, model_file, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(kseg.export.Check, "drop", property(lambda self: 0.1))
     command = ["export", "--model", str(model_file), "--out", str(tmp_path / "served"), "--size", "24", "32"]

@@ -41,6 +41,7 @@ def test_a_model_and_its_card(source, tmp_path, capsys):
     assert json.loads(out.with_suffix(".json").read_text())["file"] == "net.npz"
 
 
+@pytest.mark.full
 def test_json_and_names_from_a_file(source, tmp_path, capsys):
     names = tmp_path / "names.txt"
     names.write_text("\n".join(f"class {i}" for i in range(19)))
@@ -107,6 +108,7 @@ def test_what_was_left_out_is_grouped():
     )
 
 
+@pytest.mark.full
 def test_the_second_head_goes_into_a_file_of_its_own(tmp_path, capsys):
     rng = np.random.default_rng(0)
     arrays = narrow_state(classes=19)

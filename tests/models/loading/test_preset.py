@@ -76,6 +76,7 @@ def test_cards_may_not_lead_out_of_the_folder(folder):
         models.presets()
 
 
+@pytest.mark.full
 def test_the_presets_of_the_package():
     """The webcam's people and CamVid's streets: loaded, of the card's classes, and one answer in both files."""
     cards = models.presets()

@@ -30,6 +30,7 @@ def test_vgg16():
     assert receptive_fields(VGG16(filters=2))["fc6"].size == (404, 404)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("output_stride", [32, 8])
 def test_resnet50_with_and_without_holes(output_stride):
     """483 (Araujo et al. 2019): holes in place of strides keep the field."""
