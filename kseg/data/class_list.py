@@ -77,10 +77,10 @@ def read_classes(path: str | Path) -> tuple[tuple[str, ...], dict[str, Colour]]:
     if text.lstrip()[:1] in ("[", "{") or path.suffix == ".json":
         try:
             found = json.loads(text)
-        except ValueError:
+        except ValueError as error:
             try:
                 found = ast.literal_eval(text.strip())  # a list as Python prints it
-            except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
                 raise DataError(
                     f"{path}: neither JSON nor a list of names ({error}); {EXPECTED} a line"
                 ) from None
