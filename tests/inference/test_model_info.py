@@ -101,7 +101,7 @@ def test_one_channel_is_background_and_object(activation, picture):
     assert predictor.num_classes == 2
     np.testing.assert_allclose(predictor.probabilities(picture())[..., 1], expected, atol=1e-6)
     np.testing.assert_array_equal(predictor(picture()), logit > 0)
-    assert 0.1 < (logit > 0).mean() < 0.9
+    assert 0 < (logit > 0).mean() < 1  # both occur, whatever weights the backend drew
 
 
 @pytest.mark.parametrize("end", ["plain", "channel", "bytes"])
