@@ -36,7 +36,7 @@ class MMSegmentation(Source):
     mark: str
     auxiliary = ("auxiliary_head.convs.0.conv", "auxiliary_head.convs.0.bn", "auxiliary_head.conv_seg")
 
-    def __init__(self, corners: bool = False):
+    def __init__(self, corners: bool = False) -> None:
         self.corners = corners
         self.name = f"{type(self).name}{_CORNERS if corners else ''}"
         self.note = (
