@@ -74,6 +74,14 @@ assert sys.modules["tensorflow"] is None
 """
 
 
+def test_what_is_installed_without_it_is_a_part_of_what_is_installed():
+    whole, core = (
+        (ROOT / name).read_text("utf-8").splitlines() for name in ("requirements.txt", "requirements-core.txt")
+    )
+    assert set(core) < set(whole)
+    assert not any(line.startswith(("tensor", "tf")) for line in core)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_script_from_data_to_a_saved_preset(backend, tmp_path):
