@@ -140,16 +140,12 @@ def auto(
             checks.append(found)
             if progress is not None:
                 progress(number + 1, len(pairs))
-        choice = _chosen([precision for _, precision in pairs], checks, max_drop)
+        best = max(one.before for one in checks)  # of the Keras model, at the size where that is best
+        tried = zip(pairs, checks, strict=True)
+        trials = tuple(Trial(precision, one, best - one.after) for (_, precision), one in tried)
+        inside = [n for n, trial in enumerate(trials) if trial.lost <= max_drop and trial.check.passed]
+        fastest = min(inside, key=lambda n: trials[n].check.milliseconds, default=None)
+        choice = Choice(trials, fastest, max_drop)
         if choice.chosen is not None:
             put_in_place(folder / f"{choice.chosen}.tflite", path)
     return choice
-
-
-def _chosen(precisions: Sequence[str], checks: Sequence[Check], max_drop: float) -> Choice:
-    """The fastest of those that passed and lose no more than `max_drop` against the best Keras size."""
-    best = max(one.before for one in checks)
-    trials = tuple(Trial(p, one, best - one.after) for p, one in zip(precisions, checks, strict=True))
-    inside = [n for n, trial in enumerate(trials) if trial.lost <= max_drop and trial.check.passed]
-    fastest = min(inside, key=lambda n: trials[n].check.milliseconds, default=None)
-    return Choice(trials, fastest, max_drop)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Any
 
 import cv2
@@ -78,7 +78,13 @@ def as_batches(source: Any, size: Size | None, channels: int, count: int | None 
             else []
         )
         source = [source.load(int(index))[0] for index in chosen]
-    images = [checked(image, channels) for image in islice(_each_image(source, count), count)]
+    elif count is None and hasattr(source, "cardinality") and int(source.cardinality()) == -1:
+        raise DataError(
+            "The images come from a tf.data.Dataset without an end: give .take(n) of it, or a limit"
+        )
+    arrays = (np.asarray(one) for one in source)
+    single = chain.from_iterable(array if array.ndim == 4 else [array] for array in arrays)
+    images = [checked(image, channels) for image in islice(single, count)]
     if not images:
         raise DataError("At least one image is needed, and none came")
     return [(image if size is None else resized(image, size)).astype(np.float32)[None] for image in images]
@@ -108,17 +114,6 @@ def labelled_data(data: Any, classes: Any) -> Any | None:
 def _has_samples(data: Any) -> bool:
     """Whether `data` is a `Dataset`, or has its `load`; that of TensorFlow's is another."""
     return hasattr(data, "load") and hasattr(data, "__len__") and not hasattr(data, "element_spec")
-
-
-def _each_image(source: Iterable[Any], count: int | None) -> Iterator[np.ndarray]:
-    """The images of an iterable of images or batches; DataError where it would never end."""
-    if count is None and hasattr(source, "cardinality") and int(source.cardinality()) == -1:
-        raise DataError(
-            "The images come from a tf.data.Dataset without an end: give .take(n) of it, or a limit"
-        )
-    for image in source:
-        image = np.asarray(image)
-        yield from image if image.ndim == 4 else [image]
 
 
 def checked(image: np.ndarray, channels: int) -> np.ndarray:

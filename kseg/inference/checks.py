@@ -14,9 +14,18 @@ def checked_image(image: np.ndarray) -> np.ndarray:
     """An image as uint8 or float32 (height, width, 3), RGB 0-255; DataError for anything else."""
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-        raise DataError(
-            f"An image is RGB (height, width, 3); got an array of shape {image.shape}{_shape_hint(image)}"
-        )
+        hint = ""
+        if image.ndim == 2:
+            hint = ": repeat a grey image three times, np.stack([image] * 3, axis=-1)"
+        elif image.ndim == 3 and image.shape[-1] == 4:
+            hint = ": leave the alpha channel out, image[..., :3]"
+        elif image.ndim == 3 and image.shape[-1] == 1:
+            hint = ": repeat a grey image three times, np.repeat(image, 3, axis=-1)"
+        elif image.ndim == 3 and image.shape[0] in (1, 3, 4):
+            hint = ": channels come last, image.transpose(1, 2, 0)"
+        elif image.ndim == 4:
+            hint = ": give one image at a time, or images of one size to `batch`"
+        raise DataError(f"An image is RGB (height, width, 3); got an array of shape {image.shape}{hint}")
     if image.dtype == np.uint8:
         return image
     if image.dtype.kind != "f":
@@ -58,20 +67,6 @@ def check_range(image: np.ndarray) -> None:
             f"An image has values in 0-255; got {low:g} to {high:g}: the model normalises it itself"
             + ("; divide 16 bits by 257" if high > 256 and low >= 0 else "")
         )
-
-
-def _shape_hint(image: np.ndarray) -> str:
-    if image.ndim == 2:
-        return ": repeat a grey image three times, np.stack([image] * 3, axis=-1)"
-    if image.ndim == 3 and image.shape[-1] == 4:
-        return ": leave the alpha channel out, image[..., :3]"
-    if image.ndim == 3 and image.shape[-1] == 1:
-        return ": repeat a grey image three times, np.repeat(image, 3, axis=-1)"
-    if image.ndim == 3 and image.shape[0] in (1, 3, 4):
-        return ": channels come last, image.transpose(1, 2, 0)"
-    if image.ndim == 4:
-        return ": give one image at a time, or images of one size to `batch`"
-    return ""
 
 
 def checked_threshold(threshold: float, num_classes: int) -> float:

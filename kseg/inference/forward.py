@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -71,7 +70,24 @@ class Forward(keras.Model):
         if keras.backend.backend() != "tensorflow":
             return self.predict_on_batch(images)
         if self._function is None:
-            self._function = self._traced()
+            free = tf.TensorSpec((self._batch, *(self.info.size or (None, None)), 3), "float32")
+            try:
+                # Without XLA, which would compile anew for every size.
+                function = tf.function(
+                    self.__call__, input_signature=[free], autograph=False, jit_compile=False
+                )
+                function.get_concrete_function()
+            except (
+                Exception
+            ) as error:  # what layers raise about unknown sizes; a real fault comes up again below
+                warnings.warn(
+                    f"The model {self.model.name!r} cannot become one graph for all image sizes and runs layer by "
+                    f"layer, which is slower. What it said: {' '.join(str(error).split())[:200]}",
+                    KsegWarning,
+                    stacklevel=4,
+                )
+                function = self.__call__
+            self._function = function
         try:
             # Through the buffer: .numpy() would copy what may be hundreds of megabytes.
             return np.asarray(memoryview(self._function(tf.constant(images))))
@@ -83,22 +99,6 @@ class Forward(keras.Model):
                 "predict in padded windows of such a size: Predictor(model, window=(512, 512), pad=True). "
                 f"What it said: {str(error).splitlines()[0][:200]}"
             ) from error
-
-    def _traced(self) -> Callable[..., Any]:
-        # Without XLA, which would compile anew for every size.
-        free = tf.TensorSpec((self._batch, *(self.info.size or (None, None)), 3), "float32")
-        try:
-            function = tf.function(self.__call__, input_signature=[free], autograph=False, jit_compile=False)
-            function.get_concrete_function()
-        except Exception as error:  # what layers raise about unknown sizes; a real fault comes up again below
-            warnings.warn(
-                f"The model {self.model.name!r} cannot become one graph for all image sizes and runs layer by layer, "
-                f"which is slower. What it said: {' '.join(str(error).split())[:200]}",
-                KsegWarning,
-                stacklevel=5,
-            )
-            return self.__call__
-        return function
 
     def call(self, image):
         scores = self._scores(image)

@@ -228,20 +228,18 @@ class Predictor:
         smaller = tuple(min(pair) for pair in zip(size, _scaled(self._base(size), 1.0), strict=True))
         if smaller != size:
             image = cv2.resize(image, smaller[::-1], interpolation=cv2.INTER_AREA)
+        grids = [self._grid(size, scale) for scale in self.scales]
+        fitting = [BATCH_PIXELS // (grid.window[0] * grid.window[1]) for grid in grids]
         return averaged_parts(
             image,
             size,
-            [self._grid(size, scale) for scale in self.scales],
+            grids,
             self._probabilities.run,
             self.num_classes,
-            self._batch_size,
+            [self.batch_size or min(max(count, 1), BATCH_TILES) for count in fitting],
             self._mean,
             progress,
         )
-
-    def _batch_size(self, grid: WindowGrid) -> int:
-        pixels = grid.window[0] * grid.window[1]
-        return self.batch_size or min(max(BATCH_PIXELS // pixels, 1), BATCH_TILES)
 
 
 def _scaled(size: tuple[float, float], scale: float) -> Span:

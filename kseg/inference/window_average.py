@@ -72,7 +72,7 @@ def averaged_parts(
     grids: Sequence[WindowGrid],
     predict: Predict,
     num_classes: int,
-    batch_size: Callable[[WindowGrid], int],
+    batch_sizes: Sequence[int],
     fill: tuple[float, float, float],
     progress: Progress | None = None,
 ) -> Iterator[tuple[Span, Span, np.ndarray]]:
@@ -84,7 +84,7 @@ def averaged_parts(
         grids: where the windows lie, one grid for each scale.
         predict: probabilities of a batch of windows.
         num_classes: number of classes.
-        batch_size: windows per call of `predict`, for a grid.
+        batch_sizes: windows per call of `predict`, for each grid.
         fill: colour of what lies outside the image.
         progress: called with (windows done, windows in all).
 
@@ -108,11 +108,11 @@ def averaged_parts(
 
     for columns in bands:
         averages = []
-        for grid in grids:
+        for grid, batch_size in zip(grids, batch_sizes, strict=True):
             most_rows = math.ceil(strip * grid.size[0] / height) + 3
             span = _columns_of(grid, width, columns)
             averages.append(
-                WindowAverage(image, grid, span, counted, num_classes, batch_size(grid), fill, most_rows)
+                WindowAverage(image, grid, span, counted, num_classes, batch_size, fill, most_rows)
             )
         for top in range(0, height, strip):
             rows = (top, min(top + strip, height))

@@ -169,7 +169,15 @@ def _converted(model: keras.Model, info: ModelInfo, asked: _Asked, samples: list
         try:
             return converter.convert()
         except Exception as error:  # the converter's own kind, and whatever its C++ part raises
-            raise ModelError(_reason(model.name, error)) from error
+            foreign = sorted(set(re.findall(r"\b(?:Flex|tf\.)([A-Z]\w+)", str(error))))
+            if foreign:
+                raise ModelError(
+                    f"The model {model.name!r} has operations that TFLite's builtins lack: {', '.join(foreign)}. "
+                    "Replace their layers, for instance by those of kseg.layers"
+                ) from error
+            raise ModelError(
+                f"TensorFlow's converter refuses the model {model.name!r}: {plainly(error)}"
+            ) from error
 
 
 def _ranged(samples: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
@@ -178,16 +186,6 @@ def _ranged(samples: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
         sample = sample.copy()
         sample[0, 0, 0, 0], sample[0, -1, -1, -1] = 0, 255
         yield [sample]
-
-
-def _reason(name: str, error: Exception) -> str:
-    foreign = sorted(set(re.findall(r"\b(?:Flex|tf\.)([A-Z]\w+)", str(error))))
-    if foreign:
-        return (
-            f"The model {name!r} has operations that TFLite's builtins lack: {', '.join(foreign)}. Replace "
-            "their layers, for instance by those of kseg.layers"
-        )
-    return f"TensorFlow's converter refuses the model {name!r}: {plainly(error)}"
 
 
 def refuse_foreign(operations: Counter[str]) -> None:

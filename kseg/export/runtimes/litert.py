@@ -72,7 +72,25 @@ class TFLite:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         signature = self._interpreter.get_input_details()[0]["shape_signature"]
         images = fitting(images, (None, *signature[1:]), self.path)
-        return np.concatenate([self._run(image[None]) for image in images])
+        outputs = []
+        for image in images:
+            entry, pixels = self._interpreter.get_input_details()[0], image[None]
+            if tuple(entry["shape"]) != pixels.shape:
+                try:
+                    self._interpreter.resize_tensor_input(entry["index"], pixels.shape, strict=True)
+                    self._interpreter.allocate_tensors()
+                except (ValueError, RuntimeError) as error:
+                    raise ModelError(f"{self.path} cannot run on images {pixels.shape}: {error}") from error
+            (scale, zero), dtype = entry["quantization"], np.dtype(entry["dtype"])
+            if dtype.kind != "f":
+                limits = np.iinfo(dtype)
+                values = pixels / scale + zero if scale else pixels
+                pixels = np.clip(np.round(values), limits.min, limits.max)
+            self._interpreter.set_tensor(entry["index"], pixels.astype(dtype))
+            self._interpreter.invoke()
+            result = self._interpreter.get_output_details()[0]
+            outputs.append(_dequantised(self._interpreter.get_tensor(result["index"]), result))
+        return np.concatenate(outputs)
 
     def frames(self, values: str | None = None, size: tuple[int, int] | None = None) -> Frames:
         """The file ready for RGB images one by one.
@@ -111,24 +129,6 @@ class TFLite:
 
         names, palette = self.metadata.get("classes"), self.metadata.get("palette")
         return Frames(run, self.size, self.output, names, palette)
-
-    def _run(self, image: np.ndarray) -> np.ndarray:
-        entry = self._interpreter.get_input_details()[0]
-        if tuple(entry["shape"]) != image.shape:
-            try:
-                self._interpreter.resize_tensor_input(entry["index"], image.shape, strict=True)
-                self._interpreter.allocate_tensors()
-            except (ValueError, RuntimeError) as error:
-                raise ModelError(f"{self.path} cannot run on images {image.shape}: {error}") from error
-        (scale, zero), dtype = entry["quantization"], np.dtype(entry["dtype"])
-        if dtype.kind != "f":
-            limits = np.iinfo(dtype)
-            values = image / scale + zero if scale else image
-            image = np.clip(np.round(values), limits.min, limits.max)
-        self._interpreter.set_tensor(entry["index"], image.astype(dtype))
-        self._interpreter.invoke()
-        result = self._interpreter.get_output_details()[0]
-        return _dequantised(self._interpreter.get_tensor(result["index"]), result)
 
 
 def _dequantised(output: np.ndarray, details: dict[str, Any]) -> np.ndarray:

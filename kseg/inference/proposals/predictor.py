@@ -171,7 +171,15 @@ class ProposalPredictor:
                 crops = np.pad(crops, ((0, missing), (0, 0), (0, 0), (0, 0)))
             scores = np.asarray(self.info.scores(self.model.predict_on_batch(crops)))[: len(chunk)]
             for number, (box, logits) in enumerate(zip(chunk, scores, strict=True), start + 1):
-                self._join(joined, box, logits)
+                top, left, bottom, right = (int(edge) for edge in box)
+                whole = np.asarray(resize(logits[None], (bottom - top, right - left)))[0]
+                rows, columns = inside(box, joined.shape)
+                if rows.start < rows.stop and columns.start < columns.stop:  # not wholly beyond the image
+                    part = whole[
+                        rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+                    ]
+                    target = joined[rows, columns]
+                    (np.maximum if self.mode == "max" else np.add)(target, part, out=target)
                 if singly and number < done:
                     yield number, joined
             if progress is not None:
@@ -201,13 +209,3 @@ class ProposalPredictor:
             stacklevel=4,
         )
         return np.array([[0, 0, *image.shape[:2]]], np.int32)
-
-    def _join(self, joined: np.ndarray, box: np.ndarray, logits: np.ndarray) -> None:
-        top, left, bottom, right = (int(edge) for edge in box)
-        whole = np.asarray(resize(logits[None], (bottom - top, right - left)))[0]
-        rows, columns = inside(box, joined.shape)
-        if rows.start >= rows.stop or columns.start >= columns.stop:  # wholly beyond the image
-            return
-        part = whole[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-        target = joined[rows, columns]
-        (np.maximum if self.mode == "max" else np.add)(target, part, out=target)
