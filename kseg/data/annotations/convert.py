@@ -62,7 +62,11 @@ def convert(
         colours = [*part.palette, *default_palette(256)[len(part.palette) :]]
         taken: set[str] = set()
         for index in range(len(part)):
-            name = _free_name(part.name_of(index), taken)
+            stem = part.name_of(index).replace("/", "_").replace("\\", "_").lstrip(".") or "sample"
+            name, number = stem, 2
+            while name.casefold() in taken:  # some file systems ignore case
+                name, number = f"{stem}_{number}", number + 1
+            taken.add(name.casefold())
             image, labels = part.load(index)
             file = part.file_of(index)
             if file is None:
@@ -84,16 +88,6 @@ def convert(
         lines = [f"{line} {' '.join(map(str, colour))}" for line, colour in zip(lines, palette, strict=True)]
     write_text(out / "classes.txt", "\n".join(lines) + "\n")
     return out
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    """A file name that no sample has yet, also where file systems ignore case."""
-    name = name.replace("/", "_").replace("\\", "_").lstrip(".") or "sample"
-    found, number = name, 2
-    while found.casefold() in taken:
-        found, number = f"{name}_{number}", number + 1
-    taken.add(found.casefold())
-    return found
 
 
 def _png(image: Image.Image) -> bytes:

@@ -57,7 +57,14 @@ def draw_scene(rng: np.random.Generator, size: int = SIZE) -> tuple[np.ndarray, 
     mask = np.zeros((size, size), np.uint8)
     for _ in range(rng.integers(2, 6)):
         label = int(rng.integers(1, len(CLASSES)))
-        coverage = _coverage(rng, CLASSES[label], size)
+        # A shape at a random place, size and angle; how much of every pixel it covers.
+        radius, angle = rng.uniform(0.17, 0.32) * size, rng.uniform(0, 2 * np.pi)
+        place = rng.uniform(0.15, 0.85, 2) * size
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * radius
+        outlines = [outline @ turn.T + place for outline in _unit_outlines(CLASSES[label])]
+        canvas = np.zeros((size * _FINE, size * _FINE), np.uint8)
+        cv2.fillPoly(canvas, [np.rint(outline * _FINE).astype(np.int32) for outline in outlines], 255)
+        coverage = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         inside = coverage >= 0.5
         drawn = np.bincount(mask.ravel(), minlength=len(CLASSES))[1:]
         hidden = np.bincount(mask[inside], minlength=len(CLASSES))[1:]
@@ -145,18 +152,6 @@ def _builder_class() -> type[tfds.core.GeneratorBasedBuilder]:
                 yield index, {"image": image, "mask": mask[..., None]}
 
     return KsegShapes
-
-
-def _coverage(rng: np.random.Generator, kind: str, size: int) -> np.ndarray:
-    """The part of every pixel that a shape at a random place, size and angle covers, float32 (size, size)."""
-    radius = rng.uniform(0.17, 0.32) * size
-    angle = rng.uniform(0, 2 * np.pi)
-    centre = rng.uniform(0.15, 0.85, 2) * size
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * radius
-    outlines = [outline @ turn.T + centre for outline in _unit_outlines(kind)]
-    canvas = np.zeros((size * _FINE, size * _FINE), np.uint8)
-    cv2.fillPoly(canvas, [np.rint(outline * _FINE).astype(np.int32) for outline in outlines], 255)
-    return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
 def _unit_outlines(kind: str) -> list[np.ndarray]:
