@@ -260,19 +260,15 @@ class _Scores:
     def add(self, outputs: tuple[np.ndarray, np.ndarray], truth: np.ndarray | None) -> None:
         if truth is not None:
             classes, ignored = self.counts.shape[1], self.dataset.ignore_label
-            self.counts += [_confusion(output, truth, classes, ignored) for output in outputs]
+            for count, output in zip(self.counts, outputs, strict=True):
+                found = (output.argmax(-1) if output.ndim == 4 else output)[0].astype(np.uint8)
+                if found.shape != truth.shape:  # predictions are brought to the labels' size
+                    found = cv2.resize(found, truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
+                count += confusion_matrix(truth, found, classes, ignored)
 
     def mean_iou(self) -> tuple[float | None, float | None]:
         """Before and after exporting."""
         return (None, None) if self.dataset is None else tuple(map(mean_iou, self.counts))
-
-
-def _confusion(output: np.ndarray, truth: np.ndarray, classes: int, ignore_label: int) -> np.ndarray:
-    """Pixels by [true, predicted] class; the prediction at the labels' size."""
-    found = (output.argmax(-1) if output.ndim == 4 else output)[0].astype(np.uint8)
-    if found.shape != truth.shape:
-        found = cv2.resize(found, truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    return confusion_matrix(truth, found, classes, ignore_label)
 
 
 def _milliseconds(run: Callable[[np.ndarray], np.ndarray], batch: np.ndarray, repeats: int) -> float:

@@ -114,7 +114,15 @@ def model_metadata(description: dict[str, Any], labels: str, channels: int, outp
     colours = {3: RGB, 1: GRAYSCALE}.get(channels, UNKNOWN)
     ids = description["output"] == "class_ids"
     content = _table(builder, 3, {0: IMAGE_PROPERTIES, 1: _table(builder, 2, {0: colours})})
-    image = _table(builder, 7, {0: "image", 3: content, 4: _normalisation(builder)})
+    # The process unit (x - 0) / 1: kseg's models take 0 to 255 and normalise themselves.
+    values = []
+    for value in (0.0, 1.0):
+        builder.StartVector(4, 1, 4)
+        builder.PrependFloat32(value)
+        values.append(builder.EndVector())
+    options = _table(builder, 2, dict(enumerate(values)))
+    units = _vector(builder, [_table(builder, 2, {0: NORMALIZATION_OPTIONS, 1: options})])
+    image = _table(builder, 7, {0: "image", 3: content, 4: units})
     file = _table(builder, 5, {0: labels, 2: VALUE_LABELS if ids else AXIS_LABELS})
     result = _table(builder, 7, {0: description["output"], 6: _vector(builder, [file])})
     graph = {2: _vector(builder, [image]), 3: _vector(builder, [result])}
@@ -151,14 +159,3 @@ def _table(builder: flatbuffers.Builder, fields: int, values: dict[int, Any]) ->
         else:
             builder.PrependUOffsetTRelativeSlot(field, value, 0)
     return builder.EndObject()
-
-
-def _normalisation(builder: flatbuffers.Builder) -> int:
-    """The process unit (x - 0) / 1: kseg's models take 0 to 255 and normalise themselves."""
-    values = []
-    for value in (0.0, 1.0):
-        builder.StartVector(4, 1, 4)
-        builder.PrependFloat32(value)
-        values.append(builder.EndVector())
-    options = _table(builder, 2, dict(enumerate(values)))
-    return _vector(builder, [_table(builder, 2, {0: NORMALIZATION_OPTIONS, 1: options})])

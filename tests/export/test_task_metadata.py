@@ -70,7 +70,11 @@ def exported(path, activation=None, channels=2, **options):
 
 @pytest.mark.parametrize(
     ("activation", "channels", "precision", "expected"),
-    [(None, 2, "float32", 2), (None, 5, "int8", 2), pytest.param(None, 1, "float16", 1, marks=pytest.mark.full)],
+    [
+        (None, 2, "float32", 2),
+        (None, 5, "int8", 2),
+        pytest.param(None, 1, "float16", 1, marks=pytest.mark.full),
+    ],
 )
 def test_what_media_pipe_reads(tmp_path, activation, channels, precision, expected):
     images = list(np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8))
