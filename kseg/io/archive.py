@@ -72,6 +72,8 @@ def check_archive(path: str | Path) -> None:
             problems.append(f"{what} is encrypted")
     if len(members) > MEMBERS or len(set(names)) < len(names):
         problems.append(f"its {len(members)} members have {len(set(names))} names")
+    if any(member.compress_size > size for member in members):  # zipfile makes room for it before it reads
+        problems.append("a member claims more bytes than the archive has")
     unpacked = sum(member.file_size for member in members)
     if unpacked > max(SMALL_BYTES, EXPANSION * size):
         problems.append(f"{size:,} bytes would unpack to {unpacked:,}")
