@@ -179,15 +179,33 @@ def file_predictor(
             f"--size: {path} takes {runtime.size[0]}x{runtime.size[1]} pixels only, not {size[0]}x{size[1]}"
         )
     classes, palette = runtime.metadata.get("classes"), runtime.metadata.get("palette")
-    if runtime.size is None and size is None and runtime.metadata:  # kseg's own: images at their own size
+    info = file_info(runtime.metadata, path)
+    own = not info.is_rgb or info.multilabel
+    if own or (runtime.size is None and size is None and runtime.metadata):  # kseg's own: images at their own size
 
         def whole(image: np.ndarray) -> np.ndarray:
-            return runtime(image[None])[0]
+            found = runtime(image[None])[0]
+            return found.astype(np.float32) if info.multilabel else found
 
-        return FilePredictor(whole, output or runtime.output, None, classes, palette, crf, threshold)
+        brought = (runtime.size or size) if own else None
+        return FilePredictor(whole, output or runtime.output, brought, classes, palette, crf, threshold, info)
     frames = runtime.frames(None, size)
     brought = frames.size or size or (256, 256)
     return FilePredictor(frames, output or frames.output, brought, classes, palette, crf, threshold)
+
+
+def file_info(metadata: dict[str, Any], path: Path) -> Any:
+    """What an exported file takes and gives, by its metadata; RGB of 0-255 where it has none."""
+    from kseg.inference.file_predictor import FileInfo
+
+    given = metadata.get("input") or {}
+    channels, values = given.get("channels", "RGB"), given.get("range", (0, 255))
+    return FileInfo(
+        name=path.name,
+        channels=3 if channels == "RGB" else int(channels),
+        value_range=tuple(map(float, values)),
+        multilabel=bool(metadata.get("multilabel")),
+    )
 
 
 def _loaded(model: Any) -> Any:

@@ -128,3 +128,10 @@ def test_long_values_are_cut():
 
 def test_examples():
     assert doctest.testmod(checks, optionflags=doctest.IGNORE_EXCEPTION_DETAIL).failed == 0
+
+
+def test_value_range():
+    assert checks.value_range([0, 65535]) == (0.0, 65535.0)
+    for wrong in ((1, 1), (2, 1), (0,), (0, float("nan")), "01", 3):
+        with pytest.raises(SettingsError, match="lowest and the highest"):
+            checks.value_range(wrong)

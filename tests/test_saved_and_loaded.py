@@ -56,6 +56,12 @@ def small_vgg(**changes):
 
 # Class -> instances with other than default arguments.
 NETWORKS = {
+    backbones.ChannelBackbone: [
+        lambda: backbones.ChannelBackbone(
+            backbones.DeepLabMobileNetV2(0.2), 3, value_range=(0, 500), mean=(90, 100, 110), std=70,
+            first_convolution="mean", name="other",
+        )
+    ],
     backbones.DeepLabMobileNetV2: [
         lambda: backbones.DeepLabMobileNetV2(0.2, expansions=(1, 2, 3, 3, 2, 2, 2), output_stride=16, name="narrow")
     ],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kseg.data.plain.augment import MEAN_COLOUR, augmented
 from kseg.errors import SettingsError
+from kseg.io.bands import BYTES
 from kseg.parts import tensorflow as tf
 
 if TYPE_CHECKING:
@@ -34,19 +35,24 @@ class Augment:
         rotate: largest rotation to either side, degrees.
         jitter: largest shift along each axis, pixels (FCN's "translating them up to 32 pixels").
         blur: largest standard deviation of a Gaussian blur, pixels; half of the images are blurred.
-        brightness: colours are multiplied by a factor from `1 - brightness` to `1 + brightness`.
-        contrast: the same for the distance from the image's mean grey.
-        saturation: the same for the distance from the pixel's own grey.
-        hue: largest turn of the hue, as a part of the full circle (0 to 0.5), in YIQ's colour plane.
+        brightness: colours are multiplied by a factor from `1 - brightness` to `1 + brightness`; one
+            factor for all channels.
+        contrast: the same for the distance from the image's mean grey; of other channels than RGB, from the mean of
+            each channel.
+        saturation: the same for the distance from the pixel's own grey; of RGB alone.
+        hue: largest turn of the hue, as a part of the full circle (0 to 0.5), in YIQ's colour plane; of RGB alone.
 
     Call arguments:
-        image: uint8 (H, W, 3), RGB; label: uint8 (H, W).
+        image: uint8 (H, W, 3), RGB; or of other channels and values. label: uint8 (H, W), or (H, W, classes).
         size: (height, width) of the result, cut out at random; None keeps the image's own size.
         seed: int tensor (2,). The same seed gives the same result.
         ignore_label: the id in the mask for what lies outside of the image.
+        value_range: (lowest, highest) value of the image. What lies outside of an image that is no RGB becomes its
+            middle.
 
     Returns:
-        image uint8 (height, width, 3) and label uint8 (height, width); NumPy's where TensorFlow is not installed.
+        image uint8 (height, width, 3) and label uint8 (height, width); of another range of
+            values float32. NumPy's where TensorFlow is not installed.
 
     Raises:
         SettingsError: a setting outside of its range.
@@ -98,6 +104,7 @@ class Augment:
         size: tuple[int, int] | None,
         seed: tf.Tensor,
         ignore_label: int = IGNORE_LABEL,
+        value_range: tuple[float, float] = BYTES,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         if not tf.installed():
             return augmented(self, image, label, size, seed, ignore_label)
@@ -105,17 +112,23 @@ class Augment:
         own_size = tf.shape(image)[:2]
         target = own_size if size is None else tf.constant(size, tf.int32)
         transform = self._transform(draw, own_size, target)
-        label = _resample(label[..., None], transform, target, "NEAREST", fill=ignore_label)[..., 0]
+        flat = len(label.shape) == 2
+        label = _resample(label[..., None] if flat else label, transform, target, "NEAREST", fill=ignore_label)
+        label = label[..., 0] if flat else label
+        channels = image.shape[-1]
         image = tf.cast(image, tf.float32)
         # The fourth channel tells how much of a pixel comes from inside of the image.
         image = tf.concat([image, tf.ones_like(image[..., :1])], axis=-1)
         image = _resample(image, transform, target, "BILINEAR", fill=0)
-        image = self._recolour(draw, image)
+        rgb = (channels, tuple(value_range)) == (3, BYTES)
+        image = self._recolour(draw, image) if rgb else self._rescale(draw, image, value_range)
         if self.blur:
             image = _blur(image, draw[10] * self.blur, draw[11] < 0.5, self.blur)
-        image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+        image = tf.clip_by_value(image, *map(float, value_range))
+        if tuple(value_range) == BYTES:
+            image = tf.cast(tf.round(image), tf.uint8)
         shape = (None, None) if size is None else tuple(size)
-        return tf.ensure_shape(image, (*shape, 3)), tf.ensure_shape(label, shape)
+        return tf.ensure_shape(image, (*shape, channels)), tf.ensure_shape(label, (*shape, *label.shape[2:]))
 
     def _transform(self, draw: tf.Tensor, own_size: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         """The eight numbers of a projective transform from the result's pixels to the image's."""
@@ -165,8 +178,36 @@ class Augment:
         return tf.tensordot(image, tf.concat([matrix, (offset - mean)[None]], axis=0), 1) + mean
 
 
+    def _rescale(self, draw, image, value_range) -> tf.Tensor:
+        """Brightness and contrast of every channel, and padding with the middle of the range."""
+        low, high = map(float, value_range)
+        values, inside = image[..., :-1], image[..., -1:]
+        brightness, contrast = (
+            1 + (2 * draw[place] - 1) * amount for place, amount in ((7, self.brightness), (8, self.contrast))
+        )
+        mean = tf.reduce_sum(values, axis=[0, 1]) / tf.maximum(tf.reduce_sum(inside), 1.0)
+        changed = (contrast * values + (1 - contrast) * mean * inside - low * inside) * brightness + low * inside
+        return changed + (1 - inside) * (low + high) / 2
+
+
+def check_augment(augment: Augment | None, channels: int) -> None:
+    """SettingsError for changes of colour that have no meaning outside of RGB."""
+    if augment is None or channels == 3:
+        return
+    named = [name for name in ("saturation", "hue") if getattr(augment, name, 0)]
+    if named:
+        raise SettingsError(
+            f"Augment: {' and '.join(named)} is of RGB images alone, and these have {channels} channels: leave it out; "
+            "brightness and contrast go with any"
+        )
+
+
 def centre(
-    image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], ignore_label: int = IGNORE_LABEL
+    image: tf.Tensor,
+    label: tf.Tensor,
+    size: tuple[int, int],
+    ignore_label: int = IGNORE_LABEL,
+    value_range: tuple[float, float] = BYTES,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The middle of an image and its mask at `size`, cut or padded (mean colour, `ignore_label`), never
     resampled.
@@ -178,12 +219,17 @@ def centre(
     image, label = (part[start[0] : stop[0], start[1] : stop[1]] for part in (image, label))
     before = tf.maximum(-excess, 0) // 2
     margins = tf.stack([before, tf.maximum(-excess, 0) - before], axis=1)
-    label = tf.pad(label, margins, constant_values=tf.cast(ignore_label, label.dtype))
+    around = tf.concat([margins, tf.zeros((len(label.shape) - 2, 2), margins.dtype)], axis=0)
+    label = tf.pad(label, around, constant_values=tf.cast(ignore_label, label.dtype))
+    channels = image.shape[-1]
+    rgb = (channels, tuple(value_range)) == (3, BYTES)
+    outside = MEAN_COLOUR if rgb else (sum(value_range) / 2,) * channels
     colours = [
         tf.pad(image[..., channel], margins, constant_values=tf.cast(value, image.dtype))
-        for channel, value in enumerate(MEAN_COLOUR)
+        for channel, value in enumerate(outside)
     ]
-    return tf.ensure_shape(tf.stack(colours, axis=-1), (*size, 3)), tf.ensure_shape(label, size)
+    image = tf.ensure_shape(tf.stack(colours, axis=-1), (*size, channels))
+    return image, tf.ensure_shape(label, (*size, *label.shape[2:]))
 
 
 def _resample(

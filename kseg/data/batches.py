@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kseg.checks import pair, whole
-from kseg.data.augment import Augment, centre
+from kseg.data.augment import Augment, centre, check_augment
 from kseg.data.dataset import Dataset
+from kseg.data.masks import kind_of
 from kseg.data.plain import batches as plain
 from kseg.data.plain.draws import index_shuffle
 from kseg.data.sources.as_dataset import as_dataset
 from kseg.errors import DataError, SettingsError, find_user_error
+from kseg.io.bands import BYTES
 from kseg.parts import tensorflow as tf
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ def pipeline(
     own: range = range(1),
 ) -> tf.data.Dataset:
     """Batches of a data set: image uint8 (B, H, W, 3) RGB, label uint8 (B, H, W).
+
+    Images of another range of values than 0-255 are float32, in their own values; labels of overlapping classes are
+    (B, H, W, classes).
 
     Order and augmentation are pure functions of `seed`, the epoch and the place in the epoch: sample `k` of epoch `e`
     is `tf.random.experimental.index_shuffle(k, [seed, e], len(dataset) - 1)` with `shuffle`, else `k`; its
@@ -90,6 +95,7 @@ def pipeline(
     batch_size, start_step = whole(batch_size, "batch_size"), whole(start_step, "start_step", 0)
     size = None if size is None else pair(size, "size")
     epochs = None if epochs is None else whole(epochs, "epochs")
+    check_augment(augment, kind_of(dataset).channels)
     if parts < 1 or batch_size % parts:
         raise SettingsError(f"a batch of {batch_size} cannot be cut into {parts} equal parts")
     if not len(own) or own.step != 1 or own.start < 0 or own.stop > parts:
@@ -130,8 +136,17 @@ def sampler(
     shuffle: bool,
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """A function from a sample's place in the endless row of epochs to its image and label."""
+    kind = kind_of(dataset)
     if not tf.installed():
+        if kind != (3, BYTES, False):
+            raise SettingsError("Images of other channels or values, and classes that overlap, need TensorFlow")
         return plain.sampler(samples, len(dataset), size, augment, seed, shuffle, dataset.ignore_label)
+    bytes_alone = kind.value_range == BYTES
+    dtype = tf.uint8 if bytes_alone else tf.float32
+
+    def read(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        image, label = samples(index)
+        return (image if bytes_alone else image.astype(np.float32)), label
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.int64)])
     def sample(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -140,13 +155,15 @@ def sampler(
         if shuffle:
             last = tf.constant(len(dataset) - 1, tf.int64)
             index = tf.random.experimental.index_shuffle(place, key, last)
-        image, label = tf.numpy_function(samples, [index], [tf.uint8, tf.uint8], stateful=True)
-        image, label = tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(label, (None, None))
+        image, label = tf.numpy_function(read, [index], [dtype, tf.uint8], stateful=True)
+        image = tf.ensure_shape(image, (None, None, kind.channels))
+        label = tf.ensure_shape(label, (None, None, dataset.num_classes) if kind.multilabel else (None, None))
         if augment is not None:
-            return augment(
-                image, label, size, tf.random.experimental.stateless_fold_in(key, place), dataset.ignore_label
-            )
-        return (image, label) if size is None else centre(image, label, size, dataset.ignore_label)
+            drawn = tf.random.experimental.stateless_fold_in(key, place)
+            return augment(image, label, size, drawn, dataset.ignore_label, kind.value_range)
+        if size is None:
+            return image, label
+        return centre(image, label, size, dataset.ignore_label, kind.value_range)
 
     return sample
 

@@ -15,8 +15,9 @@ import numpy as np
 from kseg.checks import whole
 from kseg.data import as_dataset, pairs
 from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
-from kseg.data.dataset import Dataset, Sample, size_mismatch
+from kseg.data.dataset import Dataset, Sample
 from kseg.data.findings import IGNORE_LABEL, Finding, Findings, about_all_masks
+from kseg.data.masks import size_mismatch
 from kseg.data.reading.links import stay_inside
 from kseg.data.sources.folder import existing_folder, ids_of_two_values
 from kseg.errors import DataError
@@ -57,7 +58,7 @@ def check(
         checks = _Checks(source.max_pixels, own=False)
         checks.classes, checks.ignore_label = source.classes, source.ignore_label
         for index in range(len(source)):
-            if isinstance(source.samples, Sequence):
+            if isinstance(source.samples, Sequence) and source.is_rgb and not source.multilabel:
                 checks.examine(source.samples[index], source.mask_colours, source.to_labels)
             else:
                 checks.examine_array(source, index)

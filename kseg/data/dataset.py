@@ -10,8 +10,11 @@ from typing import Protocol
 
 import numpy as np
 
+from kseg.checks import value_range, whole
+from kseg.data.masks import check_ids, size_mismatch
 from kseg.data.sources.subsets import Joined, SplitName, Subset
 from kseg.errors import DataError, SettingsError
+from kseg.io.bands import BYTES, read_bands
 from kseg.io.colour_map import default_palette
 from kseg.io.image_file import MAX_PIXELS
 from kseg.io.images import read_image
@@ -74,6 +77,9 @@ class Dataset:
             `ignore_label`.
         mask_colours: pairs of an RGB colour and its class id (or `ignore_label`), for RGB masks.
         max_pixels: larger images and masks are refused before they are decoded.
+        channels: of the images; 3 is RGB. Others, and those of another range, are read as `read_bands` reads them.
+        value_range: (lowest, highest) value of the images, which are never scaled; (0, 255) gives uint8.
+        multilabel: a pixel may belong to several classes, or to none: masks are `(height, width, classes)` of 0 and 1.
 
     Raises:
         DataError: no class or more than 255, or a palette of another length.
@@ -101,10 +107,15 @@ class Dataset:
     stored_ids: tuple[tuple[int, int], ...] = ()
     mask_colours: tuple[tuple[tuple[int, int, int], int], ...] = ()
     max_pixels: int = MAX_PIXELS
+    channels: int = 3
+    value_range: tuple[float, float] = BYTES
+    multilabel: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "split", SplitName(self.split, self))
+        whole(self.channels, "channels")
+        object.__setattr__(self, "value_range", value_range(self.value_range))
         if not self.classes or len(self.classes) > 255:
             raise DataError(f"data set {self.name}: 1 to 255 classes are expected, got {len(self.classes)}")
         if self.palette is None:
@@ -149,6 +160,9 @@ class Dataset:
         """Both data sets' samples, first this one's; SettingsError unless they have the same classes."""
         if not isinstance(other, Dataset):
             return NotImplemented
+        kinds = {(one.channels, one.value_range, one.multilabel) for one in (self, other)}
+        if len(kinds) > 1:
+            raise SettingsError(f"{self.name} and {other.name} differ in the channels or values of their images")
         if other.classes != self.classes or other.ignore_label != self.ignore_label:
             raise SettingsError(
                 f"{self.name} has the classes {', '.join(self.classes)}, {other.name} {', '.join(other.classes)}: only "
@@ -188,6 +202,10 @@ class Dataset:
     def num_classes(self) -> int:
         return len(self.classes)
 
+    @property
+    def is_rgb(self) -> bool:
+        return self.channels == 3 and self.value_range == BYTES
+
     def name_of(self, index: int) -> str:
         """Give the name of a sample, for reports and for naming predicted masks.
 
@@ -222,21 +240,15 @@ class Dataset:
             index: number of the sample.
 
         Returns:
-            Image, uint8 RGB `(height, width, 3)`, and mask, uint8 `(height, width)` of class ids.
+            Image, uint8 RGB `(height, width, 3)`, and mask, uint8 `(height, width)` of class ids; or as `channels`,
+            `value_range` and `multilabel` say.
 
         Raises:
             DataError: a file that cannot be used; the message names it.
         """
         image, stored, where = self.read(index)
         labels = self.to_labels(stored)
-        present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
-        unknown = [str(i) for i in present if i >= self.num_classes and i != self.ignore_label]
-        if unknown:
-            raise DataError(
-                f"{where}: class id {', '.join(unknown)} in the mask, but {self.name} has the classes 0 to "
-                f"{self.num_classes - 1}, and {self.ignore_label} for ignored pixels: correct the mask or "
-                "the class list"
-            )
+        check_ids(labels, self, where)
         return image, labels
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray, str]:
@@ -255,11 +267,15 @@ class Dataset:
             sample = self.samples[index]
             if sample.mask is None:
                 raise DataError(f"{sample.image}: this image has no mask")
-            image = read_image(sample.image, self.max_pixels)
-            mask = read_mask(sample.mask, self.max_pixels, self.mask_colours, num_classes=self.num_classes)
+            kind = self.channels, self.value_range, self.max_pixels
+            image = read_image(sample.image, self.max_pixels) if self.is_rgb else read_bands(sample.image, *kind)
+            if self.multilabel:
+                mask = read_bands(sample.mask, self.num_classes, max_pixels=self.max_pixels)
+            else:
+                mask = read_mask(sample.mask, self.max_pixels, self.mask_colours, num_classes=self.num_classes)
             image_file, mask_file = str(sample.image), str(sample.mask)
-        if image.shape[:2] != mask.shape:
-            raise DataError(size_mismatch(image_file, image.shape[:2], mask_file, mask.shape))
+        if image.shape[:2] != mask.shape[:2]:
+            raise DataError(size_mismatch(image_file, image.shape[:2], mask_file, mask.shape[:2]))
         return image, mask, mask_file
 
     @property
@@ -278,22 +294,9 @@ class Dataset:
         Returns:
             uint8 class ids `(height, width)`.
         """
-        if not self.stored_ids:
+        if not self.stored_ids or self.multilabel:
             return stored
         lookup = np.arange(256, dtype=np.uint8)
         for value, label in self.stored_ids:
             lookup[value] = label
         return lookup[stored]
-
-
-def size_mismatch(
-    image_file: str, image_size: Sequence[int], mask_file: str, mask_size: Sequence[int]
-) -> str:
-    """The message for a mask of another size than its image; sizes are (height, width)."""
-    hint = ""
-    if tuple(image_size) == tuple(mask_size)[::-1]:
-        hint = " (one lies on its side: images are turned as their EXIF orientation says, masks never)"
-    return (
-        f"{mask_file}: the mask has {mask_size[0]}x{mask_size[1]} pixels (height x width), but its image "
-        f"{image_file} has {image_size[0]}x{image_size[1]}: both must have the same size{hint}"
-    )

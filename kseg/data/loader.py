@@ -13,8 +13,9 @@ from keras.src.trainers.data_adapters import data_adapter_utils
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
 from kseg.checks import pair, whole
-from kseg.data.augment import Augment
+from kseg.data.augment import Augment, check_augment
 from kseg.data.batches import CACHE_BYTES, SampleCache, sampler, user_errors
+from kseg.data.masks import kind_of
 from kseg.data.plain.batches import batches
 from kseg.data.sources.as_dataset import as_dataset
 from kseg.errors import DataError
@@ -78,6 +79,7 @@ class Loader(DataAdapter):
         if len(dataset) == 0:
             raise DataError(f"data set {dataset.name}: the split {dataset.split!r} is empty")
         size = None if size is None else pair(size, "size")
+        check_augment(augment, kind_of(dataset).channels)
         self.dataset, self.shuffle = dataset, shuffle
         self._batch_size = whole(batch_size, "batch_size")
         self.epoch = whole(first_epoch, "first_epoch", 0)

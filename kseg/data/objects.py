@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from kseg.data.dataset import Dataset, size_mismatch
+from kseg.data.dataset import Dataset
+from kseg.data.masks import size_mismatch
 from kseg.data.reading.files import read_mask
 from kseg.data.reading.links import stay_inside
 from kseg.errors import DataError

@@ -76,13 +76,13 @@ class Listing:
         return [(paths[0], paths[1]) for paths in self.files.values() if len(paths) > 1]
 
 
-def list_images(folder: Path, *, deep: bool = True) -> Listing:
+def list_images(folder: Path, *, deep: bool = True, suffixes: Sequence[str] = SUFFIXES) -> Listing:
     """The images in a folder, sorted; hidden files and other programs' own folders are passed over."""
     files: dict[str, list[Path]] = {}
     left_out = []
     for path in sorted(_walk(folder, deep)):
         suffix = path.suffix.lower()
-        if suffix in SUFFIXES and not path.is_dir():
+        if suffix in suffixes and not path.is_dir():
             files.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
         elif path.is_dir():
             why = (
@@ -153,21 +153,24 @@ def beside_splits(root: Path) -> tuple[LeftOut, ...]:
     return tuple(found)
 
 
-def pair(images: Path, masks: Path, complete: bool = True) -> tuple[Sample, ...]:
+def pair(
+    images: Path, masks: Path, complete: bool = True, suffixes: Sequence[str] = SUFFIXES
+) -> tuple[Sample, ...]:
     """Every image with its mask, also in subfolders.
 
     Args:
         images, masks: folders; an image and its mask have the same path below them but for the ending.
         complete: a missing mask is an error; else it is left for the reader to find (`kseg.data.check` wants all).
+        suffixes: endings of the files.
 
     Raises:
         DataError: No image, an image without a mask, or two files of one name; names the first.
     """
     if not masks.is_dir():
         raise DataError(f"{masks}: the folder does not exist; expected the masks of the images in {images}")
-    found, labelled = list_images(images), list_images(masks)
+    found, labelled = list_images(images, suffixes=suffixes), list_images(masks, suffixes=suffixes)
     if not found.files:
-        raise DataError(f"{images}: no images found; expected files ending in {', '.join(SUFFIXES)}")
+        raise DataError(f"{images}: no images found; expected files ending in {', '.join(suffixes)}")
     for one, other in (*found.twins, *labelled.twins):
         raise DataError(f"{one} and {other.name}: two files of the same name: remove or rename one")
     missing = without_mask(found, labelled)

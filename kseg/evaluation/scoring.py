@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kseg.data import Dataset, as_dataset
+from kseg.data.masks import kind_of
 from kseg.errors import DataError, ModelError, SettingsError
 from kseg.evaluation.boundary import BoundaryF1, TrimapIoU
+from kseg.evaluation.overlap_report import OverlapReport
 from kseg.evaluation.report import Report, WorstImage
 from kseg.inference.checks import checked_image
-from kseg.metrics import confusion_matrix, mean_iou
+from kseg.inference.model_info import check_images
+from kseg.metrics import class_confusions, confusion_matrix, mean_iou
 
 if TYPE_CHECKING:
     import keras
@@ -85,14 +88,22 @@ def evaluate(
     count = min(limit or len(dataset), len(dataset))
     indices = [len(dataset) * i // count for i in range(count)]  # evenly spaced
     classes, ignored = dataset.num_classes, dataset.ignore_label
-    total, own = np.zeros((classes, classes), np.int64), {}
+    overlap = kind_of(dataset).multilabel
+    if overlap and boundaries:
+        raise SettingsError("boundaries are of data whose pixels have one class each")
+    total, own = np.zeros((classes, 2, 2) if overlap else (classes, classes), np.int64), {}
     edges = (TrimapIoU(classes, ignored), BoundaryF1(classes, ignored)) if boundaries else ()
-    for batch in _batches(_loaded(dataset, indices), batch_size):
+    for batch in _batches(_loaded(dataset, indices, getattr(predictor, "info", None)), batch_size):
         predictions = predictor.batch(np.stack([image for _, image, _ in batch]))
         for (index, _, labels), predicted in zip(batch, predictions, strict=True):
-            confusion = confusion_matrix(labels, predicted, classes, ignored)
+            if overlap:
+                confusion = class_confusions(labels, predicted, ignored)
+                score = OverlapReport(dataset.classes, confusion, 1).mean_iou
+            else:
+                confusion = confusion_matrix(labels, predicted, classes, ignored)
+                score = mean_iou(confusion)
             total += confusion
-            own[index] = mean_iou(confusion) if confusion.any() else float("nan")
+            own[index] = score if confusion.any() else float("nan")
             for measure in edges:
                 measure.update(labels, predicted)
             if progress is not None:
@@ -103,7 +114,7 @@ def evaluate(
             f"{ignored}, which is ignored, so there is nothing to score"
         )
     lowest = sorted((score, index) for index, score in own.items() if not math.isnan(score))[:worst]
-    return Report(
+    return (OverlapReport if overlap else Report)(
         classes=tuple(dataset.classes),
         confusion=total,
         images=len(indices),
@@ -124,16 +135,18 @@ def _check(
         )
     if not len(dataset):
         raise DataError(f"The data set {dataset.name} {dataset.split} has no images to evaluate on")
+    if (info := getattr(predictor, "info", None)) is not None:
+        check_images(info, dataset)
     check_classes(predictor, dataset)
 
 
-def _loaded(dataset: Dataset, indices: Sequence[int]) -> Iterator[Item]:
+def _loaded(dataset: Dataset, indices: Sequence[int], info: Any) -> Iterator[Item]:
     """Images and masks in order, a few read and checked ahead in a thread while the model works."""
 
     def load(index: int) -> Item:
         image, labels = dataset.load(index)
         try:
-            checked_image(image)
+            checked_image(image, info)
         except DataError as error:
             raise DataError(f"{dataset.name_of(index)}: {error}") from None
         return index, image, labels
@@ -169,7 +182,10 @@ def labelled_data(predictor: Predictor, data: Any) -> Dataset:
     model, count = getattr(predictor, "model", None), predictor.num_classes
     named = len(getattr(model, "classes", None) or ()) == count
     colours = len(getattr(model, "palette", None) or ()) == count
-    return as_dataset(data, model.classes if named else count, palette=model.palette if colours else None)
+    info, kind = getattr(predictor, "info", None), {}
+    if info is not None:
+        kind = {"channels": info.channels, "value_range": info.value_range, "multilabel": info.multilabel}
+    return as_dataset(data, model.classes if named else count, palette=model.palette if colours else None, **kind)
 
 
 def check_classes(predictor: Predictor, dataset: Dataset) -> None:

@@ -19,6 +19,8 @@ from kseg.export.formats import load
 from kseg.export.graph import Size, in_float32, inspected
 from kseg.export.images import as_batches, checked, labelled_data, random_images, resized
 from kseg.export.parity import Comparison, Parity, as_scores, compiled, holds_indices, least_agreement
+from kseg.inference.model_info import ModelInfo, check_images
+from kseg.io.bands import BYTES
 from kseg.metrics import confusion_matrix, mean_iou
 
 
@@ -199,13 +201,18 @@ def check(
     labelled = hasattr(data, "load") and hasattr(data, "classes")
     if max_drop is not None and not labelled:
         raise SettingsError("`max_drop` compares mean IoU and needs a labelled data set (--data)")
+    if labelled:
+        check_images(info, data)
+    if labelled and info.multilabel:
+        raise SettingsError("Classes that overlap are compared on images alone: give them without labels")
     if labelled and len(data.classes) != info.num_classes:
         raise ModelError(
             f"The model has {info.num_classes} classes, the data set {data.name} {len(data.classes)}"
         )
     exported, reference = load(path, trust=True), compiled(in_float32(model), info)
-    comparison, scores = Comparison(holds_indices(model)), _Scores(data if labelled else None)
-    images = _images(data, labelled, exported.size, info.channels, limit)
+    even = info.even if info.multilabel else None
+    comparison, scores = Comparison(holds_indices(model), even), _Scores(data if labelled else None)
+    images = _images(data, labelled, exported.size, info, limit)
     for number, (batch, truth) in enumerate(images, 1):
         outputs = reference(batch), as_scores(info, exported(batch))
         comparison.add(*outputs)
@@ -229,16 +236,17 @@ def check(
 
 
 def _images(
-    data: Any, labelled: bool, size: Size | None, channels: int, limit: int | None
+    data: Any, labelled: bool, size: Size | None, info: ModelInfo, limit: int | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """Batches of one image, rounded to whole numbers as a camera gives them, and their labels or None."""
+    channels, values = info.channels, info.value_range
     if not labelled:
         batches = (
-            random_images([size or (128, 160)], channels)
+            random_images([size or (128, 160)], channels, value_range=values)
             if data is None
-            else as_batches(data, size, channels, limit)
+            else as_batches(data, size, channels, limit, values)
         )
-        yield from ((batch.round(), None) for batch in batches)
+        yield from ((batch.round() if values == BYTES else batch, None) for batch in batches)
         return
     if len(data) == 0:
         raise SettingsError(f"The data set {data.name} has no images to compare on")
@@ -246,7 +254,7 @@ def _images(
         np.linspace(0, len(data) - 1, min(limit or len(data), len(data))).round().astype(int)
     ):
         image, truth = data.load(int(index))
-        image = checked(image, channels)
+        image = checked(image, channels, values)
         yield (image if size is None else resized(image, size)).astype(np.float32)[None], truth
 
 

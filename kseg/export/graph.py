@@ -125,9 +125,14 @@ def output_of(model: keras.Model, call: Callable[..., Any] | None = None) -> Cal
 
 
 def class_ids_of(info: ModelInfo, output: tf.Tensor) -> tf.Tensor:
-    """uint8 (batch, height, width): the class of the highest score, the first of equals; labels as they are."""
+    """uint8 (batch, height, width): the class of the highest score, the first of equals; labels as they are.
+
+    Of classes that overlap, masks (batch, height, width, classes) of 0 and 1.
+    """
     if info.output == "labels":
         return tf.cast(output if output.shape.rank == 3 else output[..., 0], tf.uint8)
+    if info.multilabel:
+        return tf.cast(info.scores(output) > info.even, tf.uint8)
     return tf.cast(tf.argmax(info.scores(output), axis=-1, output_type=tf.int32), tf.uint8)
 
 

@@ -13,6 +13,8 @@ from kseg.data import as_dataset
 from kseg.errors import DataError, SettingsError
 from kseg.export.graph import Size
 from kseg.inference.checks import check_range
+from kseg.io.bands import BYTES, as_bands
+from kseg.io.bands import resized as resized_bands
 
 MOST_CLASSES = 255  # where labels are not looked at
 
@@ -57,10 +59,17 @@ def resized(image: np.ndarray, size: Size) -> np.ndarray:
     if image.shape[:2] == (height, width):
         return image
     shrinks = height < image.shape[0] or width < image.shape[1]
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return resized_bands(image, (height, width), how)
 
 
-def as_batches(source: Any, size: Size | None, channels: int, count: int | None = None) -> list[np.ndarray]:
+def as_batches(
+    source: Any,
+    size: Size | None,
+    channels: int,
+    count: int | None = None,
+    value_range: tuple[float, float] = BYTES,
+) -> list[np.ndarray]:
     """float32 images (1, height, width, channels) from a data set or an iterable of images.
 
     Args:
@@ -68,6 +77,7 @@ def as_batches(source: Any, size: Size | None, channels: int, count: int | None 
         size: (height, width) they are brought to; None leaves them.
         channels: number of channels that the model takes.
         count: at most that many.
+        value_range: (lowest, highest) value of the images.
     """
     source = dataset if (dataset := labelled_data(source, MOST_CLASSES)) is not None else source
     if dataset is not None:
@@ -84,7 +94,7 @@ def as_batches(source: Any, size: Size | None, channels: int, count: int | None 
         )
     arrays = (np.asarray(one) for one in source)
     single = chain.from_iterable(array if array.ndim == 4 else [array] for array in arrays)
-    images = [checked(image, channels) for image in islice(single, count)]
+    images = [checked(image, channels, value_range) for image in islice(single, count)]
     if not images:
         raise DataError("At least one image is needed, and none came")
     return [(image if size is None else resized(image, size)).astype(np.float32)[None] for image in images]
@@ -116,9 +126,14 @@ def _has_samples(data: Any) -> bool:
     return hasattr(data, "load") and hasattr(data, "__len__") and not hasattr(data, "element_spec")
 
 
-def checked(image: np.ndarray, channels: int) -> np.ndarray:
-    """An image (height, width, channels) of 0-255 in a type that OpenCV resizes; DataError for anything else."""
+def checked(image: np.ndarray, channels: int, value_range: tuple[float, float] = BYTES) -> np.ndarray:
+    """An image (height, width, channels) of 0-255 in a type that OpenCV resizes; DataError for anything else.
+
+    Of another range of values, as `kseg.io.bands.as_bands`.
+    """
     image = image[0] if image.ndim == 4 and len(image) == 1 else image
+    if value_range != BYTES:
+        return as_bands(image, "the image", channels, value_range)
     if image.ndim != 3 or image.shape[-1] != channels or image.dtype.kind not in "uif" or 0 in image.shape:
         raise DataError(
             f"Expected an image (height, width, {channels}), 0-255, got {image.dtype} {image.shape}"
@@ -128,20 +143,27 @@ def checked(image: np.ndarray, channels: int) -> np.ndarray:
     return image if known else image.astype(np.float32)
 
 
-def random_images(sizes: Sequence[Size], channels: int, seed: int = 0) -> list[np.ndarray]:
-    """float32 (1, height, width, channels), 0-255: soft blobs with some noise, one image a size."""
+def random_images(
+    sizes: Sequence[Size], channels: int, seed: int = 0, value_range: tuple[float, float] = BYTES
+) -> list[np.ndarray]:
+    """float32 (1, height, width, channels), 0-255 or another range: soft blobs with some noise, one image a size."""
+    low, high = value_range
     rng = np.random.default_rng(seed)
     images = []
     for height, width in sizes:
         coarse = rng.uniform(0, 255, (5, 7, channels)).astype(np.float32)
         planes = [cv2.resize(coarse[..., c], (width, height)) for c in range(channels)]
         noisy = np.stack(planes, axis=-1) + rng.normal(0, 8, (height, width, channels))
-        images.append(np.clip(noisy, 0, 255).astype(np.float32).round()[None])
+        image = np.clip(noisy, 0, 255).astype(np.float32).round()[None]
+        images.append(image if value_range == BYTES else low + image * np.float32((high - low) / 255))
     return images
 
 
-def images_to_compare(source: Any, size: Size | None, channels: int) -> list[np.ndarray]:
+def images_to_compare(
+    source: Any, size: Size | None, channels: int, value_range: tuple[float, float] = BYTES
+) -> list[np.ndarray]:
     """What an exported file is compared on: up to 16 images of `source`, else random ones, of two sizes where free."""
     if source is not None:
-        return as_batches(source, size, channels, 16)
-    return random_images([size] if size else [(96, 128), (81, 114)], channels)
+        return as_batches(source, size, channels, 16, value_range)
+    sizes = [size] if size else [(96, 128), (81, 114)]
+    return random_images(sizes, channels, value_range=value_range)

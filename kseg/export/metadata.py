@@ -13,6 +13,7 @@ from kseg.export.formats.description import LABELS, SIDE_FILE
 from kseg.export.graph import Size
 from kseg.export.task_metadata import with_task_metadata
 from kseg.inference.model_info import ModelInfo, inspect_model
+from kseg.io.bands import BYTES
 from kseg.io.colour_map import default_palette
 from kseg.version import __version__
 
@@ -37,7 +38,8 @@ def describe(
     """
     info = inspect_model(model) if info is None else info
     count = info.num_classes
-    unnamed = ["background", "object"] if info.output_channels == 1 and info.output != "labels" else None
+    one_channel = info.output_channels == 1 and info.output != "labels" and not info.multilabel
+    unnamed = ["background", "object"] if one_channel else None
     classes = getattr(model, "classes", None) or unnamed or [f"class {number}" for number in range(count)]
     palette = getattr(model, "palette", None) or default_palette(count)
     return {
@@ -49,11 +51,12 @@ def describe(
         "ignore_label": 255,
         "input": {
             "size": None if size is None else list(size),
-            "range": [0, 255],
+            "range": [0, 255] if info.value_range == BYTES else list(info.value_range),
             "channels": "RGB" if info.channels == 3 else info.channels,
             "layout": "NHWC",
         },
         "output": output,
+        **({"multilabel": True} if info.multilabel else {}),
         "kseg": __version__,
     }
 

@@ -76,8 +76,8 @@ class Parity:
 class Comparison:
     """Adds up how two models' outputs differ, batch by batch; `parity()` is the result."""
 
-    def __init__(self, indices: bool = False) -> None:
-        self.indices = indices
+    def __init__(self, indices: bool = False, even: float | None = None) -> None:
+        self.indices, self.even = indices, even
         self.images = self.pixels = self.same = self.far = 0
         self.worst = self.scale = 0.0
 
@@ -88,7 +88,9 @@ class Comparison:
             ModelError: another shape, or values that are no numbers.
         """
         labels = expected.argmax(-1)
-        if found.shape == expected.shape:
+        if self.even is not None:
+            alike, differences = _of_masks(expected, found, self.even)
+        elif found.shape == expected.shape:
             if not np.isfinite(found).all():
                 raise ModelError("The exported model gives values that are no numbers (NaN or infinity)")
             alike, differences = found.argmax(-1) == labels, np.abs(found - expected).max(-1)
@@ -129,7 +131,7 @@ def compiled(model: keras.Model, info: ModelInfo) -> Callable[[np.ndarray], np.n
 
 def as_scores(info: ModelInfo, output: np.ndarray) -> np.ndarray:
     """What an exported model gave as scores (B, H, W, classes) of the Keras model, or class ids (B, H, W)."""
-    if output.ndim == 4 and output.shape[-1] == info.output_channels:
+    if output.ndim == 4 and output.shape[-1] == info.output_channels and output.dtype.kind == "f":
         return np.asarray(info.scores(output))
     return output
 
@@ -150,10 +152,11 @@ def compare(
     """
     info = inspect_model(model) if info is None else info
     reference, indices = compiled(model, info), holds_indices(model)
-    comparison = Comparison(indices)
+    even = info.even if info.multilabel else None
+    comparison = Comparison(indices, even)
     for batch in batches:
         for tried in (batch, batch[:, ::-1].copy(), batch[:, :, ::-1].copy()) if indices else (batch,):
-            outputs, one = (reference(tried), as_scores(info, exported(tried))), Comparison(indices)
+            outputs, one = (reference(tried), as_scores(info, exported(tried))), Comparison(indices, even)
             one.add(*outputs)
             if one.parity().equal:
                 break
@@ -198,3 +201,15 @@ def holds_indices(model: keras.Model) -> bool:
     nodes = [node for layer in layers if layer is not model for node in layer._inbound_nodes]
     kinds = {keras.backend.standardize_dtype(t.dtype) for node in nodes for t in node.output_tensors}
     return bool(kinds & {"int32", "int64"})
+
+
+def _of_masks(expected: np.ndarray, found: np.ndarray, even: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of classes that overlap: whether all of a pixel's classes are the same, and the largest difference."""
+    if found.shape != expected.shape:
+        raise ModelError(f"The exported model gives {found.shape} where the Keras model gives {expected.shape}")
+    if found.dtype.kind == "f":
+        if not np.isfinite(found).all():
+            raise ModelError("The exported model gives values that are no numbers (NaN or infinity)")
+        return ((found > even) == (expected > even)).all(-1), np.abs(found - expected).max(-1)
+    same = (found > 0) == (expected > even)
+    return same.all(-1), np.where(same, 0, np.abs(expected - even)).max(-1)

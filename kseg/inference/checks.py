@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from kseg import checks
 from kseg.errors import DataError, SettingsError
+from kseg.io.bands import as_bands
 
 
-def checked_image(image: np.ndarray) -> np.ndarray:
-    """An image as uint8 or float32 (height, width, 3), RGB 0-255; DataError for anything else."""
+def checked_image(image: np.ndarray, info: Any = None) -> np.ndarray:
+    """An image as uint8 or float32 (height, width, 3), RGB 0-255; DataError for anything else.
+
+    Args:
+        image: the image.
+        info: `ModelInfo` of a model that takes other channels or values: the image is then checked as
+            `kseg.io.bands.as_bands` does it, and float32.
+    """
     image = np.asarray(image)
+    if info is not None and not info.is_rgb:
+        return as_bands(image, "the image", info.channels, info.value_range).astype(np.float32)
     if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
         hint = ""
         if image.ndim == 2:
@@ -69,10 +79,16 @@ def check_range(image: np.ndarray) -> None:
         )
 
 
-def checked_threshold(threshold: float, num_classes: int) -> float:
-    """A probability between 0 and 1; SettingsError for another than 0.5 where there are more than two classes."""
+def check_one_class(info: Any, what: str) -> None:
+    """SettingsError where a model's classes overlap, for what needs one class a pixel."""
+    if getattr(info, "multilabel", False):
+        raise SettingsError(f"The classes of the model {info.name!r} overlap, and {what} needs one class a pixel")
+
+
+def checked_threshold(threshold: float, num_classes: int, multilabel: bool = False) -> float:
+    """A probability between 0 and 1; SettingsError for another than 0.5 where one of more than two classes wins."""
     threshold = checks.number(threshold, "threshold", above=0, below=1)
-    if threshold != 0.5 and num_classes != 2:
+    if threshold != 0.5 and num_classes != 2 and not multilabel:
         raise SettingsError(
             f"A threshold is for models of one channel or two classes; of {num_classes} the most probable is taken"
         )

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kseg.errors import SettingsError
+from kseg.inference.checks import check_one_class
 from kseg.inference.progress import Progress, within
 
 MODES = ("mean", "product")
@@ -59,6 +60,8 @@ class Ensemble:
             raise SettingsError(f"An ensemble's mode is {' or '.join(MODES)}; got {mode!r}")
         if len(self.predictors) < 2:
             raise SettingsError(f"An ensemble needs at least 2 predictors; got {len(self.predictors)}")
+        for predictor in self.predictors:
+            check_one_class(getattr(predictor, "info", None), "an ensemble")
         counts = [predictor.num_classes for predictor in self.predictors]
         if len(set(counts)) > 1:
             raise SettingsError(

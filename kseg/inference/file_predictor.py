@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -11,8 +12,23 @@ from kseg.errors import ModelError
 from kseg.inference.checks import checked_image, checked_threshold
 from kseg.inference.labels import best_classes
 from kseg.inference.progress import Progress
+from kseg.io.bands import BYTES, resized
 
 MOST_CLASSES = 2**16
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """What an exported file takes and gives, as its metadata say; attributes as of `ModelInfo`."""
+
+    name: str = "file"
+    channels: int = 3
+    value_range: tuple[float, float] = BYTES
+    multilabel: bool = False
+
+    @property
+    def is_rgb(self) -> bool:
+        return self.channels == 3 and self.value_range == BYTES
 
 
 class FilePredictor:
@@ -32,7 +48,9 @@ class FilePredictor:
         classes: their names, or None.
         palette: an RGB colour per class, or None.
         crf: called with (image, probabilities) at the image's size; gives probabilities.
-        threshold: above which probability a pixel is class 1, of a model of one channel or two classes.
+        threshold: above which probability a pixel is class 1, of a model of one channel or two classes; or belongs to
+            a class, where classes overlap.
+        info: what the file takes and gives, where that is no RGB image and one class a pixel.
 
     Raises:
         ModelError: `run` gives no map of classes.
@@ -55,12 +73,15 @@ class FilePredictor:
         palette: Sequence[Sequence[int]] | None = None,
         crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         threshold: float = 0.5,
+        info: FileInfo | None = None,
     ) -> None:
+        self.info = info = FileInfo() if info is None else info
         self.run, self.output, self.size, self.crf = run, output, size, crf
-        first = self._scores(np.full((*(size or (64, 64)), 3), 127, np.uint8))
+        middle = np.full((*(size or (64, 64)), info.channels), sum(info.value_range) // 2)
+        first = self._scores(middle.astype(np.uint8 if info.is_rgb else np.float32))
         count = len(classes or ()) or int(first.max()) + 1 if first.ndim == 2 else first.shape[-1]
         self.num_classes = count
-        self.threshold = checked_threshold(threshold, count)
+        self.threshold = checked_threshold(threshold, count, info.multilabel)
         fits = classes is not None and len(classes) == count
         self.classes = tuple(classes) if fits else None
         self.palette = tuple(map(tuple, palette)) if palette is not None and len(palette) == count else None
@@ -73,10 +94,10 @@ class FilePredictor:
     def __call__(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         if self.output == "labels" and self.crf is None:
             dtype = np.uint8 if self.num_classes <= 255 else np.uint16
-            labels = self._scores(self._brought(checked_image(image)))
+            labels = self._scores(self._brought(checked_image(image, self.info)))
             whole = image.shape[1::-1]
             return cv2.resize(labels.astype(np.uint16), whole, interpolation=cv2.INTER_NEAREST).astype(dtype)
-        return best_classes(self.probabilities(image, progress), self.threshold)
+        return best_classes(self.probabilities(image, progress), self.threshold, self.info.multilabel)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
         """Predict images of one size.
@@ -99,23 +120,25 @@ class FilePredictor:
         Returns:
             float32 `(height, width, classes)`.
         """
-        image = checked_image(image)
+        image = checked_image(image, self.info)
         found = self._scores(self._brought(image))
         if self.output == "labels":
             found = (found[..., None] == np.arange(self.num_classes)).astype(np.float32)
         found = cv2.resize(found, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        found = found if found.ndim == 3 else found[..., None]
         if progress is not None:
             progress(1, 1)
         return found if self.crf is None else self.crf(image, found)
 
     def _brought(self, image: np.ndarray) -> np.ndarray:
-        """The image as uint8 at the model's size."""
-        image = np.clip(np.rint(image), 0, 255).astype(np.uint8) if image.dtype != np.uint8 else image
+        """The image at the model's size: RGB as uint8, others as float32."""
+        if self.info.is_rgb and image.dtype != np.uint8:
+            image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
         if self.size is None or image.shape[:2] == self.size:
             return np.ascontiguousarray(image)
         shrinks = image.shape[0] > self.size[0] or image.shape[1] > self.size[1]
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return cv2.resize(image, self.size[::-1], interpolation=how)
+        return resized(image, self.size, how)
 
     def _scores(self, image: np.ndarray) -> np.ndarray:
         """Probabilities (h, w, classes) float32, or class ids (h, w), of an image at the model's size."""
@@ -131,9 +154,9 @@ class FilePredictor:
         if found.ndim != 3 or 0 in found.shape or found.shape[-1] > MOST_CLASSES:
             raise ModelError(f"the model gives {found.shape} an image; expected (height, width, classes)")
         found = found.astype(np.float32)
-        if found.shape[-1] == 1:  # one object before background
+        if found.shape[-1] == 1 or self.info.multilabel:  # one object before background, or objects that overlap
             one = 1 / (1 + np.exp(-np.clip(found, -60, 60))) if self.output == "logits" else found
-            return np.concatenate([1 - one, one], -1)
+            return one if self.info.multilabel else np.concatenate([1 - one, one], -1)
         if self.output == "probabilities":
             return found
         powers = np.exp(found - found.max(-1, keepdims=True))

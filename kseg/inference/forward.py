@@ -70,7 +70,7 @@ class Forward(keras.Model):
         if keras.backend.backend() != "tensorflow":
             return self.predict_on_batch(images)
         if self._function is None:
-            free = tf.TensorSpec((self._batch, *(self.info.size or (None, None)), 3), "float32")
+            free = tf.TensorSpec((self._batch, *(self.info.size or (None, None)), self.info.channels), "float32")
             try:
                 # Without XLA, which would compile anew for every size.
                 function = tf.function(
@@ -139,11 +139,11 @@ def output_stride(model: keras.Model) -> int:
     return int(getattr(backbone, "output_stride", 1) or 1)
 
 
-def mean_colour(model: keras.Model) -> tuple[float, float, float]:
+def mean_colour(model: keras.Model, channels: int = 3) -> tuple[float, ...]:
     """The colour that the model's first layer turns into zero, RGB 0-255; ImageNet's mean where there is
-    none."""
+    none. Of another number of channels it is 0 where there is none."""
     for layer in getattr(model, "layers", ()):
         mean = getattr(layer, "mean", None)
-        if isinstance(mean, tuple) and len(mean) == 3:
+        if isinstance(mean, tuple) and len(mean) == channels:
             return tuple(float(value) for value in mean)
-    return MEAN_COLOUR
+    return MEAN_COLOUR if channels == 3 else (0.0,) * channels

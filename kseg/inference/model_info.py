@@ -9,8 +9,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from kseg.data.masks import kind_of
 from kseg.errors import KsegWarning, ModelError, SettingsError
 from kseg.inference.last_activation import last_activation
+from kseg.io.bands import BYTES
 from kseg.ops.labels import two_classes
 
 OUTPUTS = ("logits", "probabilities", "labels")
@@ -32,6 +34,8 @@ class ModelInfo:
             ids).
         output_channels: channels of the output; 0 for labels `(batch, height, width)`.
         num_classes: classes; 2 (background and object) for an output of one channel.
+        value_range: (lowest, highest) value of the images that the model takes, as it says itself; else (0, 255).
+        multilabel: whether each channel is a class of its own, a sigmoid; the model says so itself.
         activation: "softmax" or "sigmoid" where the model ends in one, else None.
 
     Example:
@@ -50,6 +54,17 @@ class ModelInfo:
     output_channels: int
     num_classes: int
     activation: str | None = None
+    value_range: tuple[float, float] = BYTES
+    multilabel: bool = False
+
+    @property
+    def even(self) -> float:
+        """The score that stands for a probability of 0.5, of a sigmoid."""
+        return 0.0 if self.output == "logits" else 0.5
+
+    @property
+    def is_rgb(self) -> bool:
+        return self.channels == 3 and self.value_range == BYTES
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -70,7 +85,8 @@ class ModelInfo:
         if self.output == "labels":
             values = values if len(values.shape) == 3 else ops.squeeze(values, -1)
             return ops.one_hot(ops.cast(values, "int32"), self.num_classes, dtype="float32")
-        return two_classes(ops.cast(values, "float32"), self.output == "logits")
+        values = ops.cast(values, "float32")
+        return values if self.multilabel else two_classes(values, self.output == "logits")
 
     def probabilities(self, scores: Any) -> Any:
         """Turn what `scores` gave into probabilities.
@@ -81,7 +97,9 @@ class ModelInfo:
         Returns:
             Probabilities of that shape.
         """
-        return ops.softmax(scores, axis=-1) if self.output == "logits" else scores
+        if self.output != "logits":
+            return scores
+        return ops.sigmoid(scores) if self.multilabel else ops.softmax(scores, axis=-1)
 
 
 def inspect_model(model: keras.Model, output: str | None = None) -> ModelInfo:
@@ -146,6 +164,7 @@ def inspect_model(model: keras.Model, output: str | None = None) -> ModelInfo:
             f"The model {model.name!r} gives {given}; expected one channel per class, "
             "(batch, height, width, classes)"
         )
+    multilabel = bool(getattr(model, "multilabel", False))
     names = getattr(model, "classes", None)
     ids = len(names) if names else counted if activation == "labels" else None
     return ModelInfo(
@@ -155,15 +174,40 @@ def inspect_model(model: keras.Model, output: str | None = None) -> ModelInfo:
         channels=image[3],
         output=output,
         output_channels=channels,
-        num_classes=ids or 256 if output == "labels" else max(channels, 2),
+        num_classes=ids or 256 if output == "labels" else max(channels, 1 if multilabel else 2),
+        value_range=tuple(map(float, getattr(model, "value_range", BYTES))),
+        multilabel=multilabel,
         activation=activation if output == "probabilities" and activation in ("softmax", "sigmoid") else None,
     )
 
 
+def check_images(info: ModelInfo, dataset: Any) -> None:
+    """SettingsError where a data set's images, or the meaning of its masks, are not what a model takes and gives."""
+    for what, theirs in kind_of(dataset)._asdict().items():
+        ours = getattr(info, what)
+        if ours != theirs:
+            raise SettingsError(
+                f"The model {info.name!r} has {what}={_told(ours)}, and the data set {dataset.name} "
+                f"{what}={_told(theirs)}: build the model, or load the data, with the same"
+            )
+
+
+def _told(value: Any) -> str:
+    return f"({value[0]:g}, {value[1]:g})" if isinstance(value, tuple) else str(value)
+
+
 def check_rgb(info: ModelInfo) -> ModelInfo:
-    """The same, or a ModelError where the model does not take RGB images with both sides free or both fixed."""
-    if info.channels != 3:
-        raise ModelError(f"The model {info.name!r} takes images of {info.channels} channels; expected 3, RGB")
+    """The same, or a ModelError where the model does not take RGB images, or as `check_sides`."""
+    if not info.is_rgb:
+        low, high = info.value_range
+        raise ModelError(
+            f"The model {info.name!r} takes images of {info.channels} channels of {low:g} to {high:g}; expected 3, RGB"
+        )
+    return check_sides(info)
+
+
+def check_sides(info: ModelInfo) -> ModelInfo:
+    """The same, or a ModelError where the model takes images of one side fixed and one free."""
     if (info.sides[0] is None) != (info.sides[1] is None):
         raise ModelError(
             f"The model {info.name!r} takes images {info.sides}; expected both sides free or both fixed"

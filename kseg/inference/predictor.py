@@ -11,11 +11,12 @@ import numpy as np
 
 from kseg import checks
 from kseg.errors import DataError, SettingsError
-from kseg.inference.checks import checked_image, checked_threshold, checked_window
+from kseg.inference.checks import check_one_class, checked_image, checked_threshold, checked_window
 from kseg.inference.forward import Forward, mean_colour, output_stride
 from kseg.inference.labels import best_classes
-from kseg.inference.model_info import check_rgb, inspect_model
+from kseg.inference.model_info import check_sides, inspect_model
 from kseg.inference.window_average import Progress, Span, WindowGrid, averaged_parts
+from kseg.io.bands import resized
 
 WHOLE_PIXELS = 4_000_000  # without a window, larger images are cut into windows of AUTO_WINDOW,
 WHOLE_BYTES = 2**30  # and those of more probabilities, where they are larger than such a window
@@ -64,7 +65,8 @@ class Predictor:
             `scales` are of that: PSPNet's released test has 512 for ADE20K and VOC, and 2048 for Cityscapes.
         output: what the model's output is, "logits", "probabilities" or "labels"; None: what its graph says
             (`inspect_model`).
-        threshold: above which probability a pixel is class 1, of a model of one channel or two classes.
+        threshold: above which probability a pixel is class 1, of a model of one channel or two classes; or belongs to
+            a class, where classes overlap.
 
     Raises:
         SettingsError: scales that are not positive, a window smaller than the model's output stride, or
@@ -103,7 +105,9 @@ class Predictor:
         threshold: float = 0.5,
     ) -> None:
         self.model, self.flip, self.crf = model, bool(flip), crf
-        self.info = check_rgb(inspect_model(model, output))
+        self.info = check_sides(inspect_model(model, output))
+        if crf is not None:
+            check_one_class(self.info, "a CRF")
         self._fixed, self.num_classes = self.info.size, self.info.num_classes
         self.scales = checks.scales(scales, different=False)
         self.window = checked_window(window, self._fixed, output_stride(model))
@@ -118,22 +122,27 @@ class Predictor:
         self.pad = bool(pad) or self._fixed is not None
         self.batch_size = None if batch_size is None else checks.whole(batch_size, "batch_size")
         self.batch_size = self.info.batch or self.batch_size
-        self.threshold = checked_threshold(threshold, self.num_classes)
-        self._mean = mean_colour(model)
+        self.threshold = checked_threshold(threshold, self.num_classes, self.info.multilabel)
+        self._mean = mean_colour(model, self.info.channels)
         self._probabilities = Forward(model, self.flip, labels=False, info=self.info)
         self._labels = Forward(model, self.flip, labels=True, info=self.info)
 
     @property
     def label_dtype(self) -> type:
-        return np.uint8 if self.num_classes <= 255 else np.uint16
+        return np.uint8 if self.num_classes <= 255 or self.info.multilabel else np.uint16
+
+    @property
+    def _each_class(self) -> tuple[int, ...]:
+        """The axis of masks, of classes that overlap."""
+        return (self.num_classes,) if self.info.multilabel else ()
 
     def __call__(self, image: np.ndarray, progress: Progress | None = None) -> np.ndarray:
-        image = checked_image(image)
+        image = checked_image(image, self.info)
         if self.crf is not None:
             return self._best(self._with_crf(image, progress))
         if self._is_plain(image.shape[:2]):
             return self._plain(image[None], progress)[0]
-        labels = np.empty(image.shape[:2], self.label_dtype)
+        labels = np.empty((*image.shape[:2], *self._each_class), self.label_dtype)
         for rows, columns, probabilities in self._parts(image, progress):
             labels[slice(*rows), slice(*columns)] = self._best(probabilities)
         return labels
@@ -148,7 +157,7 @@ class Predictor:
         Returns:
             float32 `(height, width, classes)`.
         """
-        image = checked_image(image)
+        image = checked_image(image, self.info)
         return self._averaged(image, progress) if self.crf is None else self._with_crf(image, progress)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
@@ -161,15 +170,15 @@ class Predictor:
             Labels `(batch, height, width)`, uint8, or uint16 for more than 255 classes.
         """
         if not len(images):
-            return np.empty((0, *images.shape[1:3]), self.label_dtype)
+            return np.empty((0, *images.shape[1:3], *self._each_class), self.label_dtype)
         if self.crf is None and self._is_plain(images.shape[1:3]):
-            return self._plain(np.stack([checked_image(image) for image in images]))
+            return self._plain(np.stack([checked_image(image, self.info) for image in images]))
         return np.stack([self(image) for image in images])
 
     def _is_plain(self, size: Span) -> bool:
         """Whether one model call on the image as it is gives the labels."""
         grid = self._grid(size, 1.0)
-        plain = self.scales == (1.0,) and self.threshold == 0.5
+        plain = self.scales == (1.0,) and self.threshold == 0.5 and not self.info.multilabel
         return plain and grid.window == size and grid.count((0, size[1])) == 1
 
     def _plain(self, images: np.ndarray, progress: Progress | None = None) -> np.ndarray:
@@ -200,7 +209,7 @@ class Predictor:
         return after
 
     def _best(self, probabilities: np.ndarray) -> np.ndarray:
-        return best_classes(probabilities, self.threshold)
+        return best_classes(probabilities, self.threshold, self.info.multilabel)
 
     def _base(self, size: Span) -> tuple[float, float]:
         """What the scales are of, for an image of `size`; not rounded yet."""
@@ -227,7 +236,7 @@ class Predictor:
         # Averaged along a side that shrinks: interpolating would step over pixels.
         smaller = tuple(min(pair) for pair in zip(size, _scaled(self._base(size), 1.0), strict=True))
         if smaller != size:
-            image = cv2.resize(image, smaller[::-1], interpolation=cv2.INTER_AREA)
+            image = resized(image, smaller, cv2.INTER_AREA)
         grids = [self._grid(size, scale) for scale in self.scales]
         fitting = [BATCH_PIXELS // (grid.window[0] * grid.window[1]) for grid in grids]
         return averaged_parts(

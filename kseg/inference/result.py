@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kseg.errors import DataError, SettingsError
-from kseg.inference.labels import best_classes
+from kseg.inference.labels import NO_CLASS, best_classes
 from kseg.inference.polygons import Region, regions, signed_area
 from kseg.io.atomic import write_bytes, write_json, write_text
 from kseg.visualize.legend import with_legend
@@ -29,10 +29,14 @@ class Result:
         classes: class names.
         palette: an RGB colour per class.
         path: the image's file, or None.
-        threshold: above which probability a pixel is class 1, where there are two classes.
+        threshold: above which probability a pixel is class 1, where there are two classes, or belongs to a class, where
+            classes overlap.
+        multilabel: classes overlap; a pixel may also belong to none.
 
     Attributes:
-        labels: class ids `(height, width)`, uint8, or uint16 for more than 255 classes.
+        labels: class ids `(height, width)`, uint8, or uint16 for more than 255 classes. Where classes overlap, the most
+            probable of a pixel's, and 255 where it has none.
+        masks: the pixels of every class, bool `(height, width, classes)`.
         confidence: the winning class's probability, float32 `(height, width)`.
         entropy: of the probabilities, in nats, float32 `(height, width)`.
 
@@ -53,13 +57,14 @@ class Result:
         palette: Palette,
         path: str | Path | None = None,
         threshold: float = 0.5,
+        multilabel: bool = False,
     ):
         if len(classes) != probabilities.shape[-1]:
             raise DataError(f"{probabilities.shape[-1]} classes were predicted; got {len(classes)} names")
         self.image, self.probabilities = image, probabilities
         self.classes, self.palette = tuple(classes), palette
         self.path = None if path is None else Path(path)
-        self.threshold = threshold
+        self.threshold, self.multilabel = threshold, multilabel
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
@@ -68,7 +73,16 @@ class Result:
 
     @cached_property
     def labels(self) -> np.ndarray:
+        if self.multilabel:
+            best = best_classes(self.probabilities)
+            return np.where(self.masks.any(-1), best, best.dtype.type(NO_CLASS))
         return best_classes(self.probabilities, self.threshold)
+
+    @cached_property
+    def masks(self) -> np.ndarray:
+        if self.multilabel:
+            return best_classes(self.probabilities, self.threshold, True).astype(bool)
+        return self.labels[..., None] == np.arange(len(self.classes))
 
     @property
     def confidence(self) -> np.ndarray:
@@ -81,7 +95,10 @@ class Result:
 
     def areas(self) -> dict[str, int]:
         """Pixels of each class that occurs, by its name, the largest first."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
+        if self.multilabel:
+            counts = self.masks.sum((0, 1))
+        else:
+            counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
         order = [i for i in np.argsort(-counts, kind="stable") if counts[i]]
         return {self.classes[i]: int(counts[i]) for i in order}
 
@@ -89,18 +106,22 @@ class Result:
         """The connected regions of some classes.
 
         Args:
-            classes: names; None: every class but the first, the background.
+            classes: names; None: every class but the first, the background; all where classes overlap.
             least: regions of fewer pixels are left out.
 
         Raises:
             SettingsError: a name that is no class.
         """
-        wanted = self.classes[1:] if classes is None else classes
+        wanted = classes if classes is not None else self.classes if self.multilabel else self.classes[1:]
         if unknown := [name for name in wanted if name not in self.classes]:
             raise SettingsError(
                 f"No class {', '.join(map(repr, unknown))}; there are {', '.join(self.classes)}"
             )
-        return regions(self.labels, [self.classes.index(name) for name in wanted], least)
+        ids = [self.classes.index(name) for name in wanted]
+        if not self.multilabel:
+            return regions(self.labels, ids, least)
+        alone = (regions(np.where(self.masks[..., i], i, -1), [i], least) for i in ids)
+        return [region for found in alone for region in found]
 
     def polygons(
         self, tolerance: float = 0.0, classes: Sequence[str] | None = None, least: int = 1
@@ -201,8 +222,9 @@ class Result:
 
     def overlay(self, alpha: float = 0.5, legend: bool = True) -> np.ndarray:
         """The image with its classes painted over it, uint8 RGB; with `legend` their names below."""
-        painted = overlay(self.image, self.labels, self.palette, alpha, ignore_label=None)
-        return with_legend(painted, self.labels, self.classes, self.palette, None) if legend else painted
+        none = NO_CLASS if self.multilabel else None
+        painted = overlay(self.image, self.labels, self.palette, alpha, ignore_label=none)
+        return with_legend(painted, self.labels, self.classes, self.palette, none) if legend else painted
 
     def show(self) -> None:
         """Open the overlay in the system's image viewer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 from kseg.errors import DataError
 from kseg.inference.checks import checked_image
 from kseg.inference.result import Result
-from kseg.io.images import read_image
-from kseg.visualize.palette import default_palette
+from kseg.io.bands import BYTES, read_bands, shown
+from kseg.io.images import MAX_PIXELS, read_image
+from kseg.visualize.palette import Palette, default_palette
 
 
 def result_of(predictor: Any, source: Any) -> Result:
@@ -20,7 +21,8 @@ def result_of(predictor: Any, source: Any) -> Result:
 
     Args:
         predictor: a `Predictor`, `FilePredictor`, `ProposalPredictor` or `Ensemble`.
-        source: a path, the bytes of a file, a PIL image or an array `(height, width, 3)`.
+        source: a path, the bytes of a file, a PIL image or an array `(height, width, 3)`; or of the channels and the
+            values that the model takes.
 
     Returns:
         A `Result`; without class names of the model those of one channel are "background" and "object".
@@ -29,23 +31,48 @@ def result_of(predictor: Any, source: Any) -> Result:
         DataError: what is not an image.
     """
     path = source if isinstance(source, str | Path) else None
+    info = getattr(predictor, "info", None)
     if isinstance(source, str | Path | bytes | bytearray):
-        image = read_image(bytes(source) if isinstance(source, bytearray) else source)
+        image = read(predictor, bytes(source) if isinstance(source, bytearray) else source)
     elif hasattr(source, "getexif"):  # PIL
         from PIL import ImageOps
 
-        image = np.asarray(ImageOps.exif_transpose(source).convert("RGB"))
+        upright = ImageOps.exif_transpose(source)
+        image = np.asarray(upright.convert("RGB") if info is None or info.is_rgb else upright)
+        image = checked_image(image, info)
     else:
-        image = checked_image(np.asarray(source))
+        image = checked_image(np.asarray(source), info)
     probabilities = predictor.probabilities(image)
-    shown = image if image.dtype == np.uint8 else np.clip(np.round(image), 0, 255).astype(np.uint8)
     count = probabilities.shape[-1]
     model = getattr(predictor, "model", None)
-    one_channel = getattr(getattr(predictor, "info", None), "output_channels", 0) == 1
+    one_channel = getattr(info, "output_channels", 0) == 1 and not info.multilabel
     unnamed = ["background", "object"] if one_channel else [f"class {i}" for i in range(count)]
     names = getattr(model, "classes", None) or unnamed
     palette = getattr(model, "palette", None) or default_palette(count)
-    return Result(shown, probabilities, names, palette, path, getattr(predictor, "threshold", 0.5))
+    return result_from(predictor, image, probabilities, names, palette, path)
+
+
+def result_from(
+    predictor: Any,
+    image: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    palette: Palette,
+    path: str | Path | None,
+) -> Result:
+    """The `Result` of probabilities that a predictor gave for an image."""
+    info = getattr(predictor, "info", None)
+    visible = shown(image, BYTES if info is None else info.value_range)
+    threshold, multilabel = getattr(predictor, "threshold", 0.5), bool(getattr(info, "multilabel", False))
+    return Result(visible, probabilities, classes, palette, path, threshold, multilabel)
+
+
+def read(predictor: Any, source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """An image file in the channels and the values that a predictor takes."""
+    info = getattr(predictor, "info", None)
+    if info is None or info.is_rgb:
+        return read_image(source, max_pixels)
+    return read_bands(source, info.channels, info.value_range, max_pixels)
 
 
 def frames(path: Path) -> Iterator[np.ndarray]:

@@ -222,7 +222,7 @@ class WindowAverage:
         band = resized_part(source, (above, before), length, self.grid.size, rows, (begin, end))
         for at in range(0, len(self._lefts), self._batch_size):
             lefts = self._lefts[at : at + self._batch_size]
-            tiles = np.empty((len(lefts), tall, wide, 3), np.float32)
+            tiles = np.empty((len(lefts), tall, wide, band.shape[-1]), np.float32)
             if band.shape[0] < tall or band.shape[1] < wide:
                 tiles[:] = self._fill
             for tile, left in zip(tiles, lefts, strict=True):

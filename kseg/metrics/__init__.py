@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kseg.metrics.iou import IoU
     from kseg.metrics.scores import (
         class_accuracy,
+        class_confusions,
         class_iou,
         confusion_matrix,
         frequency_weighted_iou,
@@ -28,6 +29,7 @@ _HOMES = {
     "ConfusionMatrix": "confusion",
     "MeanIoU": "confusion",
     "class_accuracy": "scores",
+    "class_confusions": "scores",
     "class_iou": "scores",
     "confusion_matrix": "scores",
     "frequency_weighted_iou": "scores",
@@ -44,6 +46,7 @@ __all__ = [
     "ConfusionMatrix",
     "MeanIoU",
     "class_accuracy",
+    "class_confusions",
     "class_iou",
     "confusion_matrix",
     "frequency_weighted_iou",

@@ -42,6 +42,31 @@ def confusion_matrix(
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
 
 
+def class_confusions(
+    labels: np.ndarray, predictions: np.ndarray, ignore_label: int | None = 255
+) -> np.ndarray:
+    """Count pixels by truth and prediction of each of several classes that overlap.
+
+    Args:
+        labels: integers `(..., classes)` of 0, 1 and `ignore_label`.
+        predictions: integers `(..., classes)` of 0 and 1.
+        ignore_label: entries with this true label are left out; None leaves out none.
+
+    Returns:
+        int64 counts `(classes, 2, 2)`, `[class, true, predicted]`.
+
+    Raises:
+        DataError: as `confusion_matrix`.
+
+    Example:
+
+    >>> kseg.metrics.class_confusions(np.array([[0, 1], [255, 1]]), np.array([[0, 0], [1, 1]])).tolist()
+    [[[1, 0], [0, 0]], [[0, 0], [1, 1]]]
+    """
+    pairs = zip(np.moveaxis(labels, -1, 0), np.moveaxis(predictions, -1, 0), strict=True)
+    return np.stack([confusion_matrix(truth, found, 2, ignore_label) for truth, found in pairs])
+
+
 def checked_ids(
     labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

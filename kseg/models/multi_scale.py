@@ -75,7 +75,7 @@ class MultiScale(Segmenter):
             name=name,
             trainable=trainable,
         )
-        self.base, self.scales = model, scales
+        self.base, self.scales, self.multilabel = model, scales, model.multilabel
         self.classes, self.palette, self.working_size = model.classes, model.palette, model.working_size
 
     def get_config(self):

@@ -3,8 +3,9 @@
 import keras
 
 from kseg.data import Dataset, class_histogram, median_frequency_weights
+from kseg.data.masks import kind_of
 from kseg.errors import SettingsError
-from kseg.losses import MapLoss
+from kseg.losses import CrossEntropy, Focal, MapLoss, WeightedSum
 from kseg.losses.class_weights import checked_class_weights, weights_of_classes
 from kseg.training.recipes.recipe import Recipe
 
@@ -54,7 +55,29 @@ def loss_of(
     recipe: Recipe, train: Dataset, weights: tuple[float, ...] | None, from_logits: bool = True
 ) -> MapLoss:
     """The recipe's loss for this data: with its ignored label, the class weights and the recipe's seed."""
-    return recipe.loss.for_data(train.ignore_label, weights, recipe.seed, from_logits)
+    loss = overlapping(recipe.loss) if kind_of(train).multilabel else recipe.loss
+    return loss.for_data(train.ignore_label, weights, recipe.seed, from_logits)
+
+
+def overlapping(loss: MapLoss) -> MapLoss:
+    """A loss for classes that overlap: its mode "multilabel", and of cross-entropy that of each class.
+
+    Raises:
+        SettingsError: a loss that has no such mode.
+    """
+    if isinstance(loss, WeightedSum):
+        return WeightedSum([overlapping(one) for one in loss.losses], loss.weights, loss.name)
+    config = loss.get_config()
+    if type(loss) is CrossEntropy and config == {**CrossEntropy().get_config(), "class_weights": loss.class_weights}:
+        return Focal(gamma=0.0, mode="multilabel", class_weights=loss.class_weights)
+    if "mode" in config:
+        return type(loss).from_config({**config, "mode": "multilabel"})
+    if type(loss).__module__.startswith("kseg."):
+        raise SettingsError(
+            f"The data's classes overlap, and the loss {loss.name} takes one class a pixel: give another, as "
+            'kseg.losses.Dice(mode="multilabel") or Focal(mode="multilabel")'
+        )
+    return loss
 
 
 def optimizer_of(

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 
 from kseg.data import Dataset, pipeline
+from kseg.data.masks import kind_of
 from kseg.errors import ModelError
 from kseg.losses import MapLoss
-from kseg.metrics import MeanIoU
+from kseg.metrics import IoU, MeanIoU
 from kseg.models.structure.model_parts import layer_multipliers
 from kseg.optimizers import with_learning_rates
 from kseg.parts import tensorflow as tf
@@ -86,7 +87,10 @@ class Trainer:
             model.classes, model.palette = train.classes, train.palette
         trained = objective_of(model, recipe)
         self.training_model, self.own_layers = trained.model, trained.own_layers
-        self.metric = MeanIoU(train.num_classes, train.ignore_label)
+        if kind_of(train).multilabel:
+            self.metric = IoU(train.classes, train.ignore_label, name="mean_iou", mode="multilabel")
+        else:
+            self.metric = MeanIoU(train.num_classes, train.ignore_label)
         self.metrics = [self.metric, *metrics]
         if optimizer is None:
             optimizer = optimizer_of(model, [*model.layers, *self.own_layers], recipe, length)

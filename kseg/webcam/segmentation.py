@@ -224,14 +224,16 @@ def keras_frames(
     path: Path, threads: int | None, values: str | None = None, output: str | None = None
 ) -> tuple[Frames, tuple[int, int] | None]:
     """A .keras file as a compiled graph that gives probabilities, and the size that it takes or works at."""
-    from kseg.inference import inspect_model
+    from kseg.inference.checks import check_one_class
     from kseg.inference.forward import Forward, limit_threads
+    from kseg.inference.model_info import check_rgb, inspect_model
     from kseg.models import load as load_keras
 
     if threads is not None:
         limit_threads(threads)
     model = load_keras(path)
-    info = inspect_model(model, output)
+    info = check_rgb(inspect_model(model, output))
+    check_one_class(info, "the webcam")
     forward = Forward(model, info=info)
     range_ = RANGES[values or "0..255"]
     frames = Frames(

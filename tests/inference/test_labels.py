@@ -11,3 +11,9 @@ def test_the_most_probable_class_or_the_second_of_two_above_a_threshold():
         np.testing.assert_array_equal(best_classes(probabilities, threshold), expected)
     assert best_classes(np.zeros((1, 1, 255))).dtype == np.uint8
     assert best_classes(np.zeros((1, 1, 256))).dtype == np.uint16
+
+
+def test_a_mask_a_class_where_they_overlap():
+    probabilities = np.random.default_rng(0).random((5, 6, 3)).astype(np.float32)
+    found = best_classes(probabilities, 0.7, multilabel=True)
+    np.testing.assert_array_equal(found, (probabilities > 0.7).astype(np.uint8))

@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
             train = train + data.unlabelled(args.unlabelled, train, max_pixels=args.max_pixels)
         named = Path(args.model.rpartition(":")[0]).stem if ":" in args.model else args.model
         out = Path(args.out or f"runs/{named}-{args.data.replace(':', '-').replace('/', '-')}")
-        recipe, model = recipe_and_model(args, train.num_classes)
+        recipe, model = recipe_and_model(args, train)
         what = f"{args.model} on {args.data}, {len(train)} images, recipe {recipe.name}"
         print(f"{what}, into {out}", file=sys.stderr)
         with in_options(), undone_on_failure(out, replace=args.no_resume):
@@ -162,7 +162,7 @@ def name_model(args: argparse.Namespace) -> None:
     args.model = Path(args.init_from).stem
 
 
-def recipe_and_model(args: argparse.Namespace, num_classes: int) -> tuple[Any, Any]:
+def recipe_and_model(args: argparse.Namespace, train: Any) -> tuple[Any, Any]:
     """The recipe with the settings of the command line, and the model built as it asks.
 
     Which recipe is the default depends on the model's backbone, so the model is built first; none of the defaults asks
@@ -177,14 +177,15 @@ def recipe_and_model(args: argparse.Namespace, num_classes: int) -> tuple[Any, A
     named = None if args.recipe is None else read_recipe(args.recipe)
     recipe = changed(named or Recipe(), args)
     keras.utils.set_random_seed(recipe.seed)
-    weights = None if args.weights == "none" else args.weights
+    weights, num_classes = None if args.weights == "none" else args.weights, train.num_classes
     if args.of_file:
         model = models.with_classes(models.load_trained(args.init_from), num_classes, dtype=recipe.mixed_precision)
     elif ":" in args.model:
         refuse(args, "a network of your own brings its weights itself", "weights")
         model = own_model(args.model, num_classes, recipe.mixed_precision)
     else:
-        model = models.build(args.model, num_classes, weights=weights, dtype=recipe.mixed_precision)
+        kind = {"channels": train.channels, "value_range": train.value_range, "multilabel": train.multilabel}
+        model = models.build(args.model, num_classes, weights=weights, dtype=recipe.mixed_precision, **kind)
     if named is None:
         recipe = changed(default_recipe(model, args.model, args.data), args)
     return recipe.replace(model=args.model, data=args.data), model

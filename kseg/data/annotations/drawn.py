@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kseg.data.annotations.polygons import fill_polygon, fill_runs
-from kseg.data.dataset import size_mismatch
+from kseg.data.masks import size_mismatch
 from kseg.errors import DataError
 from kseg.io.image_file import MAX_PIXELS
 from kseg.io.images import read_image

@@ -11,6 +11,7 @@ import numpy as np
 from kseg.checks import whole
 from kseg.data.dataset import Dataset
 from kseg.errors import DataError
+from kseg.io.bands import BYTES, as_bands
 from kseg.io.images import to_8_bits
 
 IGNORE_LABEL = 255
@@ -25,6 +26,9 @@ def from_arrays(
     split: str = "train",
     palette: Sequence[tuple[int, int, int]] | None = None,
     ignore_label: int = IGNORE_LABEL,
+    channels: int = 3,
+    value_range: tuple[float, float] = BYTES,
+    multilabel: bool = False,
 ) -> Dataset:
     """A data set of arrays that are read when they are needed: NumPy, memory maps, HDF5 data sets, lists of any sizes.
 
@@ -36,6 +40,8 @@ def from_arrays(
         name, split: for reports.
         palette: one RGB colour a class.
         ignore_label: the id of pixels that do not count.
+        channels, value_range: of images that are no RGB of 0-255; see `Dataset`.
+        multilabel: `y` is `(samples, height, width, classes)` of 0 and 1.
 
     Returns:
         A `Dataset`.
@@ -55,9 +61,9 @@ def from_arrays(
     """
     if len(x) != len(y):
         raise DataError(f"{name}: {len(x)} images but {len(y)} masks")
-    return _dataset(
-        _Arrays(_Pairs(x, y), len(x), name), classes, name, split, palette, ignore_label
-    )
+    settings = {"channels": channels, "value_range": value_range, "multilabel": multilabel}
+    source = _Arrays(_Pairs(x, y), len(x), name, **settings)
+    return _dataset(source, classes, name, split, palette, ignore_label)
 
 
 def from_generator(
@@ -69,6 +75,9 @@ def from_generator(
     split: str = "train",
     palette: Sequence[tuple[int, int, int]] | None = None,
     ignore_label: int = IGNORE_LABEL,
+    channels: int = 3,
+    value_range: tuple[float, float] = BYTES,
+    multilabel: bool = False,
 ) -> Dataset:
     """A data set of a function that makes samples.
 
@@ -77,7 +86,7 @@ def from_generator(
             arguments, a function that returns an iterator of (image, mask), as `tf.data.Dataset.from_generator` takes
             it: its samples are kept in memory as they come.
         length: how many samples there are.
-        classes, name, split, palette, ignore_label: as `from_arrays`.
+        classes, name, split, palette, ignore_label, channels, value_range, multilabel: as `from_arrays`.
 
     Returns:
         A `Dataset`.
@@ -101,7 +110,8 @@ def from_generator(
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         for parameter in inspect.signature(function).parameters.values()
     )
-    source = _Arrays(function if takes_number else _Kept(function(), name), length, name)
+    settings = {"channels": channels, "value_range": value_range, "multilabel": multilabel}
+    source = _Arrays(function if takes_number else _Kept(function(), name), length, name, **settings)
     return _dataset(source, classes, name, split, palette, ignore_label)
 
 
@@ -115,6 +125,8 @@ def _dataset(
 ) -> Dataset:
     if len(source) == 0:
         raise DataError(f"{name}: no samples")
+    if classes is None and source.settings["multilabel"]:
+        classes = np.shape(source.function(0)[1])[-1]
     if classes is None:
         highest = 0
         for index in range(len(source)):
@@ -126,7 +138,7 @@ def _dataset(
     if isinstance(classes, str):
         raise DataError(f"{name}: classes are several names or a number, got {classes!r}")
     palette = None if palette is None else tuple(tuple(map(int, colour)) for colour in palette)
-    return Dataset(name, split, tuple(classes), palette, source, ignore_label)
+    return Dataset(name, split, tuple(classes), palette, source, ignore_label, **source.settings)
 
 
 class _Pairs:
@@ -158,8 +170,18 @@ class _Kept:
 class _Arrays:
     """An `ArraySource` of a function from a number to an image and a mask, both checked."""
 
-    def __init__(self, function: Callable[[int], Any], length: int, name: str) -> None:
+    def __init__(
+        self,
+        function: Callable[[int], Any],
+        length: int,
+        name: str,
+        *,
+        channels: int = 3,
+        value_range: tuple[float, float] = BYTES,
+        multilabel: bool = False,
+    ):
         self.function, self.length, self.name = function, length, name
+        self.settings = {"channels": channels, "value_range": tuple(value_range), "multilabel": multilabel}
 
     def __len__(self) -> int:
         return self.length
@@ -172,11 +194,20 @@ class _Arrays:
         found = self.function(index)
         if not isinstance(found, (tuple, list)) or len(found) != 2:
             raise DataError(f"{where}: expected an image and a mask")
-        return as_image(found[0], where), as_mask(found[1], where)
+        channels, value_range, multilabel = self.settings.values()
+        image = as_image(found[0], where, channels, value_range)
+        return image, as_masks(found[1], where) if multilabel else as_mask(found[1], where)
 
 
-def as_image(array: Any, where: str) -> np.ndarray:
-    """An array as uint8 RGB `(height, width, 3)`; DataError, which begins with `where`, if it is no such image."""
+def as_image(
+    array: Any, where: str, channels: int = 3, value_range: tuple[float, float] = BYTES
+) -> np.ndarray:
+    """An array as uint8 RGB `(height, width, 3)`; DataError, which begins with `where`, if it is no such image.
+
+    Of other channels, or of another range of values, as `as_bands`.
+    """
+    if (channels, tuple(value_range)) != (3, BYTES):
+        return as_bands(array, where, channels, value_range)
     image = np.asarray(array)
     if image.ndim == 3 and image.shape[0] in (1, 3) and image.shape[-1] not in (1, 3):
         raise DataError(
@@ -185,8 +216,9 @@ def as_image(array: Any, where: str) -> np.ndarray:
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim != 3 or image.shape[-1] not in (1, 3) or 0 in image.shape:
+        hint = f": declare channels={image.shape[-1]}" if image.ndim == 3 and image.shape[-1] < 32 else ""
         raise DataError(
-            f"{where}: an image of shape {np.shape(array)}; expected (height, width, 3) or (height, width)"
+            f"{where}: an image of shape {np.shape(array)}; expected (height, width, 3) or (height, width){hint}"
         )
     if image.dtype.kind == "f":
         if not np.isfinite(image).all():
@@ -237,4 +269,15 @@ def as_mask(array: Any, where: str) -> np.ndarray:
     if mask.dtype != bool and (mask.min() < 0 or mask.max() > 255):
         wrong = int(mask.min() if mask.min() < 0 else mask.max())
         raise DataError(f"{where}: class id {wrong} in the mask: ids are 0 to 254, and 255 is ignored")
+    return np.ascontiguousarray(mask, dtype=np.uint8)
+
+
+def as_masks(array: Any, where: str) -> np.ndarray:
+    """An array as uint8 `(height, width, classes)` of 0, 1 and ignored; else a DataError, which begins with `where`."""
+    mask = np.asarray(array)
+    if mask.ndim != 3 or 0 in mask.shape:
+        raise DataError(f"{where}: a mask of shape {mask.shape}; expected (height, width, classes), as classes overlap")
+    values = np.unique(mask)
+    if mask.dtype.kind not in "biuf" or not ((values >= 0) & (values <= 255) & (values == np.floor(values))).all():
+        raise DataError(f"{where}: the mask holds other values than 0, 1 and that of ignored pixels")
     return np.ascontiguousarray(mask, dtype=np.uint8)

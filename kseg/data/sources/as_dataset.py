@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from kseg.data.dataset import Dataset
-from kseg.data.sources.arrays import IGNORE_LABEL, as_image, as_mask, from_arrays
+from kseg.data.sources.arrays import IGNORE_LABEL, as_image, as_mask, as_masks, from_arrays
 from kseg.data.sources.folder import from_pairs
 from kseg.errors import DataError
+from kseg.io.bands import BYTES
 from kseg.io.memory import free_memory
 
 EXPECTED = (
@@ -29,6 +30,9 @@ def as_dataset(
     palette: Sequence[tuple[int, int, int]] | None = None,
     name: str = "data",
     split: str = "",
+    channels: int = 3,
+    value_range: tuple[float, float] = BYTES,
+    multilabel: bool = False,
 ) -> Dataset:
     """Make a `Dataset` from whatever Keras takes as labelled data.
 
@@ -41,6 +45,7 @@ def as_dataset(
         ignore_label: the id of pixels that do not count.
         palette: one RGB colour a class.
         name, split: for reports.
+        channels, value_range, multilabel: of data that does not say it itself; see `Dataset`.
 
     Returns:
         A `Dataset`.
@@ -60,7 +65,10 @@ def as_dataset(
         return data
     if isinstance(own := getattr(data, "dataset", None), Dataset):  # a Loader's
         classes, ignore_label, palette = own.classes, own.ignore_label, own.palette
-    settings = {"name": name, "split": split, "ignore_label": ignore_label}
+    kind = {"channels": channels, "value_range": value_range, "multilabel": multilabel}
+    if isinstance(own, Dataset):
+        kind = {"channels": own.channels, "value_range": own.value_range, "multilabel": own.multilabel}
+    settings = {"name": name, "split": split, "ignore_label": ignore_label, **kind}
     if _is_pair(data):
         listed = isinstance(data[0], (list, tuple, np.ndarray)) and len(data[0]) > 0
         if len(data) == 2 and listed and isinstance(data[0][0], (str, Path)):
@@ -74,8 +82,8 @@ def as_dataset(
     left = SHARE * free_memory()
     for x, y, *weights in _samples(data, name):
         where = f"{name}, sample {len(images)}"
-        mask = as_mask(y, where)
-        images.append(as_image(x, where))
+        mask = as_masks(y, where) if kind["multilabel"] else as_mask(y, where)
+        images.append(as_image(x, where, kind["channels"], kind["value_range"]))
         masks.append(_weighted(mask, weights[0], ignore_label, where) if weights else mask)
         left -= images[-1].nbytes + masks[-1].nbytes
         if left < 0:

@@ -4,6 +4,7 @@
 
     ROOT/images/a.jpg  ROOT/masks/a.png            one split, "train", or
     ROOT/images/train/a.jpg  ROOT/masks/train/a.png  and the same below val/, test/, ...
+    ROOT/channels.json                             of images that are no RGB: {"channels": 6, "value_range": [0, 65535]}
     ROOT/classes.txt                               optional: one class a line, "name" or "name R G B"
 
 An image and its mask have the same name but for the ending; folders below a split are searched too. With colours in
@@ -13,22 +14,26 @@ list the classes are numbered up to the highest id found in the masks.
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from kseg.checks import whole
+from kseg.checks import value_range, whole
 from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
 from kseg.data.dataset import Dataset, Sample
 from kseg.data.pairs import beside_splits, list_images, pair, require_files, split_folders, splits_of
 from kseg.data.reading.links import stay_inside
 from kseg.errors import DataError, KsegWarning
+from kseg.io.bands import BAND_SUFFIXES, BYTES
 from kseg.io.colour_map import colour_map, default_palette
-from kseg.io.image_file import MAX_PIXELS
+from kseg.io.image_file import MAX_PIXELS, SUFFIXES
 from kseg.io.masks import read_mask
+from kseg.io.regular import read_regular
 
 IGNORE_LABEL = 255
 
@@ -48,12 +53,15 @@ def load_folder(
         names, colours = _count_classes(root, max_pixels), {}
     mask_colours = mask_colours_of(names, colours)
     images, masks = split_folders(root, split)
-    samples = pair(images, masks, complete)
+    kind = read_channels(root)
+    suffixes = BAND_SUFFIXES if kind else SUFFIXES
+    samples = pair(images, masks, complete, suffixes)
     stored_ids = () if class_list is None else ids_of_two_values(root, len(names), mask_colours, max_pixels)
     palette = tuple(
         colours.get(name, drawn) for name, drawn in zip(names, colour_map(len(names)), strict=True)
     )
-    left_out = [*list_images(images).left_out, *list_images(masks).left_out, *beside_splits(root)]
+    listed = [list_images(folder, suffixes=suffixes).left_out for folder in (images, masks)]
+    left_out = [*listed[0], *listed[1], *beside_splits(root)]
     if left_out:
         reasons = "; ".join(map(str, left_out[:3])) + (
             f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
@@ -71,7 +79,28 @@ def load_folder(
         samples,
         stored_ids=stored_ids,
         mask_colours=mask_colours,
+        **kind,
     )
+
+
+def read_channels(root: Path) -> dict[str, Any]:
+    """What a folder's `channels.json` says of its images; {} of a folder of RGB images, which has none.
+
+    Raises:
+        DataError: Anything but `channels`, a number, and `value_range`, two numbers.
+    """
+    path = root / "channels.json"
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(read_regular(path, max_pixels=0))
+        if not isinstance(found, dict) or set(found) - {"channels", "value_range"}:
+            raise ValueError("other entries")
+        return {"channels": whole(found["channels"], "channels"), "value_range": value_range(found["value_range"])}
+    except (ValueError, KeyError, RecursionError) as error:
+        raise DataError(
+            f'{path}: expected {{"channels": 6, "value_range": [0, 65535]}} ({str(error)[:120]})'
+        ) from None
 
 
 def existing_folder(root: str | Path | None, holds: str) -> Path:
@@ -146,6 +175,9 @@ def from_pairs(
     name: str = "pairs",
     split: str = "train",
     ignore_label: int = IGNORE_LABEL,
+    channels: int = 3,
+    value_range: tuple[float, float] = BYTES,
+    multilabel: bool = False,
 ) -> Dataset:
     """A data set of image files and mask files, wherever they lie.
 
@@ -157,6 +189,8 @@ def from_pairs(
             ignored pixels); they are the palette too.
         name, split: for reports.
         ignore_label: the id of pixels that do not count.
+        channels, value_range: of images that are no RGB of 0-255, such as (0, 65535); see `Dataset`.
+        multilabel: masks are files of as many channels as there are classes, 0 and 1; see `kseg.io.bands.read_bands`.
 
     Returns:
         A `Dataset`.
@@ -174,7 +208,8 @@ def from_pairs(
     if isinstance(images, (str, Path)) and isinstance(masks, (str, Path)):
         for folder in (images, masks):
             existing_folder(folder, "image files")
-        samples = pair(Path(images), Path(masks))
+        rgb = (channels, tuple(value_range), multilabel) == (3, BYTES, False)
+        samples = pair(Path(images), Path(masks), suffixes=SUFFIXES if rgb else BAND_SUFFIXES)
     else:
         images, masks = list(images), list(masks)
         if len(images) != len(masks) or not images:
@@ -184,6 +219,8 @@ def from_pairs(
     named: dict[str, tuple[int, int, int]] = {}
     if isinstance(classes, (str, Path)):
         classes, named = read_classes(classes)
+    if classes is None and multilabel:
+        raise DataError(f"{name}: name the classes that the channels of the masks stand for")
     if classes is None:
         ids = [read_mask(sample.mask) for sample in samples] if colours is None else [np.arange(len(colours))]
         classes = 1 + max(int(mask[mask != ignore_label].max(initial=0)) for mask in ids)
@@ -201,6 +238,6 @@ def from_pairs(
         named = {label: tuple(map(int, colour)) for label, colour in colours.items()}
     drawn = default_palette(len(classes))
     palette = tuple(named.get(label, drawn[index]) for index, label in enumerate(classes))
-    return Dataset(
-        name, split, classes, palette, samples, ignore_label, mask_colours=mask_colours_of(classes, named)
-    )
+    kind = {"channels": channels, "value_range": value_range, "multilabel": multilabel}
+    colours_of = mask_colours_of(classes, named)
+    return Dataset(name, split, classes, palette, samples, ignore_label, mask_colours=colours_of, **kind)

@@ -116,7 +116,8 @@ def onnx(
         with told(path):
             library.save(converted, str(part))
         if verify:
-            parity = compare(model, ONNX(part), images_to_compare(images, size, info.channels), info)
+            batches = images_to_compare(images, size, info.channels, info.value_range)
+            parity = compare(model, ONNX(part), batches, info)
             refuse_different(parity, path, "float32", min_agreement)
         if accept is None or accept(part):
             put_in_place(part, path)

@@ -99,11 +99,12 @@ def tflite(
         check_class_ids(info)
     model, size = in_float32(model), size or (128, 160)
     asked = _Asked(None if dynamic else size, precision, "class_ids" if class_ids else info.output)
-    samples = as_batches(calibration, size, info.channels, 500) if precision == "int8" else None
+    values = info.channels, 500, info.value_range
+    samples = as_batches(calibration, size, *values) if precision == "int8" else None
     data = _converted(model, info, asked, samples)
-    batches = images_to_compare(samples if images is None else images, size, info.channels)
+    batches = images_to_compare(samples if images is None else images, size, info.channels, info.value_range)
     if dynamic:  # also one of another, odd size
-        batches += random_images([(size[0] + 17, size[1] + 6)], info.channels, seed=1)
+        batches += random_images([(size[0] + 17, size[1] + 6)], info.channels, 1, info.value_range)
     described = {"file_format": "tflite", "precision": precision, "size": asked.size, "output": asked.output}
     with temporary_path(path) as part:
         with told(path):
@@ -164,7 +165,7 @@ def _converted(model: keras.Model, info: ModelInfo, asked: _Asked, samples: list
             converter.target_spec.supported_types = [tf.float16]
         if asked.precision == "int8":
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.representative_dataset = lambda: _ranged(samples)
+            converter.representative_dataset = lambda: _ranged(samples, info.value_range)
             converter.inference_input_type = tf.uint8
         try:
             return converter.convert()
@@ -180,11 +181,11 @@ def _converted(model: keras.Model, info: ModelInfo, asked: _Asked, samples: list
             ) from error
 
 
-def _ranged(samples: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    """The images, each with a 0 and a 255 in it, so that the input's scale is exactly 1."""
+def _ranged(samples: list[np.ndarray], value_range: tuple[float, float]) -> Iterator[list[np.ndarray]]:
+    """The images, each with a 0 and a 255 in it, so that the input's scale is exactly 1; or the ends of their range."""
     for sample in samples:
         sample = sample.copy()
-        sample[0, 0, 0, 0], sample[0, -1, -1, -1] = 0, 255
+        sample[0, 0, 0, 0], sample[0, -1, -1, -1] = value_range
         yield [sample]
 
 

@@ -15,6 +15,7 @@ from kseg.errors import KsegWarning
 from kseg.export.formats.description import LABELS, SIDE_FILE
 from kseg.export.images import random_images
 from kseg.export.metadata import labels_text
+from kseg.inference.model_info import ModelInfo
 from kseg.io.atomic import write_text
 from kseg.parts import tensorflow as tf
 
@@ -58,10 +59,10 @@ def prediction_log(model: str, signature: str, inputs: dict[str, Any]) -> bytes:
 
 
 def warm_up_requests(
-    model: str, size: tuple[int, int], dtype: str, channels: int, signatures: list[str]
+    model: str, size: tuple[int, int], dtype: str, info: ModelInfo, signatures: list[str]
 ) -> Iterator[bytes]:
     """One PredictionLog a signature and batch size 1, which the server answers before it takes requests."""
-    image = random_images([size], channels)[0]
+    image = random_images([size], info.channels, value_range=info.value_range)[0]
     yield prediction_log(model, "serving_default", {"images": image.astype(dtype)})
     if "encoded" in signatures:
         data = cv2.imencode(".png", image[0].astype(np.uint8)[..., ::-1])[1].tobytes()

@@ -28,6 +28,7 @@ from kseg.export.serving.files import tell_broken_versions, warm_up_requests, wr
 from kseg.export.serving.signatures import signatures
 from kseg.inference.model_info import ModelInfo
 from kseg.io.atomic import put_in_place, temporary_path
+from kseg.io.bands import BYTES
 
 ENCODED_SIZE = (512, 512)
 
@@ -91,7 +92,9 @@ def saved_model(
     model = in_float32(model)
     with temporary_path(target) as part:
         _write(model, info, part, served_name(base), size, dtype, confidence)
-        batches = [batch.round() for batch in images_to_compare(images, size, info.channels)]
+        batches = images_to_compare(images, size, info.channels, info.value_range)
+        if info.value_range == BYTES:
+            batches = [batch.round() for batch in batches]
         parity = compare(model, SavedModel(part), batches, info)
         refuse_different(parity, target, "float32", min_agreement)
         accepted = accept is None or accept(part)
@@ -115,13 +118,14 @@ def _write(
 ) -> None:
     """The version's folder: the SavedModel and its `assets.extra`."""
     fixed = size or chosen_size(model, None) or ENCODED_SIZE
+    dtype = dtype if info.value_range == BYTES else "float32"
     found = signatures(model, info, size=size, encoded_size=fixed, dtype=dtype, confidence=confidence)
     save(model, folder, **found)
     description = describe(
         model, info=info, file_format="saved_model", size=size, precision="float32", output="mask"
     )
     description["input"]["encoded_size"] = list(fixed)
-    requests = warm_up_requests(name, fixed, dtype, info.channels, list(found))
+    requests = warm_up_requests(name, fixed, dtype, info, list(found))
     with writing(folder):
         write_extra(folder, description, list(requests))
 

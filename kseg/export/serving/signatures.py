@@ -32,7 +32,9 @@ def signatures(
 ) -> dict[str, tuple[Any, tf.TensorSpec]]:
     """`serving_default` and `encoded`, each a function and its input.
 
-    `serving_default`: `images` (batch, height, width, 3), 0-255, gives `mask` uint8 (batch, height, width).
+    `serving_default`: `images` (batch, height, width, 3), 0-255, gives `mask` uint8 (batch, height, width); of a model
+    of other channels, values or of classes that overlap, images of those and masks (batch, height, width, classes),
+    and there is no `encoded`.
     `encoded`: `image_bytes` (batch,), JPEG or PNG files, turned upright by their EXIF orientation and resized to one
     size so that the server can batch them, gives `mask` and `mask_bytes`, the mask as an 8-bit PNG of class ids.
     Requests that are no images, empty batches, images of more than 50 megapixels or 32 MB, files that end too early
@@ -71,7 +73,7 @@ def signatures(
 
     spec = tf.TensorSpec(given, dtype, name="images")
     found = {"serving_default": (serving_default, spec)}
-    if model.inputs[0].shape[-1] == 3:
+    if info.is_rgb and not info.multilabel:
         found["encoded"] = (encoded, tf.TensorSpec((None,), tf.string, name="image_bytes"))
     return found
 

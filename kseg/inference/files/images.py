@@ -17,10 +17,12 @@ from kseg.errors import DataError, FileError, KsegError, KsegWarning, SettingsEr
 from kseg.inference.files.benchmark import benchmark_ids
 from kseg.inference.files.plan import Job, plan
 from kseg.inference.files.saved import OF_ALL_IMAGES, SavedResults
+from kseg.inference.labels import NO_CLASS
 from kseg.inference.progress import Progress, within
-from kseg.inference.result import Result
+from kseg.inference.results import read, result_from
 from kseg.io.atomic import clear_leftovers, write_bytes
-from kseg.io.images import MAX_PIXELS, SUFFIXES, read_image
+from kseg.io.bands import BAND_SUFFIXES, BYTES, shown
+from kseg.io.images import MAX_PIXELS, SUFFIXES
 from kseg.io.origin import Origin, with_origin
 from kseg.visualize.legend import with_legend
 from kseg.visualize.overlay import overlay as draw_overlay
@@ -133,7 +135,8 @@ def predict_files(
         raise SettingsError(f"{whole[0]} holds all images, so none can be skipped: leave --skip-existing out")
     lookup = None if ids is None else benchmark_ids(ids, predictor.num_classes, classes)
     written = _Written(classes, palette, alpha, made_by, max_pixels, saved, lookup)
-    jobs = plan(find_images(inputs, out), out, overlay)
+    rgb = getattr(getattr(predictor, "info", None), "is_rgb", True)
+    jobs = plan(find_images(inputs, out, SUFFIXES if rgb else BAND_SUFFIXES), out, overlay)
     Path(out).mkdir(parents=True, exist_ok=True)
     clear_leftovers(Path(out))
     masks, skipped, failures = [], [], []
@@ -170,7 +173,9 @@ def _raise_if_final(error: Exception, out: Path, left: str) -> None:
         raise FileError(f"{message}; {left}", error) from error
 
 
-def find_images(inputs: str | Path | Sequence[str | Path], out: str | Path) -> list[Path]:
+def find_images(
+    inputs: str | Path | Sequence[str | Path], out: str | Path, suffixes: Sequence[str] = BAND_SUFFIXES
+) -> list[Path]:
     """List the images that `inputs` means, each once and in order.
 
     A folder or pattern may not take in `out`'s own images: a second run would predict the first one's
@@ -179,6 +184,7 @@ def find_images(inputs: str | Path | Sequence[str | Path], out: str | Path) -> l
     Args:
         inputs: a file, a folder (its images, not its subfolders), a glob pattern (`**` too), or several.
         out: the folder that results will be written to.
+        suffixes: endings of images.
 
     Returns:
         Paths.
@@ -211,10 +217,10 @@ def find_images(inputs: str | Path | Sequence[str | Path], out: str | Path) -> l
         images = sorted(
             path
             for path in paths
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+            if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
         )
         if not images:
-            raise DataError(f"{what} no image ({', '.join(SUFFIXES)})")
+            raise DataError(f"{what} no image ({', '.join(suffixes)})")
         for path in images:
             if path.resolve().parent == Path(out).resolve():
                 raise SettingsError(
@@ -226,22 +232,29 @@ def find_images(inputs: str | Path | Sequence[str | Path], out: str | Path) -> l
 
 def _predict_one(predictor: Predictor, job: Job, written: _Written, progress: Progress | None) -> None:
     origin = Origin.of(job.image, written.made_by)  # before reading: what is changed later is seen later
-    image = read_image(job.image, written.max_pixels)
+    info = getattr(predictor, "info", None)
+    image = read(predictor, job.image, written.max_pixels)
     origin = replace(origin, size=image.shape[:2])
     classes, palette = written.classes, written.palette
+    multilabel = bool(getattr(info, "multilabel", False))
     try:
         if written.saved.forms:
             probabilities = predictor.probabilities(image, progress)
-            result = Result(image, probabilities, classes, palette, job.image)
+            result = result_from(predictor, image, probabilities, classes, palette, job.image)
             labels = result.labels
             written.saved.add(result, job.mask.stem)
+        elif multilabel:
+            probabilities = predictor.probabilities(image, progress)
+            labels = result_from(predictor, image, probabilities, classes, palette, job.image).labels
         else:
             labels = predictor(image, progress)
     except KsegError as error:
         raise type(error)(f"{job.image}: {error}") from error
     if job.overlay is not None:
-        drawn = draw_overlay(image, labels, palette, written.alpha, ignore_label=None)
-        drawn = with_legend(drawn, labels, classes, palette, ignore_label=None)
+        none = NO_CLASS if multilabel else None
+        image = shown(image, BYTES if info is None else info.value_range)
+        drawn = draw_overlay(image, labels, palette, written.alpha, ignore_label=none)
+        drawn = with_legend(drawn, labels, classes, palette, ignore_label=none)
         write_jpeg(job.overlay, drawn, origin)
     if written.ids is not None:
         data = cv2.imencode(".png", written.ids[labels])[1].tobytes()

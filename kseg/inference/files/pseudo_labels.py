@@ -12,8 +12,9 @@ import numpy as np
 from kseg import checks
 from kseg.errors import DataError
 from kseg.inference.files.images import find_images
+from kseg.inference.results import read
 from kseg.io.atomic import write_bytes
-from kseg.io.images import MAX_PIXELS, read_image
+from kseg.io.images import MAX_PIXELS
 
 IGNORED = 255
 
@@ -84,6 +85,6 @@ def label_images(
         raise DataError(f"{twice}: two images would write this mask; label their folders one by one")
     Path(out).mkdir(parents=True, exist_ok=True)
     for image, target in zip(images, targets, strict=True):
-        labels = confident_labels(predictor.probabilities(read_image(image, max_pixels)), confidence)
+        labels = confident_labels(predictor.probabilities(read(predictor, image, max_pixels)), confidence)
         write_bytes(target, cv2.imencode(".png", labels)[1].tobytes())
         yield target, float((labels != IGNORED).mean())

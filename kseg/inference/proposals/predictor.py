@@ -12,7 +12,7 @@ import numpy as np
 from kseg import checks
 from kseg.data.objects import cut_out, inside, with_context
 from kseg.errors import KsegWarning, SettingsError
-from kseg.inference.checks import checked_image
+from kseg.inference.checks import check_one_class, checked_image
 from kseg.inference.model_info import check_rgb, inspect_model
 from kseg.inference.proposals.edge_boxes import Propose, edge_box_proposals
 from kseg.ops.resize import resize
@@ -92,6 +92,7 @@ class ProposalPredictor:
                 f"{count}, {best}, {smallest}, {batch_size} and {context}"
             )
         self.info = check_rgb(inspect_model(model, output))
+        check_one_class(self.info, "joining proposals")
         self._fixed_batch, fixed, self.num_classes = self.info.batch, self.info.size, self.info.num_classes
         self.model, self.mode, self.crf = model, mode, crf
         self.size = fixed or checks.pair(size, "size")

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from kseg.losses import CrossEntropy
+from kseg.losses import CrossEntropy, Focal
 from kseg.metrics import IoU, MeanIoU
 from kseg.optimizers import AdamW
 
@@ -26,16 +26,22 @@ def resolved(model: keras.Model, optimizer: Any, loss: Any, metrics: Any) -> tup
     """What `compile` takes where it is told "auto"; everything else as it is given.
 
     AdamW at a rate at which every network of kseg learns, from ImageNet's weights or a preset's; cross-entropy without
-    the pixels of label 255; with this loss the mean IoU, and that of every class.
+    the pixels of label 255 (of each class, where classes overlap); with this loss the mean IoU, and that of every
+    class.
     """
+    multilabel = getattr(model, "multilabel", False)
     if _is_auto(metrics) and _is_auto(loss):
         names = getattr(model, "classes", None)
-        if names is not None and model.num_classes == 1:
+        if names is not None and model.num_classes == 1 and not multilabel:
             names = names[1:]  # of background and object
-        metrics = [MeanIoU(model.num_classes), IoU(names or model.num_classes)]
+        if multilabel:
+            metrics = [IoU(names or model.num_classes, mode="multilabel")]
+        else:
+            metrics = [MeanIoU(model.num_classes), IoU(names or model.num_classes)]
     elif _is_auto(metrics):
         metrics = None
-    loss = CrossEntropy() if _is_auto(loss) else loss
+    if _is_auto(loss):
+        loss = Focal(gamma=0.0, mode="multilabel") if multilabel else CrossEntropy()
     optimizer = AdamW(3e-4, weight_decay=1e-2) if _is_auto(optimizer) else optimizer
     return optimizer, loss, metrics
 

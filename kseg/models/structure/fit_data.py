@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kseg.errors import DataError, KsegError, SettingsError, find_user_error
+from kseg.io.bands import check_values
 from kseg.layers import Normalize
 
 LOOKED_AT = 2**31  # bytes of an array
@@ -65,6 +66,7 @@ def _check(model: Any, x: Any, y: Any, where: str) -> None:
             raise SettingsError(
                 f"{where}a data set is no batches: give kseg.data.Loader(dataset, batch_size=8, size=(256, 256))"
             )
+        _check_kind(model, dataset, where)
         most = max(model.num_classes, 2)
         if dataset.num_classes > most:
             raise SettingsError(
@@ -93,6 +95,21 @@ def _check(model: Any, x: Any, y: Any, where: str) -> None:
     _check_values(model, x, y, where)
 
 
+def _check_kind(model: Any, dataset: Any, where: str) -> None:
+    """SettingsError for a data set of other images or masks than the model's."""
+    for what, ours in (
+        ("channels", model.input_shape[-1]),
+        ("value_range", getattr(model, "value_range", (0, 255))),
+        ("multilabel", getattr(model, "multilabel", False)),
+    ):
+        theirs = getattr(dataset, what, ours)
+        if ours != theirs:
+            raise SettingsError(
+                f"{where}the model has {what}={ours}, and the data set {dataset.name} {what}={theirs}: build the "
+                "model, or load the data, with the same"
+            )
+
+
 def _check_shapes(model: Any, x: tuple | None, y: tuple | None, where: str) -> None:
     """DataError for shapes of a batch that do not fit; None is not known."""
     channels = model.input_shape[-1]
@@ -102,6 +119,11 @@ def _check_shapes(model: Any, x: tuple | None, y: tuple | None, where: str) -> N
     if x is not None and x[-1] not in (None, channels):
         hint = ": channels come last, np.moveaxis(x, 1, -1)" if x[1] == channels else ""
         raise DataError(f"{where}images of shape {x}; expected (batch, height, width, {channels}){hint}")
+    classes = model.num_classes
+    if y is not None and getattr(model, "multilabel", False) and (len(y) != 4 or y[-1] not in (None, classes)):
+        raise DataError(
+            f"{where}masks of shape {y}; expected (batch, height, width, {classes}) of 0 and 1, as classes overlap"
+        )
     if y is None or not _takes_ids(model.loss):
         return
     if len(y) == 4 and y[-1] not in (None, 1):
@@ -132,7 +154,10 @@ def _check_values(model: Any, x: Any, y: Any, where: str) -> None:
         fractions = highest <= 1 and (fractions or bool((part % 1).any()))
     normalize = [layer for layer in model._flatten_layers() if isinstance(layer, Normalize)]
     takes_bytes = any(max(map(abs, (*layer.mean, *layer.std))) > 10 for layer in normalize)
-    if fractions and takes_bytes:
+    low, high = getattr(model, "value_range", (0.0, 255.0))
+    if (low, high) != (0.0, 255.0) and len(x):
+        check_values(np.asarray(x[: max(PART // max(x[0].nbytes, 1), 1)]), f"{where}the images", (low, high))
+    elif fractions and takes_bytes:
         raise DataError(f"{where}image values from 0 to 1, where 0 to 255 is expected: multiply them by 255")
     if not _takes_ids(model.loss):
         return

@@ -10,6 +10,7 @@ import numpy as np
 from kseg.data import as_dataset
 from kseg.errors import FileError, SettingsError
 from kseg.inference import inspect_model
+from kseg.io.bands import shown
 from kseg.optimizers.schedules import rate_of_last_step
 
 
@@ -77,9 +78,13 @@ class TensorBoard(keras.callbacks.Callback):
                     info = inspect_model(self.model)
                     for index in self.samples:
                         image, labels = self.dataset.load(index)
-                        scores = np.asarray(info.scores(self.model.predict_on_batch(image[None])))
-                        maps = [self._coloured(labels), self._coloured(scores[0].argmax(-1))]
-                        panel = np.concatenate([image, *maps], axis=1)
+                        scores = np.asarray(info.scores(self.model.predict_on_batch(image[None])))[0]
+                        predicted = scores.argmax(-1)
+                        if info.multilabel:  # of the classes that a pixel has, one is shown
+                            predicted = np.where((scores > info.even).any(-1), predicted, 255)
+                            labels = np.where((labels == 1).any(-1), (labels == 1).argmax(-1), 255)
+                        maps = [self._coloured(labels), self._coloured(predicted)]
+                        panel = np.concatenate([shown(image, info.value_range), *maps], axis=1)
                         tf.summary.image(self.dataset.name_of(index), panel[None])
                 self._writer.flush()
         except (tf.errors.OpError, OSError) as error:

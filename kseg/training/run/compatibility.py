@@ -6,7 +6,7 @@ import keras
 
 from kseg.data import Dataset, as_dataset
 from kseg.errors import DataError, SettingsError
-from kseg.inference.model_info import inspect_model
+from kseg.inference.model_info import check_images, inspect_model
 from kseg.models import check_reloads
 from kseg.training.callbacks import Every
 from kseg.training.compilation import backbone_of, class_weights
@@ -25,11 +25,13 @@ def as_datasets(model: keras.Model, train: Any, val: Any) -> tuple[Dataset, Data
             f"kseg.training.fit trains on TensorFlow, and Keras's backend is {keras.backend.backend()}; there, compile "
             "the model and give a kseg.data.Loader to Keras's own fit."
         )
-    classes = getattr(model, "classes", None) or inspect_model(model).num_classes
+    info = inspect_model(model)
+    classes = getattr(model, "classes", None) or info.num_classes
+    kind = {"channels": info.channels, "value_range": info.value_range, "multilabel": info.multilabel}
     palette = getattr(model, "palette", None)
-    train = as_dataset(train, classes, palette=palette, name="training data", split="train")
+    train = as_dataset(train, classes, palette=palette, name="training data", split="train", **kind)
     if val is not None:
-        settings = {"ignore_label": train.ignore_label, "palette": train.palette}
+        settings = {"ignore_label": train.ignore_label, "palette": train.palette, **kind}
         val = as_dataset(val, train.classes, name="validation data", split="val", **settings)
     return train, val
 
@@ -42,7 +44,11 @@ def check(
     ModelError where the trained model could not be loaded again.
     """
     check_reloads(model)
-    classes = inspect_model(model).num_classes
+    info = inspect_model(model)
+    for dataset in (train, val):
+        if dataset is not None:
+            check_images(info, dataset)
+    classes = info.num_classes
     if classes != train.num_classes:
         raise SettingsError(
             f"The model has {classes} classes and {train.name} has {train.num_classes}; build it with "

@@ -37,6 +37,6 @@ def test_of_the_catalog():
 
 def test_refusals(rgb):
     with pytest.raises(SettingsError, match="takes images of 2 channels"):
-        models.with_channels(models.with_channels(rgb, 2), 3)
+        models.with_channels(models.with_channels(rgb, 2), 4)
     with pytest.raises(ModelError, match="not a network of kseg"):
         models.with_channels(keras.Sequential([keras.Input((8, 8, 3))]), 2)
