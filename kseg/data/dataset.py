@@ -278,13 +278,6 @@ class Dataset:
             raise DataError(size_mismatch(image_file, image.shape[:2], mask_file, mask.shape[:2]))
         return image, mask, mask_file
 
-    @property
-    def _stored_classes(self) -> int:
-        """The number of classes in the files, before `remap`."""
-        return max(
-            [self.num_classes, *(label + 1 for _, label in self.mask_colours if label != self.ignore_label)]
-        )
-
     def to_labels(self, stored: np.ndarray) -> np.ndarray:
         """Convert a mask as stored to class ids, unchecked.
 
