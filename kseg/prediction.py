@@ -257,7 +257,7 @@ def predict(model: Any, source: Any, **settings: Any) -> Result | list[Result] |
 
     is_predictor = hasattr(model, "probabilities")
     if is_predictor and settings:
-        raise SettingsError(f"A predictor has its settings; {', '.join(settings)} came with it")
+        raise SettingsError(f"A predictor has settings of its own: leave out {', '.join(settings)}")
     used = model if is_predictor else predictor(model, **settings)
     if isinstance(source, str | Path):
         path = Path(source)

@@ -116,6 +116,6 @@ def encoder(name: str | keras.Model, *, output_stride: int = 32, weights: Any = 
             weights=given, include_top=False, input_shape=(side, side, 3)
         )
     except Exception as error:  # Keras raises plain Exception where a download fails
-        raise ModelError(f"Encoder {known}: weights={weights!r} cannot be had ({error}).") from error
+        raise ModelError(f"Encoder {known}: weights={weights!r} are not available ({error}).") from error
     normalize = None if settings is BUILT_IN else Normalize(**settings, name="normalize")
     return from_classifier(network, output_stride, normalize, name=known)

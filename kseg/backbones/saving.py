@@ -81,7 +81,7 @@ def _check(part: dict[str, Any], layer: str) -> None:
             keras.saving.deserialize_keras_object({k: v for k, v in part.items() if k != "build_config"})
         except Exception as error:  # a constructor of one's own raises what it likes
             raise ModelError(
-                f"layer {layer!r} ({kind}) cannot be made again from its own get_config ({_first_line(error)}): let "
+                f"layer {layer!r} ({kind}) cannot be rebuilt from its own get_config ({_first_line(error)}): let "
                 "get_config return all arguments of the constructor."
             ) from error
 

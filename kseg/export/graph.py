@@ -81,7 +81,7 @@ def served_size(model: keras.Model, size: Size | None, dynamic: bool) -> Size | 
     """
     if dynamic and size is not None:
         raise SettingsError(
-            f"Either a fixed size or free ones: `dynamic` (--dynamic) came with size {tuple(size)}"
+            f"Give either `dynamic` (--dynamic) or a size, not both; got the size {tuple(size)} too"
         )
     return None if dynamic else chosen_size(model, size)
 

@@ -96,7 +96,7 @@ def as_batches(
     single = chain.from_iterable(array if array.ndim == 4 else [array] for array in arrays)
     images = [checked(image, channels, value_range) for image in islice(single, count)]
     if not images:
-        raise DataError("At least one image is needed, and none came")
+        raise DataError("At least one image is needed; got none")
     return [(image if size is None else resized(image, size)).astype(np.float32)[None] for image in images]
 
 

@@ -60,7 +60,7 @@ def check_range(image: np.ndarray) -> None:
     low, high = float(image.min()), float(image.max())  # either is NaN where a pixel is
     if not (np.isfinite(low) and np.isfinite(high)):
         raise DataError(
-            f"An image has values in 0-255; got {low:g} to {high:g}: NaN or infinity is no colour"
+            f"An image has values in 0-255; got {low:g} to {high:g}: NaN and infinity are not colours"
         )
     if low < -0.25 and high <= 2:
         raise DataError(

@@ -57,7 +57,7 @@ def get(loss: Any) -> MapLoss:
                 weights.append(float(weight) if times else 1.0)
             except ValueError:
                 raise SettingsError(
-                    f"{loss!r} is no sum of losses; write it as cross_entropy + 0.5 * dice."
+                    f"{loss!r} is not a sum of losses; write it as cross_entropy + 0.5 * dice."
                 ) from None
             terms.append(LOSSES[name.strip()]())
         return terms[0] if weights == [1.0] else WeightedSum(terms, weights)

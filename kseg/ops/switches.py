@@ -58,7 +58,7 @@ def check_unpooling(pooled, argmax, window, stride, padding, size=None):
         if expected != count:
             raise SettingsError(
                 f"A length of {length} pooled by {w} in steps of {s} gives {expected} values, "
-                f"not the {count} that came: `like` must have the size of the map that was pooled."
+                f"not the {count} given: `like` must have the size of the map that was pooled."
             )
 
 

@@ -54,7 +54,7 @@ def with_learning_rates(
         )
     if kind is not keras.optimizers.AdamW and config["weight_decay"]:
         raise SettingsError(
-            f"`weight_decay` of Keras's {type(optimizer).__name__} is of all weights alike; for learning rates by part "
+            f"`weight_decay` of Keras's {type(optimizer).__name__} applies to all weights alike; for learning rates by part "
             "give kseg.optimizers.AdamW(weight_decay=...) or kseg.optimizers.SGD(l2=...)."
         )
     if kind is keras.optimizers.SGD:

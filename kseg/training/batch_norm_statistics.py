@@ -70,7 +70,7 @@ def reestimate_batch_norm(
                 if progress is not None:
                     progress(done, steps)
         if done == 0:
-            raise DataError("Re-estimating batch normalisation needs at least one batch of images; none came.")
+            raise DataError("Re-estimating batch normalisation needs at least one batch of images; got none.")
         after = [own.averages() if own.count else old for own, old in zip(sums, before, strict=True)]
         for layer, values in zip(layers, after, strict=True):
             if not all(np.isfinite(value).all() for value in values):

@@ -83,5 +83,5 @@ def shape_of(arrays: Arrays, key: str, what: str) -> tuple[int, ...]:
     """The shape of a convolution's kernel; ModelError where it is no convolution's."""
     shape = arrays[key].shape if key in arrays else ()
     if len(shape) != 4:
-        raise ModelError(f"{what}: {key} is no kernel of a convolution (its shape is {shape})")
+        raise ModelError(f"{what}: {key} is not the kernel of a convolution (its shape is {shape})")
     return shape

@@ -52,7 +52,7 @@ def with_layer(layer):
             r"'mine'.*class Unregistered is not registered.*register_keras_serial",
         ),
         (lambda: keras.layers.Lambda(twice, name="mine"), r"'mine' holds a Python lambda"),
-        (lambda: Forgetful(2, name="mine"), r"'mine' \(Forgetful\) cannot be made again"),
+        (lambda: Forgetful(2, name="mine"), r"'mine' \(Forgetful\) cannot be rebuilt"),
         (
             lambda: keras.layers.Conv2D(3, 1, activation=twice, name="mine"),
             r"'mine'.*function twice is not reg",

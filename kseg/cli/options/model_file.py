@@ -73,7 +73,7 @@ def exported_file(args: argparse.Namespace) -> Path | None:
     if path.suffix.lower() in suffixes():
         if args.backend is not None:
             raise SettingsError(
-                f"--backend {args.backend}: {path} has a runtime of its own; --backend is of presets"
+                f"--backend {args.backend}: {path} has a runtime of its own; --backend is only for presets"
             )
         if not path.is_file():
             raise ModelError(f"{path}: no such model file")
@@ -81,7 +81,7 @@ def exported_file(args: argparse.Namespace) -> Path | None:
     if args.model not in presets():
         if args.backend == "litert":
             raise SettingsError(
-                "--backend litert is of presets; kseg export makes a .tflite file of your own model"
+                "--backend litert is only for presets; kseg export makes a .tflite file of your own model"
             )
         return None
     wants = args.given & _KERAS_ONLY

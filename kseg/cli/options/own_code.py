@@ -27,7 +27,7 @@ def from_file(word: str, option: str, instead: str) -> Any:
     module_name = Path(path).stem
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None:
-        raise SettingsError(f"{option} {word}: {path} is no Python file.")
+        raise SettingsError(f"{option} {word}: {path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(module_name, module)  # dataclasses and pickles look their module up
     try:

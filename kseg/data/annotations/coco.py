@@ -62,7 +62,7 @@ def from_coco(
     found = read_json(path)
     for key in ("images", "annotations", "categories"):
         if not isinstance(found, dict) or not isinstance(found.get(key), list):
-            raise DataError(f"{path}: no COCO annotation file: it has no list {key!r}")
+            raise DataError(f"{path}: not a COCO annotation file: it has no list {key!r}")
     if crowd not in ("ignore", "class"):
         raise DataError(f"crowd is 'ignore' or 'class', got {crowd!r}")
     names, ids = _categories(path, found["categories"], classes, background)

@@ -49,7 +49,7 @@ def convert(
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out}: it is there already and not empty: choose a new folder")
+        raise DataError(f"{out}: it exists already and is not empty: choose a new folder")
     val = fraction(val, "val")
     parts = (dataset,) if isinstance(dataset, Dataset) else tuple(dataset)
     if any(part.classes != parts[0].classes for part in parts):

@@ -64,7 +64,7 @@ def from_labelme(
     for path in files:
         found = read_json(path)
         if not isinstance(found, dict) or not isinstance(found.get("shapes"), list) or "imagePath" not in found:
-            raise DataError(f"{path}: no LabelMe file: it has no shapes and imagePath")
+            raise DataError(f"{path}: not a LabelMe file: it has no shapes and imagePath")
         for number, shape in enumerate(found["shapes"]):
             if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
                 raise DataError(f"{path}, shape {number}: it has no label")
@@ -108,9 +108,9 @@ def _shape(where: str, label: int, shape: dict[str, Any], size: tuple[int, int] 
     try:
         points = np.asarray(shape.get("points"), np.float64).reshape(-1, 2)
     except (TypeError, ValueError):
-        raise DataError(f"{where}: points that are no pairs of numbers") from None
+        raise DataError(f"{where}: points that are not pairs of numbers") from None
     if not np.isfinite(points).all():
-        raise DataError(f"{where}: points that are no pairs of numbers")
+        raise DataError(f"{where}: points that are not pairs of numbers")
     needed = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2}.get(kind)
     if needed is None:
         raise DataError(f"{where}: a {kind} has no area: draw a polygon, or remove it")
@@ -122,7 +122,7 @@ def _shape(where: str, label: int, shape: dict[str, Any], size: tuple[int, int] 
         try:
             part = read_mask(base64.b64decode(shape.get("mask"), validate=True), name=where) > 0
         except (TypeError, ValueError, binascii.Error):
-            raise DataError(f"{where}: a mask that is no PNG in base64") from None
+            raise DataError(f"{where}: a mask that is not a PNG in base64") from None
         left, top = (int(np.floor(value)) for value in points.min(axis=0))
         bottom, right = top + part.shape[0], left + part.shape[1]
         if top < 0 or left < 0 or bottom > size[0] or right > size[1]:

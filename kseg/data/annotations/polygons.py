@@ -98,7 +98,7 @@ def _decompressed(text: str | bytes) -> list[int]:
                 raise ValueError("compressed run lengths that end early")
             code = codes[at] - 48
             if not 0 <= code < 64:
-                raise ValueError("compressed run lengths with a character that is none of theirs")
+                raise ValueError("compressed run lengths with a character that does not belong there")
             value |= (code & 31) << shift
             more = bool(code & 32)
             at, shift = at + 1, shift + 5

@@ -103,7 +103,7 @@ def _shapes(path: Path, count: int) -> tuple[Shape, ...]:
         try:
             label, points = int(words[0]), np.array(list(map(float, words[1:])))
         except ValueError:
-            raise DataError(f"{where}: {line[:60]!r} is no class number with points") from None
+            raise DataError(f"{where}: {line[:60]!r} is not a class number followed by points") from None
         if not 0 <= label < count:
             raise DataError(f"{where}: class {label}, but there are names for the classes 0 to {count - 1}")
         if len(points) == 4:

@@ -123,7 +123,7 @@ def _samples(data: Any, name: str) -> Iterator[Sequence[Any]]:
         if int(data.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
             raise _endless(data, name)
     elif isinstance(data, dict) or hasattr(data, "shape") or (isinstance(data, tuple) and data[1:2] == (None,)):
-        raise DataError(f"{name}: {_told(data)} came, without masks; {EXPECTED}")
+        raise DataError(f"{name}: got {_told(data)} without masks; {EXPECTED}")
     else:
         for ask in (len, lambda each: each.num_batches):  # a PyDataset has one of the two
             with contextlib.suppress(TypeError, NotImplementedError, AttributeError):
@@ -133,18 +133,18 @@ def _samples(data: Any, name: str) -> Iterator[Sequence[Any]]:
         if count is None and (by_number or hasattr(data, "__iter__")):
             raise _endless(data, name)
         if count is None:
-            raise DataError(f"{name}: {type(data).__name__} is no data set; {EXPECTED}")
+            raise DataError(f"{name}: {type(data).__name__} is not a data set; {EXPECTED}")
         elements = (data[index] for index in range(count)) if by_number else data
     for element in elements:
         if isinstance(element, dict):
             raise DataError(
-                f"{name}: a dict with the keys {', '.join(map(str, element))} came; expected (images, masks): choose "
+                f"{name}: got a dict with the keys {', '.join(map(str, element))}; expected (images, masks): choose "
                 "them, as by .map(lambda each: (each[...], each[...]))"
             )
         if not isinstance(element, (tuple, list)) or len(element) not in (2, 3) or element[1] is None:
-            raise DataError(f"{name}: {_told(element)} came; expected (images, masks)")
+            raise DataError(f"{name}: got {_told(element)}; expected (images, masks)")
         if isinstance(element[0], dict) or isinstance(element[1], dict):
-            raise DataError(f"{name}: dicts came as images or masks; expected one array of each")
+            raise DataError(f"{name}: got dicts as images or masks; expected one array of each")
         if not _is_batch(*element[:2]):
             yield element
             continue

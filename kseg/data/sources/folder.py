@@ -234,7 +234,7 @@ def from_pairs(
             colours = dict(zip(classes, colours, strict=True))
         unknown = set(colours) - {*classes, "ignore"}
         if unknown:
-            raise DataError(f"{name}: a colour for {sorted(unknown)[0]!r}, which is no class")
+            raise DataError(f"{name}: a colour for {sorted(unknown)[0]!r}, which is not a class")
         named = {label: tuple(map(int, colour)) for label, colour in colours.items()}
     drawn = default_palette(len(classes))
     palette = tuple(named.get(label, drawn[index]) for index, label in enumerate(classes))

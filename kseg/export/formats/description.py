@@ -59,5 +59,5 @@ def _damage_told(path: str | Path) -> Iterator[None]:
 def _object(text: str | bytes, path: str | Path) -> dict[str, Any]:
     found = json.loads(text)
     if not isinstance(found, dict):
-        raise ModelError(f"{path}: its {SIDE_FILE} is no JSON object; export it again")
+        raise ModelError(f"{path}: its {SIDE_FILE} is not a JSON object; export it again")
     return found

@@ -173,11 +173,11 @@ def check_free(path: Path, overwrite: bool) -> None:
         ours = False
     if not ours:
         raise SettingsError(
-            f"{path} is there and is no site of kseg, so it stays: choose another name for the folder"
+            f"{path} exists and is not a kseg web page, so it is not replaced: choose another name for the folder"
         )
     if not overwrite:
         raise SettingsError(
-            f"{path} is a site already: choose another name, or replace it with overwrite=True, --overwrite"
+            f"{path} is already a web page: choose another name, or replace it with overwrite=True, --overwrite"
         )
 
 

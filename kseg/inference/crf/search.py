@@ -152,7 +152,7 @@ def _check_samples(samples: Sequence[Sample], crf: DenseCRF, ignore_label: int) 
         crf.check(image, probabilities)
         crf.check_memory(*probabilities.shape, "search on smaller images")
         if getattr(labels, "dtype", np.dtype(object)).kind not in "iu":
-            raise DataError(f"sample {n} of search_crf has labels that are no array of whole numbers")
+            raise DataError(f"sample {n} of search_crf has labels that are not an array of whole numbers")
         if probabilities.shape != (*labels.shape, classes):
             raise DataError(
                 f"sample {n} of search_crf has labels {labels.shape} and probabilities {probabilities.shape}, "

@@ -29,7 +29,7 @@ def read_mat_mask(path: str | Path, max_pixels: int) -> np.ndarray:
 
     Raises:
         DataError: no such file, not a level 5 MAT file with `GTcls.Segmentation`, damaged, larger than
-            `max_pixels`, or values that are no class ids.
+            `max_pixels`, or values that are not class ids.
     """
     data = read_regular(Path(path), max_pixels)
     try:
@@ -45,7 +45,7 @@ def read_mat_mask(path: str | Path, max_pixels: int) -> np.ndarray:
         )
     if not ((values >= 0) & (values <= 255) & (values == np.floor(values))).all():
         raise DataError(
-            f"{path}: values from {values.min()} to {values.max()} that are no class ids 0 to 254"
+            f"{path}: values from {values.min()} to {values.max()} that are not class ids 0 to 254"
         )
     return np.ascontiguousarray(values, dtype=np.uint8)
 

@@ -54,7 +54,7 @@ class DepthToSpace(keras.layers.Layer):
         batch, height, width, channels = x.shape
         if channels % self.block**2:
             raise SettingsError(
-                f"{channels} channels are no multiple of {self.block**2}, the pixels of a block"
+                f"{channels} channels are not a multiple of {self.block**2}, the pixels of a block"
             )
         sides = (None if side is None else side * self.block for side in (height, width))
         return keras.KerasTensor((batch, *sides, channels // self.block**2), dtype=self.compute_dtype)

@@ -63,7 +63,7 @@ def save_to_preset(
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not is_preset_folder(folder))):
         raise SettingsError(
-            f"{folder} is there and is no preset: name a folder that is new, empty or a preset."
+            f"{folder} exists and is not a preset: name a folder that is new, empty or a preset."
         )
     card = {
         "name": folder.resolve().name,
@@ -106,7 +106,7 @@ def file_in_folder(folder: Path) -> Path:
 
     if not is_preset_folder(folder):
         raise ModelError(
-            f"{folder} is a folder and no preset: it has no {CARD}, which save_to_preset writes."
+            f"{folder} is a folder but not a preset: it has no {CARD}, which save_to_preset writes."
         )
     file = read_card(folder / CARD, "save the preset again")["files"]["keras"]
     verify_sha256(folder / file["file"], file["sha256"])

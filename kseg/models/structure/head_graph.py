@@ -92,7 +92,7 @@ def _boundary(
         node = operation._inbound_nodes[index]
         if not node.input_tensors:
             raise ModelError(
-                f"the logits depend on {operation.name!r}, which is no layer of the backbone's graph"
+                f"the logits depend on {operation.name!r}, which is not a layer of the backbone's graph"
             )
         if id(operation) in layers:
             raise ModelError(

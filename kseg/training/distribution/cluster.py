@@ -65,7 +65,7 @@ def parse(text: str) -> Cluster:
     own = {"chief": chief, "worker": workers}.get(kind) if isinstance(kind, str) else None
     if own is None or not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(own):
         raise SettingsError(
-            f"TF_CONFIG: the task {json.dumps(task)} is none of the cluster's {len(chief)} chiefs and "
+            f"TF_CONFIG: the task {json.dumps(task)} is not one of the cluster's {len(chief)} chiefs and "
             f"{len(workers)} workers."
         )
     everyone = (*chief, *workers)

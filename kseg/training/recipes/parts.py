@@ -137,7 +137,7 @@ def changed(part: Any, changes: dict[str, Any]) -> Any:
         return dataclasses.replace(part, **changes)
     except TypeError:
         given = ", ".join(f"{name} {value!r}" for name, value in changes.items())
-        raise SettingsError(f"Recipe: {given} is of another type than expected.") from None
+        raise SettingsError(f"Recipe: {given} has another type than expected.") from None
 
 
 # Part -> the settings inside of it that a recipe knows by their own names.

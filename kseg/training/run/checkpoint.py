@@ -145,7 +145,7 @@ def verify(path: Path) -> None:
     """Read a checkpoint from end to end: ModelError if a byte or a part of it is not what was written."""
     with damage_told(path):
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ValueError("it is no file")
+            raise ValueError("it is not a file")
         check_archive(path)
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -180,7 +180,7 @@ def load_state(path: str | Path) -> dict[str, Any]:
     with damage_told(path), zipfile.ZipFile(path) as archive:
         state = json.loads(archive.read(_STATE))
         if not isinstance(state, dict):
-            raise ValueError("its state is no JSON object")
+            raise ValueError("its state is not a JSON object")
         numbers = [state.get(name, 0) for name in ("epochs_done", "step")]
         if not all(type(number) is int and number >= 0 for number in numbers):
             raise ValueError("it does not say where the run stands")

@@ -51,7 +51,7 @@ class DeepLabOne(DeepLabOfCaffe):
         kinds = {(3, 1024): {}, (4, FIRST_FILTERS): {"rate": 4 if multi_scale else 8, "average": False}}
         kinds |= {} if multi_scale else {(7, FIRST_FILTERS): {"rate": 4, "average": False}}
         if (side, out) not in kinds:
-            raise ModelError(f"{self.name}: fc6 of {side}x{side} and {out} filters is none of the release's")
+            raise ModelError(f"{self.name}: fc6 of {side}x{side} and {out} filters is not one of the release's")
         if out == FIRST_FILTERS and not multi_scale and not self.pooling_is_told:
             raise ModelError(
                 f"{self.name}: fc6 of {side}x{side} and {out} filters fits two networks: with pooling of 2x2 as in the "

@@ -138,7 +138,7 @@ class _Machine:
 
     def global_(self, module: Any, name: Any) -> Named:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise ValueError("a name that is no text")
+            raise ValueError("a name that is not text")
         module = _RENAMED.get(module, module)
         root = module.partition(".")[0]
         own = root in sys.stdlib_module_names or root in ("nt", "ntpath")

@@ -108,4 +108,4 @@ class Message:
         try:
             return bytes(self.content[self.start : self.end]).decode("utf-8")
         except UnicodeDecodeError:
-            raise ModelError(f"{self.what}: a name is no text") from None
+            raise ModelError(f"{self.what}: a name is not text") from None

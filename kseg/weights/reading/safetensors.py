@@ -79,7 +79,7 @@ def _table(text: bytes, path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: its table cannot be read ({str(error)[:100]}); {_ADVICE}") from None
     if not isinstance(table, dict):
-        raise ModelError(f"{path}: its table is no JSON object; {_ADVICE}")
+        raise ModelError(f"{path}: its table is not a JSON object; {_ADVICE}")
     return table
 
 

@@ -199,7 +199,7 @@ def _load(stream, size: int, path: Path, declared: dict[str, _Storage] | None = 
     def persistent(identity: Any) -> _Storage:
         sound = isinstance(identity, tuple) and len(identity) in (5, 6) and identity[0] == "storage"
         if not sound or not isinstance(identity[1], Named):
-            raise ValueError("a reference to something that is no storage")
+            raise ValueError("a reference to something that is not a storage")
         _, kind, key, _, count, *view = identity
         dtype = _STORAGES.get(kind.name.rpartition(".")[2]) if kind.name.startswith("torch.") else None
         if dtype is None or not isinstance(key, (str, int)) or type(count) is not int:

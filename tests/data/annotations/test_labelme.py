@@ -91,7 +91,7 @@ def test_masks_in_the_file(make):
         (polygon(kind="line"), r"shape 0 \(cat\): a line has no area"),
         (polygon(points=((1, 1), (2, 2))), "a polygon of 2 points"),
         (polygon(points=((1, 1),), kind="circle"), "a circle of 1 points"),
-        ({"label": "cat", "points": [["a", 1], [2, 2], [3, 3]]}, "no pairs of numbers"),
+        ({"label": "cat", "points": [["a", 1], [2, 2], [3, 3]]}, "not pairs of numbers"),
         ({"points": []}, "shape 0: it has no label"),
     ],
 )

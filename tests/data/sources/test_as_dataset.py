@@ -79,7 +79,7 @@ def test_tensorflows_data_with_and_without_batches():
     with pytest.raises(DataError, match=r"may never end.*\.take\(n\)"):
         as_dataset(pairs.repeat())
     same(as_dataset(pairs.repeat().take(5)))
-    with pytest.raises(DataError, match=r"keys image, mask came.*\.map"):
+    with pytest.raises(DataError, match=r"got a dict with the keys image, mask.*\.map"):
         as_dataset(pairs.map(lambda x, y: {"image": x, "mask": y}))
 
 
@@ -135,14 +135,14 @@ def test_sample_weights_of_nothing_are_ignored_labels():
     [
         (zip(X, Y, strict=True), "zip has no known length"),
         (Endless(1), "Endless has no known length"),
-        (X, r"ndarray of shape \(5, 8, 9, 3\) came, without masks"),
+        (X, r"ndarray of shape \(5, 8, 9, 3\) without masks"),
         ({"x": X, "y": Y}, "without masks"),
         ((X, None), "without masks"),
         ([X[0], X[1], X[2]], "expected .images, masks."),
-        ([({"image": X[0]}, Y[0])], "dicts came"),
+        ([({"image": X[0]}, Y[0])], "got dicts"),
         ("photos", r'kseg\.data\.load\("folder", "photos"\)'),
-        (7, "int is no data set"),
-        (None, "NoneType is no data set"),
+        (7, "int is not a data set"),
+        (None, "NoneType is not a data set"),
         ([(X[:2], Y[:3])], "a batch of 2 images but 3 masks"),
         ([(X, np.where(Y == 2, np.nan, Y))], "my data, sample 0: the mask holds fractions or NaN"),
         ([(X, np.eye(3)[Y])], "my data, sample 0.*one-hot"),

@@ -53,7 +53,7 @@ def test_it_is_replaced_as_a_whole_and_nothing_else_is(model, tmp_path):
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "thesis.txt").write_text("years of work")
     for where in ("papers", "papers/thesis.txt"):
-        with pytest.raises(SettingsError, match="is no preset"):
+        with pytest.raises(SettingsError, match="is not a preset"):
             model.save_to_preset(tmp_path / where)
     with pytest.raises(SettingsError, match="JSON"):
         model.save_to_preset(tmp_path / "new", scores={"iou": np.ones(2)})
