@@ -109,8 +109,8 @@ def check_depth(model, names, source):
     deeper = [name for name in names if _IN_A_BLOCK.match(name) and name not in own]
     if deeper:
         raise ModelError(
-            f"{source}: has {deeper[0]}, which {model.name} does not have: these are the weights of a deeper network; take "
-            "those of the same depth."
+            f"{source}: has {deeper[0]}, which {model.name} does not have: these are the weights of a deeper network; "
+            "take those of the same depth."
         )
 
 

@@ -179,8 +179,8 @@ def _checked(path: Path, lines: list[ClassLine]) -> tuple[tuple[str, ...], dict[
             if line.number == IGNORE_LABEL:
                 continue
             raise DataError(
-                f"{line.where}: ignore is not a class and has no id; give the colour of ignored pixels (ignore R G B), or "
-                f"leave the line out: in masks of ids they are {IGNORE_LABEL}"
+                f"{line.where}: ignore is not a class and has no id; give the colour of ignored pixels (ignore R G B), "
+                f"or leave the line out: in masks of ids they are {IGNORE_LABEL}"
             )
         if line.name in names or line.name in colours:
             raise DataError(f"{line.where}: {line.name!r} is there twice: give every class a name of its own")

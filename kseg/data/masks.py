@@ -48,7 +48,9 @@ def check_ids(labels: np.ndarray, dataset: Dataset, where: str) -> None:
         )
 
 
-def size_mismatch(image_file: str, image_size, mask_file: str, mask_size) -> str:
+def size_mismatch(
+    image_file: str, image_size: tuple[int, ...], mask_file: str, mask_size: tuple[int, ...]
+) -> str:
     """The message for a mask of another size than its image; sizes are (height, width)."""
     hint = ""
     if tuple(image_size) == tuple(mask_size)[::-1]:

@@ -16,8 +16,7 @@ from kseg.errors import DataError, ModelError, SettingsError
 from kseg.evaluation.boundary import BoundaryF1, TrimapIoU
 from kseg.evaluation.overlap_report import OverlapReport
 from kseg.evaluation.report import Report, WorstImage
-from kseg.inference.checks import checked_image
-from kseg.inference.model_info import check_images
+from kseg.inference.checks import check_images, checked_image
 from kseg.metrics import class_confusions, confusion_matrix, mean_iou
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from kseg.export.formats import load
 from kseg.export.graph import Size, in_float32, inspected
 from kseg.export.images import as_batches, checked, labelled_data, random_images, resized
 from kseg.export.parity import Comparison, Parity, as_scores, compiled, holds_indices, least_agreement
-from kseg.inference.model_info import ModelInfo, check_images
+from kseg.inference.checks import check_images
+from kseg.inference.model_info import ModelInfo
 from kseg.io.bands import BYTES
 from kseg.metrics import confusion_matrix, mean_iou
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kseg import checks
+from kseg.data.masks import kind_of
 from kseg.errors import DataError, SettingsError
 from kseg.io.bands import as_bands
 
@@ -115,3 +116,18 @@ def checked_window(
             f"This model takes only {fixed[0]}x{fixed[1]} pixels; got a window of {pair[0]}x{pair[1]}"
         )
     return pair
+
+
+def check_images(info: Any, dataset: Any) -> None:
+    """SettingsError where a data set's images, or the meaning of its masks, are not what a model takes and gives."""
+    for what, theirs in kind_of(dataset)._asdict().items():
+        ours = getattr(info, what)
+        if ours != theirs:
+            raise SettingsError(
+                f"The model {info.name!r} has {what}={_told(ours)}, and the data set {dataset.name} "
+                f"{what}={_told(theirs)}: build the model, or load the data, with the same"
+            )
+
+
+def _told(value: Any) -> str:
+    return f"({value[0]:g}, {value[1]:g})" if isinstance(value, tuple) else str(value)

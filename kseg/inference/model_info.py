@@ -9,7 +9,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from kseg.data.masks import kind_of
 from kseg.errors import KsegWarning, ModelError, SettingsError
 from kseg.inference.last_activation import last_activation
 from kseg.io.bands import BYTES
@@ -34,9 +33,9 @@ class ModelInfo:
             ids).
         output_channels: channels of the output; 0 for labels `(batch, height, width)`.
         num_classes: classes; 2 (background and object) for an output of one channel.
+        activation: "softmax" or "sigmoid" where the model ends in one, else None.
         value_range: (lowest, highest) value of the images that the model takes, as it says itself; else (0, 255).
         multilabel: whether each channel is a class of its own, a sigmoid; the model says so itself.
-        activation: "softmax" or "sigmoid" where the model ends in one, else None.
 
     Example:
 
@@ -179,21 +178,6 @@ def inspect_model(model: keras.Model, output: str | None = None) -> ModelInfo:
         multilabel=multilabel,
         activation=activation if output == "probabilities" and activation in ("softmax", "sigmoid") else None,
     )
-
-
-def check_images(info: ModelInfo, dataset: Any) -> None:
-    """SettingsError where a data set's images, or the meaning of its masks, are not what a model takes and gives."""
-    for what, theirs in kind_of(dataset)._asdict().items():
-        ours = getattr(info, what)
-        if ours != theirs:
-            raise SettingsError(
-                f"The model {info.name!r} has {what}={_told(ours)}, and the data set {dataset.name} "
-                f"{what}={_told(theirs)}: build the model, or load the data, with the same"
-            )
-
-
-def _told(value: Any) -> str:
-    return f"({value[0]:g}, {value[1]:g})" if isinstance(value, tuple) else str(value)
 
 
 def check_rgb(info: ModelInfo) -> ModelInfo:

@@ -54,8 +54,8 @@ def with_learning_rates(
         )
     if kind is not keras.optimizers.AdamW and config["weight_decay"]:
         raise SettingsError(
-            f"`weight_decay` of Keras's {type(optimizer).__name__} applies to all weights alike; for learning rates by part "
-            "give kseg.optimizers.AdamW(weight_decay=...) or kseg.optimizers.SGD(l2=...)."
+            f"`weight_decay` of Keras's {type(optimizer).__name__} applies to all weights alike; for learning rates by "
+            "part give kseg.optimizers.AdamW(weight_decay=...) or kseg.optimizers.SGD(l2=...)."
         )
     if kind is keras.optimizers.SGD:
         del config["weight_decay"]

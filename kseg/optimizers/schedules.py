@@ -18,7 +18,7 @@ def rate_of_last_step(optimizer: keras.optimizers.Optimizer) -> float:
 
 
 class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule behind a linear warm-up; a subclass gives the rate without it, `decayed(step)`."""
+    """A schedule behind a linear warm-up; a subclass gives the rate without it, `_decayed(step)`."""
 
     def __init__(self, learning_rate: float, warmup_steps: int, **positive: int) -> None:
         for name, value in positive.items():
@@ -31,7 +31,7 @@ class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
-        rate = self.decayed(step)
+        rate = self._decayed(step)
         return rate * ops.minimum((step + 1.0) / self.warmup_steps, 1.0) if self.warmup_steps else rate
 
 
@@ -61,7 +61,7 @@ class Poly(_Schedule):
         super().__init__(learning_rate, warmup_steps, steps=steps)
         self.steps, self.power = int(steps), float(power)
 
-    def decayed(self, step: Any) -> Any:
+    def _decayed(self, step: Any) -> Any:
         return self.learning_rate * ops.power(ops.maximum(1.0 - step / self.steps, 0.0), self.power)
 
     def get_config(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class Step(_Schedule):
         super().__init__(learning_rate, warmup_steps, every=every)
         self.every, self.factor = int(every), float(factor)
 
-    def decayed(self, step: Any) -> Any:
+    def _decayed(self, step: Any) -> Any:
         return self.learning_rate * ops.power(self.factor, ops.floor(step / self.every))
 
     def get_config(self) -> dict[str, Any]:

@@ -179,7 +179,7 @@ class _Arrays:
         channels: int = 3,
         value_range: tuple[float, float] = BYTES,
         multilabel: bool = False,
-    ):
+    ) -> None:
         self.function, self.length, self.name = function, length, name
         self.settings = {"channels": channels, "value_range": tuple(value_range), "multilabel": multilabel}
 

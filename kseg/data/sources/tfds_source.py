@@ -188,7 +188,8 @@ def _check_features(path: Path) -> None:
         for key in _CLASS_KEYS.intersection(part if isinstance(part, dict) else ()):
             if not _OWN_FEATURE.fullmatch(str(part[key])):
                 raise DataError(
-                    f"{path}: names the class {part[key]!r}, which is not one of tfds's own features and was not imported"
+                    f"{path}: names the class {part[key]!r}, which is not one of tfds's own features and was not "
+                    "imported"
                 )
 
 

@@ -64,7 +64,8 @@ def _check(model: Any, x: Any, y: Any, where: str) -> None:
     if hasattr(dataset, "num_classes"):
         if dataset is x:
             raise SettingsError(
-                f"{where}`fit` takes batches, not a data set: give kseg.data.Loader(dataset, batch_size=8, size=(256, 256))"
+                f"{where}`fit` takes batches, not a data set: give "
+                "kseg.data.Loader(dataset, batch_size=8, size=(256, 256))"
             )
         _check_kind(model, dataset, where)
         most = max(model.num_classes, 2)

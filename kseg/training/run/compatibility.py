@@ -6,7 +6,8 @@ import keras
 
 from kseg.data import Dataset, as_dataset
 from kseg.errors import DataError, SettingsError
-from kseg.inference.model_info import check_images, inspect_model
+from kseg.inference.checks import check_images
+from kseg.inference.model_info import inspect_model
 from kseg.models import check_reloads
 from kseg.training.callbacks import Every
 from kseg.training.compilation import backbone_of, class_weights

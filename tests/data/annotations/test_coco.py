@@ -123,7 +123,7 @@ def test_bad_files(make, changes, says):
 def test_other_programs_json(make, tmp_path):
     _, photos = make()
     for text, says in (
-        ('{"shapes": []}', "no COCO annotation file"),
+        ('{"shapes": []}', "not a COCO annotation file"),
         ("[1]", "no COCO"),
         ("{", "not a JSON file"),
     ):

@@ -63,5 +63,5 @@ def test_nothing_is_overwritten(tmp_path):
     dataset = from_arrays(X, Y, classes=CLASSES)
     (tmp_path / "x").write_text("mine")
     for out in (tmp_path, tmp_path / "x"):
-        with pytest.raises(DataError, match="there already"):
+        with pytest.raises(DataError, match="exists already"):
             convert(dataset, out)

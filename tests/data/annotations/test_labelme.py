@@ -79,7 +79,7 @@ def test_masks_in_the_file(make):
     expected = np.zeros((6, 8), np.uint8)
     expected[2:4, 3:5] = [[0, 1], [1, 1]]
     np.testing.assert_array_equal(from_labelme(make(shape))[0][1], expected)
-    with pytest.raises(DataError, match="no PNG in base64"):
+    with pytest.raises(DataError, match="not a PNG in base64"):
         from_labelme(make({**shape, "mask": "???"}))
     with pytest.raises(DataError, match="beyond the image"):
         from_labelme(make({**shape, "points": [[7, 5], [9, 7]]}))
@@ -109,7 +109,7 @@ def test_bad_files(make, tmp_path):
     with pytest.raises(DataError, match="no shape has the label 'bird'"):
         from_labelme(make(polygon()), classes=["bird"])
     (tmp_path / "a.json").write_text('{"images": []}')
-    with pytest.raises(DataError, match="no LabelMe file"):
+    with pytest.raises(DataError, match="not a LabelMe file"):
         from_labelme(tmp_path)
     (tmp_path / "a.json").unlink()
     with pytest.raises(DataError, match="no JSON files"):

@@ -44,7 +44,7 @@ def test_classes_move_up_behind_the_background(make):
         ("0 0.1 0.2 0.3\n", "a polygon of 3 numbers"),
         ("0 1 1 3 1 3 3\n", "points from 1 to 3"),
         ("0 nan 0.1 0.2 0.3 0.4 0.5", "points from nan"),
-        ("cat 0.1 0.1 0.2 0.2 0.3 0.3", "no class number"),
+        ("cat 0.1 0.1 0.2 0.2 0.3 0.3", "not a class number"),
     ],
 )
 def test_bad_lines_are_named(make, text, says):

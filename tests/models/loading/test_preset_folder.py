@@ -67,7 +67,7 @@ def test_the_command_line_takes_it(model, tmp_path, capsys):
 
 
 def test_refusals(model, tmp_path):
-    with pytest.raises(ModelError, match=r"no preset: it has no card\.json"):
+    with pytest.raises(ModelError, match=r"not a preset: it has no card\.json"):
         from_preset(tmp_path)
     model.save_to_preset(tmp_path / "mine")
     with pytest.raises(ModelError, match=r"is a DeepLabV3, not a FCN: use kseg\.models\.DeepLabV3"):

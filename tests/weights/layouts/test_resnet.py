@@ -45,5 +45,5 @@ def test_others_are_refused():
         width_of({**arrays, "layer1.0.conv2.weight": np.zeros((4, 1, 3, 3))}, "", "s")
     with pytest.raises(ModelError, match="Wide"):
         width_of({**arrays, "conv1.weight": np.zeros((2, 3, 7, 7))}, "", "s")
-    with pytest.raises(ModelError, match="no kernel"):
+    with pytest.raises(ModelError, match="not the kernel"):
         width_of({**arrays, "layer1.0.conv1.weight": np.zeros(4)}, "", "s")
