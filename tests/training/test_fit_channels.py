@@ -6,7 +6,7 @@ import pytest
 
 import kseg
 from kseg.errors import DataError, SettingsError
-from kseg.losses import CrossEntropy, Dice, Focal, Lovasz, WeightedSum
+from kseg.losses import BoundaryCrossEntropy, CrossEntropy, Dice, Focal, Lovasz, WeightedSum
 from kseg.training import Recipe, fit
 from kseg.training.compilation import overlapping
 
@@ -124,7 +124,8 @@ def test_losses_of_classes_that_overlap():
     assert (type(loss), loss.mode, loss.gamma, loss.class_weights) == (Focal, "multilabel", 0, (1.0, 2.0))
     both = overlapping(WeightedSum([Dice(), Focal()], [1.0, 0.5]))
     assert [one.mode for one in both.losses] == ["multilabel"] * 2
-    for wrong in (Lovasz(), CrossEntropy(ohem_fraction=0.5)):
+    assert overlapping(Lovasz()).mode == "multilabel"
+    for wrong in (BoundaryCrossEntropy(), CrossEntropy(ohem_fraction=0.5)):
         with pytest.raises(SettingsError, match="one class a pixel"):
             overlapping(wrong)
     rng = np.random.default_rng(0)

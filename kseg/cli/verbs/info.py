@@ -104,7 +104,8 @@ def describe(model: Any) -> dict[str, Any]:
 def stages(backbone: Any) -> list[dict[str, Any]]:
     """Name, output stride, receptive field, channels, and the size on a 512x512 image of each stage."""
     reach = fields(backbone, backbone.stages)
-    small, large = (backbone.compute_output_shape((1, side, side, 3)) for side in (512, 1024))
+    channels = backbone.input_shape[-1]
+    small, large = (backbone.compute_output_shape((1, side, side, channels)) for side in (512, 1024))
     found = []
     for name in backbone.stages:
         # By how much the map grows with the image: right also where the network pads the image. A network that
