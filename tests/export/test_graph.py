@@ -81,7 +81,7 @@ def test_sizes_that_a_model_works_at(net):
     assert chosen_size(net, None) == served_size(net, None, False) == (24, 36)
     assert chosen_size(net, (8, 8)) == (8, 8)
     assert served_size(net, None, True) is None
-    with pytest.raises(SettingsError, match="Either"):
+    with pytest.raises(SettingsError, match="not both"):
         served_size(net, (8, 8), True)
 
 

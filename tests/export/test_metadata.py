@@ -48,7 +48,7 @@ def test_files_of_others(tmp_path):
     assert read_metadata(tmp_path) == {}
     side = tmp_path / "assets.extra" / "kseg.json"
     side.parent.mkdir()
-    for text, said in (("{", "damaged"), ("[]", "no JSON object")):
+    for text, said in (("{", "damaged"), ("[]", "not a JSON object")):
         side.write_text(text)
         with pytest.raises(ModelError, match=said):
             read_metadata(tmp_path)

@@ -64,7 +64,7 @@ def test_mistakes(tmp_path, mistake):
     )
     photos = ("--images", tmp_path / "photos")
     assert "no splits" in mistake("convert", "coco", source, *photos, "--out", "x.json", "--val", "0.5")
-    assert "there already" in mistake("convert", "coco", source, *photos, "--out", tmp_path)
+    assert "exists already" in mistake("convert", "coco", source, *photos, "--out", tmp_path)
     assert "no category 'dog'" in mistake(
         "convert", "coco", source, *photos, "--out", tmp_path / "y", "--classes", "dog"
     )

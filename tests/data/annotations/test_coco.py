@@ -124,7 +124,7 @@ def test_other_programs_json(make, tmp_path):
     _, photos = make()
     for text, says in (
         ('{"shapes": []}', "not a COCO annotation file"),
-        ("[1]", "no COCO"),
+        ("[1]", "not a COCO"),
         ("{", "not a JSON file"),
     ):
         (tmp_path / "other.json").write_text(text)

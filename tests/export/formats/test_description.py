@@ -21,7 +21,7 @@ def test_a_zip_at_the_end(tmp_path):
     assert of_zip(path) == {"classes": ["Straße"]}
 
 
-@pytest.mark.parametrize(("text", "words"), [("[1]", "no JSON object"), ("{", "damaged"), ("", "damaged")])
+@pytest.mark.parametrize(("text", "words"), [("[1]", "not a JSON object"), ("{", "damaged"), ("", "damaged")])
 def test_damaged_descriptions(tmp_path, text, words):
     (tmp_path / "assets.extra").mkdir()
     (tmp_path / "assets.extra" / "kseg.json").write_text(text)

@@ -114,7 +114,7 @@ def test_what_is_there_stays_unless_it_is_a_site(tmp_path, runtime, model):
     export(overwrite=True)
     assert not (tmp_path / "site" / "left.txt").exists()
     (tmp_path / "site" / "model.json").write_text("[]")
-    with pytest.raises(SettingsError, match="no site of kseg"):
+    with pytest.raises(SettingsError, match="not a kseg web page"):
         export(overwrite=True)
     assert (tmp_path / "site" / "index.html").exists()
 

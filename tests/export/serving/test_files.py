@@ -13,6 +13,7 @@ from kseg.export.serving.files import (
     write_extra,
     write_settings,
 )
+from kseg.inference import ModelInfo
 
 
 def message_of_the_protos():
@@ -58,7 +59,8 @@ def test_a_log_parses(log_class):
 
 
 def test_warm_up_file(log_class, tmp_path):
-    requests = list(warm_up_requests("m", (200, 300), "uint8", 3, ["serving_default", "encoded"]))
+    info = ModelInfo("m", None, (200, 300), 3, "logits", 2, 2)
+    requests = list(warm_up_requests("m", (200, 300), "uint8", info, ["serving_default", "encoded"]))
     write_extra(tmp_path, {"classes": ["a", "b"]}, requests)
     extra = tmp_path / "assets.extra"
     records = tf.data.TFRecordDataset(str(extra / "tf_serving_warmup_requests"))

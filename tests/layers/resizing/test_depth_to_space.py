@@ -34,5 +34,5 @@ def test_config_and_mistakes():
     assert (layer.block, layer.name, layer.compute_dtype) == (3, "up", "float16")
     with pytest.raises(ValueError, match="at least 2"):
         DepthToSpace(1)
-    with pytest.raises(ValueError, match="no multiple of 4"):
+    with pytest.raises(ValueError, match="not a multiple of 4"):
         DepthToSpace(2)(keras.Input((4, 4, 6)))
