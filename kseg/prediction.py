@@ -15,7 +15,7 @@ from kseg.errors import DataError, SettingsError
 from kseg.export.formats import suffixes
 
 if TYPE_CHECKING:
-    from kseg.inference.result import Result
+    from kseg.inference.results.result import Result
 
 PUBLISHED_SIZE = (224, 224)  # of DeconvNet's proposals
 FUSIONS = ("mean", "max")
@@ -252,7 +252,7 @@ def predict(model: Any, source: Any, **settings: Any) -> Result | list[Result] |
         ```
     """
     from kseg.inference.files.images import find_images
-    from kseg.inference.results import camera, frames, result_of
+    from kseg.inference.results.sources import camera, frames, result_of
     from kseg.io.video import SUFFIXES
 
     is_predictor = hasattr(model, "probabilities")

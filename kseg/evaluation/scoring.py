@@ -194,8 +194,7 @@ def check_classes(predictor: Predictor, dataset: Dataset) -> None:
     if predictor.num_classes != len(theirs) or reordered:
         raise ModelError(
             f"The model was made for {predictor.num_classes} classes{_listed(ours)}, the data set "
-            f"{dataset.name} has "
-            f"{len(theirs)}{_listed(theirs)}: evaluate it on data with the classes it was trained on"
+            f"{dataset.name} has {len(theirs)}{_listed(theirs)}: evaluate it on data with the classes it was trained on"
         )
 
 

@@ -95,8 +95,7 @@ class Forward(keras.Model):
             height, width = images.shape[1:3]
             raise ModelError(
                 f"The model {self.model.name!r} cannot take {height}x{width} pixels. If it needs multiples "
-                "of 32 or so, "
-                "predict in padded windows of such a size: Predictor(model, window=(512, 512), pad=True). "
+                "of 32 or so, predict in padded windows of such a size: Predictor(model, window=(512, 512), pad=True). "
                 f"What it said: {str(error).splitlines()[0][:200]}"
             ) from error
 

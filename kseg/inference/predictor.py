@@ -199,8 +199,7 @@ class Predictor:
             raise DataError(
                 f"A CRF needs the probabilities of the whole image, {need / 2**30:.1f} GiB for "
                 f"{image.shape[0]}x{image.shape[1]} pixels and {self.num_classes} classes: predict without "
-                "it, or cut "
-                "the image into pieces"
+                "it, or cut the image into pieces"
             )
         before = self._averaged(image, progress)
         after = np.asarray(self.crf(image, before), np.float32)

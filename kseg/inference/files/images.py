@@ -19,7 +19,7 @@ from kseg.inference.files.plan import Job, plan
 from kseg.inference.files.saved import OF_ALL_IMAGES, SavedResults
 from kseg.inference.labels import NO_CLASS
 from kseg.inference.progress import Progress, within
-from kseg.inference.results import read, result_from
+from kseg.inference.results.sources import read, result_from
 from kseg.io.atomic import clear_leftovers, write_bytes
 from kseg.io.bands import BAND_SUFFIXES, BYTES, shown
 from kseg.io.images import MAX_PIXELS, SUFFIXES

@@ -12,7 +12,7 @@ import numpy as np
 from kseg import checks
 from kseg.errors import DataError
 from kseg.inference.files.images import find_images
-from kseg.inference.results import read
+from kseg.inference.results.sources import read
 from kseg.io.atomic import write_bytes
 from kseg.io.images import MAX_PIXELS
 

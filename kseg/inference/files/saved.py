@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from kseg.errors import SettingsError
-from kseg.inference.result import Result
+from kseg.inference.results.result import Result
 from kseg.io.atomic import write_bytes, write_json, write_text
 
 FORMS = ("csv", "coco", "geojson", "polygons", "probabilities", "confidence")

@@ -10,7 +10,7 @@ import numpy as np
 
 from kseg.errors import DataError
 from kseg.inference.checks import checked_image
-from kseg.inference.result import Result
+from kseg.inference.results.result import Result
 from kseg.io.bands import BYTES, read_bands, shown
 from kseg.io.images import MAX_PIXELS, read_image
 from kseg.visualize.palette import Palette, default_palette

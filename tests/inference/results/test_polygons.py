@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kseg.inference.polygons import outlines, regions, signed_area
+from kseg.inference.results.polygons import outlines, regions, signed_area
 
 
 def filled(rings, size):

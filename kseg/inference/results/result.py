@@ -13,7 +13,7 @@ import numpy as np
 
 from kseg.errors import DataError, SettingsError
 from kseg.inference.labels import NO_CLASS, best_classes
-from kseg.inference.polygons import Region, regions, signed_area
+from kseg.inference.results.polygons import Region, regions, signed_area
 from kseg.io.atomic import write_bytes, write_json, write_text
 from kseg.visualize.legend import with_legend
 from kseg.visualize.overlay import overlay

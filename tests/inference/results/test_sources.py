@@ -7,7 +7,7 @@ from PIL import Image
 
 from kseg.errors import DataError, SettingsError
 from kseg.inference import Ensemble, Predictor
-from kseg.inference.results import camera, result_of
+from kseg.inference.results.sources import camera, result_of
 
 
 @pytest.fixture(scope="module")

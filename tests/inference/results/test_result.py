@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from kseg.errors import DataError, SettingsError
-from kseg.inference.result import Result
+from kseg.inference.results.result import Result
 
 CLASSES, PALETTE = ("background", "road", "car"), ((0, 0, 0), (10, 200, 30), (200, 0, 9))
 LABELS = np.zeros((20, 30), np.uint8)

@@ -1,0 +1,1 @@
+"""`Result`: what a prediction gives, and the sources it is made from."""
