@@ -40,6 +40,7 @@ def test_tiles(tool, monkeypatch, capsys):
     assert 0 < share < 100
 
 
+@pytest.mark.full
 def test_a_step_trains_whole_and_strip_by_strip(tool, monkeypatch):
     losses = []
     for limit in (float("inf"), 0):

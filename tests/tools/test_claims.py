@@ -60,6 +60,7 @@ def cached(claims, pictures, tmp_path_factory):
     return folder, network
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("stride", [32, 8])
 def test_cached_stages_are_those_of_the_network(claims, pictures, cached, stride):
     """Wide stages are EfficientNet-Lite0's own, to float16's rounding; the deep ones at every output stride."""
@@ -114,6 +115,7 @@ def _padded(dataset):
     return kseg.data.from_arrays(images.numpy(), labels.numpy(), classes=dataset.classes, split=str(dataset.split))
 
 
+@pytest.mark.full
 def test_cache_goes_on_and_refuses_others(claims, pictures, cached):
     folder, network = cached
     path = folder / "train" / "cache.json"

@@ -43,6 +43,7 @@ def model(tmp_path):
     return path
 
 
+@pytest.mark.full
 def test_a_row_for_every_file(report, data, model, tmp_path, capsys):
     command = [str(model), "--data", "folder", "--root", str(data), "--size", "16", "24"]
     command += [

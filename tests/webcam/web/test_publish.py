@@ -10,6 +10,7 @@ from kseg.models import preset_file
 from kseg.webcam.web import publish
 
 
+@pytest.mark.full
 def test_a_preset_brings_its_own_int8_file(runtime, tmp_path, monkeypatch):
     asked = {}
 
