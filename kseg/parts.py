@@ -36,7 +36,8 @@ class OptionalPackage:
 
     def installed(self) -> bool:
         """Whether the package can be imported; it is only looked for."""
-        return importlib.util.find_spec(self._module) is not None
+        # Looked up first: within a graph AutoGraph warns of find_spec, whose source it does not find.
+        return sys.modules.get(self._module) is not None or importlib.util.find_spec(self._module) is not None
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # what copy, pickle and inspect look for is no use of the package

@@ -6,7 +6,7 @@ import types
 import pytest
 
 import kseg
-from kseg.parts import on_demand
+from kseg.parts import OptionalPackage, on_demand
 
 PACKAGES = [part for part in kseg._PARTS if hasattr(getattr(kseg, part), "_HOMES")]
 
@@ -26,3 +26,14 @@ def test_a_name_that_is_not_there(monkeypatch):
     package.__getattr__, package.__dir__ = on_demand("kseg_example", {"errors": "kseg.errors"})
     with pytest.raises(AttributeError, match="module 'kseg_example' has no attribute 'nothing'"):
         package.nothing  # noqa: B018
+
+
+@pytest.mark.tensorflow
+def test_a_package_in_use_is_not_looked_for_again(monkeypatch):
+    """Within a graph AutoGraph would warn of looking for it."""
+
+    def looked_for(name):
+        raise AssertionError(name)
+
+    monkeypatch.setattr("importlib.util.find_spec", looked_for)
+    assert OptionalPackage("math", "math", "math").installed()
