@@ -105,16 +105,16 @@ def pipeline(
     total = _ENDLESS if epochs is None else epochs * len(dataset)
     total = total // batch_size * mine + min(max(total % batch_size - first, 0), mine)
     start = min(start_step * mine, total)
-    kept = CACHE_BYTES if cache else 0
-    samples = SampleCache(dataset, cache_bytes=kept, one_size=size is None and batch_size > 1)
+    one_size = size is None and batch_size > 1
+    samples = SampleCache(dataset, cache_bytes=CACHE_BYTES if cache else 0, one_size=one_size)
     sample = sampler(dataset, samples, size, augment, seed, shuffle)
     # Only what is drawn differs from one iteration to the next.
     iterations = itertools.count() if shuffle or augment is not None else itertools.repeat(0)
-    epochs_each = _ENDLESS_EPOCHS if epochs is None else epochs
+    each = (_ENDLESS_EPOCHS if epochs is None else epochs) * len(dataset)
 
     def produce(number: tf.Tensor, iteration: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         position = number // mine * batch_size + first + number % mine
-        return sample(position + iteration * (epochs_each * len(dataset)))
+        return sample(position + iteration * each)
 
     stream = tf.data.Dataset.from_tensors(0).map(
         lambda _: tf.numpy_function(lambda: np.int64(next(iterations)), [], tf.int64, stateful=True)

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from kseg.evaluation.report import Report
+from kseg.metrics import scores
 from kseg.visualize.confusion import confusion_picture
 
 
@@ -32,16 +33,15 @@ class OverlapReport(Report):
 
     @cached_property
     def class_iou(self) -> np.ndarray:
-        hits = self.confusion[:, 1, 1]
-        return _share(hits, hits + self.confusion[:, 0, 1] + self.confusion[:, 1, 0])
+        return np.array([scores.class_iou(one)[1] for one in self.confusion])
 
     @cached_property
     def class_accuracy(self) -> np.ndarray:
-        return _share(self.confusion[:, 1, 1], self.confusion[:, 1].sum(-1))
+        return np.array([scores.class_accuracy(one)[1] for one in self.confusion])
 
     @cached_property
     def class_share(self) -> np.ndarray:
-        return np.nan_to_num(_share(self.confusion[:, 1].sum(-1), self.confusion.sum((1, 2))))
+        return self.confusion[:, 1].sum(-1) / np.maximum(self.confusion.sum((1, 2)), 1)
 
     @cached_property
     def pixels(self) -> int:
@@ -50,16 +50,15 @@ class OverlapReport(Report):
 
     @cached_property
     def mean_iou(self) -> float:
-        return _mean(self.class_iou)
+        return scores.mean_of_present(self.class_iou)
 
     @cached_property
     def pixel_accuracy(self) -> float:
-        right = self.confusion[:, 0, 0] + self.confusion[:, 1, 1]
-        return float(right.sum() / max(self.confusion.sum(), 1))
+        return scores.pixel_accuracy(self.confusion.sum(0))
 
     @cached_property
     def mean_accuracy(self) -> float:
-        return _mean(self.class_accuracy)
+        return scores.mean_of_present(self.class_accuracy)
 
     @cached_property
     def frequency_weighted_iou(self) -> float:
@@ -70,12 +69,3 @@ class OverlapReport(Report):
     def picture(self) -> np.ndarray:
         """Draw the confusion of all classes together, "no" and "yes" in `[true, predicted]`."""
         return confusion_picture(self.confusion.sum(0), ("no", "yes"))
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from kseg.evaluation.boundary import BoundaryF1, TrimapIoU
 from kseg.evaluation.overlap_report import OverlapReport
 from kseg.evaluation.report import Report, WorstImage
 from kseg.inference.checks import check_images, checked_image
-from kseg.metrics import class_confusions, confusion_matrix, mean_iou
+from kseg.metrics import class_confusions, confusion_matrix
 
 if TYPE_CHECKING:
     import keras
@@ -83,26 +84,21 @@ def evaluate(
     elif output is not None:
         raise SettingsError("`output` says what a model gives; a predictor was told when it was made")
     dataset = labelled_data(predictor, dataset)
-    _check(predictor, dataset, worst, limit, batch_size)
+    _check(predictor, dataset, worst, limit, batch_size, boundaries)
     count = min(limit or len(dataset), len(dataset))
     indices = [len(dataset) * i // count for i in range(count)]  # evenly spaced
     classes, ignored = dataset.num_classes, dataset.ignore_label
-    overlap = kind_of(dataset).multilabel
-    if overlap and boundaries:
-        raise SettingsError("boundaries are of data whose pixels have one class each")
-    total, own = np.zeros((classes, 2, 2) if overlap else (classes, classes), np.int64), {}
+    report, counted = Report, partial(confusion_matrix, num_classes=classes)
+    if kind_of(dataset).multilabel:
+        report, counted = OverlapReport, class_confusions
+    total, own = 0, {}
     edges = (TrimapIoU(classes, ignored), BoundaryF1(classes, ignored)) if boundaries else ()
     for batch in _batches(_loaded(dataset, indices, getattr(predictor, "info", None)), batch_size):
         predictions = predictor.batch(np.stack([image for _, image, _ in batch]))
         for (index, _, labels), predicted in zip(batch, predictions, strict=True):
-            if overlap:
-                confusion = class_confusions(labels, predicted, ignored)
-                score = OverlapReport(dataset.classes, confusion, 1).mean_iou
-            else:
-                confusion = confusion_matrix(labels, predicted, classes, ignored)
-                score = mean_iou(confusion)
-            total += confusion
-            own[index] = score if confusion.any() else float("nan")
+            confusion = counted(labels, predicted, ignore_label=ignored)
+            total = total + confusion
+            own[index] = report(dataset.classes, confusion, 1).mean_iou if confusion.any() else math.nan
             for measure in edges:
                 measure.update(labels, predicted)
             if progress is not None:
@@ -113,7 +109,7 @@ def evaluate(
             f"{ignored}, which is ignored, so there is nothing to score"
         )
     lowest = sorted((score, index) for index, score in own.items() if not math.isnan(score))[:worst]
-    return (OverlapReport if overlap else Report)(
+    return report(
         classes=tuple(dataset.classes),
         confusion=total,
         images=len(indices),
@@ -125,7 +121,12 @@ def evaluate(
 
 
 def _check(
-    predictor: Predictor, dataset: Dataset, worst: int, limit: int | None, batch_size: int | None
+    predictor: Predictor,
+    dataset: Dataset,
+    worst: int,
+    limit: int | None,
+    batch_size: int | None,
+    boundaries: bool,
 ) -> None:
     if worst < 0 or (limit is not None and limit < 1) or (batch_size is not None and batch_size < 1):
         raise SettingsError(
@@ -134,6 +135,8 @@ def _check(
         )
     if not len(dataset):
         raise DataError(f"The data set {dataset.name} {dataset.split} has no images to evaluate on")
+    if boundaries and kind_of(dataset).multilabel:
+        raise SettingsError("boundaries are of data whose pixels have one class each")
     if (info := getattr(predictor, "info", None)) is not None:
         check_images(info, dataset)
     check_classes(predictor, dataset)

@@ -207,9 +207,7 @@ def check(
     if labelled and info.multilabel:
         raise SettingsError("Classes that overlap are compared on images alone: give them without labels")
     if labelled and len(data.classes) != info.num_classes:
-        raise ModelError(
-            f"The model has {info.num_classes} classes, the data set {data.name} {len(data.classes)}"
-        )
+        raise ModelError(f"The model has {info.num_classes} classes, the data set {data.name} {len(data.classes)}")
     exported, reference = load(path, trust=True), compiled(in_float32(model), info)
     even = info.even if info.multilabel else None
     comparison, scores = Comparison(holds_indices(model), even), _Scores(data if labelled else None)

@@ -132,7 +132,7 @@ def mean_iou(confusion: np.ndarray) -> float:
     >>> mean_iou(np.zeros((2, 2)))
     0.0
     """
-    return _mean_of_present(class_iou(confusion))
+    return mean_of_present(class_iou(confusion))
 
 
 def class_accuracy(confusion: np.ndarray) -> np.ndarray:
@@ -167,7 +167,7 @@ def mean_accuracy(confusion: np.ndarray) -> float:
     >>> kseg.metrics.mean_accuracy(np.array([[3, 1], [0, 2]]))
     0.875
     """
-    return _mean_of_present(class_accuracy(confusion))
+    return mean_of_present(class_accuracy(confusion))
 
 
 def pixel_accuracy(confusion: np.ndarray) -> float:
@@ -224,6 +224,7 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
         return np.divide(part, whole, dtype=np.float64)
 
 
-def _mean_of_present(values: np.ndarray) -> float:
+def mean_of_present(values: np.ndarray) -> float:
+    """The mean of what is not NaN; 0 where nothing is left."""
     present = values[~np.isnan(values)]
     return float(present.mean()) if present.size else 0.0
