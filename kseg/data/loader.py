@@ -202,7 +202,7 @@ def _epoch_of_fit() -> int | None:
     """
     frame = sys._getframe(1)
     while frame is not None:
-        if frame.f_code.co_name == "fit" and {"initial_epoch", "epoch"} <= frame.f_locals.keys():
+        if frame.f_code.co_name == "fit" and {"initial_epoch", "epoch"} <= set(frame.f_locals):
             epoch = frame.f_locals["epoch"]
             return epoch if isinstance(epoch, int) else None
         frame = frame.f_back
