@@ -56,7 +56,7 @@ def save(
     write(path, _serialised(model, state, arrays, optimizer), keep)
 
 
-def write(path: str | Path, content: bytes | memoryview, keep: int = 1) -> None:
+def write(path: str | Path, content: bytes, keep: int = 1) -> None:
     """`save` for a checkpoint that is already put together."""
     path = Path(path)
     with told(path):
@@ -130,15 +130,15 @@ def take_the_place(older: Path) -> Path:
     return last
 
 
-def holds(path: Path, content: bytes | memoryview) -> bool:
+def holds(path: Path, content: bytes) -> bool:
     """Whether a file is these bytes; read piece by piece, so that it takes no memory of its size."""
-    expected, at = memoryview(content).cast("B"), 0
+    at = 0
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
-            if piece != bytes(expected[at : at + len(piece)]):
+            if piece != content[at : at + len(piece)]:
                 return False
             at += len(piece)
-    return at == len(expected)
+    return at == len(content)
 
 
 def verify(path: Path) -> None:
@@ -245,7 +245,7 @@ class _Memory(io.BytesIO):
 
 def _serialised(
     model: keras.Model, state: dict[str, Any] | None, arrays: dict[str, np.ndarray] | None, optimizer: bool
-) -> memoryview:
+) -> bytes:
     # HDF5 that meets a full disk while it writes ends the process; in memory it meets none.
     memory = _Memory()
     # In a thread of its own, which is in no strategy's scope: there, Keras makes variables, which all workers
@@ -257,7 +257,8 @@ def _serialised(
     with zipfile.ZipFile(memory, "a") as archive:
         archive.writestr(_STATE, json.dumps(state or {}))
         archive.writestr(_ARRAYS, packed.getvalue())
-    return memory.getbuffer()
+    # Not `getbuffer()`: a view in a traceback crashes the garbage collector of Python 3.12.1 (CPython's gh-111049).
+    return memory.getvalue()
 
 
 def present(folder: str | Path, name: str = "last") -> list[Path]:

@@ -55,6 +55,13 @@ def test_without_the_optimizer(trained, tmp_path):
     assert int(model.optimizer.iterations) == 2
 
 
+def test_no_view_of_a_buffer_reaches_a_traceback(trained, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(checkpoint, "write", lambda path, content, keep: written.append(content))
+    checkpoint.save(trained[0], tmp_path / "a.keras")
+    assert [type(content) for content in written] == [bytes]  # see `_serialised`: Python 3.12.1 crashes on a view
+
+
 def write_and_fail(model, path, message):
     before = path.read_bytes()
     with pytest.raises(KsegError, match=message):
