@@ -8,6 +8,7 @@ when a verb needs it, so that `kseg --help` answers at once.
 import importlib
 import re
 import sys
+from typing import Any
 
 from kseg.errors import KsegError
 from kseg.version import __version__
@@ -31,7 +32,7 @@ _PARTS = (
 __all__ = ["KsegError", "__version__", "predict", "predictor", *_PARTS]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in ("predict", "predictor"):
         return getattr(importlib.import_module("kseg.prediction"), name)
     if name in _PARTS:

@@ -1,5 +1,6 @@
 """`Backbone`: an encoder that names its stages."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,8 +16,7 @@ class Backbone(keras.Model):
     """A functional Keras model whose intermediate feature maps have names.
 
     Your own graph becomes an encoder by naming its image and its stages, and is saved with its layers; the
-    encoders of kseg are subclasses that build theirs from a few arguments. The dtype policy in force during
-    construction is saved with the model, and in force again when it is loaded.
+    encoders of kseg are subclasses that build theirs from a few arguments.
 
     Args:
         image: the `keras.Input` of shape `(height, width, 3)`, RGB in 0-255; sizes may be None.
@@ -140,7 +140,7 @@ class Backbone(keras.Model):
         stride = min(2 ** int(number), self.output_stride) if number.isdecimal() else self.output_stride
         return stride if self.image_scale == 1 else stride / self.image_scale
 
-    def save(self, filepath, overwrite: bool = True, zipped: bool | None = None) -> None:
+    def save(self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Save as a `.keras` file, as `keras.Model.save` does; refuse what could not be loaded again."""
         check_reloads(self)
         super().save(filepath, overwrite=overwrite, zipped=zipped)

@@ -1,5 +1,9 @@
 """MobileNetV2 as DeepLab uses it, and narrower: the backbone for a few milliseconds on a CPU."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import keras
 
 from kseg import checks
@@ -70,15 +74,15 @@ class DeepLabMobileNetV2(Backbone):
     @draws_graph
     def __init__(
         self,
-        width=1.0,
+        width: float = 1.0,
         *,
-        expansions=_EXPANSIONS,
-        output_stride=32,
-        weights=None,
-        name="deeplab_mobilenet_v2",
-        trainable=True,
-        dtype=None,
-    ):
+        expansions: Sequence[int] = _EXPANSIONS,
+        output_stride: int = 32,
+        weights: str | Path | None = None,
+        name: str | None = "deeplab_mobilenet_v2",
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         output_stride = checks.one_of(output_stride, "output_stride", (8, 16, 32))
         width = checks.number(width, "width", least=0.1)
         expansions = checks.wholes(expansions, "expansions", count=len(_GROUPS))
@@ -98,7 +102,7 @@ class DeepLabMobileNetV2(Backbone):
         if weights is not None:
             weight_files.load(self, weights)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         # weights=None: a reloaded network gets its weights from the saved file
         own = {
             "width": self.width,
@@ -109,6 +113,6 @@ class DeepLabMobileNetV2(Backbone):
         return {**super().get_config(), **own}
 
 
-def _rounded(filters):
+def _rounded(filters: float) -> int:
     """The nearest multiple of 4."""
     return max(4, int(filters / 4 + 0.5) * 4)

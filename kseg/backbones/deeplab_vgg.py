@@ -1,5 +1,9 @@
 """VGG16 with holes instead of its last two strides, the encoder of DeepLab v1 and v2."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -64,19 +68,19 @@ class DeepLabVGG16(Backbone):
     def __init__(
         self,
         *,
-        kernel=3,
-        rate=12,
-        filters=1024,
-        widths=WIDTHS,
-        mean=MEAN,
-        pool_size=3,
-        average=True,
-        dropout=0.5,
-        weights=None,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        kernel: int = 3,
+        rate: int = 12,
+        filters: int | None = 1024,
+        widths: Sequence[int] = WIDTHS,
+        mean: Sequence[float] = MEAN,
+        pool_size: int = 3,
+        average: bool = True,
+        dropout: float = 0.5,
+        weights: str | Path | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         kernel, rate = checks.whole(kernel, "kernel"), checks.whole(rate, "rate")
         filters = None if filters is None else checks.whole(filters, "filters")
         widths = checks.wholes(widths, "widths", count=len(DEPTHS))
@@ -112,7 +116,7 @@ class DeepLabVGG16(Backbone):
             else:
                 copy_vgg16(VGG16(widths=widths, filters=4096 if filters else None, weights=weights), self)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "kernel": self.kernel,
             "rate": self.rate,
@@ -127,7 +131,7 @@ class DeepLabVGG16(Backbone):
         return {**super().get_config(), **own}
 
 
-def copy_vgg16(vgg16, backbone):
+def copy_vgg16(vgg16: VGG16, backbone: DeepLabVGG16) -> None:
     """Copy the convolutions of a `VGG16` into a `DeepLabVGG16`, its fc6 and fc7 decimated."""
     for layer in backbone.layers:
         if layer.weights:

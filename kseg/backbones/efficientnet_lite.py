@@ -1,6 +1,9 @@
 """EfficientNet-Lite: the fast backbone."""
 
 import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import keras
 from keras import layers
@@ -103,19 +106,19 @@ class EfficientNetLite(Backbone):
     @draws_graph
     def __init__(
         self,
-        variant="lite0",
+        variant: str = "lite0",
         *,
-        output_stride=32,
-        weights="imagenet",
-        last_stage="stage5",
-        padding="same",
-        image_scale=1.0,
-        include_top=False,
-        num_classes=1000,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        output_stride: int = 32,
+        weights: str | Path | None = "imagenet",
+        last_stage: str = "stage5",
+        padding: str = "same",
+        image_scale: float = 1.0,
+        include_top: bool = False,
+        num_classes: int = 1000,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         checks.one_of(variant, "variant", tuple(_SCALES))
         output_stride = checks.one_of(output_stride, "output_stride", (32, 16, 8))
         include_top = checks.flag(include_top, "include_top")
@@ -152,16 +155,16 @@ class EfficientNetLite(Backbone):
             weight_files.load(self, weights)
 
     @property
-    def widths(self):
+    def widths(self) -> tuple[int, ...]:
         """Channels of the maps that `switches` looks for maxima in, shallow first."""
         return tuple(self._narrow(stage).shape[-1] for stage in _STAGES)
 
     @property
-    def stride_of_switches(self):
+    def stride_of_switches(self) -> int | float:
         """Pixels from cell to cell of the first of these maps."""
         return self.stride_of("stage1")
 
-    def switches(self, stage):
+    def switches(self, stage: str) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         """Where 2x2 windows of the map that a strided block reads have their maxima, and that map.
 
         These blocks stride without pooling; the switches are what a pooling before "stage1" ... "stage4"
@@ -176,7 +179,7 @@ class EfficientNetLite(Backbone):
         narrow = self._narrow(stage)
         return MaxPoolingWithArgmax2D(2, padding="same", name=f"{stage}_switches")(narrow)[1], narrow
 
-    def _narrow(self, stage):
+    def _narrow(self, stage: str) -> keras.KerasTensor:
         if self.last_stage != "stage5" or self.output_stride != 32:
             raise ModelError(
                 "EfficientNetLite has switches at output_stride=32 and last_stage='stage5' only; got "
@@ -184,7 +187,7 @@ class EfficientNetLite(Backbone):
             )
         return self.get_layer(f"{_STAGES[stage]}_conv").input
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         # weights=None: a reloaded or cloned network gets its weights from the saved file, not from ImageNet
         own = {
             "variant": self.variant,
@@ -199,7 +202,7 @@ class EfficientNetLite(Backbone):
         return {**super().get_config(), **own}
 
 
-def _groups(variant):
+def _groups(variant: str) -> Iterator[tuple[int, int, int, int, int]]:
     """Repeats, kernel, stride, expansion and filters of the groups, scaled."""
     width, depth = _SCALES[variant]
     expansions = _EXPANSIONS.get(variant, [group[3] for group in _GROUPS])

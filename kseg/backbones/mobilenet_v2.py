@@ -1,5 +1,9 @@
 """MobileNetV2, the light encoder of DeepLab v3 and v3+."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import keras
 
 from kseg import checks
@@ -72,22 +76,22 @@ class MobileNetV2(Backbone):
     def __init__(
         self,
         *,
-        output_stride=32,
-        first_rate="previous",
-        stage_block="last",
-        padding="same",
-        last_filters=1280,
-        width=1.0,
-        mean=HALF,
-        std=HALF,
-        epsilon=1e-3,
-        momentum=0.99,
-        synchronized=False,
-        weights=None,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        output_stride: int = 32,
+        first_rate: str = "previous",
+        stage_block: str = "last",
+        padding: str = "same",
+        last_filters: int | None = 1280,
+        width: float = 1.0,
+        mean: Sequence[float] = HALF,
+        std: Sequence[float] = HALF,
+        epsilon: float = 1e-3,
+        momentum: float = 0.99,
+        synchronized: bool = False,
+        weights: str | Path | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         settings = {
             "output_stride": checks.one_of(output_stride, "output_stride", (32, 16, 8)),
             "first_rate": checks.one_of(first_rate, "first_rate", ("stage", "previous")),
@@ -120,5 +124,5 @@ class MobileNetV2(Backbone):
         if weights is not None:
             weight_files.load(self, weights)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._settings, "weights": None}

@@ -1,5 +1,9 @@
 """MobileNetV3, the light encoder of LR-ASPP."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import keras
 
 from kseg import checks
@@ -92,23 +96,23 @@ class MobileNetV3(Backbone):
     @draws_graph
     def __init__(
         self,
-        variant="large",
+        variant: str = "large",
         *,
-        output_stride=32,
-        first_rate="stage",
-        stage_block="last",
-        padding="symmetric",
-        width=1.0,
-        mean=TORCH["mean"],
-        std=TORCH["std"],
-        epsilon=1e-3,
-        momentum=0.99,
-        synchronized=False,
-        weights=None,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        output_stride: int = 32,
+        first_rate: str = "stage",
+        stage_block: str = "last",
+        padding: str = "symmetric",
+        width: float = 1.0,
+        mean: Sequence[float] = TORCH["mean"],
+        std: Sequence[float] = TORCH["std"],
+        epsilon: float = 1e-3,
+        momentum: float = 0.99,
+        synchronized: bool = False,
+        weights: str | Path | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         settings = {
             "variant": checks.one_of(variant, "variant", tuple(ROWS)),
             "output_stride": checks.one_of(output_stride, "output_stride", (32, 16, 8)),
@@ -137,5 +141,5 @@ class MobileNetV3(Backbone):
         if weights is not None:
             weight_files.load(self, weights)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._settings, "weights": None}

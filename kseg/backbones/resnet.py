@@ -1,5 +1,9 @@
 """ResNet with holes instead of late strides, the encoder of DeepLab v2 and v3 and of PSPNet."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import keras
 
 from kseg import checks
@@ -99,31 +103,31 @@ class ResNet(Backbone):
     @draws_graph
     def __init__(
         self,
-        depth=50,
+        depth: int = 50,
         *,
-        stem="7x7",
-        stem_filters=None,
-        output_stride=32,
-        last_stage="stage5",
-        first_rate="stage",
-        rate_in="both",
-        multi_grid=None,
-        stride_in="1x1",
-        shortcut="convolution",
-        ceil_pooling=True,
-        filters=64,
-        mean=MEAN,
-        std=(1.0, 1.0, 1.0),
-        bgr=True,
-        epsilon=EPSILON,
-        momentum=0.95,
-        synchronized=False,
-        frozen_normalization=False,
-        weights=None,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        stem: str = "7x7",
+        stem_filters: Sequence[int] | None = None,
+        output_stride: int = 32,
+        last_stage: str = "stage5",
+        first_rate: str = "stage",
+        rate_in: str = "both",
+        multi_grid: Sequence[int] | None = None,
+        stride_in: str = "1x1",
+        shortcut: str = "convolution",
+        ceil_pooling: bool = True,
+        filters: int = 64,
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+        bgr: bool = True,
+        epsilon: float = EPSILON,
+        momentum: float = 0.95,
+        synchronized: bool = False,
+        frozen_normalization: bool = False,
+        weights: str | Path | keras.Model | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         depth, filters = checks.one_of(depth, "depth", tuple(BLOCKS)), checks.whole(filters, "filters")
         blocks = ResidualBlocks(
             depth in BASIC, first_rate, rate_in, stride_in, shortcut, epsilon, momentum, synchronized
@@ -179,11 +183,11 @@ class ResNet(Backbone):
         elif weights is not None:
             _absorb(self, weight_files.load(self, weights))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._settings, "weights": None}
 
 
-def _imagenet_classifier(backbone):
+def _imagenet_classifier(backbone: ResNet) -> keras.Model:
     classifiers = {
         50: keras.applications.ResNet50,
         101: keras.applications.ResNet101,
@@ -204,7 +208,7 @@ def _imagenet_classifier(backbone):
         ) from error
 
 
-def _copy(classifier, backbone):
+def _copy(classifier: keras.Model, backbone: ResNet) -> None:
     """The weights of a keras.applications ResNet by layer name; its biases move into the moving means."""
     theirs = {layer.name: layer for layer in classifier.layers}
     weight_files.check_depth(
@@ -224,7 +228,7 @@ def _copy(classifier, backbone):
     _absorb(backbone, {f"{name}/bias": getattr(layer, "bias", None) for name, layer in theirs.items()})
 
 
-def _absorb(backbone, biases):
+def _absorb(backbone: ResNet, biases: dict[str, Any]) -> None:
     """Move biases of convolutions, by "<layer>/bias", into the moving means behind them."""
     for layer in backbone.layers:
         bias = biases.get(layer.name.replace("_bn", "_conv") + "/bias")

@@ -1,5 +1,9 @@
 """VGG16 with its classifier as convolutions, the encoder of FCN and DeconvNet."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -34,9 +38,6 @@ class VGG16(Backbone):
         weights: None (random), "imagenet" (Keras's verified download) or a local weights file.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 
-    Stages: "stage1" ... "stage5" (strides 2 to 32) and, unless `filters=None`, "fc7" (stride 32).
-    Raises `ModelError` where weights cannot be had.
-
     Raises:
         ModelError: weights that cannot be had.
 
@@ -63,16 +64,16 @@ class VGG16(Backbone):
     def __init__(
         self,
         *,
-        padding="same",
-        widths=WIDTHS,
-        filters=4096,
-        mean=MEAN,
-        dropout=0.5,
-        weights=None,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        padding: str = "same",
+        widths: Sequence[int] = WIDTHS,
+        filters: int | None = 4096,
+        mean: Sequence[float] = MEAN,
+        dropout: float = 0.5,
+        weights: str | Path | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         checks.one_of(padding, "padding", ("same", "original"))
         widths = checks.wholes(widths, "widths", count=len(DEPTHS))
         filters = None if filters is None else checks.whole(filters, "filters")
@@ -104,7 +105,7 @@ class VGG16(Backbone):
             named = weights == "imagenet"
             weight_files.load(self, weight_files.keras_vgg16_imagenet(dense) if named else weights)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "padding": self.padding,
             "widths": self.widths,

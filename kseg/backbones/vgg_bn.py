@@ -1,5 +1,9 @@
 """VGG16 with batch normalisation and pooling switches, the encoder of DeconvNet."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -61,15 +65,15 @@ class VGG16BatchNorm(Backbone):
     def __init__(
         self,
         *,
-        widths=WIDTHS,
-        filters=4096,
-        fc6_padding="valid",
-        mean=MEAN,
-        weights=None,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        widths: Sequence[int] = WIDTHS,
+        filters: int | None = 4096,
+        fc6_padding: str = "valid",
+        mean: Sequence[float] = MEAN,
+        weights: str | Path | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         checks.one_of(fc6_padding, "fc6_padding", ("valid", "same"))
         widths = checks.wholes(widths, "widths", count=len(DEPTHS))
         filters = None if filters is None else checks.whole(filters, "filters")
@@ -102,11 +106,11 @@ class VGG16BatchNorm(Backbone):
                     self.get_layer(layer.name).set_weights(layer.get_weights())
 
     @property
-    def bottleneck(self):
+    def bottleneck(self) -> tuple[int, str] | None:
         """Kernel and padding of fc6, which a mirrored decoder begins with; None without it."""
         return None if self.filters is None else (KERNEL, self.fc6_padding)
 
-    def switches(self, stage):
+    def switches(self, stage: str) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         """Where the pooling that closes a stage found its maxima, and the map it pooled.
 
         Args:
@@ -118,7 +122,7 @@ class VGG16BatchNorm(Backbone):
         pool = self.get_layer(stage.replace("stage", "block") + "_pool")
         return pool.output[1], pool.input
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "widths": self.widths,
             "filters": self.filters,

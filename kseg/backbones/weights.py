@@ -3,7 +3,9 @@
 import os
 import re
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,12 +27,12 @@ _IN_A_BLOCK = re.compile(r"block\d+_conv\d+|conv\d+_block\d+_")
 _WAY_OUT = "give weights=None or a local .npz, .weights.h5 or .h5 file"
 
 
-def packaged(name):
+def packaged(name: str) -> Path:
     """Path of a weights file inside the package."""
     return _FOLDER / name
 
 
-def keras_vgg16_imagenet(include_dense=True, timeout=10):
+def keras_vgg16_imagenet(include_dense: bool = True, timeout: float = 10) -> Path:
     """Path of keras.applications' VGG16 ImageNet weights: Keras's cached copy, else a verified download.
 
     Args:
@@ -56,7 +58,7 @@ def keras_vgg16_imagenet(include_dense=True, timeout=10):
         ) from error
 
 
-def load(model, path):
+def load(model: keras.Model, path: str | Path) -> dict[str, np.ndarray]:
     """Give a model the weights of a file.
 
     Args:
@@ -100,7 +102,7 @@ def load(model, path):
     return {}
 
 
-def check_depth(model, names, source):
+def check_depth(model: keras.Model, names: Iterable[str], source: str | Path) -> None:
     """ModelError where layers called `names` are those of a deeper VGG or ResNet than `model`.
 
     Such weights have all that the model needs, and mean other features.
@@ -114,17 +116,17 @@ def check_depth(model, names, source):
         )
 
 
-def save(model, path, dtype="float16"):
+def save(model: keras.Model, path: str | Path, dtype: str = "float16") -> None:
     """Write a model's weights as the .npz file that `load` reads."""
     arrays = {key: np.asarray(variable).astype(dtype) for key, variable in _variables(model).items()}
     np.savez_compressed(path, **arrays)
 
 
-def _variables(model):
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
     return {f"{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.weights}
 
 
-def _assign(model, arrays, path):
+def _assign(model: keras.Model, arrays: dict[str, np.ndarray], path: Path) -> None:
     variables = _variables(model)
     for key, variable in variables.items():
         if key not in arrays:
@@ -138,7 +140,7 @@ def _assign(model, arrays, path):
         variable.assign(arrays[key].astype(variable.dtype))
 
 
-def _read_h5(model, path):
+def _read_h5(model: keras.Model, path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The arrays of an .h5 file of Keras 1 or 2 under the model's own keys; by position in a layer. And the biases of
     layers that have none here."""
     own = {layer.name: layer.weights for layer in model.layers}
@@ -160,5 +162,5 @@ def _read_h5(model, path):
     return arrays, biases
 
 
-def _texts(names):
+def _texts(names: Iterable[Any]) -> list[str]:
     return [name.decode() if isinstance(name, bytes) else str(name) for name in names]

@@ -65,7 +65,7 @@ class InvertedResiduals:
             padding=edges,
             dilation_rate=rate,
             use_bias=False,
-            depthwise_initializer=_initializer(),
+            depthwise_initializer=fan_out_initializer(),
             name=f"{name}_dw_conv",
         )(x)
         x = self._normalized(x, f"{name}_dw", row.activation)
@@ -91,7 +91,7 @@ class InvertedResiduals:
             stride,
             padding=edges,
             use_bias=False,
-            kernel_initializer=_initializer(),
+            kernel_initializer=fan_out_initializer(),
             name=f"{name}_conv",
         )(x)
         return self._normalized(x, name, activation)
@@ -128,6 +128,6 @@ def divisible(channels: float, divisor: int = 8) -> int:
     return nearest + divisor if nearest < 0.9 * channels else nearest
 
 
-def _initializer():
+def fan_out_initializer() -> keras.initializers.Initializer:
     """One for each layer: an initializer draws its seed when it is made, and repeats itself."""
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")

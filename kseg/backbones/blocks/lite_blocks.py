@@ -1,8 +1,8 @@
 """Inverted residual blocks, which MobileNetV2 and EfficientNet-Lite are made of."""
 
-import keras
 from keras import layers
 
+from kseg.backbones.blocks.inverted_residual import fan_out_initializer
 from kseg.layers import BatchNormalization
 
 
@@ -50,7 +50,7 @@ def _block(x, filters, kernel, strides, expansion, dilation, hole, name):
         padding="valid" if hole else "same",
         dilation_rate=dilation,
         use_bias=False,
-        depthwise_initializer=_initializer(),
+        depthwise_initializer=fan_out_initializer(),
         name=f"{name}_dwconv",
     )(x)
     x = layers.ReLU(max_value=6, name=f"{name}_dwconv_relu")(_batch_norm(x, f"{name}_dwconv_bn"))
@@ -58,11 +58,6 @@ def _block(x, filters, kernel, strides, expansion, dilation, hole, name):
     if strides == 1 and inputs.shape[-1] == filters:
         x = layers.Add(name=f"{name}_add")([inputs, x])
     return x, expanded
-
-
-def _initializer():
-    """One for each layer: an initializer draws its seed when it is made, and repeats itself."""
-    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
 def conv_bn(x, filters, kernel, name, strides=1, activation=True):
@@ -73,7 +68,7 @@ def conv_bn(x, filters, kernel, name, strides=1, activation=True):
         strides=strides,
         padding="same",
         use_bias=False,
-        kernel_initializer=_initializer(),
+        kernel_initializer=fan_out_initializer(),
         name=f"{name}_conv",
     )(x)
     x = _batch_norm(x, f"{name}_bn")

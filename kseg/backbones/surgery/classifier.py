@@ -3,6 +3,7 @@
 (`from_classifier`; see `kseg.backbones.surgery.dilation` for `dilate`)."""
 
 import json
+from typing import Any
 
 import keras
 from keras import layers
@@ -36,7 +37,7 @@ _ON_VECTORS = (layers.BatchNormalization, layers.Conv2D)
 
 
 @graph_settings()
-def convolutionalize(model, size=None):
+def convolutionalize(model: keras.Model, size: tuple[int, int] | None = None) -> keras.Model:
     """Copy a classifier so that it gives a map of scores for images larger than those it was trained on.
 
     Each value of the map answers for the window of the image below it. An image of the classifier's own size
@@ -88,7 +89,7 @@ def convolutionalize(model, size=None):
     return keras.Model(image, x, name=graph.name)
 
 
-def _split(graph):
+def _split(graph: keras.Model) -> tuple[keras.Model, list[keras.Operation]]:
     """The part that makes maps, and the chain of layers behind its last global pooling or Flatten."""
     tensor, tail = graph.output, []
     while isinstance(tensor, keras.KerasTensor):
@@ -127,8 +128,14 @@ def _convert(layer, x, kernel, size, copies):
 
 
 def from_classifier(
-    model, output_stride=32, normalize=None, *, padding="image", stage_maps="main", name=None
-):
+    model: keras.Model,
+    output_stride: int = 32,
+    normalize: keras.layers.Layer | None = None,
+    *,
+    padding: str = "image",
+    stage_maps: str = "main",
+    name: str | None = None,
+) -> "ClassifierBackbone":
     """Make an encoder with named stages from a Keras classifier.
 
     The dense end is left out, strides beyond `output_stride` become dilation (see `dilate`), and `stage<k>`
@@ -208,15 +215,15 @@ class ClassifierBackbone(Backbone):
     @draws_graph
     def __init__(
         self,
-        classifier,
+        classifier: keras.Model,
         *,
-        output_stride=32,
-        normalize=None,
-        padding="image",
-        stage_maps="main",
-        name=None,
-        trainable=True,
-    ):
+        output_stride: int = 32,
+        normalize: keras.layers.Layer | None = None,
+        padding: str = "image",
+        stage_maps: str = "main",
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
         check_output_stride(output_stride)
         checks.one_of(padding, "padding", ("image", "same"))
         checks.one_of(stage_maps, "stage_maps", RULES)
@@ -237,10 +244,10 @@ class ClassifierBackbone(Backbone):
         self._parts = json.dumps([keras.saving.serialize_keras_object(part) for part in (body, normalize)])
 
     @property
-    def aligned(self):
+    def aligned(self) -> bool:
         return self.padding == "image"
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         classifier, normalize = json.loads(self._parts, object_hook=_settings)
         own = {
             "classifier": classifier,
@@ -252,13 +259,15 @@ class ClassifierBackbone(Backbone):
         return {**super().get_config(), **own}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "ClassifierBackbone":
         config = {"padding": "same", "stage_maps": "last", **config}  # files of before both
         for part in ("classifier", "normalize"):
             config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects)
         return super().from_config(config)
 
 
-def _settings(config):
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
     """Less what differs from run to run: shapes that layers happened to be built with, memory addresses."""
     return {key: value for key, value in config.items() if key not in ("build_config", "shared_object_id")}

@@ -1,9 +1,11 @@
 """`decimate`: a smaller filter from a larger one, by leaving taps and channels out."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
-def decimate(kernel, bias, shape):
+def decimate(kernel: np.ndarray, bias: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Subsample a convolution's filters evenly in space and along both channel axes.
 
     This is how DeepLab makes its fc6 (3x3 or 4x4, 1024 or 4096 filters) and fc7 out of VGG16's 7x7 of 4096.

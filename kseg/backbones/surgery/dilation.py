@@ -73,7 +73,7 @@ class Dilation:
     `steps` then lists a `Step` for every output of a layer, in graph order.
     """
 
-    def __init__(self, output_stride):
+    def __init__(self, output_stride: int) -> None:
         self.output_stride = output_stride
         self.copy = Copies()
         self.steps = []
@@ -153,7 +153,7 @@ class Dilation:
 class _Window:
     """Window, stride and padding of a convolution or pooling layer."""
 
-    def __init__(self, layer):
+    def __init__(self, layer: keras.layers.Layer) -> None:
         self.taps = tuple(getattr(layer, "kernel_size", None) or layer.pool_size)
         self.rates = tuple(getattr(layer, "dilation_rate", (1, 1)))
         self.spans = tuple((taps - 1) * rate for taps, rate in zip(self.taps, self.rates, strict=True))
@@ -165,7 +165,7 @@ class _Window:
             )
         self.stride, self.same = strides[0], layer.padding == "same"
 
-    def geometry(self, grid):
+    def geometry(self, grid: Grid) -> tuple[tuple[int, int], tuple[tuple[int, int], tuple[int, int]]]:
         """(excess of the output, ((top, bottom), (left, right)) padding of the window with holes).
 
         With them, the dense map sampled at the stride is the strided one, and its size is a multiple of it.
@@ -196,13 +196,13 @@ def _keeps_size(operation, args, kwargs):
     return all(len(t.shape) == 4 and tuple(t.shape[1:3]) == (32, 48) for t in tree.flatten(output))
 
 
-def check_output_stride(output_stride):
+def check_output_stride(output_stride: int) -> None:
     if output_stride not in (1, 2, 4, 8, 16, 32):
         raise ModelError(f"an output stride is 1, 2, 4, 8, 16 or 32, not {output_stride!r}.")
 
 
 @graph_settings()
-def dilate(model, output_stride):
+def dilate(model: keras.Model, output_stride: int) -> keras.Model:
     """Copy a classifier so that its feature maps stay at `output_stride`: later strides become dilation.
 
     The layers keep their names and weights; the windows of those behind a removed stride are spread (atrous

@@ -1,5 +1,7 @@
 """Rebuilding a Keras functional model layer by layer: the common ground of surgery and dilation."""
 
+from typing import Any
+
 import keras
 from keras import tree
 
@@ -12,10 +14,16 @@ class Copies:
     A layer that a model uses twice stays one layer; it cannot be copied with two different settings.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._made = {}
 
-    def __call__(self, layer, kind=None, without=(), **changes):
+    def __call__(
+        self,
+        layer: keras.Operation,
+        kind: type[keras.layers.Layer] | None = None,
+        without: tuple[str, ...] = (),
+        **changes: Any,
+    ) -> keras.Operation:
         """A copy of a layer, or of a `kind` with its settings less `without` and with `changes`."""
         if not isinstance(layer, keras.layers.Layer):
             return layer  # keras.ops in a functional graph: no state
@@ -29,7 +37,7 @@ class Copies:
             raise ModelError(f"layer {layer.name!r} is used at two strides, which cannot share one layer.")
         return copy
 
-    def fill(self):
+    def fill(self) -> None:
         """Copy the weights; a dense kernel is reshaped where its copy is a convolution."""
         for layer, copy, _, _ in self._made.values():
             shapes = [tuple(weight.shape) for weight in copy.weights]
@@ -38,7 +46,7 @@ class Copies:
             )
 
 
-def functional(model):
+def functional(model: keras.Model) -> keras.Model:
     """The model as one flat Functional graph with a single image-shaped input.
 
     Raises:
@@ -65,12 +73,12 @@ def functional(model):
     return keras.Model(inputs[0], _output(model), name=model.name)
 
 
-def _output(model):
+def _output(model: keras.Model) -> Any:
     """The output in the model's structure; a Sequential has no `.output` until it is called."""
     return model.outputs[0] if isinstance(model, keras.Sequential) else model.output
 
 
-def free_input(model, name=None):
+def free_input(model: keras.Model, name: str | None = None) -> keras.KerasTensor:
     """A new input like the model's, of any height and width."""
     image = model.inputs[0]
     return keras.Input((None, None, image.shape[3]), dtype=image.dtype, name=name or image.name)
