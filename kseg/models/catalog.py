@@ -5,7 +5,12 @@ of it; a new model adds a function, or a line.
 """
 
 import difflib
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
 
 from kseg import checks
 from kseg.backbones import VGG16, DeepLabVGG16, EfficientNetLite, ResNet, VGG16BatchNorm
@@ -21,31 +26,37 @@ from kseg.models.loading.other_channels import with_channels
 from kseg.models.lraspp import LRASPP
 from kseg.models.pspnet import PSPNet
 from kseg.models.structure.heads import HEADS, on_encoder
+from kseg.models.structure.segmenter import Segmenter
+
+Weights = str | Path | None  # of a backbone: "imagenet", a file, or None (random)
 
 AT_ONCE = (0.01, 0.0001)
 DEEPLAB_MEAN = (122.675, 116.669, 104.008)  # the released DeepLab v1's and v2's
 FCN_MEAN = (122.67891434, 116.66876762, 104.00698793)  # the released FCN's and DeconvNet's, red, green, blue
 SMALL_WIDTHS = (16, 32, 64, 128, 128)  # a quarter of VGG16's
+# The backbone whose ImageNet weights come with kseg, padded so that a cell stands over the same pixels at every size.
+lite0 = partial(EfficientNetLite, "lite0", padding="image", name="efficientnetlite0")
 
 
-def fcn_vgg16(num_classes, weights=None, *, stride, skip_scales=(1.0, 1.0)):
+def fcn_vgg16(
+    num_classes: int, weights: Weights = None, *, stride: int, skip_scales: tuple[float, float] = (1.0, 1.0)
+) -> FCN:
     """Shelhamer, Long and Darrell's FCN on VGG16: image padded by 100, crop offsets of the release."""
     backbone = VGG16(padding="original", mean=FCN_MEAN, weights=weights, name="vgg16")
     return FCN(backbone, num_classes, stride=stride, skip_scales=skip_scales)
 
 
-def fcn_efficientnetlite0(num_classes, weights="imagenet", *, stride):
+def fcn_efficientnetlite0(num_classes: int, weights: Weights = "imagenet", *, stride: int) -> FCN:
     """FCN on EfficientNet-Lite0, whose ImageNet weights come with kseg: trains on a laptop."""
-    backbone = EfficientNetLite("lite0", weights=weights, padding="image", name="efficientnetlite0")
-    return FCN(backbone, num_classes, stride=stride)
+    return FCN(lite0(weights=weights), num_classes, stride=stride)
 
 
-def deconvnet_vgg16(num_classes, weights=None):
+def deconvnet_vgg16(num_classes: int, weights: Weights = None) -> DeconvNet:
     """Noh, Hong and Han's DeconvNet on VGG16 with batch normalisation, made for 224x224 pixels."""
     return DeconvNet(VGG16BatchNorm(mean=FCN_MEAN, weights=weights, name="vgg16_bn"), num_classes)
 
 
-def deconvnet_small(num_classes, weights=None):
+def deconvnet_small(num_classes: int, weights: Weights = None) -> DeconvNet:
     """DeconvNet with a quarter of the channels and a bottleneck of 256: trains on a laptop, from random weights."""
     backbone = VGG16BatchNorm(
         widths=SMALL_WIDTHS, filters=256, fc6_padding="same", weights=weights, name="vgg16_bn_small"
@@ -53,19 +64,22 @@ def deconvnet_small(num_classes, weights=None):
     return DeconvNet(backbone, num_classes, kernel_std=None)
 
 
-def deconvnet_efficientnetlite0(num_classes, weights="imagenet", *, depths):
+def deconvnet_efficientnetlite0(
+    num_classes: int, weights: Weights = "imagenet", *, depths: tuple[int, ...]
+) -> DeconvNet:
     """DeconvNet on EfficientNet-Lite0, whose ImageNet weights come with kseg, unpooled to stride 2."""
-    backbone = EfficientNetLite("lite0", weights=weights, padding="image", name="efficientnetlite0")
-    return DeconvNet(backbone, num_classes, depths=depths, kernel_std=None)
+    return DeconvNet(lite0(weights=weights), num_classes, depths=depths, kernel_std=None)
 
 
-def deeplabv1_vgg16(num_classes, weights=None, *, multi_scale=False, **fields):
+def deeplabv1_vgg16(
+    num_classes: int, weights: Weights = None, *, multi_scale: bool = False, **fields: Any
+) -> DeepLabV1:
     """DeepLab v1 of Chen et al. on VGG16: fc6 with holes at output stride 8."""
     backbone = DeepLabVGG16(weights=weights, name="vgg16", **fields)
     return DeepLabV1(backbone, num_classes, multi_scale=multi_scale)
 
 
-def deeplabv2_vgg16(num_classes, weights=None, *, rates):
+def deeplabv2_vgg16(num_classes: int, weights: Weights = None, *, rates: tuple[int, ...]) -> DeepLabV2:
     """DeepLab v2 of Chen et al. on VGG16: four branches of fc6, fc7 and fc8, summed (ASPP)."""
     backbone = DeepLabVGG16(filters=None, average=False, weights=weights, name="vgg16")
     model = DeepLabV2(backbone, num_classes, rates=rates, hidden=1024)
@@ -74,88 +88,65 @@ def deeplabv2_vgg16(num_classes, weights=None, *, rates):
     return model
 
 
-def deeplabv2_resnet101(num_classes, weights=None):
+def deeplabv2_resnet101(num_classes: int, weights: Weights = None) -> DeepLabV2:
     """DeepLab v2 (ASPP-L) of Chen et al. on ResNet-101, batch normalisation frozen if pretrained."""
-    frozen = weights is not None
-    backbone = ResNet(
-        101,
-        output_stride=8,
-        mean=DEEPLAB_MEAN,
-        frozen_normalization=frozen,
-        weights=weights,
-        name="resnet101",
-    )
+    settings = {"mean": DEEPLAB_MEAN, "frozen_normalization": weights is not None, "weights": weights}
+    backbone = ResNet(101, output_stride=8, name="resnet101", **settings)
     return DeepLabV2(backbone, num_classes)
 
 
-def efficientnetlite0_of_stride_8(weights):
+def lite0_of_stride_8(weights: Weights) -> EfficientNetLite:
     """The first four stages of EfficientNet-Lite0, dilated to output stride 8; its ImageNet weights come with kseg.
 
     The fifth stage, sixteen times as large at this stride, would cost more than the rest.
     """
-    return EfficientNetLite(
-        "lite0",
-        output_stride=8,
-        last_stage="stage4",
-        weights=weights,
-        padding="image",
-        name="efficientnetlite0",
-    )
+    return lite0(output_stride=8, last_stage="stage4", weights=weights)
 
 
-def deeplabv2_efficientnetlite0(num_classes, weights="imagenet", *, rates):
+def deeplabv2_efficientnetlite0(
+    num_classes: int, weights: Weights = "imagenet", *, rates: tuple[int, ...]
+) -> DeepLabV2:
     """DeepLab v2 (ASPP) on the first four stages of EfficientNet-Lite0 at output stride 8."""
-    return DeepLabV2(efficientnetlite0_of_stride_8(weights), num_classes, rates=rates, align_corners=False)
+    return DeepLabV2(lite0_of_stride_8(weights), num_classes, rates=rates, align_corners=False)
 
 
-def pspnet_resnet(num_classes, weights=None, *, depth):
+def pspnet_resnet(num_classes: int, weights: Weights = None, *, depth: int) -> PSPNet:
     """PSPNet of Zhao et al. on ResNet with the deep stem at output stride 8."""
     backbone = ResNet(depth, stem="deep", output_stride=8, weights=weights, name=f"resnet{depth}")
     return PSPNet(backbone, num_classes)
 
 
-def pspnet_efficientnetlite0(num_classes, weights="imagenet", *, filters):
+def pspnet_efficientnetlite0(num_classes: int, weights: Weights = "imagenet", *, filters: int) -> PSPNet:
     """PSPNet with a narrow head on the first four stages of EfficientNet-Lite0 at output stride 8."""
-    return PSPNet(efficientnetlite0_of_stride_8(weights), num_classes, filters=filters, align_corners=False)
+    return PSPNet(lite0_of_stride_8(weights), num_classes, filters=filters, align_corners=False)
 
 
-def deeplabv3plus_efficientnetlite0(num_classes, weights="imagenet", *, output_stride, filters):
+def deeplabv3plus_efficientnetlite0(
+    num_classes: int, weights: Weights = "imagenet", *, output_stride: int, filters: int
+) -> DeepLabV3Plus:
     """DeepLabv3+ on EfficientNet-Lite0, whose ImageNet weights come with kseg, with a narrow head."""
-    backbone = EfficientNetLite(
-        "lite0", output_stride=output_stride, weights=weights, padding="image", name="efficientnetlite0"
-    )
+    backbone = lite0(output_stride=output_stride, weights=weights)
     return DeepLabV3Plus(backbone, num_classes, filters=filters)
 
 
-def deeplabv3plus_stride8(num_classes, weights="imagenet", *, rates, filters, low_level_filters):
+def deeplabv3plus_stride8(num_classes: int, weights: Weights = "imagenet", **head: Any) -> DeepLabV3Plus:
     """DeepLabv3+ on the first four stages of EfficientNet-Lite0 at output stride 8: for thin things, such as poles."""
-    backbone = efficientnetlite0_of_stride_8(weights)
-    return DeepLabV3Plus(
-        backbone, num_classes, rates=rates, filters=filters, low_level_filters=low_level_filters
-    )
+    return DeepLabV3Plus(lite0_of_stride_8(weights), num_classes, **head)
 
 
-def deeplabv3plus_fast(num_classes, weights="imagenet", *, filters, low_level_filters, image_scale):
+def deeplabv3plus_fast(
+    num_classes: int, weights: Weights = "imagenet", *, image_scale: float, **head: Any
+) -> DeepLabV3Plus:
     """DeepLabv3+ on EfficientNet-Lite0 ended at stride 16 that sees the image reduced: for webcams."""
-    backbone = EfficientNetLite(
-        "lite0",
-        last_stage="stage4",
-        weights=weights,
-        padding="image",
-        image_scale=image_scale,
-        name="efficientnetlite0",
-    )
-    return DeepLabV3Plus(
-        backbone, num_classes, rates=(), filters=filters, low_level_filters=low_level_filters
-    )
+    backbone = lite0(last_stage="stage4", weights=weights, image_scale=image_scale)
+    return DeepLabV3Plus(backbone, num_classes, rates=(), **head)
 
 
-def lraspp_efficientnetlite0(num_classes, weights="imagenet", *, output_stride):
+def lraspp_efficientnetlite0(
+    num_classes: int, weights: Weights = "imagenet", *, output_stride: int
+) -> LRASPP:
     """LR-ASPP, MobileNetV3's head, on EfficientNet-Lite0, whose ImageNet weights come with kseg."""
-    backbone = EfficientNetLite(
-        "lite0", output_stride=output_stride, weights=weights, padding="image", name="efficientnetlite0"
-    )
-    return LRASPP(backbone, num_classes)
+    return LRASPP(lite0(output_stride=output_stride, weights=weights), num_classes)
 
 
 CATALOG = {
@@ -195,7 +186,7 @@ CATALOG = {
 }
 
 
-def names():
+def names() -> tuple[str, ...]:
     """List the names of whole networks that `build` knows; `HEADS` go on any encoder.
 
     Returns:
@@ -209,7 +200,7 @@ def names():
     return tuple(CATALOG)
 
 
-def describe(name):
+def describe(name: str) -> str:
     """Describe a catalog entry in one line.
 
     Args:
@@ -233,19 +224,19 @@ def describe(name):
 
 
 def build(
-    name,
-    num_classes,
+    name: str,
+    num_classes: int,
     *,
-    encoder=None,
-    weights="packaged",
-    dtype=None,
-    channels=3,
-    value_range=(0, 255),
-    mean=None,
-    std=None,
-    first_convolution="repeat",
-    multilabel=False,
-):
+    encoder: str | keras.Model | None = None,
+    weights: Weights = "packaged",
+    dtype: str | None = None,
+    channels: int = 3,
+    value_range: tuple[float, float] = (0, 255),
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    first_convolution: str = "repeat",
+    multilabel: bool = False,
+) -> Segmenter:
     """Build a network of the catalog, or a head on any encoder.
 
     Args:
@@ -289,7 +280,7 @@ def build(
     return model
 
 
-def _entry(name):
+def _entry(name: str) -> partial[Segmenter]:
     if name not in CATALOG:
         close = difflib.get_close_matches(str(name), (*CATALOG, *HEADS), n=3)
         hint = (

@@ -1,8 +1,12 @@
 """DeconvNet (Noh, Hong and Han)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers
 
+from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.backbones.vgg_bn import DEPTHS, normalised
 from kseg.errors import ModelError
@@ -55,15 +59,15 @@ class DeconvNet(Segmenter):
     @draws_graph
     def __init__(
         self,
-        backbone,
-        num_classes,
+        backbone: Backbone,
+        num_classes: int,
         *,
-        depths=None,
-        kernel_std=0.01,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        depths: Sequence[int] | None = None,
+        kernel_std: float | None = 0.01,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         if not hasattr(backbone, "switches"):
             raise ModelError(
                 f"DeconvNet unpools by the switches of its backbone; {type(backbone).__name__} has none: give a "
@@ -96,7 +100,7 @@ class DeconvNet(Segmenter):
         )
         self.depths, self.kernel_std = depths, kernel_std
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "depths": self.depths, "kernel_std": self.kernel_std}
 
 
@@ -107,5 +111,5 @@ def _deconvolution(x, width, size, place, kernel_std, padding="same"):
     return normalised(x, f"debn{place}")
 
 
-def _initializer(std):
+def _initializer(std: float | None) -> keras.initializers.Initializer:
     return keras.initializers.HeNormal() if std is None else keras.initializers.RandomNormal(stddev=std)

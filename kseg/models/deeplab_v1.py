@@ -1,9 +1,12 @@
 """DeepLab v1 (Chen, Papandreou, Kokkinos, Murphy and Yuille)."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
 from kseg import checks
+from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.models.structure.segmenter import Segmenter
 from kseg.models.structure.upsampling import logits_of
@@ -51,17 +54,17 @@ class DeepLabV1(Segmenter):
     @draws_graph
     def __init__(
         self,
-        backbone,
-        num_classes,
+        backbone: Backbone,
+        num_classes: int,
         *,
-        multi_scale=False,
-        dropout=0.5,
-        align_corners=True,
-        upsampling=None,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        multi_scale: bool | str = False,
+        dropout: float = 0.5,
+        align_corners: bool = True,
+        upsampling: str | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         way = upsampling or ("cells" if checks.flag(align_corners, "align_corners") else "centres")
         dense = isinstance(multi_scale, str)
         multi_scale = checks.one_of(multi_scale, "multi_scale", (False, True, "dense"))
@@ -91,7 +94,7 @@ class DeepLabV1(Segmenter):
         self.multi_scale, self.dropout = multi_scale, dropout
         self.align_corners, self.upsampling = bool(align_corners), upsampling
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "multi_scale": self.multi_scale,
             "dropout": self.dropout,

@@ -1,10 +1,15 @@
 """DeepLab v2 (Chen, Papandreou, Kokkinos, Murphy and Yuille)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from kseg import checks
+from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.backbones.surgery.decimation import decimate
+from kseg.backbones.vgg import VGG16
 from kseg.layers import AtrousSpatialPyramidPooling
 from kseg.models.structure.segmenter import Segmenter
 from kseg.models.structure.upsampling import logits_of
@@ -50,18 +55,18 @@ class DeepLabV2(Segmenter):
     @draws_graph
     def __init__(
         self,
-        backbone,
-        num_classes,
+        backbone: Backbone,
+        num_classes: int,
         *,
-        rates=ASPP_L,
-        hidden=None,
-        dropout=0.5,
-        align_corners=True,
-        upsampling=None,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        rates: Sequence[int] = ASPP_L,
+        hidden: int | None = None,
+        dropout: float = 0.5,
+        align_corners: bool = True,
+        upsampling: str | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         way = upsampling or ("cells" if checks.flag(align_corners, "align_corners") else "centres")
         image = backbone.input
         aspp = AtrousSpatialPyramidPooling(
@@ -74,7 +79,7 @@ class DeepLabV2(Segmenter):
         self.rates, self.hidden, self.dropout = aspp.rates, hidden, dropout
         self.align_corners, self.upsampling = bool(align_corners), upsampling
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "rates": self.rates,
             "hidden": self.hidden,
@@ -85,7 +90,7 @@ class DeepLabV2(Segmenter):
         return {**super().get_config(), **own}
 
 
-def start_branches_from(model, vgg16):
+def start_branches_from(model: DeepLabV2, vgg16: VGG16) -> None:
     """Start fc6 and fc7 of every branch from a classifier's, as the released VGG16 network does.
 
     Args:

@@ -1,9 +1,13 @@
 """DeepLabv3 (Chen, Papandreou, Schroff and Adam)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers
 
 from kseg import checks
+from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.models.structure.head_blocks import HeadBlocks
 from kseg.models.structure.segmenter import Segmenter
@@ -61,23 +65,23 @@ class DeepLabV3(Segmenter):
     @draws_graph
     def __init__(
         self,
-        backbone,
-        num_classes,
+        backbone: Backbone,
+        num_classes: int,
         *,
-        rates=RATES,
-        image_level=True,
-        filters=256,
-        projection=1,
-        head=True,
-        dropout=0.5,
-        upsampling="size",
-        epsilon=1e-5,
-        momentum=0.95,
-        synchronized=False,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        rates: Sequence[int] = RATES,
+        image_level: bool = True,
+        filters: int = 256,
+        projection: int = 1,
+        head: bool = True,
+        dropout: float = 0.5,
+        upsampling: str = "size",
+        epsilon: float = 1e-5,
+        momentum: float = 0.95,
+        synchronized: bool = False,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         rates = () if not rates else checks.wholes(rates, "rates")
         image_level = checks.flag(image_level, "image_level")
         filters = checks.whole(filters, "filters")
@@ -99,7 +103,7 @@ class DeepLabV3(Segmenter):
         self.dropout, self.upsampling, self.epsilon = dropout, upsampling, float(epsilon)
         self.momentum, self.synchronized = momentum, bool(synchronized)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "rates": self.rates,
             "image_level": self.image_level,

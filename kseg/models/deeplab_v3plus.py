@@ -1,9 +1,13 @@
 """DeepLabv3+ (Chen, Zhu, Papandreou, Schroff and Adam)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers
 
 from kseg import checks
+from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.errors import SettingsError
 from kseg.layers import ResizeLike
@@ -74,30 +78,30 @@ class DeepLabV3Plus(Segmenter):
     @draws_graph
     def __init__(
         self,
-        backbone,
-        num_classes,
+        backbone: Backbone,
+        num_classes: int,
         *,
-        rates=RATES,
-        image_level=True,
-        filters=256,
-        separable=True,
-        normalize_depthwise=True,
-        projection=1,
-        mix=False,
-        low_level="stage2",
-        low_level_filters=48,
-        decoder_convolutions=2,
-        decoder_kernel=3,
-        dropout=0.1,
-        align_corners=False,
-        upsampling="centres",
-        epsilon=1e-3,
-        momentum=0.95,
-        synchronized=False,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        rates: Sequence[int] = RATES,
+        image_level: bool = True,
+        filters: int = 256,
+        separable: bool = True,
+        normalize_depthwise: bool = True,
+        projection: int = 1,
+        mix: bool = False,
+        low_level: str = "stage2",
+        low_level_filters: int = 48,
+        decoder_convolutions: int = 2,
+        decoder_kernel: int = 3,
+        dropout: float = 0.1,
+        align_corners: bool = False,
+        upsampling: str = "centres",
+        epsilon: float = 1e-3,
+        momentum: float = 0.95,
+        synchronized: bool = False,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         rates = checks.wholes(rates, "rates") if rates else ()
         low_level = checks.one_of(low_level, "low_level", tuple(backbone.stages))
         separable = checks.flag(separable, "separable")
@@ -151,5 +155,5 @@ class DeepLabV3Plus(Segmenter):
         for key, value in settings.items():
             setattr(self, key, value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._settings}

@@ -1,9 +1,12 @@
 """`DilatedFCN`: the fully convolutional head of torchvision and mmsegmentation on a dilated backbone."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
 from kseg import checks
+from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.models.structure.head_blocks import HeadBlocks
 from kseg.models.structure.segmenter import Segmenter
@@ -55,22 +58,22 @@ class DilatedFCN(Segmenter):
     @draws_graph
     def __init__(
         self,
-        backbone,
-        num_classes,
+        backbone: Backbone,
+        num_classes: int,
         *,
-        convolutions=1,
-        concatenate=False,
-        filters=512,
-        kernel=3,
-        dropout=0.1,
-        upsampling="size",
-        epsilon=1e-5,
-        momentum=0.95,
-        synchronized=False,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        convolutions: int = 1,
+        concatenate: bool = False,
+        filters: int = 512,
+        kernel: int = 3,
+        dropout: float = 0.1,
+        upsampling: str = "size",
+        epsilon: float = 1e-5,
+        momentum: float = 0.95,
+        synchronized: bool = False,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         convolutions = checks.whole(convolutions, "convolutions")
         filters = checks.whole(filters, "filters")
         kernel = checks.one_of(kernel, "kernel", (1, 3))
@@ -92,7 +95,7 @@ class DilatedFCN(Segmenter):
         self.kernel, self.dropout, self.upsampling, self.epsilon = kernel, dropout, upsampling, float(epsilon)
         self.momentum, self.synchronized = momentum, bool(synchronized)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "convolutions": self.convolutions,
             "concatenate": self.concatenate,

@@ -1,9 +1,13 @@
 """Fully convolutional networks (Shelhamer, Long and Darrell)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers
 
 from kseg import checks
+from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.layers import BilinearUpsampling, CropLike
 from kseg.models.structure.segmenter import Segmenter
@@ -55,16 +59,16 @@ class FCN(Segmenter):
     @draws_graph
     def __init__(
         self,
-        backbone,
-        num_classes,
+        backbone: Backbone,
+        num_classes: int,
         *,
-        stride=8,
-        learned_upsampling="none",
-        skip_scales=(1.0, 1.0),
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        stride: int = 8,
+        learned_upsampling: str = "none",
+        skip_scales: Sequence[float] = (1.0, 1.0),
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         stride = checks.one_of(stride, "stride", tuple(SKIPS))
         checks.one_of(learned_upsampling, "learned_upsampling", ("none", "intermediate", "all"))
         skip_scales = checks.numbers(skip_scales, "skip_scales", count=2)
@@ -95,7 +99,7 @@ class FCN(Segmenter):
         self.stride, self.learned_upsampling = stride, learned_upsampling
         self.skip_scales = skip_scales
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "stride": self.stride,
             "learned_upsampling": self.learned_upsampling,
@@ -104,5 +108,5 @@ class FCN(Segmenter):
         return {**super().get_config(), **own}
 
 
-def _score(num_classes, name):
+def _score(num_classes: int, name: str) -> layers.Conv2D:
     return layers.Conv2D(num_classes, 1, kernel_initializer="zeros", name=name)

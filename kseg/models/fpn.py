@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
 
 from kseg import checks
-from kseg.backbones import Backbone
+from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.errors import SettingsError
 from kseg.layers import ResizeLike
@@ -62,20 +63,20 @@ class FPN(Segmenter):
     @draws_graph
     def __init__(
         self,
-        backbone,
-        num_classes,
+        backbone: Backbone,
+        num_classes: int,
         *,
-        stages=None,
-        pyramid_filters=256,
-        filters=128,
-        groups=32,
-        dropout=0.2,
-        upsampling="centres",
-        epsilon=1e-5,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        stages: Sequence[str] | None = None,
+        pyramid_filters: int = 256,
+        filters: int = 128,
+        groups: int = 32,
+        dropout: float = 0.2,
+        upsampling: str = "centres",
+        epsilon: float = 1e-5,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         known = tuple(backbone.stages)
         if stages is None:
             names = known[known.index("stage2") :] if "stage2" in known else known
@@ -109,7 +110,7 @@ class FPN(Segmenter):
             "epsilon": epsilon,
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._settings}
 
 

@@ -1,8 +1,12 @@
 """LiteFPN: a feature pyramid for CPUs."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers
 
+from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.layers import CropLike, DepthToSpace, ResizeLike
 from kseg.models.structure.head_blocks import HeadBlocks
@@ -52,19 +56,19 @@ class LiteFPN(Segmenter):
     @draws_graph
     def __init__(
         self,
-        backbone,
-        num_classes,
+        backbone: Backbone,
+        num_classes: int,
         *,
-        context=256,
-        levels=(("stage4", 64, 64), ("stage3", 48, 32), ("stage2", 32, 16)),
-        decoder=1,
-        dropout=0.1,
-        momentum=0.95,
-        synchronized=False,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        context: int = 256,
+        levels: Sequence[tuple[str, int, int]] = (("stage4", 64, 64), ("stage3", 48, 32), ("stage2", 32, 16)),
+        decoder: int = 1,
+        dropout: float = 0.1,
+        momentum: float = 0.95,
+        synchronized: bool = False,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         own = backbone.free_name
         blocks = HeadBlocks(EPSILON, momentum, synchronized, free_name=own)
         x = blocks.pyramid(backbone.deepest, context, (), separable=True, projection=1)
@@ -88,7 +92,7 @@ class LiteFPN(Segmenter):
         self.decoder, self.dropout = decoder, dropout
         self.momentum, self.synchronized = momentum, bool(synchronized)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "context": self.context,
             "levels": self.levels,

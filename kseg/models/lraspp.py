@@ -1,9 +1,12 @@
 """LR-ASPP (Howard et al., MobileNetV3)."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
 from kseg import checks
+from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.layers import BatchNormalization, ResizeLike
 from kseg.models.structure.segmenter import Segmenter
@@ -53,19 +56,19 @@ class LRASPP(Segmenter):
     @draws_graph
     def __init__(
         self,
-        backbone,
-        num_classes,
+        backbone: Backbone,
+        num_classes: int,
         *,
-        filters=128,
-        low_level="stage3",
-        upsampling="centres",
-        epsilon=1e-3,
-        momentum=0.95,
-        synchronized=False,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        filters: int = 128,
+        low_level: str = "stage3",
+        upsampling: str = "centres",
+        epsilon: float = 1e-3,
+        momentum: float = 0.95,
+        synchronized: bool = False,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         low_level = checks.one_of(low_level, "low_level", tuple(backbone.stages))
         filters, epsilon = checks.whole(filters, "filters"), checks.number(epsilon, "epsilon", above=0)
         momentum = checks.fraction(momentum, "momentum")
@@ -91,7 +94,7 @@ class LRASPP(Segmenter):
         self.filters, self.low_level, self.upsampling, self.epsilon = filters, low_level, upsampling, epsilon
         self.momentum, self.synchronized = momentum, synchronized
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "filters": self.filters,
             "low_level": self.low_level,

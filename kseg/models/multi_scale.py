@@ -1,5 +1,8 @@
 """`MultiScale`: a segmentation model that sees its image at several scales and keeps the highest scores."""
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 import keras
 from keras import layers
 
@@ -56,17 +59,17 @@ class MultiScale(Segmenter):
     @draws_graph
     def __init__(
         self,
-        model,
-        scales=SCALES,
-        name=None,
-        trainable=True,
-    ):
+        model: Segmenter,
+        scales: Sequence[float] = SCALES,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
         if not isinstance(model, Segmenter):
             raise ModelError(f"multi-scale inputs need a Segmenter of kseg, got {type(model).__name__}")
         scales = checks.scales(scales, with_one=True)
         image = keras.Input((None, None, model.input_shape[-1]), name="image")
-        _, _, fused, upsampling = scale_maps(model, scales, image)
-        logits = upsampled(fused, image, upsampling, "logits")
+        seen = scale_maps(model, scales, image)
+        logits = upsampled(seen.fused, image, seen.upsampling, "logits")
         super().__init__(
             image,
             logits,
@@ -78,13 +81,13 @@ class MultiScale(Segmenter):
         self.base, self.scales, self.multilabel = model, scales, model.multilabel
         self.classes, self.palette, self.working_size = model.classes, model.palette, model.working_size
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["backbone"], config["num_classes"]
         return {**config, "model": keras.saving.serialize_keras_object(self.base), "scales": self.scales}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "MultiScale":
         # `Segmenter.from_config` restores an argument called `backbone`.
         base = keras.saving.deserialize_keras_object(config["model"], custom_objects)
         given = {key: config[key] for key in ("scales", "name", "trainable") if key in config}
@@ -95,15 +98,22 @@ class MultiScale(Segmenter):
         return model
 
 
-@graph_settings()
-def scale_maps(model, scales, image):
-    """The score maps of a model on an image at several scales.
+class ScaleMaps(NamedTuple):
+    """The score maps of one image at several scales.
 
-    Returns:
-        A dict from scale to map as the network gives it (its own size at each scale), a dict from scale to that map
-        at the size of scale 1, the maximum of the latter, and the layer that upsamples the model's scores (None
-        where the maps are logits).
+    maps: by scale, as the network gives them (each of its own size); resized: by scale, at the size of scale 1; fused:
+    the maximum of these; upsampling: the layer that upsamples the model's scores, None where the maps are logits.
     """
+
+    maps: dict[float, keras.KerasTensor]
+    resized: dict[float, keras.KerasTensor]
+    fused: keras.KerasTensor
+    upsampling: ResizeLike | None
+
+
+@graph_settings()
+def scale_maps(model: Segmenter, scales: Sequence[float], image: keras.KerasTensor) -> ScaleMaps:
+    """The score maps of a model on an image at several scales."""
     scores, upsampling = before_upsampling(model)
     network = keras.Model(model.input, scores, name="scores")
     stride = None if upsampling is None else upsampling.cell_stride
@@ -112,16 +122,16 @@ def scale_maps(model, scales, image):
         shrink = ScaledImage(scale, stride, name=f"image_{_words(scale)}", dtype="float32")
         maps[scale] = network(shrink(image))
     like = {"align_corners": getattr(upsampling, "align_corners", False), "dtype": "float32"}
-    alike = {
+    resized = {
         scale: one if scale == 1 else ResizeLike(name=f"scores_{_words(scale)}", **like)([one, maps[1.0]])
         for scale, one in maps.items()
     }
-    fused = list(alike.values())
+    fused = list(resized.values())
     fused = layers.Maximum(name="fused", dtype="float32")(fused) if len(fused) > 1 else fused[0]
-    return maps, alike, fused, upsampling
+    return ScaleMaps(maps, resized, fused, upsampling)
 
 
-def before_upsampling(model):
+def before_upsampling(model: keras.Model) -> tuple[keras.KerasTensor, ResizeLike | None]:
     """A model's scores before the bilinear upsampling at its end, and that layer; else its logits and None."""
     last = next((layer for layer in model.layers if layer.name == "logits"), None)
     if isinstance(last, ResizeLike):
@@ -137,6 +147,6 @@ def upsampled(scores, image, upsampling, name):
     return ResizeLike(name=name, dtype="float32", **settings)([scores, image])
 
 
-def _words(scale):
+def _words(scale: float) -> str:
     """A scale for a layer's name: 0.75 is "0_75"."""
     return f"{scale:g}".replace(".", "_")

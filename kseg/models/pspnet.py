@@ -1,5 +1,6 @@
 """PSPNet (Zhao, Shi, Qi, Wang and Jia)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import keras
 from keras import layers
 
 from kseg import checks
+from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.errors import ModelError
 from kseg.layers import BatchNormalization, PyramidPooling
@@ -61,27 +63,27 @@ class PSPNet(Segmenter):
     @draws_graph
     def __init__(
         self,
-        backbone,
-        num_classes,
+        backbone: Backbone,
+        num_classes: int,
         *,
-        bins=(1, 2, 3, 6),
-        filters=512,
-        level_filters=None,
-        mode="average",
-        reduce=True,
-        normalize_global=True,
-        kernel=3,
-        score_kernel=1,
-        dropout=0.1,
-        epsilon=1e-5,
-        momentum=0.95,
-        synchronized=False,
-        align_corners=True,
-        upsampling=None,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        bins: Sequence[int] | None = (1, 2, 3, 6),
+        filters: int = 512,
+        level_filters: int | None = None,
+        mode: str = "average",
+        reduce: bool = True,
+        normalize_global: bool = True,
+        kernel: int = 3,
+        score_kernel: int = 1,
+        dropout: float = 0.1,
+        epsilon: float = 1e-5,
+        momentum: float = 0.95,
+        synchronized: bool = False,
+        align_corners: bool = True,
+        upsampling: str | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         bins = checks.wholes(bins, "bins") if bins else ()
         normalization = {"epsilon": epsilon, "momentum": momentum, "synchronized": synchronized}
         head = ScoreHead(filters, kernel, score_kernel, dropout, normalization)
@@ -109,7 +111,7 @@ class PSPNet(Segmenter):
         self.epsilon, self.momentum, self.synchronized = float(epsilon), momentum, bool(synchronized)
         self.align_corners, self.upsampling = bool(align_corners), upsampling
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "bins": self.bins,
             "filters": self.filters,
@@ -178,7 +180,14 @@ class TwoHeaded(keras.Model):
     """
 
     @draws_graph
-    def __init__(self, segmenter, filters=None, stage=None, name=None, trainable=True):
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        filters: int | None = None,
+        stage: str | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
         normalization = {
             key: getattr(segmenter, key, None) for key in ("epsilon", "momentum", "synchronized")
         }
@@ -204,7 +213,7 @@ class TwoHeaded(keras.Model):
         if not checks.flag(trainable, "trainable"):
             self.trainable = False
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         filters, stage = self.second_head
         own = {"filters": filters, "stage": stage, "name": self.name, "trainable": self.trainable}
         return {"segmenter": keras.saving.serialize_keras_object(self.segmenter), **own}
@@ -215,7 +224,7 @@ class TwoHeaded(keras.Model):
         return cls(**{**config, "segmenter": segmenter})
 
 
-def with_auxiliary_head(model, filters=None, stage=None):
+def with_auxiliary_head(model: Segmenter, filters: int | None = None, stage: str | None = None) -> TwoHeaded:
     """Make a training model: a network with the PSPNet paper's second head, on the last stage but one (stage 4).
 
     It shares every layer with `model`, so training it trains `model`, and `model` is what you save:

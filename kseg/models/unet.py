@@ -1,9 +1,13 @@
 """U-Net (Ronneberger, Fischer and Brox) on any backbone."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers
 
 from kseg import checks
+from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.errors import ModelError
 from kseg.layers import ResizeLike
@@ -60,19 +64,19 @@ class UNet(Segmenter):
     @draws_graph
     def __init__(
         self,
-        backbone,
-        num_classes,
+        backbone: Backbone,
+        num_classes: int,
         *,
-        filters=FILTERS,
-        convolutions=2,
-        score_kernel=3,
-        epsilon=1e-5,
-        momentum=0.9,
-        synchronized=False,
-        name=None,
-        trainable=True,
-        dtype=None,
-    ):
+        filters: Sequence[int] = FILTERS,
+        convolutions: int = 2,
+        score_kernel: int = 3,
+        epsilon: float = 1e-5,
+        momentum: float = 0.9,
+        synchronized: bool = False,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+    ) -> None:
         filters, own = checks.wholes(filters, "filters"), backbone.free_name
         convolutions = checks.whole(convolutions, "convolutions")
         score_kernel = checks.one_of(score_kernel, "score_kernel", (1, 3))
@@ -99,7 +103,7 @@ class UNet(Segmenter):
         self.filters, self.convolutions, self.score_kernel = filters, convolutions, score_kernel
         self.epsilon, self.momentum, self.synchronized = float(epsilon), momentum, bool(synchronized)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "filters": self.filters,
             "convolutions": self.convolutions,
@@ -111,7 +115,7 @@ class UNet(Segmenter):
         return {**super().get_config(), **own}
 
 
-def _skips(backbone, most):
+def _skips(backbone: Backbone, most: int) -> list[keras.KerasTensor | None]:
     """The stage that each block sees, from deep to shallow; None where the backbone has none of that stride."""
     if backbone.padding == "original":
         raise ModelError(

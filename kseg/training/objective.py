@@ -241,11 +241,11 @@ def _multi_scale(
     if not isinstance(model, Segmenter):
         raise ModelError(f"input_scales are for kseg's own models; {model.name} is a {type(model).__name__}")
     image = keras.Input((None, None, 3), name="image")
-    maps, alike, fused, upsampling = scale_maps(model, scales, image)
+    maps, resized, fused, upsampling = scale_maps(model, scales, image)
     stride = stride or 1
     cells = upsampling is not None and stride == upsampling.cell_stride
     found = [("fused", fused, 1.0)]
-    found += [(f"at_{s:g}".replace(".", "_"), one, s) for s, one in (maps if cells else alike).items()]
+    found += [(f"at_{s:g}".replace(".", "_"), one, s) for s, one in (maps if cells else resized).items()]
     outputs = {
         name: one if cells else upsampled(one, image, upsampling, f"logits_{name}") for name, one, _ in found
     }

@@ -112,7 +112,7 @@ def _built(model: Segmenter, num_classes: int, dtype: str | None) -> Segmenter:
 
 def _copy_classes(
     mine: Any, theirs: Any, axes: list[int], pairs: list[tuple[int, int]], counts: tuple[int, int]
-):
+) -> None:
     """Take over those slices of a weight that belong to classes of the same name."""
     old, new = counts
     to, source = keras.ops.convert_to_numpy(mine).copy(), keras.ops.convert_to_numpy(theirs)

@@ -12,12 +12,14 @@ from kseg.io.archive import verify_sha256
 from kseg.models.loading.preset_folder import file_in_folder, is_preset_folder
 
 if TYPE_CHECKING:
+    import keras
+
     from kseg.models.structure.segmenter import Segmenter
 
 FOLDER = Path(__file__).parents[1] / "presets"
 
 
-def presets():
+def presets() -> dict[str, dict[str, Any]]:
     """List the trained models that come with kseg.
 
     Each has a card, a dict with `name`, `description`, `classes`, `palette`, `size` (height and width that
@@ -38,7 +40,7 @@ def presets():
     return {path.stem: read_card(path) for path in sorted(FOLDER.glob("*.json"))}
 
 
-def preset_file(name, kind="keras"):
+def preset_file(name: str, kind: str = "keras") -> Path:
     """Find a preset's file, and compare its checksum with the card's.
 
     Args:
@@ -118,7 +120,7 @@ def from_preset(
     return with_classes(model, num_classes, classes=classes, palette=palette, dtype=dtype)
 
 
-def load_trained(what):
+def load_trained(what: str | Path) -> keras.Model:
     """A trained model by the name of a preset, by its `.keras` file or by a folder of `save_to_preset`.
 
     Args:

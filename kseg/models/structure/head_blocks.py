@@ -27,7 +27,7 @@ class HeadBlocks:
     normalize_depthwise: bool = True
     free_name: Callable[[str], str] = str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.number(self.epsilon, "epsilon", above=0)
         checks.fraction(self.momentum, "momentum")
         checks.flag(self.synchronized, "synchronized")

@@ -30,10 +30,13 @@ class ReceptiveField:
     stride: tuple[float, float]
 
 
+PerAxis = float | tuple[float, float]  # one number for both axes, or (vertical, horizontal)
 PIXEL = ReceptiveField((1, 1), (1, 1))
 
 
-def receptive_fields(model, tensors=None):
+def receptive_fields(
+    model: keras.Model, tensors: dict[str, keras.KerasTensor] | None = None
+) -> dict[str, ReceptiveField]:
     """Compute the receptive field and the output stride of maps of a functional Keras model.
 
     A convolution or pooling of `k` taps, rate `r` and stride `s` reads k + (k - 1)(r - 1) cells of its input
@@ -75,7 +78,13 @@ def receptive_fields(model, tensors=None):
     return {name: fields[id(tensor)] for name, tensor in tensors.items()}
 
 
-def _walk(model, wanted, start, fields, by_layer):
+def _walk(
+    model: keras.Model,
+    wanted: list[keras.KerasTensor],
+    start: ReceptiveField,
+    fields: dict[int, ReceptiveField],
+    by_layer: dict[str, ReceptiveField],
+) -> None:
     """Fill `fields` (by the identity of a tensor) and `by_layer` up to the wanted tensors of one graph."""
     fields.update({id(tensor): start for tensor in model.inputs})
     waiting = list(wanted)
@@ -103,7 +112,7 @@ def _walk(model, wanted, start, fields, by_layer):
         fields.update({id(tensor): field for tensor, field in zip(node.output_tensors, found, strict=True)})
 
 
-def _after(layer, given):
+def _after(layer: keras.Operation, given: list[ReceptiveField]) -> ReceptiveField:
     """The field behind a layer, from those of its inputs."""
     field = given[0]
     # Keras's transposed and depthwise convolutions are no subclasses of Conv2D.
@@ -147,13 +156,13 @@ def _after(layer, given):
     )
 
 
-def _largest(fields):
+def _largest(fields: list[ReceptiveField]) -> ReceptiveField:
     """Where branches meet: the largest field; of strides the smallest, as a 1x1 map spreads over the others."""
     size = tuple(max(field.size[axis] for field in fields) for axis in (0, 1))
     return ReceptiveField(size, tuple(min(field.stride[axis] for field in fields) for axis in (0, 1)))
 
 
-def _window(field, places, rate=1, stride=1):
+def _window(field: ReceptiveField, places: PerAxis, rate: PerAxis = 1, stride: PerAxis = 1) -> ReceptiveField:
     """Behind a window of so many places."""
     places, rate, stride = (_pair(value) for value in (places, rate, stride))
     grown = zip(field.size, field.stride, places, rate, strict=True)
@@ -161,7 +170,7 @@ def _window(field, places, rate=1, stride=1):
     return ReceptiveField(size, tuple(step * s for step, s in zip(field.stride, stride, strict=True)))
 
 
-def _upsampled(field, factor, reads=2):
+def _upsampled(field: ReceptiveField, factor: PerAxis, reads: PerAxis = 2) -> ReceptiveField:
     """Behind an upsampling of which each new cell reads so many old ones in a row."""
     factor, reads = _pair(factor), _pair(reads)
     grown = _window(field, tuple(n if f != 1 else 1 for n, f in zip(reads, factor, strict=True)))
@@ -173,7 +182,7 @@ def _finer(field: ReceptiveField, factor: tuple[float, float]) -> tuple[float, f
     return tuple(step / f for step, f in zip(field.stride, factor, strict=True))
 
 
-def _pair(value):
+def _pair(value: PerAxis) -> tuple[float, float]:
     return (value, value) if isinstance(value, int | float) else tuple(value)
 
 

@@ -234,13 +234,13 @@ class Segmenter(keras.Model):
             )
         super().compile(optimizer, loss, metrics=metrics, weighted_metrics=weighted_metrics, **kwargs)
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         """Keras's, which leaves a model with a `compile` of its own uncompiled."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
-    def get_metrics_result(self):
+    def get_metrics_result(self) -> dict[str, Any]:
         """Keras's, without what no log can hold, such as a confusion matrix."""
         return single_numbers(super().get_metrics_result())
 
@@ -254,7 +254,7 @@ class Segmenter(keras.Model):
         with checked_data(self, x, y, {}) as y:
             return super().evaluate(x, y, *args, **kwargs)
 
-    def save(self, filepath, overwrite: bool = True, zipped: bool | None = None) -> None:
+    def save(self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Save as a `.keras` file, as `keras.Model.save` does; refuse what could not be loaded again."""
         check_reloads(self)
         super().save(filepath, overwrite=overwrite, zipped=zipped)
