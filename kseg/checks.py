@@ -240,7 +240,13 @@ def _as_tuple(values: Any) -> tuple:
     return tuple(values) if iterable and np.ndim(values) != 0 else ()
 
 
-def _within(value, least=None, most=None, above=None, below=None) -> bool:
+def _within(
+    value: float,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> bool:
     return (
         (least is None or value >= least)
         and (most is None or value <= most)
@@ -249,7 +255,12 @@ def _within(value, least=None, most=None, above=None, below=None) -> bool:
     )
 
 
-def _range(least=None, most=None, above=None, below=None) -> str:
+def _range(
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> str:
     if least is not None and most is not None:
         return f" from {least:g} to {most:g}"
     low = f"from {least:g} on" if least is not None else f"above {above:g}" if above is not None else ""

@@ -42,7 +42,7 @@ class PackageError(KsegError, ImportError):
 class FileError(KsegError, OSError):
     """A file that the system refuses to write: a full disk, no permission. `errno` and `strerror` are the system's."""
 
-    def __init__(self, message: str, cause: OSError | None = None):
+    def __init__(self, message: str, cause: OSError | None = None) -> None:
         super().__init__(message)
         self.errno = getattr(cause, "errno", None)
         self.strerror = getattr(cause, "strerror", None)

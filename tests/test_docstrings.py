@@ -1,8 +1,4 @@
-"""Public classes, functions and methods are documented as Keras documents its own, and what takes no tensor has types.
-
-What is still missing stands in `docstrings_missing.txt`, one name a line; a name that is no longer missing has to
-go from there.
-"""
+"""Public classes, functions and methods are documented as Keras does it, and what takes no tensor has types."""
 
 from __future__ import annotations
 
@@ -23,7 +19,6 @@ import pytest
 import kseg
 
 PACKAGE = Path(kseg.__file__).parent
-MISSING = Path(__file__).with_name("docstrings_missing.txt")
 PARTS = (
     *("ops", "layers", "backbones", "models", "weights", "losses", "metrics", "data", "training"),
     *("inference", "evaluation", "export", "visualize", "webcam"),
@@ -134,36 +129,19 @@ def untyped() -> Iterator[str]:
             if {argument.arg for argument in given} & TENSORS:
                 continue
             if node.returns is None or any(argument.annotation is None for argument in given):
-                yield f"{path.name} {node.name}"
-
-
-def still_missing(kind: str) -> set[str]:
-    lines = MISSING.read_text("utf-8").splitlines() if MISSING.exists() else []
-    return {line.removeprefix(kind + " ") for line in lines if line.startswith(kind + " ")}
+                yield f"{path.relative_to(PACKAGE.parent)}:{node.lineno} {node.name}"
 
 
 @pytest.mark.parametrize("name", sorted(public()))
 def test_public_classes_and_functions_are_documented(name):
     found = list(shortcomings(public()[name], example=True))
-    if name in still_missing("public"):
-        assert found, f"{name} is documented: take it from {MISSING.name}"
-    else:
-        assert not found, f"{name}: {'; '.join(found)}"
+    assert not found, f"{name}: {'; '.join(found)}"
 
 
 def test_public_methods_are_documented():
     found = {name: list(shortcomings(method, example=False)) for name, method in methods().items()}
-    found = {name: "; ".join(faults) for name, faults in found.items() if faults}
-    missing = still_missing("method")
-    assert not found.keys() - missing, {name: found[name] for name in found.keys() - missing}
-    assert not missing - found.keys(), f"documented: take them from {MISSING.name}"
+    assert not any(found.values()), {name: faults for name, faults in found.items() if faults}
 
 
 def test_functions_without_tensors_have_types():
-    found, missing = set(untyped()), still_missing("types")
-    assert not found - missing, sorted(found - missing)
-
-
-def test_names_that_are_missing_exist():
-    assert still_missing("public") <= public().keys()
-    assert still_missing("method") <= methods().keys()
+    assert not list(untyped())

@@ -46,7 +46,7 @@ class Lovasz(MapLoss):
         class_weights: Any = None,
         from_logits: bool = True,
         name: str = "lovasz",
-    ):
+    ) -> None:
         super().__init__(ignore_label, class_weights, from_logits, name=name)
         self.mode = checked_mode(mode)
 
@@ -80,13 +80,13 @@ class Lovasz(MapLoss):
     def weight(self, labels, classes):
         return ops.convert_to_tensor(1.0 / replicas_in_sync(), "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["reduction"]
         return {**config, "mode": self.mode}
 
 
-def _of_class(errors, truth):
+def _of_class(errors: Any, truth: Any) -> Any:
     """The extension's value: errors, largest first, times what each adds to the Jaccard loss."""
     order = ops.argsort(ops.stop_gradient(-errors))
     errors, truth = ops.take(errors, order), ops.take(truth, order)

@@ -58,7 +58,7 @@ class Tversky(MapLoss):
         class_weights: Any = None,
         from_logits: bool = True,
         name: str = "tversky",
-    ):
+    ) -> None:
         super().__init__(ignore_label, class_weights, from_logits, name=name)
         self.mode = checked_mode(mode)
         self.alpha, self.beta, self.gamma, self.smooth = map(float, (alpha, beta, gamma, smooth))
@@ -94,7 +94,7 @@ class Tversky(MapLoss):
             values = ops.sum(values, axis=axis)
         return sum_over_replicas(values)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["reduction"]
         return {

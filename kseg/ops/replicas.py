@@ -1,9 +1,11 @@
 """Sums over the replicas of a distributed training step."""
 
+from typing import Any
+
 import keras
 
 
-def sum_over_replicas(value):
+def sum_over_replicas(value: Any) -> Any:
     """`value` summed over all replicas of `tf.distribute`; the value itself where there is but one.
 
     A mean over the pixels of a global batch needs their global number: the mean of each replica's own mean is
@@ -19,7 +21,7 @@ def sum_over_replicas(value):
     return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
-def gather_over_replicas(value):
+def gather_over_replicas(value: Any) -> Any:
     """`value` of all replicas of `tf.distribute`, one behind the other along the first axis.
 
     For a loss of the whole batch that is no sum over its parts. Its gradient is summed over the replicas.
@@ -34,7 +36,7 @@ def gather_over_replicas(value):
     return replica.all_gather(value, axis=0)
 
 
-def replicas_in_sync():
+def replicas_in_sync() -> int:
     """How many replicas of `tf.distribute` take part in the step that is being traced; 1 outside of one."""
     if keras.backend.backend() != "tensorflow":
         return 1

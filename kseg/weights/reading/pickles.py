@@ -96,7 +96,13 @@ def load_pickle(
 class _Machine:
     """The pickle's stack machine: a stack, marks on it, and a memo."""
 
-    def __init__(self, calls, persistent, budget, what):
+    def __init__(
+        self,
+        calls: dict[str, Callable[..., Any]],
+        persistent: Callable[[Any], Any],
+        budget: int,
+        what: str,
+    ) -> None:
         self.calls, self.persistent, self.left, self.what = calls, persistent, budget, what
         self.stack: list[Any] = []
         self.marks: list[int] = []
@@ -173,83 +179,78 @@ def _peek(m: _Machine) -> Any:
     return m.stack[-1]
 
 
-def _mark(m, _):
+def _mark(m: _Machine, _: Any) -> None:
     m.marks.append(len(m.stack))
 
 
-def _pop(m, _):
+def _pop(m: _Machine, _: Any) -> None:
     if m.marks and len(m.stack) == m.marks[-1]:
         m.marks.pop()
     else:
         m.stack.pop()
 
 
-def _dict(m, _):
+def _dict(m: _Machine, _: Any) -> None:
     items, made = m.since_mark(), {}
     m.set_items(made, items)
     m.stack.append(made)
 
 
-def _set_item(m, _):
+def _set_item(m: _Machine, _: Any) -> None:
     value, key = m.pop(), m.pop()
     m.set_items(_peek(m), [key, value])
 
 
-def _set_items(m, _):
+def _set_items(m: _Machine, _: Any) -> None:
     items = m.since_mark()
     m.set_items(_peek(m), items)
 
 
-def _append(m, _):
+def _append(m: _Machine, _: Any) -> None:
     item = m.pop()
     m.extend(_peek(m), [item])
 
 
-def _appends(m, _):
+def _appends(m: _Machine, _: Any) -> None:
     items = m.since_mark()
     m.extend(_peek(m), items)
 
 
-def _reduce(m, _):
+def _reduce(m: _Machine, _: Any) -> None:
     arguments, function = m.pop(), m.pop()
     m.stack.append(m.call(function, arguments))
 
 
-def _new(m, _):
-    arguments, made = m.pop(), m.pop()
-    m.stack.append(m.call(made, arguments))
-
-
-def _new_with_keywords(m, _):
+def _new_with_keywords(m: _Machine, _: Any) -> None:
     m.pop()
-    _new(m, _)
+    _reduce(m, _)
 
 
-def _object(m, _):
+def _object(m: _Machine, _: Any) -> None:
     items = m.since_mark()
     m.stack.append(m.call(items[0], tuple(items[1:])))
 
 
-def _instance(m, argument):
+def _instance(m: _Machine, argument: str) -> None:
     module, _, name = argument.partition(" ")
     arguments = tuple(m.since_mark())
     m.stack.append(m.call(m.global_(module, name), arguments))
 
 
-def _stack_global(m, _):
+def _stack_global(m: _Machine, _: Any) -> None:
     name, module = m.pop(), m.pop()
     m.stack.append(m.global_(module, name))
 
 
-def _tuple_of(count):
-    def make(m, _):
+def _tuple_of(count: int) -> Callable[[_Machine, Any], None]:
+    def make(m: _Machine, _: Any) -> None:
         items = [m.pop() for _ in range(count)]
         m.stack.append(tuple(reversed(items)))
 
     return make
 
 
-def _put(m, index):
+def _put(m: _Machine, index: int) -> None:
     m.memo[index] = _peek(m)
 
 
@@ -285,7 +286,7 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "GLOBAL": lambda m, argument: m.stack.append(m.global_(*argument.split(" ", 1))),
     "STACK_GLOBAL": _stack_global,
     "REDUCE": _reduce,
-    "NEWOBJ": _new,
+    "NEWOBJ": _reduce,
     "NEWOBJ_EX": _new_with_keywords,
     "OBJ": _object,
     "INST": _instance,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -195,7 +195,9 @@ def _numbers(content: mmap, start: int, end: int, storage: _Storage, order: str,
     return np.frombuffer(content, dtype, storage.count, begin)
 
 
-def _load(stream, size: int, path: Path, declared: dict[str, _Storage] | None = None) -> Any:
+def _load(
+    stream: BinaryIO, size: int, path: Path, declared: dict[str, _Storage] | None = None
+) -> Any:
     def persistent(identity: Any) -> _Storage:
         sound = isinstance(identity, tuple) and len(identity) in (5, 6) and identity[0] == "storage"
         if not sound or not isinstance(identity[1], Named):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ _SMALL = 1 << 20
 
 
 @contextmanager
-def mapped(path: Path):
+def mapped(path: Path) -> Iterator[mmap.mmap]:
     """The bytes of a file as a read-only `mmap`, which lives as long as an array looks into it.
 
     Raises:
