@@ -1,4 +1,4 @@
-"""Hold the floors of the house: who may import whom, where TensorFlow is named, how long a file may be.
+"""Hold the floors of the house: who may import whom, where TensorFlow is named, how large files and folders may be.
 
 Run from anywhere: ``python tools/check_floors.py [ROOT]``. Prints each violation as ``file:line: what`` and
 exits with 1 when there is one. Imports are read with ``ast``, also those inside functions.
@@ -6,10 +6,13 @@ exits with 1 when there is one. Imports are read with ``ast``, also those inside
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 MAX_LINES = 300
+MAX_FILES = 15  # modules in a folder, __init__.py not counted
+MAX_DEPTH = 2  # folders below kseg
 
 # Folder of kseg -> the folders of kseg it may import besides itself. OPEN is open to everyone.
 FLOORS = {
@@ -145,6 +148,12 @@ def check(root: Path) -> list[str]:
     if not files:
         return [f"no Python files below {root / 'kseg'}"]
     found = [line for path in files for line in check_file(path, root)]
+    for folder, count in sorted(Counter(path.parent for path in files if path.stem != "__init__").items()):
+        place = folder.relative_to(root)
+        if count > MAX_FILES:
+            found.append(f"{place}/: {count} modules, at most {MAX_FILES}")
+        if len(place.parts) > 1 + MAX_DEPTH:
+            found.append(f"{place}/: {len(place.parts) - 1} folders deep, at most {MAX_DEPTH}")
     for program in sorted(p for folder in ("apps", "tools") for p in (root / folder).glob("*.py")):
         if (lines := len(program.read_text(encoding="utf-8").splitlines())) > MAX_LINES:
             found.append(f"{program.relative_to(root)}:{lines}: {lines} lines, at most {MAX_LINES}")
@@ -154,7 +163,7 @@ def check(root: Path) -> list[str]:
 def main(argv: list[str]) -> int:
     root = Path(argv[0]) if argv else Path(__file__).resolve().parents[1]
     found = check(root)
-    print("\n".join(found) if found else "floors: all imports go down, no file is too long")
+    print("\n".join(found) if found else "floors: all imports go down, no file or folder is too large")
     return 1 if found else 0
 
 

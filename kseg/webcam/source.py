@@ -14,8 +14,8 @@ import numpy as np
 
 from kseg.errors import DataError
 from kseg.io.images import SUFFIXES, read_image
-from kseg.io.source_name import STREAM, check_source
 from kseg.io.video import VideoFrame, VideoReader, quiet
+from kseg.webcam.source_name import STREAM, check_source
 
 SYNTHETIC_SIZE = (480, 640)
 FOLDER_FPS = 2.0

@@ -78,6 +78,18 @@ def test_what_is_allowed_passes(where, text, tmp_path):
     assert violations(tmp_path, where, text) == []
 
 
+def test_a_folder_has_at_most_fifteen_modules(tmp_path):
+    for number in range(15):
+        assert violations(tmp_path, f"kseg/ops/m{number}.py", "") == []
+    assert violations(tmp_path, "kseg/ops/__init__.py", "") == []
+    assert violations(tmp_path, "kseg/ops/one_more.py", "") == ["kseg/ops/: 16 modules, at most 15"]
+
+
+def test_folders_are_at_most_two_deep(tmp_path):
+    assert violations(tmp_path, "kseg/io/formats/a.py", "") == []
+    assert violations(tmp_path, "kseg/io/formats/more/a.py", "") == ["kseg/io/formats/more/: 3 folders deep, at most 2"]
+
+
 def test_exit_code_and_an_empty_folder(tmp_path, capsys):
     assert check_floors.main([str(tmp_path)]) == 1
     assert str(tmp_path / "kseg") in capsys.readouterr().out

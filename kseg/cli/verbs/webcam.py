@@ -19,7 +19,7 @@ from kseg.cli.options.given import refuse
 from kseg.cli.options.webcam import add_arguments
 from kseg.cli.quiet import import_keras, quietly
 from kseg.cli.terminal import Bar, terminated_as_interrupted, warnings_told
-from kseg.io.source_name import check_source
+from kseg.webcam.source_name import check_source
 
 __all__ = ["add_arguments", "run"]
 MOST_SMOOTHING = 0.98

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import numpy as np
 from kseg.data.dataset import Dataset
 from kseg.data.sources.tfds_source import TfdsSource
 from kseg.errors import DataError
+from kseg.io.cache import cache_folder
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -44,7 +44,7 @@ def load_shapes(root: str | Path | None = None, split: str = "train") -> Dataset
     """
     if split not in SPLITS:
         raise DataError(f"shapes: no split {split!r}; found {', '.join(SPLITS)}")
-    cache = Path(root or os.environ.get("KSEG_CACHE") or Path.home() / ".cache" / "kseg")
+    cache = Path(root) if root else cache_folder()
     import tensorflow_datasets as tfds
 
     source = TfdsSource(tfds.builder_from_directory(str(_prepared(cache))), split, "image", "mask")

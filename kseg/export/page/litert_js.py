@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import tarfile
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from kseg.errors import SettingsError
 from kseg.io.atomic import put_in_place, temporary_path
+from kseg.io.cache import cache_folder
 
 VERSION = "2.5.3"
 PACKAGES = (f"@litertjs/core@{VERSION}", f"@litertjs/wasm-utils@{VERSION}")
@@ -71,11 +71,6 @@ and wasm-utils.mjs is dist/index.js of that package under another name. The othe
 """
 
 
-def cache_folder() -> Path:
-    """Where the runtime is kept: `litert-js-VERSION` in `$KSEG_CACHE`, else in `~/.cache/kseg`."""
-    return Path(os.environ.get("KSEG_CACHE") or Path.home() / ".cache" / "kseg") / f"litert-js-{VERSION}"
-
-
 def install(contents: dict[str, bytes], destination: Path) -> None:
     """Write what `read` gave, with the licence and a notice, into a new folder."""
     destination.mkdir(parents=True)
@@ -97,7 +92,7 @@ def read(folder: str | Path | None = None) -> dict[str, bytes]:
     """
     if folder is not None:
         return _checked(Path(folder))
-    cache = cache_folder()
+    cache = cache_folder(f"litert-js-{VERSION}")
     if not all((cache / name).is_file() for name in FILES):
         with tempfile.TemporaryDirectory(prefix="kseg-npm-") as packed:
             _npm_pack(Path(packed))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from pathlib import Path
 
 import cv2
@@ -14,6 +13,7 @@ from kseg.errors import SettingsError
 from kseg.inference.proposals import edge_boxes
 from kseg.inference.proposals.edge_boxes import Propose, edge_box_proposals
 from kseg.io.atomic import write_bytes
+from kseg.io.cache import cache_folder
 
 
 class ProposalCache:
@@ -78,7 +78,7 @@ class ProposalCache:
 
 def default_cache_folder() -> Path:
     """`proposals` in `$KSEG_CACHE`, else in `~/.cache/kseg`."""
-    return Path(os.environ.get("KSEG_CACHE") or Path.home() / ".cache" / "kseg") / "proposals"
+    return cache_folder("proposals")
 
 
 def edge_box_settings() -> str:

@@ -12,6 +12,7 @@ from kseg.errors import ModelError, SettingsError
 from kseg.export.page import litert_js
 from kseg.export.page.web import DESCRIPTION, PAGE
 from kseg.export.page.web import __file__ as page
+from kseg.io.cache import cache_folder
 from kseg.models import preset_file, presets
 from kseg.version import __version__
 from kseg.webcam.web.publish import publish
@@ -42,7 +43,7 @@ def cached_site(what: str, *, size: tuple[int, int] | None = None, runtime: str 
     parts = hashlib.sha256(f"{__version__} {litert_js.VERSION} {size} {what in presets()}".encode())
     for file in (model, *(Path(page).with_name(name) for name in PAGE)):
         parts.update(hashlib.sha256(file.read_bytes()).digest())
-    site = litert_js.cache_folder().parent / "sites" / parts.hexdigest()[:16]
+    site = cache_folder("sites", parts.hexdigest()[:16])
     if not (site / DESCRIPTION).is_file():
         print(f"Writing the page of {what}; the next start will be faster.", file=sys.stderr)
         publish(what, site, size=size, runtime=runtime, overwrite=True)

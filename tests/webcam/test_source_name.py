@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from kseg.errors import DataError, SettingsError
-from kseg.io.source_name import check_source
+from kseg.webcam.source_name import check_source
 
 
 @pytest.mark.parametrize("text", ["0", "12", "synthetic", "rtsp://camera/1", "HTTP://x/y.mp4", "."])
