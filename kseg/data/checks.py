@@ -18,8 +18,9 @@ from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
 from kseg.data.dataset import Dataset, Sample
 from kseg.data.findings import IGNORE_LABEL, Finding, Findings, about_all_masks
 from kseg.data.masks import size_mismatch
+from kseg.data.reading.layout import existing_folder
 from kseg.data.reading.links import stay_inside
-from kseg.data.sources.folder import existing_folder, ids_of_two_values
+from kseg.data.sources.folder import ids_of_two_values
 from kseg.errors import DataError
 from kseg.io.image_file import MAX_PIXELS, SUFFIXES
 from kseg.io.images import image_size, read_image

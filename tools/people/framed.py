@@ -19,7 +19,7 @@ import numpy as np
 
 from kseg.data import Dataset, Sample
 from kseg.data.reading.files import MAX_PIXELS, read_image, read_mask
-from kseg.data.sources.layout import check_split
+from kseg.data.reading.layout import check_split
 from kseg.data.sources.people import CLASSES, PALETTE, parts
 from kseg.errors import DataError
 

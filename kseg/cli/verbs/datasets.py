@@ -14,7 +14,7 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from kseg.data import datasets
-    from kseg.data.sources.folder import existing_folder
+    from kseg.data.reading.layout import existing_folder
 
     if args.root is not None:
         existing_folder(args.root, "your data sets")

@@ -13,7 +13,7 @@ import numpy as np
 from kseg.data.annotations.drawn import IGNORE_LABEL, DrawnImage, DrawnMasks, Shape
 from kseg.data.annotations.polygons import runs_of
 from kseg.data.dataset import Dataset
-from kseg.data.sources.layout import inside
+from kseg.data.reading.layout import inside
 from kseg.errors import DataError
 from kseg.io.atomic import write_json
 from kseg.io.regular import read_regular

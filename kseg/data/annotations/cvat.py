@@ -7,8 +7,7 @@ from pathlib import Path
 from kseg.data.class_list import mask_colours_of, read_classes
 from kseg.data.dataset import Dataset
 from kseg.data.pairs import pair, require_files
-from kseg.data.sources.folder import existing_folder
-from kseg.data.sources.layout import contents_of, inside, read_list
+from kseg.data.reading.layout import contents_of, existing_folder, inside, read_list
 from kseg.errors import DataError
 from kseg.io.colour_map import default_palette
 from kseg.io.image_file import SUFFIXES

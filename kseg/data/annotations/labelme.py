@@ -14,8 +14,7 @@ from kseg.data.annotations.coco import read_json
 from kseg.data.annotations.drawn import IGNORE_LABEL, DrawnImage, DrawnMasks, Shape
 from kseg.data.annotations.polygons import runs_of
 from kseg.data.dataset import Dataset
-from kseg.data.sources.folder import existing_folder
-from kseg.data.sources.layout import inside
+from kseg.data.reading.layout import existing_folder, inside
 from kseg.errors import DataError
 from kseg.io.masks import read_mask
 

@@ -9,8 +9,7 @@ from kseg.data.annotations.coco import from_coco
 from kseg.data.class_list import read_classes
 from kseg.data.dataset import Dataset, Sample
 from kseg.data.pairs import list_images
-from kseg.data.sources.folder import existing_folder
-from kseg.data.sources.layout import contents_of
+from kseg.data.reading.layout import contents_of, existing_folder
 from kseg.errors import DataError
 
 _SPLITS = {"val": "valid"}

@@ -11,7 +11,7 @@ from kseg.data.annotations.drawn import DrawnImage, DrawnMasks, Shape
 from kseg.data.class_list import read_classes
 from kseg.data.dataset import Dataset
 from kseg.data.pairs import list_images
-from kseg.data.sources.folder import existing_folder
+from kseg.data.reading.layout import existing_folder
 from kseg.errors import DataError
 from kseg.io.regular import read_regular
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kseg.data.dataset import Dataset
 from kseg.data.pairs import pair
-from kseg.data.sources.layout import check_split, locate
+from kseg.data.reading.layout import check_split, locate
 
 LAYOUT = "ADEChallengeData2016 with images/training, images/validation, annotations/training and annotations/validation"
 SPLITS = {"train": "training", "val": "validation"}

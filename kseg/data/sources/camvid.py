@@ -6,8 +6,7 @@ from pathlib import Path
 
 from kseg.data.dataset import Dataset
 from kseg.data.pairs import pair, split_folders
-from kseg.data.sources.folder import existing_folder
-from kseg.data.sources.layout import inside
+from kseg.data.reading.layout import existing_folder, inside
 from kseg.errors import DataError
 
 CLASSES = (

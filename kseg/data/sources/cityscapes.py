@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kseg.data.dataset import Dataset, Sample
-from kseg.data.sources.layout import check_split, locate
+from kseg.data.reading.layout import check_split, locate
 from kseg.errors import DataError
 
 LAYOUT = "leftImg8bit/SPLIT/CITY/*_leftImg8bit.png and gtFine/SPLIT/CITY/*_gtFine_labelIds.png (or gtCoarse)"

@@ -15,7 +15,6 @@ list the classes are numbered up to the highest id found in the masks.
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from kseg.checks import value_range, whole
 from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
 from kseg.data.dataset import Dataset, Sample
 from kseg.data.pairs import beside_splits, list_images, pair, require_files, split_folders, splits_of
+from kseg.data.reading.layout import existing_folder
 from kseg.data.reading.links import stay_inside
 from kseg.errors import DataError, KsegWarning
 from kseg.io.bands import BAND_SUFFIXES, BYTES
@@ -101,17 +101,6 @@ def read_channels(root: Path) -> dict[str, Any]:
         raise DataError(
             f'{path}: expected {{"channels": 6, "value_range": [0, 65535]}} ({str(error)[:120]})'
         ) from None
-
-
-def existing_folder(root: str | Path | None, holds: str) -> Path:
-    """`root` as a path, or a DataError that says what it should hold."""
-    if root is None:
-        raise DataError(f"this data set needs its folder: give root, the folder that holds {holds}")
-    root = Path(root)
-    if not os.path.isdir(root):  # False for names that are too long, where pathlib raises
-        found = "is a file" if os.path.exists(root) else "does not exist"
-        raise DataError(f"{root}: the folder {found}; expected a folder that holds {holds}")
-    return root
 
 
 def ids_of_two_values(

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from kseg.data.dataset import Dataset
 from kseg.data.pairs import pair
+from kseg.data.reading.layout import check_split, existing_folder
 from kseg.data.reading.links import stay_inside
-from kseg.data.sources.folder import existing_folder
-from kseg.data.sources.layout import check_split
 from kseg.data.sources.voc import load_voc
 from kseg.errors import DataError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kseg.data.dataset import Dataset, Sample
 from kseg.data.pairs import require_files
-from kseg.data.sources.layout import check_split, inside, read_list
+from kseg.data.reading.layout import check_split, inside, read_list
 from kseg.data.sources.tfds_source import prepared
 from kseg.errors import DataError
 

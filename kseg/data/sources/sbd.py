@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kseg.data.dataset import Sample
-from kseg.data.sources.layout import inside, read_list
+from kseg.data.reading.layout import inside, read_list
 from kseg.errors import DataError
 
 LAYOUT = "benchmark_RELEASE/dataset with img/, cls/, train.txt and val.txt, below root"

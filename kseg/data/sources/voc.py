@@ -6,8 +6,7 @@ from pathlib import Path
 
 from kseg.data.dataset import Dataset, Sample
 from kseg.data.pairs import require_files
-from kseg.data.sources.folder import existing_folder
-from kseg.data.sources.layout import contents_of, inside, read_list
+from kseg.data.reading.layout import contents_of, existing_folder, inside, read_list
 from kseg.data.sources.sbd import LAYOUT as SBD_LAYOUT
 from kseg.data.sources.sbd import augmented_samples, find_sbd, sbd_samples
 from kseg.errors import DataError

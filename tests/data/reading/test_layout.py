@@ -2,7 +2,7 @@ import pytest
 
 from kseg.data.dataset import Sample
 from kseg.data.pairs import require_files
-from kseg.data.sources.layout import check_split, contents_of, inside, locate, read_list
+from kseg.data.reading.layout import check_split, contents_of, inside, locate, read_list
 from kseg.errors import DataError
 
 

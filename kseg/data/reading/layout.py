@@ -7,10 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from kseg.data.reading.links import stay_inside
-from kseg.data.sources.folder import existing_folder
 from kseg.errors import DataError
 from kseg.io.archive import leads_out
 from kseg.io.regular import read_regular
+
+
+def existing_folder(root: str | Path | None, holds: str) -> Path:
+    """`root` as a path, or a DataError that says what it should hold."""
+    if root is None:
+        raise DataError(f"this data set needs its folder: give root, the folder that holds {holds}")
+    root = Path(root)
+    if not os.path.isdir(root):  # False for names that are too long, where pathlib raises
+        found = "is a file" if os.path.exists(root) else "does not exist"
+        raise DataError(f"{root}: the folder {found}; expected a folder that holds {holds}")
+    return root
 
 
 def locate(root: str | Path | None, below: Sequence[str], signs: Sequence[str], expected: str) -> Path:
