@@ -25,13 +25,11 @@ from kseg.errors import DataError
 from kseg.io.image_file import MAX_PIXELS, SUFFIXES
 from kseg.io.images import image_size, read_image
 from kseg.io.masks import png_palette, read_mask
+from kseg.progress import Progress
 
 
 def check(
-    source: object,
-    num_classes: int | None = None,
-    on_sample: Callable[[int, int], None] | None = None,
-    max_pixels: int = MAX_PIXELS,
+    source: object, num_classes: int | None = None, on_sample: Progress | None = None, max_pixels: int = MAX_PIXELS
 ) -> Findings:
     """Reads every image and mask of a data set and reports all that is wrong, rather than stop at the first.
 

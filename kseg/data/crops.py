@@ -23,9 +23,9 @@ from kseg.data.objects import (
 )
 from kseg.data.sources.as_dataset import as_dataset
 from kseg.errors import DataError, SettingsError
+from kseg.progress import Progress
 
 Propose = Callable[[np.ndarray, int], np.ndarray]
-Progress = Callable[[int, int], None]
 
 CONTEXT = 1.2  # how much larger a crop is than its object or proposal, as at prediction
 MOST_REPEATS = 8

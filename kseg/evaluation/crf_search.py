@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 from kseg.checks import whole
@@ -11,6 +10,7 @@ from kseg.errors import DataError, SettingsError
 from kseg.evaluation.scoring import check_classes, labelled_data
 from kseg.inference import Predictor, search_crf
 from kseg.io.memory import GIB, free_memory
+from kseg.progress import Progress
 
 SHARE = 0.5  # of the free memory that the probabilities may take
 
@@ -20,7 +20,7 @@ def tune_crf(
     dataset: Any,
     *,
     limit: int = 20,
-    predicting: Callable[[int, int], None] | None = None,
+    predicting: Progress | None = None,
     **search: Any,
 ) -> Any:
     """Find the settings of a dense CRF that give a model the highest mean IoU, as `kseg tune-crf` does.

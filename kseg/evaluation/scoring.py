@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -19,6 +19,7 @@ from kseg.evaluation.overlap_report import OverlapReport
 from kseg.evaluation.report import Report, WorstImage
 from kseg.inference.checks import check_images, checked_image
 from kseg.metrics import class_confusions, confusion_matrix
+from kseg.progress import Progress
 
 if TYPE_CHECKING:
     import keras
@@ -40,7 +41,7 @@ def evaluate(
     limit: int | None = None,
     boundaries: bool = False,
     batch_size: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     output: str | None = None,
 ) -> Report:
     """Predict every image of a data set at its own size and compare with its mask, pixel by pixel.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from kseg.export.conversion.tflite import PRECISIONS, tflite
 from kseg.export.graph import Size, inspected
 from kseg.export.images import labelled_data
 from kseg.io.atomic import put_in_place, temporary_path
+from kseg.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def auto(
     limit: int | None = 100,
     min_agreement: float | None = None,
     output: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Choice:
     """Write the fastest .tflite file that loses at most `max_drop` mean IoU.
 

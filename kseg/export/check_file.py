@@ -23,6 +23,7 @@ from kseg.inference.checks import check_images
 from kseg.inference.model_info import ModelInfo
 from kseg.io.bands import BYTES
 from kseg.metrics import confusion_matrix, mean_iou
+from kseg.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def check(
     output: str | None = None,
     limit: int | None = None,
     repeats: int = 5,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Check:
     """Load an exported file in its own runtime and compare it with the Keras model.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kseg.errors import SettingsError
 from kseg.inference.checks import check_one_class
-from kseg.inference.progress import Progress, within
+from kseg.progress import Progress, within
 
 MODES = ("mean", "product")
 _TINY = 1e-30  # where the members rule out every class between them, all classes are alike

@@ -11,8 +11,8 @@ import numpy as np
 from kseg.errors import ModelError
 from kseg.inference.checks import checked_image, checked_threshold
 from kseg.inference.labels import best_classes
-from kseg.inference.progress import Progress
 from kseg.io.bands import BYTES, resized
+from kseg.progress import Progress
 
 MOST_CLASSES = 2**16
 

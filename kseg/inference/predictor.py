@@ -15,8 +15,9 @@ from kseg.inference.checks import check_one_class, checked_image, checked_thresh
 from kseg.inference.forward import Forward, mean_colour, output_stride
 from kseg.inference.labels import best_classes
 from kseg.inference.model_info import check_sides, inspect_model
-from kseg.inference.window_average import Progress, Span, WindowGrid, averaged_parts
+from kseg.inference.window_average import Span, WindowGrid, averaged_parts
 from kseg.io.bands import resized
+from kseg.progress import Progress
 
 WHOLE_PIXELS = 4_000_000  # without a window, larger images are cut into windows of AUTO_WINDOW,
 WHOLE_BYTES = 2**30  # and those of more probabilities, where they are larger than such a window

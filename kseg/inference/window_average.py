@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kseg.inference.partial_resize import Span, resized_part, source_span
+from kseg.progress import Progress
 
-Progress = Callable[[int, int], None]
 Predict = Callable[[np.ndarray], np.ndarray]  # float32 tiles (n, h, w, 3) -> probabilities (n, h, w, classes)
 
 STRIP_ROWS = 128  # rows of the result that are finished together

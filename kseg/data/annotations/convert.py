@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -14,6 +14,7 @@ from kseg.errors import DataError
 from kseg.io.atomic import write_bytes, write_text
 from kseg.io.colour_map import default_palette
 from kseg.io.regular import read_regular
+from kseg.progress import Progress
 
 
 def convert(
@@ -23,7 +24,7 @@ def convert(
     val: float = 0.0,
     seed: int = 0,
     stratify: bool = False,
-    on_sample: Callable[[int, int], None] | None = None,
+    on_sample: Progress | None = None,
 ) -> Path:
     """Writes a data set as `images/SPLIT/NAME`, `masks/SPLIT/NAME.png` and `classes.txt`.
 

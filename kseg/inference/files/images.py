@@ -18,12 +18,12 @@ from kseg.inference.files.benchmark import benchmark_ids
 from kseg.inference.files.plan import Job, plan
 from kseg.inference.files.saved import OF_ALL_IMAGES, SavedResults
 from kseg.inference.labels import NO_CLASS
-from kseg.inference.progress import Progress, within
 from kseg.inference.results.sources import read, result_from
 from kseg.io.atomic import clear_leftovers, write_bytes
 from kseg.io.bands import BAND_SUFFIXES, BYTES, shown
 from kseg.io.images import MAX_PIXELS, SUFFIXES
 from kseg.io.origin import Origin, with_origin
+from kseg.progress import Progress, within
 from kseg.visualize.legend import with_legend
 from kseg.visualize.overlay import overlay as draw_overlay
 from kseg.visualize.palette import Palette, default_palette, palette_png

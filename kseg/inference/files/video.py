@@ -13,10 +13,10 @@ import numpy as np
 
 from kseg.errors import DataError, KsegWarning, SettingsError
 from kseg.inference.files.images import _labelling
-from kseg.inference.progress import Progress
 from kseg.io.atomic import write_text
 from kseg.io.video import VideoFrame, VideoReader
 from kseg.io.video_file import VideoFile, sayable
+from kseg.progress import Progress
 from kseg.visualize.overlay import overlay as draw_overlay
 from kseg.visualize.palette import Palette, write_palette_png
 

@@ -14,6 +14,7 @@ from kseg.data import as_dataset
 from kseg.data.objects import box_overlaps, object_boxes
 from kseg.errors import SettingsError
 from kseg.inference.checks import checked_image
+from kseg.progress import Progress
 
 Propose = Callable[[np.ndarray, int], np.ndarray]
 
@@ -130,7 +131,7 @@ def proposal_recall(
     thresholds: Sequence[float] = (0.5, 0.7),
     least_pixels: int = 1000,
     propose: Propose = edge_box_proposals,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Recall:
     """Measure how many of one class's objects the best proposals find.
 

@@ -16,8 +16,7 @@ from kseg.inference.checks import check_one_class, checked_image
 from kseg.inference.model_info import check_rgb, inspect_model
 from kseg.inference.proposals.edge_boxes import Propose, edge_box_proposals
 from kseg.ops.resize import resize
-
-Progress = Callable[[int, int], None]
+from kseg.progress import Progress
 
 MODES = ("max", "sum")
 

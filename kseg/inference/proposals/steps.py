@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from kseg.inference.progress import Progress
 from kseg.inference.proposals.predictor import ProposalPredictor
+from kseg.progress import Progress
 from kseg.visualize.grid import sheet
 from kseg.visualize.overlay import overlay
 from kseg.visualize.palette import Palette

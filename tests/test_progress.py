@@ -1,4 +1,4 @@
-from kseg.inference.progress import within
+from kseg.progress import within
 
 
 def test_parts_are_fractions_of_the_whole():

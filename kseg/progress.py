@@ -1,10 +1,10 @@
-"""Progress of a part of the work, told as a fraction of the whole."""
+"""How long work tells how far it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-Progress = Callable[[float, int], None]
+Progress = Callable[[float, int], None]  # called with (done, in all); what is done may be a fraction
 
 
 def within(progress: Progress | None, before: int, total: int) -> Progress | None:
