@@ -105,3 +105,26 @@ class Tversky(MapLoss):
             "smooth": self.smooth,
             "mode": self.mode,
         }
+
+
+class SymmetricTversky(Tversky):
+    """`Tversky` with one fixed factor on false positives and false negatives: what `Dice` and `Jaccard` share."""
+
+    factor: float
+    usual_name: str
+
+    def __init__(
+        self,
+        smooth: float = 1e-6,
+        mode: str = "multiclass",
+        ignore_label: int | None = 255,
+        class_weights: Any = None,
+        from_logits: bool = True,
+        name: str | None = None,
+    ) -> None:
+        settings = (smooth, mode, ignore_label, class_weights, from_logits)
+        super().__init__(self.factor, self.factor, 1.0, *settings, name=name or self.usual_name)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        return {name: value for name, value in config.items() if name not in ("alpha", "beta", "gamma")}

@@ -36,14 +36,16 @@ class ClassScores(ConfusionMatrix):
         classes: names, or how many there are.
         mode: "multiclass", where predictions of one channel are those of class 1 of two; or "multilabel", where
             labels `(batch, height, width, classes)` hold 0, 1 or the ignored label, and each channel is a sigmoid.
-        ignore_label, name, dtype, from_logits, threshold: as in `ConfusionMatrix`.
+        ignore_label, name, dtype, from_logits, threshold: as in `ConfusionMatrix`; a subclass has its `usual_name`.
     """
+
+    usual_name = "score"
 
     def __init__(
         self,
         classes: Sequence[str] | int,
         ignore_label: int | None = 255,
-        name: str = "score",
+        name: str | None = None,
         dtype: Any = None,
         from_logits: bool = True,
         threshold: float = 0.5,
@@ -56,12 +58,11 @@ class ClassScores(ConfusionMatrix):
         count = classes if isinstance(classes, int) else len(classes)
         if mode == "multiclass" and count == 1:
             classes = 2 if isinstance(classes, int) else ("background", *classes)
+        name = name or self.usual_name
         self.classes = [f"class_{i}" for i in range(classes)] if isinstance(classes, int) else list(classes)
         super().__init__(len(self.classes), ignore_label, name, dtype, from_logits, threshold)
         self.mode = mode
-        if (
-            mode == "multilabel"
-        ):  # counts[i] are true negatives, false positives, false negatives, true positives
+        if mode == "multilabel":  # counts[i]: true negatives, false positives, false negatives, true positives
             self.num_classes = len(self.classes)
             self.counts = self.add_variable(
                 (self.num_classes, 4), "zeros", dtype="int64", name="channel_counts"

@@ -28,17 +28,7 @@ class Dice(ClassScores):
     0.8
     """
 
-    def __init__(
-        self,
-        classes: Any,
-        ignore_label: int | None = 255,
-        name: str = "dice",
-        dtype: Any = None,
-        from_logits: bool = True,
-        threshold: float = 0.5,
-        mode: str = "multiclass",
-    ) -> None:
-        super().__init__(classes, ignore_label, name, dtype, from_logits, threshold, mode)
+    usual_name = "dice"
 
     def result(self) -> Any:
         hit, true, predicted = self.hits()

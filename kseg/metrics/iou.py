@@ -35,17 +35,7 @@ class IoU(ClassScores):
     {'iou': 0.5, 'iou_ground': 0.5, 'iou_road': 0.5}
     """
 
-    def __init__(
-        self,
-        classes: Any,
-        ignore_label: int | None = 255,
-        name: str = "iou",
-        dtype: Any = None,
-        from_logits: bool = True,
-        threshold: float = 0.5,
-        mode: str = "multiclass",
-    ) -> None:
-        super().__init__(classes, ignore_label, name, dtype, from_logits, threshold, mode)
+    usual_name = "iou"
 
     def result(self) -> Any:
         hit, true, predicted = self.hits()
