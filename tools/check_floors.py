@@ -72,7 +72,7 @@ TOP = {
     "version": set(),
 }
 # Folders whose code may name TensorFlow; every other folder speaks keras.ops and NumPy.
-TENSORFLOW = {"ops", "weights", "data", "training", "inference", "export"}
+TENSORFLOW = {"ops", "data", "training", "inference", "export"}
 TENSORFLOW_PACKAGES = {"tensorflow", "tensorflow_datasets", "tf2onnx", "tensorboard"}
 # Programs on top of the package: nothing of the package imports them.
 PROGRAMS = {"apps", "tools", "tests"}

@@ -104,6 +104,18 @@ def test_a_zip_bomb_is_not_unpacked(sound, tmp_path):
     refused(path, "would unpack to 104,857,6")
 
 
+def test_a_member_of_more_bytes_than_the_archive_has(tmp_path):
+    """zipfile makes room for a stored member's size before it reads; found among 10,000 damaged files."""
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model.weights.h5", bytes(100))
+    content = bytearray(path.read_bytes())
+    at = content.index(b"PK\x01\x02")  # the directory's row; the sizes packed and unpacked are its bytes 20 to 27
+    content[at + 20 : at + 28] = (60 << 20).to_bytes(4, "little") * 2
+    path.write_bytes(content)
+    refused(path, "claims more bytes than the archive has")
+
+
 def test_hdf5_that_draws_on_other_files(sound, tmp_path):
     (tmp_path / "secret.bin").write_bytes(bytes(4096))
 

@@ -9,6 +9,8 @@ import zipfile
 import numpy as np
 import pytest
 
+from kseg.io.formats.checksum import masked_crc32c
+
 
 class Call:
     """Pickles as a call of a named function with arguments."""
@@ -157,6 +159,47 @@ def frozen_graph(arrays):
         attribute = chunk(1, b"value") + chunk(2, chunk(8, tensor))
         out += chunk(1, chunk(1, name.encode()) + chunk(2, b"Const") + chunk(5, attribute))
     return out
+
+
+def checkpoint_entry(array, offset, dtype=1, shard=0, size=None, shape=None, checksum=None):
+    """What a TensorFlow checkpoint's index says of a variable; every number of it may be a lie."""
+    sides = b"".join(chunk(2, b"\x08" + varint(side)) for side in (array.shape if shape is None else shape))
+    numbers = (0x08, dtype), (0x18, shard), (0x20, offset), (0x28, array.nbytes if size is None else size)
+    checksum = masked_crc32c(array.tobytes()) if checksum is None else checksum
+    return (
+        b"".join(bytes([tag]) + varint(number) for tag, number in numbers)
+        + chunk(2, sides)
+        + b"\x35"
+        + struct.pack("<I", checksum)
+    )
+
+
+def sorted_table(entries, change=bytes, of_a_block=1000):
+    """LevelDB's table of keys and values, the content of whose blocks `change` may damage before its checksum."""
+    entries, out = list(entries), b""
+
+    def block(some, damage=bytes):
+        nonlocal out
+        body, last = b"", b""
+        for key, value in some:
+            alike = [one == other for one, other in zip(key, last, strict=False)]
+            shared = [*alike, False].index(False)
+            body += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+            last = key
+        body = damage(body + struct.pack("<II", 0, 1)) + b"\0"
+        handle = varint(len(out)) + varint(len(body) - 1)
+        out += body + struct.pack("<I", masked_crc32c(body))
+        return last, handle
+
+    parts = [entries[at : at + of_a_block] for at in range(0, max(len(entries), 1), of_a_block)]
+    index = [block(part, change) for part in parts]
+    handles = block([])[1] + block(index)[1]  # of the block of filters, which is empty, and of the blocks' index
+    return out + handles.ljust(40, b"\0") + bytes.fromhex("57fb808b247547db")
+
+
+def checkpoint_index(entries, change=bytes):
+    """The index of a checkpoint of one file."""
+    return sorted_table([(b"", b"\x08\x01\x1a\x02\x08\x01"), *sorted(entries.items())], change)
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from kseg.errors import ModelError
-from kseg.weights.reading.protobuf import CHUNK, FIXED32, VARINT, Message
+from kseg.weights.reading.protobuf import CHUNK, FIXED32, VARINT, Message, tensor_shape
 from kseg.weights.reading.views import MAX_ARRAYS, check_total, mapped
 
 # Fields: GraphDef's nodes; a node's name, operation and attributes; an attribute's key and value; a value's tensor; a
-# tensor's type, shape, bytes and floats; a shape's sides; a side's length.
+# tensor's type, shape, bytes and floats.
 _NODE, _NAME, _OPERATION, _ATTRIBUTE, _KEY, _VALUE, _TENSOR = 1, 1, 2, 5, 1, 2, 8
-_TYPE, _SHAPE, _BYTES, _FLOATS, _SIDE, _LENGTH = 1, 2, 4, 5, 2, 1
+_TYPE, _SHAPE, _BYTES, _FLOATS = 1, 2, 4, 5
 _FLOAT32 = 1
 # What slim calls its variables; other constants are sizes and settings of operations.
 _VARIABLES = ("weights", "biases", "gamma", "beta", "moving_mean", "moving_variance")
@@ -72,9 +72,7 @@ def _array(tensor: Message, what: str) -> np.ndarray | None:
         if field == _TYPE and wire == VARINT:
             dtype = value
         elif field == _SHAPE and wire == CHUNK:
-            sides = [side for _, kind, side in value.fields(_SIDE) if kind == CHUNK][:17]
-            lengths = [list(side.fields(_LENGTH)) for side in sides]
-            shape = [found[-1][2] if found and found[-1][1] == VARINT else 0 for found in lengths]
+            shape = tensor_shape(value)
         elif (field == _BYTES and wire == CHUNK) or (field == _FLOATS and wire in (CHUNK, FIXED32)):
             if dtype not in (None, _FLOAT32):
                 return None

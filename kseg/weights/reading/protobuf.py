@@ -109,3 +109,10 @@ class Message:
             return bytes(self.content[self.start : self.end]).decode("utf-8")
         except UnicodeDecodeError:
             raise ModelError(f"{self.what}: a name is not text") from None
+
+
+def tensor_shape(message: Message) -> list[int]:
+    """The sides of TensorFlow's TensorShapeProto, at most 17 of them."""
+    sides = [side for _, kind, side in message.fields(2) if kind == CHUNK][:17]
+    lengths = [list(side.fields(1)) for side in sides]
+    return [found[-1][2] if found and found[-1][1] == VARINT else 0 for found in lengths]

@@ -49,8 +49,8 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
 
     Knows PyTorch checkpoints (`.pth`, `.pt`, `.bin`: the zip container and the older stream), `.safetensors`,
     `.caffemodel`, `.npz`, Keras's `.h5`, `.weights.h5` and `.keras`, and TensorFlow's checkpoints, SavedModels and
-    frozen graphs (`.pb`). PyTorch, protobuf and pickle are not needed. Arrays of the first three are read-only views of
-    the mapped file.
+    frozen graphs (`.pb`). PyTorch, TensorFlow, protobuf and pickle are not needed. Arrays are read-only views of the
+    mapped file, but for `.npz` and Keras's files.
 
     Args:
         path: the file; of a TensorFlow checkpoint its prefix or one of its files; of a SavedModel or a KerasHub preset

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kseg.errors import ModelError
-from kseg.weights.reading.views import BFLOAT16, as_numpy, check_total, mapped
+from kseg.weights.reading.views import BFLOAT16, as_numpy, check_total, mapped, without_numbers
 
 _KINDS = {
     "F64": np.dtype("<f8"),
@@ -60,7 +60,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
         arrays = {
             key: np.frombuffer(content, dtype, math.prod(shape), 8 + length + start).reshape(shape)
             if end > start
-            else np.zeros(shape, dtype)
+            else without_numbers(shape, dtype, f"{path}: {key[:80]}")
             for key, (dtype, shape, start, end) in places.items()
         }
         check_total(arrays.values(), len(content), path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,8 @@ def strided(flat: np.ndarray, offset: Any, shape: Any, strides: Any, what: str) 
     shape, strides = _whole(shape), _whole(strides)
     start = _whole((offset,))
     fits = None not in (shape, strides, start) and len(shape) == len(strides) <= 16
-    if fits and 0 in shape and max(shape) < 1 << 20:
-        return np.zeros(shape, flat.dtype)
+    if fits and 0 in shape:
+        return without_numbers(shape, flat.dtype, what)
     if fits:
         last = start[0] + sum((side - 1) * step for side, step in zip(shape, strides, strict=True))
         fits = math.prod(shape) <= flat.size and last < flat.size
@@ -62,6 +62,17 @@ def strided(flat: np.ndarray, offset: Any, shape: Any, strides: Any, what: str) 
     return np.lib.stride_tricks.as_strided(
         tail, shape, [step * flat.itemsize for step in strides], writeable=False
     )
+
+
+def without_numbers(shape: Sequence[int], dtype: np.dtype, what: str) -> np.ndarray:
+    """An array with a side of 0, whose other sides a file may claim to be anything.
+
+    Raises:
+        ModelError: sides that no array has.
+    """
+    if math.prod(side for side in shape if side) >= 1 << 40:
+        raise ModelError(f"{what} claims the shape {tuple(shape)}; nothing was loaded")
+    return np.zeros(shape, dtype)
 
 
 def _whole(values: Any) -> tuple[int, ...] | None:

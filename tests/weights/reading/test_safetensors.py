@@ -87,6 +87,7 @@ def test_overlaps_gaps_and_more(path):
     refused(path, table(b'{"a": 1, "a": 2}'))
     refused(path, table(b'{"a":' + b"[" * 100_000))
     refused(path, table(b'{"a": ' + b"9" * 10_000 + b"}"))
+    refused(path, table({"w": {**ENTRY, "shape": [0, 1 << 39, 1 << 39], "data_offsets": [0, 0]}}, b""))
     refused(path, table(b"[]"))
     refused(path, struct.pack("<Q", 1 << 63) + b"{}")
     refused(path, table(b'{"a":[' + b"[]," * 600_000 + b"1]}"))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kseg.errors import ModelError
-from kseg.weights.reading.views import BFLOAT16, as_numpy, check_total, mapped, strided
+from kseg.weights.reading.views import BFLOAT16, as_numpy, check_total, mapped, strided, without_numbers
 
 FLAT = np.arange(60, dtype="f4")
 WHOLE = st.integers(-2, 70)
@@ -32,6 +32,16 @@ def test_sound_views_are_not_refused():
     np.testing.assert_array_equal(strided(FLAT, 59, (), (), "w"), 59)
     np.testing.assert_array_equal(strided(FLAT, 3, (60,), (0,), "w"), np.full(60, 3))
     assert not strided(FLAT, 0, (60,), (1,), "w").flags.writeable
+
+
+@pytest.mark.parametrize("shape", [(0, *(1 << 19,) * 4), (1 << 39, 0, 1 << 39)])
+def test_a_shape_without_numbers_has_sides_that_exist(shape):
+    """NumPy refuses such a shape with a ValueError, though it takes no memory."""
+    assert without_numbers((0, 512, 3, 3), FLAT.dtype, "w").shape == (0, 512, 3, 3)
+    with pytest.raises(ModelError, match="claims the shape"):
+        without_numbers(shape, FLAT.dtype, "w")
+    with pytest.raises(ModelError, match="claims the shape"):
+        strided(FLAT, 0, shape, (1,) * len(shape), "w")
 
 
 def test_totals():
