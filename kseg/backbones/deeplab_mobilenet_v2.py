@@ -9,7 +9,7 @@ import keras
 from kseg import checks
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
-from kseg.backbones.blocks.lite_blocks import conv_bn, inverted_residuals
+from kseg.backbones.blocks.lite_blocks import LITE_STAGES, conv_bn, inverted_residuals
 from kseg.backbones.construction import draws_graph
 from kseg.layers import Normalize, PadToMultiple
 
@@ -25,13 +25,6 @@ _GROUPS = (
 )
 _EXPANSIONS = tuple(group[3] for group in _GROUPS)
 _STEM_FILTERS = 32
-# the last activation before each stride
-_STAGES = {
-    "stage1": "block2a_expand",
-    "stage2": "block3a_expand",
-    "stage3": "block4a_expand",
-    "stage4": "block6a_expand",
-}
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -95,7 +88,7 @@ class DeepLabMobileNetV2(Backbone):
         x = PadToMultiple(output_stride, name="pad")(x)
         x = conv_bn(x, _rounded(_STEM_FILTERS * width), 3, "stem", strides=2)
         x, expanded = inverted_residuals(x, groups, output_stride, None)
-        stages = {stage: expanded[layer] for stage, layer in _STAGES.items()}
+        stages = {stage: expanded[layer] for stage, layer in LITE_STAGES.items()}
         super().__init__(image, {**stages, "stage5": x}, name=name, trainable=trainable)
         self.width, self.expansions = width, expansions
         self.output_stride, self.padding = output_stride, "image"

@@ -12,7 +12,7 @@ from kseg import checks
 from kseg.backbones import weights as weight_files
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.blocks.inverted_residual import divisible
-from kseg.backbones.blocks.lite_blocks import conv_bn, inverted_residuals
+from kseg.backbones.blocks.lite_blocks import LITE_STAGES, conv_bn, inverted_residuals
 from kseg.backbones.construction import draws_graph
 from kseg.errors import ModelError
 from kseg.layers import MaxPoolingWithArgmax2D, Normalize, PadToMultiple, ScaledImage
@@ -39,13 +39,6 @@ _GROUPS = (
     (1, 3, 1, 6, 320),
 )
 _STEM_FILTERS, _HEAD_FILTERS = 32, 1280
-# the last activation before each stride
-_STAGES = {
-    "stage1": "block2a_expand",
-    "stage2": "block3a_expand",
-    "stage3": "block4a_expand",
-    "stage4": "block6a_expand",
-}
 _STRIDES = {"stage3": 8, "stage4": 16, "stage5": 32}
 
 
@@ -132,8 +125,8 @@ class EfficientNetLite(Backbone):
         if padding == "image":
             x = PadToMultiple(min(_STRIDES[last_stage], output_stride), name="pad")(x)
         x = conv_bn(x, _STEM_FILTERS, 3, "stem", strides=2)
-        x, found = inverted_residuals(x, _groups(variant), output_stride, _STAGES.get(last_stage))
-        stages = {stage: found[layer] for stage, layer in _STAGES.items() if layer in found}
+        x, found = inverted_residuals(x, _groups(variant), output_stride, LITE_STAGES.get(last_stage))
+        stages = {stage: found[layer] for stage, layer in LITE_STAGES.items() if layer in found}
         if last_stage == "stage5":
             stages["stage5"] = x = conv_bn(x, _HEAD_FILTERS, 1, "head")
         if include_top:
@@ -157,7 +150,7 @@ class EfficientNetLite(Backbone):
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels of the maps that `switches` looks for maxima in, shallow first."""
-        return tuple(self._narrow(stage).shape[-1] for stage in _STAGES)
+        return tuple(self._narrow(stage).shape[-1] for stage in LITE_STAGES)
 
     @property
     def stride_of_switches(self) -> int | float:
@@ -185,7 +178,7 @@ class EfficientNetLite(Backbone):
                 "EfficientNetLite has switches at output_stride=32 and last_stage='stage5' only; got "
                 f"{self.output_stride} and {self.last_stage!r}."
             )
-        return self.get_layer(f"{_STAGES[stage]}_conv").input
+        return self.get_layer(f"{LITE_STAGES[stage]}_conv").input
 
     def get_config(self) -> dict[str, Any]:
         # weights=None: a reloaded or cloned network gets its weights from the saved file, not from ImageNet

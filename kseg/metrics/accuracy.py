@@ -29,17 +29,8 @@ class PixelAccuracy(ConfusionMatrix):
     0.667
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        ignore_label: int | None = 255,
-        name: str = "pixel_accuracy",
-        dtype: Any = None,
-        from_logits: bool = True,
-        threshold: float = 0.5,
-    ) -> None:
-        super().__init__(num_classes, ignore_label, name, dtype, from_logits, threshold)
-        self._direction = "up"  # where Keras's callbacks look, with mode="auto"
+    usual_name = "pixel_accuracy"
+    _direction = "up"  # where Keras's callbacks look, with mode="auto"
 
     def result(self) -> Any:
         counts = ops.cast(self.counts, "float32")

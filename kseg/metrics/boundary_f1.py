@@ -40,12 +40,15 @@ class BoundaryF1(ConfusionMatrix):
     1.0
     """
 
+    usual_name = "boundary_f1"
+    _direction = "up"  # where Keras's callbacks look, with mode="auto"
+
     def __init__(
         self,
         num_classes: int,
         distance: float = 2.0,
         ignore_label: int | None = 255,
-        name: str = "boundary_f1",
+        name: str | None = None,
         dtype: Any = None,
         from_logits: bool = True,
         threshold: float = 0.5,
@@ -54,7 +57,6 @@ class BoundaryF1(ConfusionMatrix):
         self.distance = checks.number(distance, "distance", least=0)
         self.total = self.add_variable((), "zeros", dtype="float32", name="total")
         self.images = self.add_variable((), "zeros", dtype="float32", name="images")
-        self._direction = "up"  # where Keras's callbacks look, with mode="auto"
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         super().update_state(y_true, y_pred, sample_weight)

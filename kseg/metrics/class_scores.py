@@ -40,6 +40,7 @@ class ClassScores(ConfusionMatrix):
     """
 
     usual_name = "score"
+    _direction = "up"  # where Keras's callbacks look, with mode="auto"
 
     def __init__(
         self,
@@ -68,7 +69,6 @@ class ClassScores(ConfusionMatrix):
                 (self.num_classes, 4), "zeros", dtype="int64", name="channel_counts"
             )
         self.name = LoggedNames(name, [f"{name}_{_key(one)}" for one in self.classes])
-        self._direction = "up"  # where Keras's callbacks look, with mode="auto"
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         if self.mode == "multiclass":

@@ -39,16 +39,18 @@ class ConfusionMatrix(keras.metrics.Metric):
     [[1, 0], [1, 0]]
     """
 
+    usual_name = "confusion_matrix"
+
     def __init__(
         self,
         num_classes: int,
         ignore_label: int | None = 255,
-        name: str = "confusion_matrix",
+        name: str | None = None,
         dtype: Any = None,
         from_logits: bool = True,
         threshold: float = 0.5,
     ) -> None:
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name=name or self.usual_name, dtype=dtype)
         self.num_classes = max(int(num_classes), 2)
         self.from_logits, self.threshold = bool(from_logits), checks.fraction(threshold, "threshold")
         self.ignore_label = ignore_label
@@ -133,17 +135,8 @@ class MeanIoU(ConfusionMatrix):
     0.5
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        ignore_label: int | None = 255,
-        name: str = "mean_iou",
-        dtype: Any = None,
-        from_logits: bool = True,
-        threshold: float = 0.5,
-    ) -> None:
-        super().__init__(num_classes, ignore_label, name, dtype, from_logits, threshold)
-        self._direction = "up"  # where Keras's callbacks look, with mode="auto"
+    usual_name = "mean_iou"
+    _direction = "up"  # where Keras's callbacks look, with mode="auto"
 
     def result(self) -> Any:
         counts = ops.cast(self.counts, "float32")

@@ -5,6 +5,14 @@ from keras import layers
 from kseg.backbones.blocks.inverted_residual import fan_out_initializer
 from kseg.layers import BatchNormalization
 
+# the last activation before each stride, where groups 2, 3, 4 and 6 stride
+LITE_STAGES = {
+    "stage1": "block2a_expand",
+    "stage2": "block3a_expand",
+    "stage3": "block4a_expand",
+    "stage4": "block6a_expand",
+}
+
 
 def inverted_residuals(x, groups, output_stride, last):
     """Groups of inverted residual blocks, named `block1a`, `block1b`, ... (Sandler et al., MobileNetV2, CVPR 2018).
