@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kseg.export.auto_precision import Choice, auto
     from kseg.export.check_file import Check, check
+    from kseg.export.conversion.int8_budget import Int8Budget
     from kseg.export.conversion.onnx import onnx
     from kseg.export.conversion.tflite import tflite
     from kseg.export.formats import FORMATS, Format, load, read_metadata
@@ -22,6 +23,7 @@ _HOMES = {
     "Choice": "auto_precision",
     "FORMATS": "formats",
     "Format": "formats",
+    "Int8Budget": "conversion.int8_budget",
     "Parity": "parity",
     "Site": "page.web",
     "auto": "auto_precision",
@@ -40,6 +42,7 @@ __all__ = [
     "Check",
     "Choice",
     "Format",
+    "Int8Budget",
     "Parity",
     "Site",
     "auto",

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import keras
 import numpy as np
 
 from kseg.errors import ModelError, SettingsError
+from kseg.export.accuracy import Scores
 from kseg.export.conversion.tflite import outside_builtins
 from kseg.export.formats import load
 from kseg.export.graph import Size, in_float32, inspected
-from kseg.export.images import as_batches, checked, labelled_data, random_images, resized
+from kseg.export.images import images_and_labels, labelled_data
 from kseg.export.parity import Comparison, Parity, as_scores, compiled, holds_indices, least_agreement
 from kseg.inference.checks import check_images
-from kseg.inference.model_info import ModelInfo
-from kseg.io.bands import BYTES
-from kseg.metrics import confusion_matrix, mean_iou
 from kseg.progress import Progress
 
 
@@ -208,11 +205,13 @@ def check(
     if labelled and info.multilabel:
         raise SettingsError("Classes that overlap are compared on images alone: give them without labels")
     if labelled and len(data.classes) != info.num_classes:
-        raise ModelError(f"The model has {info.num_classes} classes, the data set {data.name} {len(data.classes)}")
+        raise ModelError(
+            f"The model has {info.num_classes} classes, the data set {data.name} {len(data.classes)}"
+        )
     exported, reference = load(path, trust=True), compiled(in_float32(model), info)
     even = info.even if info.multilabel else None
-    comparison, scores = Comparison(holds_indices(model), even), _Scores(data if labelled else None)
-    images = _images(data, labelled, exported.size, info, limit)
+    comparison, scores = Comparison(holds_indices(model), even), Scores(data if labelled else None)
+    images = images_and_labels(data, labelled, exported.size, info, limit)
     for number, (batch, truth) in enumerate(images, 1):
         outputs = reference(batch), as_scores(info, exported(batch))
         comparison.add(*outputs)
@@ -233,50 +232,6 @@ def check(
         max_drop,
         least_agreement(exported.metadata.get("precision", "float32"), min_agreement, comparison.indices),
     )
-
-
-def _images(
-    data: Any, labelled: bool, size: Size | None, info: ModelInfo, limit: int | None
-) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """Batches of one image, rounded to whole numbers as a camera gives them, and their labels or None."""
-    channels, values = info.channels, info.value_range
-    if not labelled:
-        batches = (
-            random_images([size or (128, 160)], channels, value_range=values)
-            if data is None
-            else as_batches(data, size, channels, limit, values)
-        )
-        yield from ((batch.round() if values == BYTES else batch, None) for batch in batches)
-        return
-    if len(data) == 0:
-        raise SettingsError(f"The data set {data.name} has no images to compare on")
-    for index in np.unique(
-        np.linspace(0, len(data) - 1, min(limit or len(data), len(data))).round().astype(int)
-    ):
-        image, truth = data.load(int(index))
-        image = checked(image, channels, values)
-        yield (image if size is None else resized(image, size)).astype(np.float32)[None], truth
-
-
-class _Scores:
-    """Adds up the confusion matrices of the Keras model and of the file; without a data set nothing is counted."""
-
-    def __init__(self, dataset: Any) -> None:
-        self.dataset, classes = dataset, 0 if dataset is None else len(dataset.classes)
-        self.counts = np.zeros((2, classes, classes), np.int64)
-
-    def add(self, outputs: tuple[np.ndarray, np.ndarray], truth: np.ndarray | None) -> None:
-        if truth is not None:
-            classes, ignored = self.counts.shape[1], self.dataset.ignore_label
-            for count, output in zip(self.counts, outputs, strict=True):
-                found = (output.argmax(-1) if output.ndim == 4 else output)[0].astype(np.uint8)
-                if found.shape != truth.shape:  # predictions are brought to the labels' size
-                    found = cv2.resize(found, truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
-                count += confusion_matrix(truth, found, classes, ignored)
-
-    def mean_iou(self) -> tuple[float | None, float | None]:
-        """Before and after exporting."""
-        return (None, None) if self.dataset is None else tuple(map(mean_iou, self.counts))
 
 
 def _milliseconds(run: Callable[[np.ndarray], np.ndarray], batch: np.ndarray, repeats: int) -> float:

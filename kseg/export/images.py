@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -13,6 +13,7 @@ from kseg.data import as_dataset
 from kseg.errors import DataError, SettingsError
 from kseg.export.graph import Size
 from kseg.inference.checks import check_range
+from kseg.inference.model_info import ModelInfo
 from kseg.io.bands import BYTES, as_bands
 from kseg.io.bands import resized as resized_bands
 
@@ -167,3 +168,26 @@ def images_to_compare(
         return as_batches(source, size, channels, 16, value_range)
     sizes = [size] if size else [(96, 128), (81, 114)]
     return random_images(sizes, channels, value_range=value_range)
+
+
+def images_and_labels(
+    data: Any, labelled: bool, size: Size | None, info: ModelInfo, limit: int | None
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Batches of one image, rounded to whole numbers as a camera gives them, and their labels or None."""
+    channels, values = info.channels, info.value_range
+    if not labelled:
+        batches = (
+            random_images([size or (128, 160)], channels, value_range=values)
+            if data is None
+            else as_batches(data, size, channels, limit, values)
+        )
+        yield from ((batch.round() if values == BYTES else batch, None) for batch in batches)
+        return
+    if len(data) == 0:
+        raise SettingsError(f"The data set {data.name} has no images to compare on")
+    for index in np.unique(
+        np.linspace(0, len(data) - 1, min(limit or len(data), len(data))).round().astype(int)
+    ):
+        image, truth = data.load(int(index))
+        image = checked(image, channels, values)
+        yield (image if size is None else resized(image, size)).astype(np.float32)[None], truth

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kseg.errors import ModelError
+from kseg.export.conversion.int8_budget import Int8Budget
 from kseg.export.graph import output_of
 from kseg.inference.model_info import ModelInfo, inspect_model
 from kseg.parts import tensorflow as tf
@@ -39,6 +40,7 @@ class Parity:
         beyond: fraction of pixels whose logits differ by more than rounding explains.
         indices: whether the network computes indices, as pooling for unpooling does. Of two values that are
             equal but for rounding, another runtime may take the other place; few pixels then differ, by much.
+        int8: what an int8 file that was given a budget loses, and which of its layers stay in float32.
 
     Example:
 
@@ -54,6 +56,7 @@ class Parity:
     largest_logit: float
     beyond: float = 0.0
     indices: bool = False
+    int8: Int8Budget | None = None
 
     @property
     def equal(self) -> bool:
@@ -206,7 +209,9 @@ def holds_indices(model: keras.Model) -> bool:
 def _of_masks(expected: np.ndarray, found: np.ndarray, even: float) -> tuple[np.ndarray, np.ndarray]:
     """Of classes that overlap: whether all of a pixel's classes are the same, and the largest difference."""
     if found.shape != expected.shape:
-        raise ModelError(f"The exported model gives {found.shape} where the Keras model gives {expected.shape}")
+        raise ModelError(
+            f"The exported model gives {found.shape} where the Keras model gives {expected.shape}"
+        )
     if found.dtype.kind == "f":
         if not np.isfinite(found).all():
             raise ModelError("The exported model gives values that are no numbers (NaN or infinity)")

@@ -59,6 +59,13 @@ def _add_tflite(group: Any) -> None:
         help="default: float32; int8 is calibrated with images of --data",
     )
     group.add_argument(
+        "--int8-budget",
+        type=fraction,
+        metavar="IOU",
+        help="how much mean IoU int8 may lose on --split; where it loses more, the layers that it hurts most stay in "
+        "float32 (default: every layer in int8)",
+    )
+    group.add_argument(
         "--auto",
         action="store_true",
         help="try every precision at several sizes and keep the fastest that stays within --max-drop",

@@ -9,13 +9,13 @@
   kseg export --model people --format web --out site
 
 The file is loaded again in its own runtime and compared before it gets its name. With --max-drop, a file that
-loses more mean IoU is thrown away and the exit code is 1.
+loses more mean IoU is thrown away and the exit code is 1. With --int8-budget, layers that int8 hurts stay in float32.
 """
 
 import argparse
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,10 @@ from kseg.export.formats import FORMATS, Format, format_for
 __all__ = ["add_arguments", "run"]
 
 # Arguments that some formats take, and those that belong to the check of a file.
-OPTIONS = ("dynamic", "class_ids", "precision", "auto", "version", "overwrite", "confidence", "runtime")
+OPTIONS = (
+    *("dynamic", "class_ids", "precision", "int8_budget", "auto"),
+    *("version", "overwrite", "confidence", "runtime"),
+)
 CHECKS = ("max_drop", "min_agreement", "limit")
 
 
@@ -41,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(
             "kseg export --max-drop, --auto and --precision int8 need images: --data NAME --root DIR"
         )
+    if args.int8_budget is not None and args.precision != "int8":
+        raise SettingsError("kseg export --int8-budget is for --precision int8")
     # Options of the check and of the calibration that nothing would use.
     if args.data is None:
         refuse(args, "it is of --data", "root", "split", "limit", "max_pixels")
@@ -85,6 +90,7 @@ def _refuse_others(args: argparse.Namespace, chosen: Format) -> None:
 def _export(args: argparse.Namespace, chosen: Format, where: Path, model: Any, dataset: Any) -> int:
     """Export and check; the file gets its name only if it passes."""
     from kseg.export import check
+    from kseg.export.conversion.int8_budget import BudgetError
 
     checks = []
 
@@ -107,17 +113,26 @@ def _export(args: argparse.Namespace, chosen: Format, where: Path, model: Any, d
     options.pop("auto", None)
     if args.precision == "int8":
         options["calibration"] = _calibration(args, _size(args))
-    chosen.export(
-        model,
-        args.out,
-        size=_size(args),
-        min_agreement=0.0,  # the check judges it, with exit code 1
-        output=args.output_kind,
-        accept=accept,
-        **options,
-    )
-    found = replace(checks[0], path=str(where))
-    print(json.dumps(found.to_json(), indent=2) if args.json else found.table())
+    if args.int8_budget is not None:
+        options["images"] = dataset
+    try:
+        written = chosen.export(
+            model,
+            args.out,
+            size=_size(args),
+            min_agreement=0.0,  # the check judges it, with exit code 1
+            output=args.output_kind,
+            accept=accept,
+            **options,
+        )
+    except BudgetError as error:
+        print(f"kseg: {where} was not written: {error}", file=sys.stderr)
+        return 1
+    found, int8 = replace(checks[0], path=str(where)), getattr(written, "int8", None)
+    if args.json:
+        print(json.dumps(found.to_json() | ({"int8": asdict(int8)} if int8 else {}), indent=2))
+    else:
+        print(found.table() + (f"\n{'int8 budget':<20} {int8}" if int8 else ""))
     failed = f"{where} was not written: {'; '.join(found.reasons)}"
     print(f"written to {where}" if found.passed else f"kseg: {failed}", file=sys.stderr)
     return 0 if found.passed else 1

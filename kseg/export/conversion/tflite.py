@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ import keras
 import numpy as np
 
 from kseg.errors import ModelError, SettingsError
+from kseg.export.accuracy import Lost
 from kseg.export.conversion.dilation import for_converters
+from kseg.export.conversion.int8_budget import layer_names, within_budget
 from kseg.export.graph import (
     Size,
     check_class_ids,
@@ -25,7 +27,7 @@ from kseg.export.graph import (
     plainly,
     temporary_saved_model,
 )
-from kseg.export.images import as_batches, images_to_compare, random_images
+from kseg.export.images import as_batches, images_to_compare, labelled_data, random_images
 from kseg.export.metadata import describe, pack
 from kseg.export.parity import Parity, compare, refuse_different
 from kseg.export.runtimes.litert import TFLite, tflite_operations
@@ -47,6 +49,7 @@ def tflite(
     size: Size | None = None,
     precision: str = "float32",
     calibration: Any = None,
+    int8_budget: float | None = None,
     dynamic: bool = False,
     class_ids: bool = False,
     images: Any = None,
@@ -66,10 +69,14 @@ def tflite(
         precision: "float32"; "float16" (weights of half the size); "dynamic" (int8 weights, float maps); "int8"
             (everything in int8; the input is uint8 0-255, needs `calibration`).
         calibration: about 100 images (H, W, channels) 0-255, or a data set; see `calibration_images`.
+        int8_budget: what int8 may lose, 0-1: mean IoU where `images` (or else `calibration`) have labels, otherwise
+            the fraction of pixels that gets another class than in Keras. Where int8 loses more, the layers that it
+            hurts most stay in float32, as few as will do; the result's `int8` and the file's metadata name them.
+            None: every layer in int8, whatever it loses.
         dynamic: leave height and width free; the app sets them with `resize_tensor_input`.
         class_ids: the output is uint8 class ids (1, height, width) instead of float32 logits.
         images: images for the comparison, like `calibration`; where there are none, some of `calibration`, else
-            random ones.
+            random ones. At most 100 of them are looked at for `int8_budget`.
         min_agreement: refuse the file when a smaller fraction of pixels gets the class that Keras gives them. None:
             0.99 for float32, 0.98 for float16, 0.95 for dynamic, 0.9 for int8; 0 accepts any.
         output: what the model's output is, "logits", "probabilities" or "labels"; None: what its graph says. It is
@@ -81,8 +88,9 @@ def tflite(
 
     Raises:
         ModelError: operations that are not builtin or come in SpaceToBatch sandwiches, a float32 file that differs
-            by more than 1e-3 of the logits' scale, or too little agreement.
-        SettingsError: a missing size, an unknown precision, or int8 without calibration.
+            by more than 1e-3 of the logits' scale, too little agreement, or a budget that int8 cannot hold
+            (`kseg.export.conversion.int8_budget.BudgetError`).
+        SettingsError: a missing size, an unknown precision, int8 without calibration, or a budget without int8.
 
     Example:
     ```python
@@ -93,29 +101,41 @@ def tflite(
     ```
     """
     path, size, info = Path(path), chosen_size(model, size), inspected(model, output)
-    _check(path, precision, calibration, sized=dynamic or size is not None)
+    _check(path, precision, calibration, int8_budget, sized=dynamic or size is not None)
     class_ids = class_ids or info.output == "labels"
     if class_ids:
         check_class_ids(info)
     model, size = in_float32(model), size or (128, 160)
+    images = list(images) if isinstance(images, Iterator) else images  # looked at more than once
     asked = _Asked(None if dynamic else size, precision, "class_ids" if class_ids else info.output)
     values = info.channels, 500, info.value_range
     samples = as_batches(calibration, size, *values) if precision == "int8" else None
-    data = _converted(model, info, asked, samples)
+    data = _converted(model, info, asked, samples, calibrate_only=int8_budget is not None)
     batches = images_to_compare(samples if images is None else images, size, info.channels, info.value_range)
     if dynamic:  # also one of another, odd size
         batches += random_images([(size[0] + 17, size[1] + 6)], info.channels, 1, info.value_range)
     described = {"file_format": "tflite", "precision": precision, "size": asked.size, "output": asked.output}
+    int8 = None
     with temporary_path(path) as part:
+        if int8_budget is not None:
+            lost = Lost(model, info, _judged(images, calibration, samples, info), size, part)
+            data, int8 = within_budget(data, samples, lost, int8_budget, lost.measure, layer_names(model))
         with told(path):
             part.write_bytes(data)
         refuse_foreign(tflite_operations(part))
-        pack(part, describe(model, info=info, **described))
-        parity = compare(model, TFLite(part), batches, info)
+        pack(part, describe(model, info=info, **described) | ({"int8": asdict(int8)} if int8 else {}))
+        parity = replace(compare(model, TFLite(part), batches, info), int8=int8)
         refuse_different(parity, path, precision, min_agreement)
         if accept is None or accept(part):
             put_in_place(part, path)
     return parity
+
+
+def _judged(images: Any, calibration: Any, samples: list[np.ndarray], info: ModelInfo) -> Any:
+    """On what a budget is judged: the images, else the calibration's where it has labels or can be read again."""
+    if images is not None:
+        return images
+    return samples if labelled_data(calibration, info.num_classes) is None else calibration
 
 
 @dataclass(frozen=True)
@@ -127,7 +147,7 @@ class _Asked:
     output: str
 
 
-def _check(path: Path, precision: str, calibration: Any, *, sized: bool) -> None:
+def _check(path: Path, precision: str, calibration: Any, int8_budget: float | None, *, sized: bool) -> None:
     if path.suffix != ".tflite":
         raise SettingsError(f"{path}: the name of a TFLite file ends in .tflite")
     if path.is_dir():
@@ -143,10 +163,25 @@ def _check(path: Path, precision: str, calibration: Any, *, sized: bool) -> None
         raise SettingsError(
             "int8 needs calibration images: calibration=kseg.export.calibration_images(dataset, size)"
         )
+    if int8_budget is not None and (precision != "int8" or not 0 <= int8_budget <= 1):
+        raise SettingsError(
+            f"`int8_budget` is what precision 'int8' may lose, 0-1; got {int8_budget!r} for {precision!r}"
+        )
 
 
-def _converted(model: keras.Model, info: ModelInfo, asked: _Asked, samples: list[np.ndarray] | None) -> bytes:
-    """The flatbuffer; ModelError where the network has operations that TFLite lacks."""
+def _converted(
+    model: keras.Model,
+    info: ModelInfo,
+    asked: _Asked,
+    samples: list[np.ndarray] | None,
+    *,
+    calibrate_only: bool = False,
+) -> bytes:
+    """The flatbuffer, or for int8 the one in float32 with the range of each map.
+
+    Raises:
+        ModelError: the network has operations that TFLite lacks.
+    """
     model = for_converters(model)
     output = output_of(model)
 
@@ -167,6 +202,7 @@ def _converted(model: keras.Model, info: ModelInfo, asked: _Asked, samples: list
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.representative_dataset = lambda: _ranged(samples, info.value_range)
             converter.inference_input_type = tf.uint8
+            converter._experimental_calibrate_only = calibrate_only  # as tf.lite's QuantizationDebugger does
         try:
             return converter.convert()
         except Exception as error:  # the converter's own kind, and whatever its C++ part raises

@@ -19,7 +19,9 @@ class TFLiteFormat(Format):
     name: ClassVar[str] = "tflite"
     title: ClassVar[str] = "TFLite"
     suffix: ClassVar[str] = ".tflite"
-    options: ClassVar[frozenset[str]] = frozenset({"dynamic", "class_ids", "precision", "auto"})
+    options: ClassVar[frozenset[str]] = frozenset(
+        {"dynamic", "class_ids", "precision", "int8_budget", "auto"}
+    )
     needs_size: ClassVar[bool] = True
 
     def export(self, model: Any, path: str | Path, **options: Any) -> Parity:

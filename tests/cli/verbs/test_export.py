@@ -69,6 +69,35 @@ def test_int8_of_close_logits_is_no_success(labelled, model_file, tmp_path, caps
 
 
 @pytest.mark.full
+def test_int8_within_a_budget_or_not_at_all(labelled, model_file, tmp_path, capsys):
+    """Of two maps that int8 reads, one channel is 10,000 times the others; without a budget the file is written."""
+    model = keras.saving.load_model(model_file)
+    first, second = (model.get_layer(name) for name in ("conv2d", "conv2d_1"))
+    kernel, bias = first.get_weights()
+    first.set_weights([kernel * [1e4, 1, 1, 1], bias])
+    kernel, bias = second.get_weights()
+    second.set_weights([kernel * np.reshape([1e-4, 1, 1, 1], (4, 1)), bias])
+    wide = tmp_path / "wide.keras"
+    model.save(wide)
+    command = ["export", "--model", str(wide), "--out", str(tmp_path / "x.tflite"), "--size", "24", "32"]
+    command += ["--data", "folder", "--root", str(labelled), "--calibration-split", "val", "--json"]
+    command += ["--min-agreement", "0", "--precision", "int8"]
+    assert main(command) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert plain["drop"] > 0.02
+    (tmp_path / "x.tflite").unlink()
+    # Both convolutions would have to stay in float32, and there are no others.
+    assert main([*command, "--int8-budget", "0.001"]) == 1
+    said = capsys.readouterr()
+    assert "was not written: int8 cannot hold the budget" in said.err
+    assert not (tmp_path / "x.tflite").exists()
+    assert main([*command, "--int8-budget", str(plain["drop"] + 0.01)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["int8"]["float_layers"] == []
+    assert found["int8"]["lost"] == pytest.approx(found["drop"], abs=1e-9)
+
+
+@pytest.mark.full
 def test_saved_model(model_file, tmp_path, capsys):
     command = ["export", "--model", str(model_file), "--out", str(tmp_path / "served"), "--size", "24", "32"]
     assert main([*command, "--version", "2", "--confidence"]) == 0
@@ -95,6 +124,7 @@ def test_mistakes(model_file, tmp_path, mistake):
     assert "size" in wrong()
     assert "--data" in wrong("--size", 24, 32, "--precision", "int8")
     assert "--data" in wrong("--size", 24, 32, "--max-drop", 0.1)
+    assert "--precision int8" in wrong("--size", 24, 32, "--int8-budget", 0.1)
     assert ".onnx" in wrong("--format", "onnx")
     assert "--precision float16" in wrong("--precision", "float16", out="x.onnx")
     assert "--class-ids" in wrong("--class-ids", out="served")
