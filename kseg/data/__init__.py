@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from kseg.data.catalog import Description, datasets, load
     from kseg.data.checks import check
     from kseg.data.crops import object_crops, proposal_crops
-    from kseg.data.dataset import Dataset, Sample
+    from kseg.data.dataset import Dataset
     from kseg.data.findings import Finding, Findings
     from kseg.data.loader import Loader
+    from kseg.data.pairs import Sample
     from kseg.data.reading.files import read_image, read_mask
     from kseg.data.sources.arrays import from_arrays, from_generator
     from kseg.data.sources.as_dataset import as_dataset
@@ -34,7 +35,7 @@ _HOMES = {
     "Findings": "findings",
     "Histogram": "statistics",
     "Loader": "loader",
-    "Sample": "dataset",
+    "Sample": "pairs",
     "as_dataset": "sources.as_dataset",
     "check": "checks",
     "class_histogram": "statistics",

@@ -188,7 +188,7 @@ def load(
     else:
         dataset = _OF_FILES[name](root, split, complete)
     if isinstance(dataset.samples, Sequence):
-        stay_inside(root, (path for sample in dataset.samples for path in (sample.image, sample.mask)))
+        stay_inside(root, (path for sample in dataset.samples for path in (sample.image, *sample.masks)))
     else:
         dataset.samples.max_pixels = max_pixels
     return replace(dataset, max_pixels=max_pixels)

@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from kseg.checks import value_range, whole
-from kseg.data.masks import check_ids, size_mismatch
+from kseg.data.masks import check_ids, read_masks, size_mismatch
+from kseg.data.pairs import Sample
 from kseg.data.sources.subsets import Joined, SplitName, Subset
 from kseg.errors import DataError, SettingsError
 from kseg.io.bands import BYTES, read_bands
@@ -19,32 +20,6 @@ from kseg.io.colour_map import default_palette
 from kseg.io.image_file import MAX_PIXELS
 from kseg.io.images import read_image
 from kseg.io.masks import read_mask
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One image and its mask, as files.
-
-    Args:
-        image: path of the image.
-        mask: path of the mask.
-        name: name for reports; if empty, the image's file name without its ending.
-
-    Example:
-
-    >>> from pathlib import Path
-    >>> kseg.data.Sample(Path("a.jpg"), Path("a.png")).mask.name
-    'a.png'
-    """
-
-    image: Path
-    mask: Path | None = None
-    name: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "image", Path(self.image))
-        if self.mask is not None:
-            object.__setattr__(self, "mask", Path(self.mask))
 
 
 class ArraySource(Protocol):
@@ -69,7 +44,7 @@ class Dataset:
         name: short name for reports.
         split: `"train"`, `"val"`, ...
         classes: class names; a mask's class id is the place in this tuple.
-        palette: one RGB colour (0-255) a class, for drawing; None for PASCAL VOC's.
+        palette: one RGB colour (0-255) a class, for drawing; None for PASCAL VOC's, without black where they overlap.
         samples: `Sample`s of files, or an `ArraySource`.
         ignore_label: the id of pixels that neither loss nor metric counts.
         stored_ids: `(stored, id)` pairs for masks whose stored ids are not the class ids (CamVid's void,
@@ -119,7 +94,8 @@ class Dataset:
         if not self.classes or len(self.classes) > 255:
             raise DataError(f"data set {self.name}: 1 to 255 classes are expected, got {len(self.classes)}")
         if self.palette is None:
-            object.__setattr__(self, "palette", default_palette(len(self.classes)))
+            colours = default_palette(len(self.classes) + 1)  # black is no colour of a class that overlaps
+            object.__setattr__(self, "palette", colours[1:] if self.multilabel else colours[:-1])
         if len(self.palette) != len(self.classes):
             raise DataError(
                 f"data set {self.name}: {len(self.classes)} classes but {len(self.palette)} palette colours"
@@ -182,8 +158,10 @@ class Dataset:
             A `Dataset` with the new classes.
 
         Raises:
-            SettingsError: a class that is not there, or no class is left.
+            SettingsError: a class that is not there, no class is left, or classes overlap.
         """
+        if self.multilabel:
+            raise SettingsError(f"{self.name}: remap() is of classes that exclude each other, and these overlap")
         unknown = sorted(set(names) - set(self.classes))
         if unknown:
             raise SettingsError(f"{self.name} has no class {unknown[0]!r}; it has {', '.join(self.classes)}")
@@ -269,11 +247,14 @@ class Dataset:
                 raise DataError(f"{sample.image}: this image has no mask")
             kind = self.channels, self.value_range, self.max_pixels
             image = read_image(sample.image, self.max_pixels) if self.is_rgb else read_bands(sample.image, *kind)
-            if self.multilabel:
+            image_file, mask_file = str(sample.image), str(sample.mask)
+            if isinstance(sample.mask, tuple):
+                mask_file = f"{image_file}, its masks"
+                mask = read_masks(sample.mask, self.num_classes, self.max_pixels)
+            elif self.multilabel:
                 mask = read_bands(sample.mask, self.num_classes, max_pixels=self.max_pixels)
             else:
                 mask = read_mask(sample.mask, self.max_pixels, self.mask_colours, num_classes=self.num_classes)
-            image_file, mask_file = str(sample.image), str(sample.mask)
         if image.shape[:2] != mask.shape[:2]:
             raise DataError(size_mismatch(image_file, image.shape[:2], mask_file, mask.shape[:2]))
         return image, mask, mask_file
@@ -282,12 +263,12 @@ class Dataset:
         """Convert a mask as stored to class ids, unchecked.
 
         Args:
-            stored: uint8 `(height, width)`.
+            stored: uint8 `(height, width)`, or `(height, width, classes)`.
 
         Returns:
-            uint8 class ids `(height, width)`.
+            uint8 class ids of the same shape.
         """
-        if not self.stored_ids or self.multilabel:
+        if not self.stored_ids:
             return stored
         lookup = np.arange(256, dtype=np.uint8)
         for value, label in self.stored_ids:

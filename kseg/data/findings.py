@@ -32,6 +32,16 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Channel:
+    """The values of one channel in all images of a data set: lowest, highest, mean and standard deviation."""
+
+    lowest: float
+    highest: float
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
 class Findings:
     """All that `kseg.data.check` found in a data set.
 
@@ -45,6 +55,9 @@ class Findings:
         findings: problems and notes, problems first.
         ignore_label: the class id of ignored pixels.
         found: number of images in the folder, used or not.
+        channels: the values of each channel, of images that are no RGB of 0-255: `lowest`, `highest`, `mean`, `std`.
+        value_range: (lowest, highest) value that images may have.
+        area: number of pixels of all masks where classes overlap; else 0.
 
     Example:
 
@@ -63,6 +76,9 @@ class Findings:
     findings: tuple[Finding, ...]
     ignore_label: int = IGNORE_LABEL
     found: int = 0
+    channels: tuple[Channel, ...] = ()
+    value_range: tuple[float, float] = (0.0, 255.0)
+    area: int = 0
 
     @property
     def pictures(self) -> tuple[int, ...]:
@@ -96,7 +112,7 @@ class Findings:
         lines = [f"{self.name}: {used}, {len(problems)} problem(s)"]
         lines += [f"  problem, {finding.kind}: {finding.message}" for finding in problems]
         lines += [f"  note, {finding.kind}: {finding.message}" for finding in notes]
-        total = max(sum(self.pixels) + self.ignored, 1)
+        total = max(self.area or sum(self.pixels) + self.ignored, 1)
         width = max(len(name) for name in (*self.classes, "(ignored)"))
         largest = max(*self.pixels, self.ignored, 1)
         rows = [(str(i), name, self.pixels[i], str(self.images[i])) for i, name in enumerate(self.classes)]
@@ -107,6 +123,13 @@ class Findings:
             lines.append(
                 f"{label:>4}  {name:{width}}  {pixels:>13,}  {pixels / total:>7.2%}  {count:>8}  {bar}"
             )
+        if self.channels:
+            low, high = self.value_range
+            lines.append(f"channel  values of {low:g} to {high:g}; mean and std are arguments of kseg.models.build")
+            lines.append(f"{'':>7}  {'lowest':>12}  {'highest':>12}  {'mean':>12}  {'std':>12}")
+            for number, one in enumerate(self.channels):
+                values = (f"{value:>12,.6g}" for value in (one.lowest, one.highest, one.mean, one.std))
+                lines.append(f"{number:>7}  {'  '.join(values)}")
         return "\n".join(line.rstrip() for line in lines)
 
 
@@ -117,6 +140,7 @@ def about_all_masks(
     classes: tuple[str, ...] | None,
     own: bool,
     class_list: str = "",
+    multilabel: bool = False,
 ) -> list[Finding]:
     """What the pixels of all masks together tell.
 
@@ -127,8 +151,12 @@ def about_all_masks(
         classes: their names; None where no one said.
         own: whether the data set is the user's own: then one value and a class that never occurs are problems.
         class_list: the file that declares the classes.
+        multilabel: whether classes overlap, so that there are pixels of no class.
     """
     found = []
+    if multilabel and not counts.any():
+        message = f"{name}: all pixels of all {masks} images are of no class: nothing can be learned from them"
+        return [Finding("one value", name, message, fatal=own)]
     used = np.flatnonzero(counts[:IGNORE_LABEL])
     highest = int(used.max(initial=0))
     if classes is None and highest == 0 and counts[IGNORE_LABEL]:
@@ -142,7 +170,7 @@ def about_all_masks(
             f"{name}: the ids {ids} leave most of 0 to {highest} unused: grey levels rather than class ids?"
         )
         found.append(Finding("palette", name, message))
-    if np.count_nonzero(counts) == 1:
+    if np.count_nonzero(counts) == 1 and not multilabel:
         value = int(np.flatnonzero(counts)[0])
         message = f"{name}: all pixels of all {masks} mask(s) are {value}: nothing can be learned from them"
         found.append(Finding("one value", name, message, fatal=own))
@@ -151,4 +179,24 @@ def about_all_masks(
             where = class_list or name
             message = f"{where}: class {index} ({label}) occurs in no mask"
             found.append(Finding("empty class", where, message, fatal=classes is not None and own))
+    return found
+
+
+def about_channels(
+    name: str, channels: tuple[Channel, ...], value_range: tuple[float, float]
+) -> list[Finding]:
+    """What the values of the channels tell: a channel without information, or a range that hardly any value uses."""
+    found = []
+    for number, one in enumerate(channels):
+        if one.lowest == one.highest:
+            message = f"{name}: channel {number} is {one.lowest:g} in every pixel of every image: it tells nothing"
+            found.append(Finding("blank channel", name, message, fatal=False))
+    low, high = value_range
+    if channels and max(one.highest for one in channels) - low < (high - low) / 10:
+        highest = max(one.highest for one in channels)
+        message = (
+            f"{name}: no value is above {highest:g}, though the declared range goes up to {high:g}: declare the range "
+            "that the values have"
+        )
+        found.append(Finding("value range", name, message, fatal=False))
     return found

@@ -46,7 +46,7 @@ def find_objects(dataset: Dataset, index: int, labels: np.ndarray) -> list[Label
         DataError: an instance mask or a file of boxes that cannot be used; it names the file.
     """
     mask = dataset.samples[index].mask if isinstance(dataset.samples, Sequence) else None
-    if mask is not None:
+    if isinstance(mask, Path):
         # Where the instance mask that belongs to a class mask may lie.
         found = [mask.parent.parent / "SegmentationObject" / f"{mask.stem}.png"]
         for folder in list(mask.parents)[:2]:  # masks/NAME.png or masks/SPLIT/NAME.png

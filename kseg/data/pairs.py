@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kseg.data.dataset import Sample
 from kseg.errors import DataError
 from kseg.io.image_file import SUFFIXES, image_kind
 
@@ -48,6 +47,39 @@ _OTHER_IMAGES = {
     ),
 }
 _OF_SYSTEMS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and its mask, as files.
+
+    Args:
+        image: path of the image.
+        mask: path of the mask; where classes overlap also a tuple of one mask a class, in their order.
+        name: name for reports; if empty, the image's file name without its ending.
+
+    Example:
+
+    >>> from pathlib import Path
+    >>> kseg.data.Sample(Path("a.jpg"), Path("a.png")).mask.name
+    'a.png'
+    """
+
+    image: Path
+    mask: Path | tuple[Path, ...] | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image", Path(self.image))
+        if isinstance(self.mask, (tuple, list)):
+            object.__setattr__(self, "mask", tuple(map(Path, self.mask)))
+        elif self.mask is not None:
+            object.__setattr__(self, "mask", Path(self.mask))
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """All files of its mask; none where it has no mask."""
+        return self.mask if isinstance(self.mask, tuple) else () if self.mask is None else (self.mask,)
 
 
 @dataclass(frozen=True)
@@ -232,8 +264,8 @@ def require_files(samples: Sequence[Sample], source: Path | str) -> None:
     missing = [
         path
         for sample in samples
-        for path in (sample.image, sample.mask)
-        if path is not None and not os.path.isfile(path)  # False for names that are too long
+        for path in (sample.image, *sample.masks)
+        if not os.path.isfile(path)  # False for names that are too long
     ]
     if missing:
         more = f" (and {len(missing) - 1} more files)" if len(missing) > 1 else ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kseg.data.masks import kind_of
 from kseg.data.sources.as_dataset import as_dataset
 
 
@@ -54,10 +55,17 @@ def class_histogram(dataset: Any, num_classes: int | None = None) -> Histogram:
     """
     dataset = as_dataset(dataset, num_classes)
     counts = np.zeros((len(dataset), dataset.num_classes), np.int64)
+    totals = np.zeros_like(counts)  # labelled pixels
     for index in range(len(dataset)):
-        counts[index] = np.bincount(dataset.load(index)[1].ravel(), minlength=256)[: dataset.num_classes]
+        labels = dataset.load(index)[1]
+        if kind_of(dataset).multilabel:
+            counts[index] = (labels == 1).sum(axis=(0, 1))
+            totals[index] = (labels != dataset.ignore_label).sum(axis=(0, 1))
+        else:
+            counts[index] = np.bincount(labels.ravel(), minlength=256)[: dataset.num_classes]
+            totals[index] = counts[index].sum()
     present = counts > 0
-    labelled = (present * counts.sum(axis=1, keepdims=True)).sum(axis=0)
+    labelled = (present * totals).sum(axis=0)
     return Histogram(counts.sum(axis=0), labelled, present.sum(axis=0))
 
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+import kseg
 from kseg.data import check, load
 from kseg.errors import DataError, SettingsError
 
@@ -149,3 +150,87 @@ def test_no_folder(tmp_path):
         check(tmp_path / "nowhere")
     with pytest.raises(DataError, match="images/ and masks/"):
         check(tmp_path)
+
+
+def six_channels(root, *, values=(0, 10000), count=4):
+    """`.npy` images of six channels and masks of two classes."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(*values, (count, 10, 12, 6)).astype(np.uint16)
+    for part in ("images", "masks"):
+        (root / part).mkdir()
+    for number, image in enumerate(images):
+        np.save(root / "images" / f"{number}.npy", image)
+        cv2.imwrite(str(root / "masks" / f"{number}.png"), (image[..., 0] > 5000).astype(np.uint8))
+    (root / "channels.json").write_text(json.dumps({"channels": 6, "value_range": [0, 10000]}))
+    return images
+
+
+def test_a_folder_of_six_channels(tmp_path):
+    images = six_channels(tmp_path)
+    findings = check(tmp_path)
+    assert (findings.ok, findings.samples, findings.found) == (True, 4, 4)
+    assert findings.value_range == (0, 10000)
+    pixels = images.reshape(-1, 6).astype(np.float64)
+    found = [(one.lowest, one.highest, one.mean, one.std) for one in findings.channels]
+    np.testing.assert_allclose(found, np.stack([pixels.min(0), pixels.max(0), pixels.mean(0), pixels.std(0)], 1))
+    assert len(json.loads(json.dumps(findings.to_json()))["channels"]) == 6
+    data = kseg.data.from_arrays(images, images[..., 0] > 5000, 2, channels=6, value_range=(0, 10000))
+    assert check(data).channels == findings.channels
+
+
+def test_faults_of_six_channels(tmp_path):
+    images = six_channels(tmp_path)
+    np.save(tmp_path / "images/0.npy", images[0, ..., :5])
+    np.save(tmp_path / "images/1.npy", images[1] + 10000)
+    np.save(tmp_path / "images/2.npy", np.where(images[2] > 9, np.nan, 0))
+    (tmp_path / "masks/3.png").unlink()
+    findings = check(tmp_path)
+    told = {finding.file.rpartition("/")[2]: finding.message for finding in findings.findings if finding.fatal}
+    assert "expected (height, width, 6)" in told["0.npy"]
+    assert "expected 0 to 10000" in told["1.npy"]
+    assert "NaN" in told["2.npy"]
+    assert "no mask" in told["3.npy"]
+    assert (findings.samples, findings.found) == (0, 4)
+    (tmp_path / "channels.json").write_text("[6]")
+    assert "channels" in kinds(check(tmp_path))
+
+
+def test_overlapping_classes_in_folders(tmp_path, write):
+    write.folder_pair(tmp_path, count=4, classes=2)
+    band = tmp_path / "masks" / "band"
+    disk = tmp_path / "masks" / "disk"
+    band.mkdir()
+    disk.mkdir()
+    for number in range(4):
+        (tmp_path / "masks" / f"p{number}.png").rename(disk / f"p{number}.png")
+        cv2.imwrite(str(band / f"p{number}.png"), np.tri(20, 24, dtype=np.uint8))
+    (tmp_path / "classes.txt").write_text("disk\nband\n")
+    findings = check(tmp_path)
+    assert (findings.findings, findings.samples, findings.found, findings.area) == ((), 4, 4, 4 * 480)
+    disks = sum(int(cv2.imread(str(path), 0).sum()) for path in disk.iterdir())
+    assert findings.pixels == (disks, 4 * int(np.tri(20, 24).sum()))
+    (band / "p0.png").unlink()
+    cv2.imwrite(str(band / "p1.png"), np.full((20, 24), 9, np.uint8))
+    cv2.imwrite(str(band / "p2.png"), np.ones((20, 25), np.uint8))
+    findings = check(tmp_path)
+    assert kinds(findings) == ["no mask", "size", "unknown class"]
+    assert findings.samples == 1
+    assert "p1.png, mask of band: class id 9 (480 pixels), but the mask of a class that overlaps holds 0 and 1" in str(
+        findings.findings
+    )
+    (tmp_path / "classes.txt").write_text("disk\nband\nring\n")
+    assert any("masks/ring: no such folder, though disk has one" in one.message for one in check(tmp_path).findings)
+    (tmp_path / "classes.txt").unlink()
+    assert any("name them in classes.txt" in one.message for one in check(tmp_path).findings)
+
+
+def test_one_class_beside_the_background(tmp_path, write):
+    write.folder_pair(tmp_path, count=3, classes=2)
+    assert check(tmp_path, num_classes=1).ok
+    (tmp_path / "classes.txt").write_text("crack\n")
+    findings = check(tmp_path)
+    assert (findings.ok, findings.classes) == (True, ("background", "crack"))
+    for path in (tmp_path / "masks").iterdir():
+        cv2.imwrite(str(path), cv2.imread(str(path), 0) * 255)
+    assert check(tmp_path).pixels == findings.pixels
+    assert check((np.zeros((1, 4, 4, 3), "uint8"), np.tri(4, dtype="uint8")[None]), num_classes=1).ok

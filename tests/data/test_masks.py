@@ -20,7 +20,7 @@ def test_ids_are_classes_or_ignored():
     labels[0, 0] = 7
     with pytest.raises(DataError, match=r"m\.png: class id 7 in the mask, but mine has the classes 0 to 1"):
         check_ids(labels, one, "m.png")
-    with pytest.raises(DataError, match=r"m\.npy: the value 7 in the mask of a class, where 0 and 1 are expected"):
+    with pytest.raises(DataError, match=r"m\.npy: the value 7 in the mask of class a, where 0 and 1 are expected"):
         check_ids(np.stack([labels, labels], -1), several, "m.npy")
 
 

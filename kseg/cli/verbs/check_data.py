@@ -1,15 +1,17 @@
 """Look at a whole data set before training, and say all that is wrong with it.
 
-Finds missing pairs, size mismatches, unknown class ids, odd palettes, unreadable or huge files and empty
-classes, and prints the label histogram. Exit code 0: nothing stops a training; 1: something does; 2: no such
-folder.
+Finds missing pairs, size mismatches, unknown class ids, odd palettes, unreadable or huge files and empty classes, and
+prints the label histogram, and the values of each channel of images that are no RGB. Exit code 0: nothing stops a
+training; 1: something does; 2: no such folder.
 
-  kseg check-data my_data
+  kseg check-data my_data --sheet sheet.png
   kseg check-data --data camvid --root camvid
 """
 
 import argparse
+import contextlib
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from kseg.cli.options.arguments import add_max_pixels, positive
 from kseg.cli.options.given import refuse
 from kseg.cli.terminal import Bar
 from kseg.errors import DataError, SettingsError
+
+SHEET = 24  # images
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --data: the splits to check (default: train and val)",
     )
     parser.add_argument("--classes", type=positive, metavar="N", help="with DIR: the number of classes")
+    parser.add_argument(
+        "--sheet",
+        metavar="FILE",
+        help=f"also draw up to {SHEET} images, with their masks over them, as a PNG",
+    )
     add_max_pixels(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -52,12 +61,37 @@ def run(args: argparse.Namespace) -> int:
     else:
         splits = args.split or default_splits(args.data, args.root)
         found = [_check_split(args.data, args.root, split, args.max_pixels) for split in splits]
+    if args.sheet is not None:
+        write_sheet(args)
     if args.json:
         contents = [findings.to_json() for findings in found]
         print(json.dumps(contents[0] if whole_folder else contents, indent=2))
     else:
         print("\n\n".join(findings.table() for findings in found))
     return 0 if all(findings.ok for findings in found) else 1
+
+
+def write_sheet(args: argparse.Namespace) -> None:
+    """Some images of all splits that can be read, evenly spaced, on one page."""
+    from kseg.cli.verbs.evaluate import write_image
+    from kseg.data import load
+    from kseg.visualize.data_sheet import data_sheet
+
+    name, root = args.data or "folder", args.root if args.folder is None else args.folder
+    splits = args.split or default_splits(name, root)
+    samples, dataset = [], None
+    for split in splits:
+        with contextlib.suppress(DataError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = load(name, root, split, complete=False, max_pixels=args.max_pixels)
+            count = min(-(-SHEET // len(splits)), len(dataset))
+            for index in (len(dataset) * i // count for i in range(count)):
+                with contextlib.suppress(DataError):
+                    samples.append((*dataset.load(index), dataset.name_of(index)))
+    if not samples:
+        raise DataError(f"{args.sheet}: there is no image with its mask that can be drawn")
+    drawn = data_sheet(*zip(*samples, strict=True), dataset.classes, dataset.palette)
+    write_image(Path(args.sheet), drawn)
 
 
 def default_splits(name: str, root: str | None) -> tuple[str, ...]:

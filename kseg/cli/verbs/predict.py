@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FORMS",
         help="also write some of these, separated by commas: "
-        "csv,coco,geojson,polygons,probabilities,confidence",
+        "csv,coco,geojson,polygons,probabilities,confidence,masks (a folder for each class)",
     )
     parser.add_argument(
         "--ids",

@@ -9,7 +9,8 @@
 
 An image and its mask have the same name but for the ending; folders below a split are searched too. With colours in
 the class list masks may be drawn in them; a line named `ignore` gives the colour of ignored pixels. Without a class
-list the classes are numbered up to the highest id found in the masks.
+list the classes are numbered up to the highest id found in the masks. A class list of one class gets the background
+as class 0 in front. Classes that overlap have a folder of masks each, see `kseg.data.sources.overlapping`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from kseg.data.dataset import Dataset, Sample
 from kseg.data.pairs import beside_splits, list_images, pair, require_files, split_folders, splits_of
 from kseg.data.reading.layout import existing_folder
 from kseg.data.reading.links import stay_inside
+from kseg.data.sources.overlapping import class_folders, pair_by_class, refuse_unnamed_folders
 from kseg.errors import DataError, KsegWarning
 from kseg.io.bands import BAND_SUFFIXES, BYTES
-from kseg.io.colour_map import colour_map, default_palette
+from kseg.io.colour_map import default_palette
 from kseg.io.image_file import MAX_PIXELS, SUFFIXES
 from kseg.io.masks import read_mask
 from kseg.io.regular import read_regular
@@ -47,21 +49,26 @@ def load_folder(
     """
     root = existing_folder(root, "images/ and masks/")
     class_list = find_class_list(root)
+    images, masks = split_folders(root, split)
     if class_list is not None:
         names, colours = read_classes(class_list)
     else:
+        refuse_unnamed_folders(images, masks)
         names, colours = _count_classes(root, max_pixels), {}
-    mask_colours = mask_colours_of(names, colours)
-    images, masks = split_folders(root, split)
+    folders = class_folders(images, masks, names)
+    if not folders:
+        names, colours = with_background(names, colours)
+    mask_colours = () if folders else mask_colours_of(names, colours)
     kind = read_channels(root)
     suffixes = BAND_SUFFIXES if kind else SUFFIXES
-    samples = pair(images, masks, complete, suffixes)
-    stored_ids = () if class_list is None else ids_of_two_values(root, len(names), mask_colours, max_pixels)
-    palette = tuple(
-        colours.get(name, drawn) for name, drawn in zip(names, colour_map(len(names)), strict=True)
-    )
-    listed = [list_images(folder, suffixes=suffixes).left_out for folder in (images, masks)]
-    left_out = [*listed[0], *listed[1], *beside_splits(root)]
+    samples = pair_by_class(images, folders, complete, suffixes) if folders else pair(images, masks, complete, suffixes)
+    stored_ids = ()
+    if class_list is not None:
+        stored_ids = ids_of_two_values(root, 2 if folders else len(names), mask_colours, max_pixels)
+    drawn = default_palette(len(names) + bool(folders))[bool(folders) :]  # black is no colour of an overlapping class
+    palette = tuple(colours.get(name, colour) for name, colour in zip(names, drawn, strict=True))
+    listed = [list_images(folder, suffixes=suffixes).left_out for folder in (images, *(folders or (masks,)))]
+    left_out = [*sum(listed, ()), *beside_splits(root)]
     if left_out:
         reasons = "; ".join(map(str, left_out[:3])) + (
             f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
@@ -79,8 +86,20 @@ def load_folder(
         samples,
         stored_ids=stored_ids,
         mask_colours=mask_colours,
+        multilabel=bool(folders),
         **kind,
     )
+
+
+def with_background(
+    names: tuple[str, ...], colours: dict[str, tuple[int, int, int]]
+) -> tuple[tuple[str, ...], dict[str, tuple[int, int, int]]]:
+    """The classes of a list and their colours; a list of one class, which all else is not, gets the background."""
+    if len(names) != 1:
+        return names, colours
+    background = "not " + names[0] if names[0] == "background" else "background"
+    drawn = {background: (0, 0, 0)} if colours and (0, 0, 0) not in colours.values() else {}
+    return (background, *names), {**drawn, **colours}
 
 
 def read_channels(root: Path) -> dict[str, Any]:
@@ -113,23 +132,29 @@ def ids_of_two_values(
     Raises:
         DataError: all masks hold 0 and 255 alone, and there are not two classes.
     """
-    if any(colour == (255, 255, 255) for colour, _ in mask_colours):
-        return ()
-    white = False
-    for mask in _all_masks(root):
-        try:
-            values = np.unique(read_mask(mask, max_pixels, mask_colours, num_classes=num_classes))
-        except DataError:  # told where it is used
-            continue
-        if not np.isin(values, (0, 255)).all():
-            return ()
-        white = white or bool(values[-1] == 255)
+    white = _only_white(_all_masks(root), num_classes, mask_colours, max_pixels)
     if white and num_classes != 2:
         raise DataError(
             f"{root / 'masks'}: the masks hold only 0 and 255, and 255 means ignored, but {num_classes} class(es) are "
             "declared: store the classes as 0, 1, 2, ..., or give their colours in classes.txt"
         )
     return ((255, 1),) if white else ()
+
+
+def _only_white(masks: Iterable[Path], num_classes: int, mask_colours: tuple, max_pixels: int = MAX_PIXELS) -> bool:
+    """Whether the masks hold 0 and 255 alone, and some 255."""
+    if any(colour == (255, 255, 255) for colour, _ in mask_colours):
+        return False
+    white = False
+    for mask in masks:
+        try:
+            values = np.unique(read_mask(mask, max_pixels, mask_colours, num_classes=num_classes))
+        except DataError:  # told where it is used
+            continue
+        if not np.isin(values, (0, 255)).all():
+            return False
+        white = white or bool(values[-1] == 255)
+    return white
 
 
 def _all_masks(root: Path) -> Iterator[Path]:
@@ -171,7 +196,9 @@ def from_pairs(
     """A data set of image files and mask files, wherever they lie.
 
     Args:
-        images, masks: two folders, whose files are paired by name; or two lists of the same length, in one order.
+        images, masks: two folders, whose files are paired by name; or two lists of the same length, in one order. Where
+            classes overlap, the folder of masks may hold a folder for each class, and the list of masks a list of one
+            file a class for each image.
         classes: names; how many there are; or the path of a class list (see `read_classes`), with its colours. None:
             up to the highest id in the masks, which are read for it.
         colours: the RGB colours that the masks are drawn in, one a class in their order, or by name (with `ignore` for
@@ -179,7 +206,8 @@ def from_pairs(
         name, split: for reports.
         ignore_label: the id of pixels that do not count.
         channels, value_range: of images that are no RGB of 0-255, such as (0, 65535); see `Dataset`.
-        multilabel: masks are files of as many channels as there are classes, 0 and 1; see `kseg.io.bands.read_bands`.
+        multilabel: classes overlap: a mask a class, or files of as many channels as there are classes, of 0 and 1; see
+            `kseg.io.bands.read_bands`.
 
     Returns:
         A `Dataset`.
@@ -194,22 +222,24 @@ def from_pairs(
     train, val = dataset.split(0.2, seed=0)
     ```
     """
-    if isinstance(images, (str, Path)) and isinstance(masks, (str, Path)):
-        for folder in (images, masks):
-            existing_folder(folder, "image files")
-        rgb = (channels, tuple(value_range), multilabel) == (3, BYTES, False)
-        samples = pair(Path(images), Path(masks), suffixes=SUFFIXES if rgb else BAND_SUFFIXES)
-    else:
-        images, masks = list(images), list(masks)
-        if len(images) != len(masks) or not images:
-            raise DataError(f"{name}: {len(images)} images and {len(masks)} masks: expected as many of both")
-        samples = tuple(Sample(Path(image), Path(mask)) for image, mask in zip(images, masks, strict=True))
-        require_files(samples, "the list of pairs")
     named: dict[str, tuple[int, int, int]] = {}
     if isinstance(classes, (str, Path)):
         classes, named = read_classes(classes)
     if classes is None and multilabel:
         raise DataError(f"{name}: name the classes that the channels of the masks stand for")
+    if isinstance(images, (str, Path)) and isinstance(masks, (str, Path)):
+        images, masks = (existing_folder(folder, "image files") for folder in (images, masks))
+        rgb = (channels, tuple(value_range), multilabel) == (3, BYTES, False)
+        suffixes = SUFFIXES if rgb else BAND_SUFFIXES
+        named_folders = multilabel and isinstance(classes, Iterable)
+        folders = class_folders(images, masks, list(classes)) if named_folders else ()
+        samples = pair_by_class(images, folders, True, suffixes) if folders else pair(images, masks, True, suffixes)
+    else:
+        images, masks = list(images), list(masks)
+        if len(images) != len(masks) or not images:
+            raise DataError(f"{name}: {len(images)} images and {len(masks)} masks: expected as many of both")
+        samples = tuple(Sample(image, mask) for image, mask in zip(images, masks, strict=True))
+        require_files(samples, "the list of pairs")
     if classes is None:
         ids = [read_mask(sample.mask) for sample in samples] if colours is None else [np.arange(len(colours))]
         classes = 1 + max(int(mask[mask != ignore_label].max(initial=0)) for mask in ids)
@@ -225,8 +255,13 @@ def from_pairs(
         if unknown:
             raise DataError(f"{name}: a colour for {sorted(unknown)[0]!r}, which is not a class")
         named = {label: tuple(map(int, colour)) for label, colour in colours.items()}
-    drawn = default_palette(len(classes))
+    drawn = default_palette(len(classes) + multilabel)[multilabel:]
     palette = tuple(named.get(label, drawn[index]) for index, label in enumerate(classes))
     kind = {"channels": channels, "value_range": value_range, "multilabel": multilabel}
-    colours_of = mask_colours_of(classes, named)
-    return Dataset(name, split, classes, palette, samples, ignore_label, mask_colours=colours_of, **kind)
+    kind["mask_colours"] = () if multilabel else mask_colours_of(classes, named)
+    by_class = [path for sample in samples if isinstance(sample.mask, tuple) for path in sample.mask]
+    if by_class and not multilabel:
+        raise DataError(f"{name}: several masks an image are of classes that overlap: give multilabel=True")
+    if _only_white(by_class, 2, ()):
+        kind["stored_ids"] = ((255, 1),)
+    return Dataset(name, split, classes, palette, samples, ignore_label, **kind)

@@ -58,5 +58,5 @@ def parts(root: Path, split: str, complete: bool) -> list[Dataset]:
         found.append(Dataset("people", split, CLASSES, PALETTE, samples))
     if not found:
         raise DataError(f"{root}: expected {LAYOUT}")
-    stay_inside(root, (path for part in found for s in part.samples for path in (s.image, s.mask)))
+    stay_inside(root, (path for part in found for s in part.samples for path in (s.image, *s.masks)))
     return found

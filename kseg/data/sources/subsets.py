@@ -115,7 +115,11 @@ def _stratified(dataset: Dataset, order: np.ndarray, share: float, count: int) -
     """
     present = np.zeros((len(dataset), dataset.num_classes), bool)
     for index in range(len(dataset)):
-        ids = np.unique(dataset.load(index)[1])
+        labels = dataset.load(index)[1]
+        if dataset.multilabel:
+            present[index] = (labels == 1).any(axis=(0, 1))
+            continue
+        ids = np.unique(labels)
         present[index, ids[ids < dataset.num_classes]] = True
     wanted = present.sum(axis=0) * share
     chosen, left = [], [int(index) for index in order]

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from kseg.data.dataset import Dataset
+from kseg.data.masks import kind_of
 from kseg.data.pairs import list_images
 from kseg.errors import DataError
-from kseg.io.image_file import MAX_PIXELS
+from kseg.io.bands import BAND_SUFFIXES, BYTES, read_bands
+from kseg.io.image_file import MAX_PIXELS, SUFFIXES
 from kseg.io.images import read_image
 
 
@@ -39,7 +41,9 @@ def unlabelled(
     if isinstance(images, str | Path):
         if not Path(images).is_dir():
             raise DataError(f"{images}: no such folder of images")
-        files = [path for paths in list_images(Path(images)).files.values() for path in paths]
+        suffixes = SUFFIXES if like.is_rgb else BAND_SUFFIXES
+        listed = list_images(Path(images), suffixes=suffixes).files
+        files = [path for paths in listed.values() for path in paths]
     else:
         files = [Path(path) for path in images]
         for path in files:
@@ -47,13 +51,15 @@ def unlabelled(
                 raise DataError(f"{path}: no such image")
     if not files:
         raise DataError(f"{images}: no images (jpg, png, ...) there")
-    source = _Unlabelled(files, like.ignore_label, max_pixels)
+    source = _Unlabelled(files, like, max_pixels)
     return replace(like, name="unlabelled", split="train", samples=source, stored_ids=(), mask_colours=())
 
 
 class _Unlabelled:
-    def __init__(self, files: Sequence[Path], ignore_label: int, max_pixels: int) -> None:
-        self.files, self.ignore_label, self.max_pixels = files, ignore_label, max_pixels
+    def __init__(self, files: Sequence[Path], like: Dataset, max_pixels: int) -> None:
+        self.files, self.max_pixels, self.kind = files, max_pixels, kind_of(like)
+        self.ignore_label = like.ignore_label
+        self.classes = (like.num_classes,) if self.kind.multilabel else ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -62,5 +68,8 @@ class _Unlabelled:
         return self.files[index].stem
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        image = read_image(self.files[index], self.max_pixels)
-        return image, np.full(image.shape[:2], self.ignore_label, np.uint8)
+        if (self.kind.channels, self.kind.value_range) == (3, BYTES):
+            image = read_image(self.files[index], self.max_pixels)
+        else:
+            image = read_bands(self.files[index], self.kind.channels, self.kind.value_range, self.max_pixels)
+        return image, np.full((*image.shape[:2], *self.classes), self.ignore_label, np.uint8)

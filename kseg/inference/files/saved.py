@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import numpy as np
 from kseg.errors import SettingsError
 from kseg.inference.results.result import Result
 from kseg.io.atomic import write_bytes, write_json, write_text
+from kseg.visualize.palette import palette_png
 
-FORMS = ("csv", "coco", "geojson", "polygons", "probabilities", "confidence")
+FORMS = ("csv", "coco", "geojson", "polygons", "probabilities", "confidence", "masks")
 OF_ALL_IMAGES = ("csv", "coco")
 
 
@@ -23,7 +25,8 @@ class SavedResults:
     """Files of results in one folder.
 
     Of each image `NAME.geojson`, `NAME_polygons.json`, `NAME_probabilities.npz` and `NAME_confidence.png` (8 bits,
-    255 is certain); of all images together, when they are done, `areas.csv` and `coco.json`.
+    255 is certain), and of each class `masks/CLASS/NAME.png` (1 where the class is, as in a data set of classes that
+    overlap); of all images together, when they are done, `areas.csv` and `coco.json`.
 
     Args:
         out: the folder.
@@ -52,10 +55,18 @@ class SavedResults:
         if "confidence" in self.forms:
             shown = np.round(result.confidence * 255).astype(np.uint8)
             write_bytes(self.out / f"{name}_confidence.png", cv2.imencode(".png", shown)[1].tobytes())
+        if "masks" in self.forms:
+            for index, folder in enumerate(class_folders(result.classes)):
+                folder = self.out / "masks" / folder
+                folder.mkdir(parents=True, exist_ok=True)
+                colour = result.palette[index] if any(result.palette[index]) else (255, 255, 255)
+                mask = result.masks[..., index].astype(np.uint8)
+                write_bytes(folder / f"{name}.png", palette_png(mask, ((0, 0, 0), colour)))
         if "csv" in self.forms:
-            confidence, pixels = result.confidence, result.labels.size
+            pixels = result.labels.size
             for label, area in result.areas().items():
-                mean = float(confidence[result.labels == result.classes.index(label)].mean())
+                index = result.classes.index(label)
+                mean = float(result.probabilities[..., index][result.masks[..., index]].mean())
                 self._rows.append((str(result.path), label, area, round(area / pixels, 6), round(mean, 6)))
         if "coco" in self.forms:
             one = result.to_coco()
@@ -77,3 +88,11 @@ class SavedResults:
             write_text(self.out / "areas.csv", content.getvalue())
         if "coco" in self.forms:
             write_json(self.out / "coco.json", self._coco)
+
+
+def class_folders(classes: Sequence[str]) -> list[str]:
+    """A folder's name for each class: its own, without what file systems do not take, and no name twice."""
+    names = [re.sub(r"[^\w.+ -]+", "_", name).strip(". ") for name in classes]
+    if all(names) and len({name.casefold() for name in names}) == len(names):
+        return names
+    return [f"{index}_{name}" for index, name in enumerate(names)]

@@ -38,7 +38,7 @@ class Result:
             probable of a pixel's, and 255 where it has none.
         masks: the pixels of every class, bool `(height, width, classes)`.
         confidence: the winning class's probability, float32 `(height, width)`.
-        entropy: of the probabilities, in nats, float32 `(height, width)`.
+        entropy: of the probabilities, in nats, float32 `(height, width)`; where classes overlap the sum of theirs.
 
     Example:
         ```python
@@ -90,8 +90,11 @@ class Result:
 
     @property
     def entropy(self) -> np.ndarray:
-        logs = np.log(np.maximum(self.probabilities, np.finfo(np.float32).tiny))
-        return -(self.probabilities * logs).sum(-1)
+        least, found = np.finfo(np.float32).tiny, self.probabilities
+        terms = found * np.log(np.maximum(found, least))
+        if self.multilabel:
+            terms = terms + (1 - found) * np.log(np.maximum(1 - found, least))
+        return -terms.sum(-1)
 
     def areas(self) -> dict[str, int]:
         """Pixels of each class that occurs, by its name, the largest first."""

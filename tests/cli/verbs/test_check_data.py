@@ -59,3 +59,29 @@ def test_mistakes(tmp_path, labelled, mistake):
     assert "nosuch" in mistake("check-data", "--data", "nosuch", "--root", labelled)
     assert "either a folder or --data" in mistake("check-data")
     assert "either a folder or --data" in mistake("check-data", labelled, "--data", "camvid")
+
+
+def test_a_sheet_of_images_and_masks(labelled, tmp_path, capsys):
+    (labelled / "masks" / "val" / "v1.png").write_bytes(b"")
+    assert main(["check-data", str(labelled), "--sheet", str(tmp_path / "sheet.png")]) == 1
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] > 900  # four in a row
+    capsys.readouterr()
+
+
+def test_a_sheet_of_two_channels(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    np.save(tmp_path / "images/a.npy", rng.random((30, 40, 2)).astype(np.float32))
+    cv2.imwrite(str(tmp_path / "masks/a.png"), rng.integers(0, 2, (30, 40), dtype=np.uint8))
+    (tmp_path / "channels.json").write_text('{"channels": 2, "value_range": [0, 1]}')
+    assert main(["check-data", str(tmp_path), "--sheet", str(tmp_path / "sheet.png")]) == 0
+    shown = capsys.readouterr().out
+    assert "values of 0 to 1" in shown
+    assert cv2.imread(str(tmp_path / "sheet.png")).std() > 10
+
+
+def test_no_sheet_without_an_image(tmp_path, mistake):
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    assert "no image with its mask" in mistake("check-data", tmp_path, "--sheet", tmp_path / "sheet.png")

@@ -164,10 +164,30 @@ def test_255_declared_as_ignored_stays_so(tmp_path):
     np.testing.assert_array_equal(dataset.load(0)[1], OBJECT)
 
 
-@pytest.mark.parametrize("classes", ["a\nb\nc\n", "person\n"])
-def test_0_and_255_with_other_than_two_classes_are_refused(tmp_path, classes):
+def test_0_and_255_with_three_classes_are_refused(tmp_path):
     with pytest.raises(DataError, match="only 0 and 255"):
-        load("folder", two_values(tmp_path, EMPTY, OBJECT, classes=classes))
+        load("folder", two_values(tmp_path, EMPTY, OBJECT, classes="a\nb\nc\n"))
+
+
+@pytest.mark.parametrize(("classes", "name"), [("person\n", "background"), ("background 9 9 9\n", "not background")])
+def test_a_class_list_of_one_class_gets_the_background(tmp_path, classes, name):
+    dataset = load("folder", two_values(tmp_path, EMPTY, OBJECT, classes=classes))
+    assert dataset.classes == (name, classes.split()[0])
+    np.testing.assert_array_equal(dataset.load(1)[1], [[0, 1, 1], [0, 0, 1]])
+    dataset = load("folder", two_values(tmp_path, EMPTY, WITH_ONE, classes=classes))
+    np.testing.assert_array_equal(dataset.load(1)[1], WITH_ONE)
+
+
+def test_masks_drawn_in_the_colour_of_one_class(tmp_path):
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+        pixels = np.zeros((4, 6, 3), np.uint8)
+        pixels[:, 3:] = (30, 20, 10)  # blue, green, red
+        cv2.imwrite(str(tmp_path / part / "a.png"), pixels)
+    (tmp_path / "classes.txt").write_text("crack 10 20 30\n")
+    dataset = load("folder", tmp_path)
+    assert dataset.palette == ((0, 0, 0), (10, 20, 30))
+    np.testing.assert_array_equal(dataset.load(0)[1], [[0, 0, 0, 1, 1, 1]] * 4)
 
 
 def test_what_is_left_out_is_warned_of(tmp_path, write):

@@ -9,7 +9,7 @@ import pytest
 import kseg
 from kseg.errors import SettingsError
 from kseg.inference import Predictor, predict_files
-from kseg.inference.files.saved import FORMS, SavedResults
+from kseg.inference.files.saved import FORMS, SavedResults, class_folders
 
 RNG = np.random.default_rng(0)
 
@@ -35,7 +35,7 @@ def test_every_form_holds_what_kseg_predict_gives(model, images, tmp_path):
     predict_files(Predictor(model), images, out, overlay=False, save=FORMS)
     forms = {f"{name}{end}" for name in "ab" for end in (".geojson", "_polygons.json")}
     forms |= {f"{name}{end}" for name in "ab" for end in ("_probabilities.npz", "_confidence.png", ".png")}
-    assert {path.name for path in out.iterdir()} == {*forms, "areas.csv", "coco.json"}
+    assert {path.name for path in out.iterdir()} == {*forms, "areas.csv", "coco.json", "masks"}
     results = list(kseg.predict(model, images))
     coco = json.loads((out / "coco.json").read_text())
     rows = list(csv.DictReader((out / "areas.csv").open()))
@@ -55,6 +55,28 @@ def test_every_form_holds_what_kseg_predict_gives(model, images, tmp_path):
         assert sum(each["area"] for each in own) == (result.labels > 0).sum()
     assert [each["id"] for each in coco["annotations"]] == list(range(1, len(coco["annotations"]) + 1))
     assert [image["file_name"] for image in coco["images"]] == ["a.png", "b.png"]
+
+
+def test_masks_of_classes_that_overlap_are_a_data_set(images, tmp_path):
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, keras.layers.Conv2D(2, 5, padding="same", kernel_initializer="orthogonal")(image / 90))
+    model.multilabel, model.classes = True, ("road/lane", "puddle")
+    out = tmp_path / "out"
+    predict_files(Predictor(model), images, out, overlay=False, save=["masks", "csv"])
+    data = kseg.data.from_pairs(images, out / "masks", ["road_lane", "puddle"], multilabel=True)
+    rows = list(csv.DictReader((out / "areas.csv").open()))
+    for result, (_, masks) in zip(kseg.predict(model, images), data, strict=True):
+        assert (result.masks.sum(-1) > 1).any()
+        np.testing.assert_array_equal(masks, result.masks)
+        for row in (row for row in rows if row["image"] == str(result.path)):
+            index = result.classes.index(row["class"])
+            inside = result.probabilities[..., index][result.masks[..., index]]
+            assert float(row["confidence"]) == pytest.approx(inside.mean(), abs=1e-6)
+
+
+def test_folders_of_classes_are_told_apart():
+    assert class_folders(["a b", "../c", "ä"]) == ["a b", "_c", "ä"]
+    assert class_folders(["Car", "car", "/"]) == ["0_Car", "1_car", "2__"]
 
 
 def test_masks_in_a_benchmarks_ids(images, tmp_path):

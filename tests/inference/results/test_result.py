@@ -34,6 +34,14 @@ def test_maps(result):
     np.testing.assert_allclose(result.entropy, entropy, rtol=1e-5)
 
 
+def test_entropy_where_classes_overlap():
+    probabilities = np.random.default_rng(0).random((4, 5, 2)).astype(np.float32)
+    result = Result(np.zeros((4, 5, 3), np.uint8), probabilities, CLASSES[1:], PALETTE[1:], multilabel=True)
+    p = probabilities.astype(np.float64)
+    expected = -(p * np.log(p) + (1 - p) * np.log(1 - p)).sum(-1)
+    np.testing.assert_allclose(result.entropy, expected, rtol=1e-5)
+
+
 def test_areas_by_name(result):
     assert result.areas() == {"background": 600 - 112 - 48, "road": 112, "car": 48}
     assert list(result.areas()) == ["background", "road", "car"]
