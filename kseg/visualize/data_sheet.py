@@ -28,7 +28,9 @@ def data_sheet(
     """Images with their masks over them, and the classes below.
 
     Args:
-        images: `(height, width, channels)` arrays of any sizes; see `visible`.
+        images: `(height, width, channels)` arrays of any sizes. uint8 images of one or three channels
+            are shown as they are, others by their first three channels (or the first), each stretched so that 2 % of its
+            pixels are black and 2 % white.
         masks: class ids `(height, width)`; or `(height, width, classes)` of 0 and 1, where classes overlap.
         captions: a line of text for each.
         classes: class names.
@@ -52,7 +54,7 @@ def data_sheet(
     """
     drawn = []
     for image, mask in zip(images, masks, strict=True):
-        painted = visible(image)
+        painted = _visible(image)
         layers = (
             [mask]
             if mask.ndim == 2
@@ -65,12 +67,8 @@ def data_sheet(
     return np.concatenate([found, legend(classes, palette, width=found.shape[1])])
 
 
-def visible(image: np.ndarray) -> np.ndarray:
-    """An image as a person sees it, uint8 RGB: of its first three channels, or of the first as grey.
-
-    uint8 images of one or three channels stay as they are; of others each channel is stretched, so that 2 % of the
-    pixels are black and 2 % white.
-    """
+def _visible(image: np.ndarray) -> np.ndarray:
+    """An image as a person sees it, uint8 RGB."""
     plain = image.dtype == np.uint8 and image.shape[-1] in (1, 3)
     image = image[..., :3] if image.shape[-1] >= 3 else np.repeat(image[..., :1], 3, axis=-1)
     if plain:

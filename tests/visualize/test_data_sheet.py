@@ -1,6 +1,7 @@
 import numpy as np
 
-from kseg.visualize.data_sheet import data_sheet, visible
+from kseg.visualize.data_sheet import _visible as visible
+from kseg.visualize.data_sheet import data_sheet
 
 PALETTE = [(0, 0, 0), (200, 0, 0), (0, 200, 0)]
 
