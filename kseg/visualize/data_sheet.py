@@ -28,9 +28,9 @@ def data_sheet(
     """Images with their masks over them, and the classes below.
 
     Args:
-        images: `(height, width, channels)` arrays of any sizes. uint8 images of one or three channels
-            are shown as they are, others by their first three channels (or the first), each stretched so that 2 % of its
-            pixels are black and 2 % white.
+        images: `(height, width, channels)` arrays of any sizes. uint8 images of one or three channels are shown as
+            they are, others by their first three channels (or the first), each stretched so that 2 % of its pixels are
+            black and 2 % white.
         masks: class ids `(height, width)`; or `(height, width, classes)` of 0 and 1, where classes overlap.
         captions: a line of text for each.
         classes: class names.
