@@ -176,15 +176,21 @@ class ResNet(Backbone):
             for layer in self.layers:
                 if isinstance(layer, BatchNormalization):
                     layer.trainable = False
-        if isinstance(weights, str) and weights == "imagenet":
-            weights = _imagenet_classifier(self)
-        if isinstance(weights, keras.Model):
-            _copy(weights, self)
-        elif weights is not None:
-            _absorb(self, weight_files.load(self, weights))
+        if weights is not None:
+            _load(self, weights)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._settings, "weights": None}
+
+
+def _load(backbone: ResNet, weights: str | Path | keras.Model) -> None:
+    """Give a network the weights of a keras.applications ResNet or of a file."""
+    if isinstance(weights, str) and weights == "imagenet":
+        weights = _imagenet_classifier(backbone)
+    if isinstance(weights, keras.Model):
+        _copy(weights, backbone)
+    else:
+        _absorb(backbone, weight_files.load(backbone, weights))
 
 
 def _imagenet_classifier(backbone: ResNet) -> keras.Model:

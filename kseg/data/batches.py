@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,15 +97,9 @@ def pipeline(
     size = None if size is None else pair(size, "size")
     epochs = None if epochs is None else whole(epochs, "epochs")
     check_augment(augment, kind_of(dataset).channels)
-    if parts < 1 or batch_size % parts:
-        raise SettingsError(f"a batch of {batch_size} cannot be cut into {parts} equal parts")
-    if not len(own) or own.step != 1 or own.start < 0 or own.stop > parts:
-        raise SettingsError(f"own is a range of parts 0 to {parts - 1}, got {own}")
-    part = batch_size // parts
-    first, mine = own.start * part, len(own) * part
-    total = _ENDLESS if epochs is None else epochs * len(dataset)
-    total = total // batch_size * mine + min(max(total % batch_size - first, 0), mine)
-    start = min(start_step * mine, total)
+    share = Share(batch_size, parts, own)
+    total = share.count(_ENDLESS if epochs is None else epochs * len(dataset))
+    start = min(start_step * share.size, total)
     one_size = size is None and batch_size > 1
     samples = SampleCache(dataset, cache_bytes=CACHE_BYTES if cache else 0, one_size=one_size)
     sample = sampler(dataset, samples, size, augment, seed, shuffle)
@@ -113,8 +108,7 @@ def pipeline(
     each = (_ENDLESS_EPOCHS if epochs is None else epochs) * len(dataset)
 
     def produce(number: tf.Tensor, iteration: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        position = number // mine * batch_size + first + number % mine
-        return sample(position + iteration * each)
+        return sample(share.position(number) + iteration * each)
 
     stream = tf.data.Dataset.from_tensors(0).map(
         lambda _: tf.numpy_function(lambda: np.int64(next(iterations)), [], tf.int64, stateful=True)
@@ -124,7 +118,50 @@ def pipeline(
     stream = stream.flat_map(lambda iteration: numbers.map(lambda number: (number, iteration)))
     stream = stream.apply(tf.data.experimental.assert_cardinality(total - start))
     stream = stream.map(produce, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return stream.batch(part, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+    return stream.batch(share.part, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+
+
+@dataclass(frozen=True)
+class Share:
+    """The samples of every batch that are one's own, where several replicas and machines read a batch together.
+
+    Args:
+        batch: samples in a batch.
+        parts: equal parts that it is cut into.
+        own: which of them are one's own, one behind the other.
+
+    Raises:
+        SettingsError: parts that are not equal, or that are not there.
+    """
+
+    batch: int
+    parts: int
+    own: range
+
+    def __post_init__(self) -> None:
+        if self.parts < 1 or self.batch % self.parts:
+            raise SettingsError(f"a batch of {self.batch} cannot be cut into {self.parts} equal parts")
+        if not len(self.own) or self.own.step != 1 or self.own.start < 0 or self.own.stop > self.parts:
+            raise SettingsError(f"own is a range of parts 0 to {self.parts - 1}, got {self.own}")
+
+    @property
+    def part(self) -> int:
+        """Samples in one part."""
+        return self.batch // self.parts
+
+    @property
+    def size(self) -> int:
+        """One's own samples in a whole batch."""
+        return len(self.own) * self.part
+
+    def count(self, samples: int) -> int:
+        """How many of so many samples are one's own; the last batch may be smaller."""
+        in_last = samples % self.batch - self.own.start * self.part
+        return samples // self.batch * self.size + min(max(in_last, 0), self.size)
+
+    def position(self, number: Any) -> Any:
+        """Where the sample stands that is one's own number `number`; also of a tensor."""
+        return number // self.size * self.batch + self.own.start * self.part + number % self.size
 
 
 def sampler(

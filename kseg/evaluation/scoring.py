@@ -88,37 +88,55 @@ def evaluate(
     _check(predictor, dataset, worst, limit, batch_size, boundaries)
     count = min(limit or len(dataset), len(dataset))
     indices = [len(dataset) * i // count for i in range(count)]  # evenly spaced
-    classes, ignored = dataset.num_classes, dataset.ignore_label
-    report, counted = Report, partial(confusion_matrix, num_classes=classes)
-    if kind_of(dataset).multilabel:
-        report, counted = OverlapReport, class_confusions
-    total, own = 0, {}
-    edges = (TrimapIoU(classes, ignored), BoundaryF1(classes, ignored)) if boundaries else ()
+    scores = _Scores(dataset, boundaries)
     for batch in _batches(_loaded(dataset, indices, getattr(predictor, "info", None)), batch_size):
         predictions = predictor.batch(np.stack([image for _, image, _ in batch]))
         for (index, _, labels), predicted in zip(batch, predictions, strict=True):
-            confusion = counted(labels, predicted, ignore_label=ignored)
-            total = total + confusion
-            own[index] = report(dataset.classes, confusion, 1).mean_iou if confusion.any() else math.nan
-            for measure in edges:
-                measure.update(labels, predicted)
+            scores.add(index, labels, predicted)
             if progress is not None:
-                progress(len(own), len(indices))
-    if not total.any():
-        raise DataError(
-            f"The data set {dataset.name} {dataset.split} has no labelled pixel in {len(indices)} images: all are "
-            f"{ignored}, which is ignored, so there is nothing to score"
+                progress(len(scores.by_image), count)
+    return scores.report(worst)
+
+
+class _Scores:
+    """Counts of all images seen, and the mean IoU of each one."""
+
+    def __init__(self, dataset: Dataset, boundaries: bool) -> None:
+        classes, ignored = dataset.num_classes, dataset.ignore_label
+        self.dataset = dataset
+        self.kind, self.count = Report, partial(confusion_matrix, num_classes=classes)
+        if kind_of(dataset).multilabel:
+            self.kind, self.count = OverlapReport, class_confusions
+        self.edges = (TrimapIoU(classes, ignored), BoundaryF1(classes, ignored)) if boundaries else ()
+        self.confusion: Any = 0
+        self.by_image: dict[int, float] = {}
+
+    def add(self, index: int, labels: np.ndarray, predicted: np.ndarray) -> None:
+        confusion = self.count(labels, predicted, ignore_label=self.dataset.ignore_label)
+        self.confusion = self.confusion + confusion
+        counted = confusion.any()
+        self.by_image[index] = self.kind(self.dataset.classes, confusion, 1).mean_iou if counted else math.nan
+        for measure in self.edges:
+            measure.update(labels, predicted)
+
+    def report(self, worst: int) -> Report:
+        """The scores of all images together, and which had the lowest; DataError where no pixel counted."""
+        dataset, count = self.dataset, len(self.by_image)
+        if not self.confusion.any():
+            raise DataError(
+                f"The data set {dataset.name} {dataset.split} has no labelled pixel in {count} images: all are "
+                f"{dataset.ignore_label}, which is ignored, so there is nothing to score"
+            )
+        lowest = sorted((score, index) for index, score in self.by_image.items() if not math.isnan(score))
+        return self.kind(
+            classes=tuple(dataset.classes),
+            confusion=self.confusion,
+            images=count,
+            dataset=f"{dataset.name} {dataset.split}".strip(),
+            worst=tuple(WorstImage(index, dataset.name_of(index), score) for score, index in lowest[:worst]),
+            trimap=tuple(self.edges[0].curve().tolist()) if self.edges else (),
+            boundary_f1=self.edges[1].result() if self.edges else None,
         )
-    lowest = sorted((score, index) for index, score in own.items() if not math.isnan(score))[:worst]
-    return report(
-        classes=tuple(dataset.classes),
-        confusion=total,
-        images=len(indices),
-        dataset=f"{dataset.name} {dataset.split}".strip(),
-        worst=tuple(WorstImage(index, dataset.name_of(index), score) for score, index in lowest),
-        trimap=tuple(edges[0].curve().tolist()) if edges else (),
-        boundary_f1=edges[1].result() if edges else None,
-    )
 
 
 def _check(

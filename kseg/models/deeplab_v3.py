@@ -88,8 +88,7 @@ class DeepLabV3(Segmenter):
         projection = checks.one_of(projection, "projection", (1, 3))
         dropout = checks.fraction(dropout, "dropout", one=False)
         blocks = HeadBlocks(epsilon, momentum, synchronized, free_name=backbone.free_name)
-        shape = {"separable": False, "projection": projection, "image_level": image_level}
-        x = blocks.pyramid(backbone.deepest, filters, rates, **shape)
+        x = blocks.pyramid(backbone.deepest, filters, rates, projection=projection, image_level=image_level)
         x = layers.Dropout(dropout, name=backbone.free_name("dropout"))(x)
         if checks.flag(head, "head"):
             x = blocks.convolution(x, filters, "head", 3)

@@ -108,8 +108,6 @@ class DeepLabV3Plus(Segmenter):
         decoder_kernel = checks.one_of(decoder_kernel, "decoder_kernel", (3, 1))
         if separable and decoder_kernel == 1:
             raise SettingsError("`decoder_kernel=1` is for full convolutions: give separable=False.")
-        if not separable and not normalize_depthwise:
-            raise SettingsError("`normalize_depthwise` is for separable convolutions: give separable=True.")
         settings = {
             "rates": rates,
             "image_level": checks.flag(image_level, "image_level"),
@@ -129,23 +127,16 @@ class DeepLabV3Plus(Segmenter):
             "momentum": momentum,
             "synchronized": bool(synchronized),
         }
-        blocks = HeadBlocks(epsilon, momentum, synchronized, normalize_depthwise, backbone.free_name)
-
-        def convolution(x, name):
-            if separable:
-                return blocks.separable(x, filters, name)
-            return blocks.convolution(x, filters, name, decoder_kernel)
-
-        shape = {key: settings[key] for key in ("separable", "projection", "image_level")}
-        x = blocks.pyramid(backbone.deepest, filters, rates, **shape)
+        blocks = HeadBlocks(epsilon, momentum, synchronized, normalize_depthwise, backbone.free_name, separable)
+        x = blocks.pyramid(backbone.deepest, filters, rates, projection=projection, image_level=image_level)
         x = layers.Dropout(dropout, name=backbone.free_name("dropout"))(x)
         if mix:
-            x = convolution(x, "mix")
+            x = blocks.spatial(x, filters, "mix", decoder_kernel)
         low = blocks.convolution(backbone.stages[low_level], low_level_filters, "low_level")
         x = ResizeLike(align_corners=align_corners, name=backbone.free_name("enlarge"))([x, low])
         x = layers.Concatenate(name=backbone.free_name("decoder"))([x, low])
         for number in range(1, decoder_convolutions + 1):
-            x = convolution(x, f"decoder{number}")
+            x = blocks.spatial(x, filters, f"decoder{number}", decoder_kernel)
         x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name=backbone.free_name("score"))(x)
         logits = logits_of(x, backbone, backbone.stride_of(low_level), upsampling)
         super().__init__(

@@ -70,17 +70,17 @@ class LiteFPN(Segmenter):
         dtype: str | None = None,
     ) -> None:
         own = backbone.free_name
-        blocks = HeadBlocks(EPSILON, momentum, synchronized, free_name=own)
-        x = blocks.pyramid(backbone.deepest, context, (), separable=True, projection=1)
+        blocks = HeadBlocks(EPSILON, momentum, synchronized, free_name=own, separable=True)
+        x = blocks.pyramid(backbone.deepest, context, (), projection=1)
         x = layers.Dropout(dropout, name=own("dropout"))(x)
         for stage, width, lateral in levels:
             fine = blocks.convolution(backbone.stages[stage], lateral, f"{stage}_lateral")
             x = blocks.convolution(x, width, f"{stage}_reduced")
             x = ResizeLike(name=own(f"{stage}_upsampling"))([x, fine])
             x = layers.Concatenate(name=own(f"{stage}_joined"))([x, fine])
-            x = blocks.separable(x, width, f"{stage}_mixed")
+            x = blocks.spatial(x, width, f"{stage}_mixed")
         for index in range(decoder):
-            x = blocks.separable(x, width, f"decoder{index + 1}")
+            x = blocks.spatial(x, width, f"decoder{index + 1}")
         image, stride = backbone.input, backbone.stride_of(stage)
         x = layers.Conv2D(num_classes * stride**2, 1, kernel_initializer="he_normal", name=own("score"))(x)
         x = DepthToSpace(stride, name=own("score_upsampling"), dtype="float32")(x)

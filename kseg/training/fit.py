@@ -149,19 +149,7 @@ def fit(
             if not found and init_from is not None:
                 say(f"{init_from}: {initialise_from(model, init_from)}")
             trainer = Trainer(model, recipe, train, val, map_loss, steps, metrics=metrics, **parts)
-            if found:
-                found = _restore(trainer, out, found)
-                within = f" and {trainer.step} steps" if trainer.step else ""
-                done = f"epoch {trainer.epoch}{within} of {recipe.epochs}"
-                say(f"{out}: going on after {done} ({_best(found)}).")
-            elif init_from is not None:
-                initialise_second_head(trainer, init_from, say)
-            elif recipe.starts_from:
-                print(
-                    f"kseg: {recipe.name} goes on from a network that {recipe.starts_from} trained, and its rates fit "
-                    "that; give init_from unless the model has such weights.",
-                    file=sys.stderr,
-                )
+            found = _begin(trainer, out, found, init_from, say)
             keeper = Checkpoint(
                 out, best=found.get("best"), every=every, keep=keep, run=trainer, writes=chief
             )
@@ -216,6 +204,26 @@ def _start(
         found["learning_rates"] = {part: float(factor) for part, factor in learning_rates.items()}
     if teacher is not None:
         found["teacher"] = teacher.describe()
+    return found
+
+
+def _begin(
+    trainer: Trainer, out: Path, found: dict[str, Any], init_from: str | Path | None, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Go on after the last checkpoint, whose state is `found`, or from the first weights; gives the state reached."""
+    recipe = trainer.recipe
+    if found:
+        found = _restore(trainer, out, found)
+        within = f" and {trainer.step} steps" if trainer.step else ""
+        say(f"{out}: going on after epoch {trainer.epoch}{within} of {recipe.epochs} ({_best(found)}).")
+    elif init_from is not None:
+        initialise_second_head(trainer, init_from, say)
+    elif recipe.starts_from:
+        print(
+            f"kseg: {recipe.name} goes on from a network that {recipe.starts_from} trained, and its rates fit "
+            "that; give init_from unless the model has such weights.",
+            file=sys.stderr,
+        )
     return found
 
 

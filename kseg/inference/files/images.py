@@ -152,9 +152,8 @@ def predict_files(
                 masks.append(job.mask)
         # SettingsError too: a CRF refuses what is too large for the memory.
         except (KsegError, OSError) as error:
-            _raise_if_final(
-                error, Path(out), f"{len(jobs) - count + 1} of {len(jobs)} images are not predicted"
-            )
+            left = f"{len(jobs) - count + 1} of {len(jobs)} images are not predicted"
+            _raise_if_final(error, Path(out), left)
             if not keep_going:
                 raise
             named = isinstance(error, KsegError)
@@ -238,14 +237,11 @@ def _predict_one(predictor: Predictor, job: Job, written: _Written, progress: Pr
     classes, palette = written.classes, written.palette
     multilabel = bool(getattr(info, "multilabel", False))
     try:
-        if written.saved.forms:
+        if written.saved.forms or multilabel:
             probabilities = predictor.probabilities(image, progress)
             result = result_from(predictor, image, probabilities, classes, palette, job.image)
             labels = result.labels
             written.saved.add(result, job.mask.stem)
-        elif multilabel:
-            probabilities = predictor.probabilities(image, progress)
-            labels = result_from(predictor, image, probabilities, classes, palette, job.image).labels
         else:
             labels = predictor(image, progress)
     except KsegError as error:

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import keras
 from keras import layers
 
 from kseg import checks
+from kseg.backbones.blocks.inverted_residual import fan_out_initializer
+from kseg.errors import SettingsError
 from kseg.layers import AtrousConv2D, BatchNormalization, ResizeLike
 
 
@@ -19,6 +20,10 @@ class HeadBlocks:
         normalize_depthwise: normalisation and ReLU also between the depthwise and the pointwise part of a separable
             convolution.
         free_name: from a layer's name to one that the backbone has not (`Backbone.free_name`).
+        separable: whether 3x3 convolutions are separable.
+
+    Raises:
+        SettingsError: an argument out of its range, or `normalize_depthwise=False` of full convolutions.
     """
 
     epsilon: float
@@ -26,12 +31,15 @@ class HeadBlocks:
     synchronized: bool
     normalize_depthwise: bool = True
     free_name: Callable[[str], str] = str
+    separable: bool = False
 
     def __post_init__(self) -> None:
         checks.number(self.epsilon, "epsilon", above=0)
         checks.fraction(self.momentum, "momentum")
         checks.flag(self.synchronized, "synchronized")
-        checks.flag(self.normalize_depthwise, "normalize_depthwise")
+        separable = checks.flag(self.separable, "separable")
+        if not checks.flag(self.normalize_depthwise, "normalize_depthwise") and not separable:
+            raise SettingsError("`normalize_depthwise` is for separable convolutions: give separable=True.")
 
     def convolution(self, x, filters, name, kernel=1, rate=1):
         """Convolution `<name>_conv`, normalisation `<name>_bn`, ReLU `<name>_relu`."""
@@ -46,37 +54,34 @@ class HeadBlocks:
             x = layers.Conv2D(filters, kernel, padding="same", **settings)(x)
         return self._activated(x, name)
 
-    def separable(self, x, filters, name, rate=1):
-        """Depthwise 3x3 convolution `<name>_dwconv` at a rate, and a pointwise `convolution`."""
+    def spatial(self, x, filters, name, kernel=3, rate=1):
+        """A `convolution`; where they are separable, a depthwise one `<name>_dwconv` and a pointwise `convolution`."""
+        if not self.separable:
+            return self.convolution(x, filters, name, kernel, rate)
         x = layers.DepthwiseConv2D(
-            3,
+            kernel,
             padding="same",
             dilation_rate=rate,
             use_bias=False,
-            depthwise_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
+            depthwise_initializer=fan_out_initializer(),
             name=self.free_name(f"{name}_dwconv"),
         )(x)
         if self.normalize_depthwise:
             x = self._activated(x, f"{name}_dwconv")
         return self.convolution(x, filters, name)
 
-    def pyramid(self, x, filters, rates, *, separable, projection, image_level=True):
+    def pyramid(self, x, filters, rates, *, projection, image_level=True):
         """Atrous spatial pyramid pooling, projected to `filters`.
 
         Args:
             x: the map.
             filters: of each branch and of the projection.
             rates: of the 3x3 branches, beside a 1x1 convolution and the image level.
-            separable: whether these are separable convolutions.
             projection: kernel of the projection.
             image_level: whether there is a branch of the map's average.
         """
         branches = [self.convolution(x, filters, "aspp_1x1")]
-        for rate in rates:
-            if separable:
-                branches.append(self.separable(x, filters, f"aspp_{rate}", rate))
-            else:
-                branches.append(self.convolution(x, filters, f"aspp_{rate}", 3, rate))
+        branches += [self.spatial(x, filters, f"aspp_{rate}", rate=rate) for rate in rates]
         if image_level:
             pooled = layers.GlobalAveragePooling2D(keepdims=True, name=self.free_name("image_pool"))(x)
             pooled = self.convolution(pooled, filters, "image_level")

@@ -10,9 +10,9 @@ SYNCHRONIZED = keras.backend.backend() == "tensorflow"
 
 def pyramid(**settings):
     x = keras.Input((None, None, 6))
-    blocks = HeadBlocks(0.1, 0.5, SYNCHRONIZED, settings.pop("normalize_depthwise", True))
-    settings = {"separable": True, "projection": 1, **settings}
-    return keras.Model(x, blocks.pyramid(x, 4, (2, 5), **settings))
+    between, separable = settings.pop("normalize_depthwise", True), settings.pop("separable", True)
+    blocks = HeadBlocks(0.1, 0.5, SYNCHRONIZED, between, separable=separable)
+    return keras.Model(x, blocks.pyramid(x, 4, (2, 5), **{"projection": 1, **settings}))
 
 
 def test_branches_of_the_paper():
@@ -48,3 +48,8 @@ def test_every_normalisation_has_the_settings():
 def test_refusals(wrong):
     with pytest.raises(SettingsError, match="must be"):
         HeadBlocks(*wrong)
+
+
+def test_full_convolutions_have_no_depthwise_part():
+    with pytest.raises(SettingsError, match="give separable=True"):
+        HeadBlocks(0.1, 0.5, SYNCHRONIZED, normalize_depthwise=False)
