@@ -183,11 +183,11 @@ def to_coco(dataset: Dataset, path: str | Path, *, background: int | None = 0) -
     Args:
         dataset: a `Dataset`.
         path: the JSON file to write.
-        background: the class that is not written; None to write all.
+        background: the class that is not written; None to write all. Where classes overlap, all are.
 
     Returns:
         The path. Regions are run lengths, so that nothing is lost; ignored pixels become crowd regions of the first
-        class that is written.
+        class that is written, or, where classes overlap, of the class that ignores them.
 
     Example:
 
@@ -196,28 +196,32 @@ def to_coco(dataset: Dataset, path: str | Path, *, background: int | None = 0) -
     >>> kseg.data.to_coco(data, "instances.json").name
     'instances.json'
     """
-    kept = [index for index in range(dataset.num_classes) if index != background]
+    kept = [index for index in range(dataset.num_classes) if index != background or dataset.multilabel]
     categories = [{"id": index, "name": dataset.classes[index]} for index in kept]
     images, annotations = [], []
     for index in range(len(dataset)):
         _, labels = dataset.load(index)
-        height, width = labels.shape
+        height, width = labels.shape[:2]
         image = dataset.file_of(index)
         file = dataset.name_of(index) + ".png" if image is None else image.name
         images.append({"id": index + 1, "file_name": file, "height": height, "width": width})
-        for label in [*kept, dataset.ignore_label]:
-            count, regions = cv2.connectedComponents((labels == label).astype(np.uint8), connectivity=8)
+        ignored = labels == dataset.ignore_label
+        covered = [(label, labels == label, 0) for label in kept] + [(kept[0], ignored, 1)]
+        if dataset.multilabel:
+            covered = [(label, labels[..., label] == 1, 0) for label in kept]
+            covered += [(label, ignored[..., label], 1) for label in kept]
+        for label, where, crowd in covered:
+            count, regions = cv2.connectedComponents(where.astype(np.uint8), connectivity=8)
             for region in range(1, count):
                 mask = regions == region
                 rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
                 top, left = int(rows[0]), int(columns[0])
-                ignored = label == dataset.ignore_label
                 annotations.append(
                     {
                         "id": len(annotations) + 1,
                         "image_id": index + 1,
-                        "category_id": kept[0] if ignored else label,
-                        "iscrowd": int(ignored),
+                        "category_id": label,
+                        "iscrowd": crowd,
                         "area": int(mask.sum()),
                         "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
                         "segmentation": {"counts": runs_of(mask), "size": [height, width]},

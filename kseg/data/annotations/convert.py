@@ -6,12 +6,15 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from kseg.checks import fraction
 from kseg.data.dataset import Dataset
+from kseg.data.masks import kind_of
 from kseg.errors import DataError
-from kseg.io.atomic import write_bytes, write_text
+from kseg.io.archive import leads_out
+from kseg.io.atomic import write_bytes, write_json, write_text
 from kseg.io.colour_map import default_palette
 from kseg.io.regular import read_regular
 from kseg.progress import Progress
@@ -27,6 +30,8 @@ def convert(
     on_sample: Progress | None = None,
 ) -> Path:
     """Writes a data set as `images/SPLIT/NAME`, `masks/SPLIT/NAME.png` and `classes.txt`.
+
+    Where classes overlap, masks are `masks/SPLIT/CLASS/NAME.png`; what images are that are no RGB says `channels.json`.
 
     Args:
         dataset: what to write, or several splits of it. Image files are copied as they are; masks become indexed PNG
@@ -53,8 +58,12 @@ def convert(
         raise DataError(f"{out}: it exists already and is not empty: choose a new folder")
     val = fraction(val, "val")
     parts = (dataset,) if isinstance(dataset, Dataset) else tuple(dataset)
-    if any(part.classes != parts[0].classes for part in parts):
-        raise DataError(f"{parts[0].name}: its splits have different classes")
+    if len({(part.classes, kind_of(part)) for part in parts}) > 1:
+        raise DataError(f"{parts[0].name}: its splits have different classes, or images of other channels or values")
+    if parts[0].num_classes == 1 and not parts[0].multilabel:
+        raise DataError(f"{parts[0].name}: {parts[0].classes[0]} is its only class: nothing is there to tell it from")
+    if parts[0].multilabel and (outside := [name for name in parts[0].classes if leads_out(name)]):
+        raise DataError(f"{parts[0].name}: the class {outside[0]!r} cannot be the name of a folder")
     if val:
         parts = sum(parts[1:], parts[0]).split(val, seed=seed, stratify=stratify)
     total, done = sum(map(len, parts)), 0
@@ -70,16 +79,22 @@ def convert(
             taken.add(name.casefold())
             image, labels = part.load(index)
             file = part.file_of(index)
-            if file is None:
+            if file is None and part.is_rgb:
                 suffix, data = ".png", _png(Image.fromarray(image))
+            elif file is None:
+                suffix, data = ".npy", _npy(image)
             else:
                 suffix, data = file.suffix.lower(), read_regular(file, part.max_pixels)
             images.mkdir(parents=True, exist_ok=True)
-            masks.mkdir(parents=True, exist_ok=True)
             write_bytes(images / f"{name}{suffix}", data)
-            mask = Image.fromarray(labels)
-            mask.putpalette(bytes(channel for colour in colours for channel in colour))
-            write_bytes(masks / f"{name}.png", _png(mask))
+            layers = {masks: (labels, colours)}
+            if part.multilabel:
+                layers = {masks / one: (labels[..., i], ((0, 0, 0), colours[i])) for i, one in enumerate(part.classes)}
+            for folder, (layer, shown) in layers.items():
+                folder.mkdir(parents=True, exist_ok=True)
+                mask = Image.fromarray(np.ascontiguousarray(layer))
+                mask.putpalette(bytes(channel for colour in shown for channel in colour))
+                write_bytes(folder / f"{name}.png", _png(mask))
             done += 1
             if on_sample is not None:
                 on_sample(done, total)
@@ -88,7 +103,15 @@ def convert(
     if len(set(palette)) == len(palette):  # a class list with a colour twice would be refused
         lines = [f"{line} {' '.join(map(str, colour))}" for line, colour in zip(lines, palette, strict=True)]
     write_text(out / "classes.txt", "\n".join(lines) + "\n")
+    if not parts[0].is_rgb:
+        write_json(out / "channels.json", {"channels": parts[0].channels, "value_range": parts[0].value_range})
     return out
+
+
+def _npy(image: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, image)
+    return file.getvalue()
 
 
 def _png(image: Image.Image) -> bytes:

@@ -8,6 +8,7 @@ from kseg.data import Dataset, as_dataset
 from kseg.errors import DataError, SettingsError
 from kseg.inference.checks import check_images
 from kseg.inference.model_info import inspect_model
+from kseg.io.bands import BYTES
 from kseg.models import check_reloads
 from kseg.training.callbacks import Every
 from kseg.training.compilation import backbone_of, class_weights
@@ -46,6 +47,12 @@ def check(
     """
     check_reloads(model)
     info = inspect_model(model)
+    for name, usual in (("multilabel", False), ("value_range", BYTES)):
+        if getattr(info, name) != usual and not hasattr(type(model), name):
+            raise SettingsError(
+                f"The model {model.name!r} is a plain Keras model, whose file does not keep `{name}`: make it a "
+                "kseg.models.Segmenter, over a kseg.backbones.Backbone."
+            )
     for dataset in (train, val):
         if dataset is not None:
             check_images(info, dataset)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kseg.data import from_arrays, from_coco, to_coco
+from kseg.data.annotations.polygons import fill_runs
 from kseg.errors import DataError
 
 BOX = [2, 1, 7, 1, 7, 4, 2, 4]  # rows 1-3, columns 2-6
@@ -175,3 +176,15 @@ def test_what_was_read_from_jpeg_files_names_them_again(tmp_path):
         assert len(again) == len(part)
         for (_, one), (_, other) in zip(again, part, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_classes_that_overlap_are_all_written(tmp_path):
+    masks = np.random.default_rng(0).integers(0, 2, (2, 9, 11, 2), dtype=np.uint8)
+    masks[1, 0] = 255
+    data = from_arrays(np.zeros((2, 9, 11, 3), np.uint8), masks, classes=["a", "b"], multilabel=True)
+    found = json.loads(to_coco(data, tmp_path / "a.json").read_text())
+    again = np.zeros_like(masks)
+    for one in found["annotations"]:
+        region = fill_runs(tuple(one["segmentation"]["counts"]), 9, 11)
+        again[one["image_id"] - 1, region, one["category_id"]] = 255 if one["iscrowd"] else 1
+    np.testing.assert_array_equal(again, masks)

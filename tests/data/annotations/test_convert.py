@@ -65,3 +65,24 @@ def test_nothing_is_overwritten(tmp_path):
     for out in (tmp_path, tmp_path / "x"):
         with pytest.raises(DataError, match="exists already"):
             convert(dataset, out)
+
+
+def test_classes_that_overlap_and_other_channels(tmp_path):
+    x = RNG.integers(0, 5000, (4, 6, 7, 5)).astype(np.uint16)
+    y = RNG.integers(0, 2, (4, 6, 7, 2), dtype=np.uint8)
+    kind = {"channels": 5, "value_range": (0, 5000), "multilabel": True}
+    dataset = from_arrays(x, y, classes=["a/b", "c"], **kind)
+    again = load("folder", convert(dataset, tmp_path / "out"))
+    assert (again.channels, again.value_range, again.multilabel) == (5, (0, 5000), True)
+    assert (again.classes, again.palette) == (dataset.classes, dataset.palette)
+    for (image, masks), (stored, read) in zip(dataset, again, strict=True):
+        np.testing.assert_array_equal(stored, image)
+        np.testing.assert_array_equal(read, masks)
+    assert check(tmp_path / "out").ok
+    with pytest.raises(DataError, match=r"'\.\./c' cannot be the name of a folder"):
+        convert(from_arrays(x, y, classes=["a", "../c"], **kind), tmp_path / "other")
+
+
+def test_one_class_alone_is_refused(tmp_path):
+    with pytest.raises(DataError, match="tree is its only class"):
+        convert(from_arrays(X, Y * 0, classes=["tree"]), tmp_path / "out")

@@ -1,5 +1,7 @@
 """What does not go together is said before anything is trained or written."""
 
+from dataclasses import replace
+
 import keras
 import pytest
 
@@ -46,6 +48,16 @@ def test_model_and_data(network, train, val):
     empty = Dataset(train.name, "train", train.classes, train.palette, ())
     with pytest.raises(SettingsError, match="the train split is empty"):
         check(network(), Recipe(), empty, None, None)
+
+
+@pytest.mark.parametrize(("name", "value"), [("multilabel", True), ("value_range", (0.0, 1.0))])
+def test_what_the_file_of_a_plain_model_would_not_keep(train, val, name, value):
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, keras.layers.Conv2D(3, 1)(image))
+    setattr(model, name, value)
+    kind = replace(train, **{name: value})
+    with pytest.raises(SettingsError, match=f"does not keep `{name}`: make it a kseg.models.Segmenter"):
+        check(model, Recipe(), kind, None, None)
 
 
 def test_keras_on_another_backend(network, train, monkeypatch):
