@@ -1,22 +1,27 @@
-"""The papers' claims with error bars on real images: heads on cached features, and ways to test.
+"""The papers' claims with error bars on real images: heads on cached features, whole networks, and ways to test.
 
     python tools/claims.py --root ../shared/data --cache /tmp/claims            everything, into docs/results/claims.md
+    python tools/claims.py --root ../shared/data --cache /tmp/claims --data whole       whole networks alone
     python tools/claims.py --root ../shared/data --cache /tmp/claims --page     the page of what is there so far
+    python tools/claims.py --root ../shared/data --cache /tmp/claims --page --merge OTHER/results/claims.jsonl
     python tools/claims.py --root ../shared/data --cache /tmp/claims --out /tmp/small --small      in a minute or two
 
 The maps of a frozen EfficientNet-Lite0 are computed once and kept in the folder CACHE (some gigabytes). Every head of
-`tools/claims/heads.py` is trained on them with every seed, and every protocol of `tools/claims/protocols.py` is tested.
-A finished run is a line of OUT/results/claims.jsonl; the same command again goes on where it was broken off, and
-writes OUT/results/claims.md and its figures anew. ROOT holds voc_animals, voc_people and camvid.
+`tools/claims/heads.py` is trained on them with every seed, every network of `tools/claims/whole.py` is trained as a
+whole, and every protocol of `tools/claims/protocols.py` is tested. A finished run is a line of
+OUT/results/claims.jsonl; the same command again goes on where it was broken off, and writes OUT/results/claims.md and
+its figures anew. ROOT holds voc_animals, voc_people and camvid.
 """
 
 import argparse
 import os
-import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 VIEWS = {"voc": 2, "camvid": 3}
+STEPS = {"voc": 600, "camvid": 600, "whole": 300}
+SEEDS = {"voc": 5, "camvid": 5, "whole": 3}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,12 +44,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", required=True, type=Path, metavar="DIR", help="voc_animals, voc_people and camvid")
     parser.add_argument("--cache", required=True, type=Path, metavar="DIR", help="for the maps: some gigabytes")
     parser.add_argument("--out", type=Path, default=Path("docs"), metavar="DIR", help="default: docs")
-    parser.add_argument("--data", nargs="+", choices=VIEWS, default=["voc", "camvid"], help="for heads (default: both)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], metavar="N", help="default: 0 to 4")
-    parser.add_argument("--steps", type=int, default=600, metavar="N", help="of every training (default: 600)")
-    parser.add_argument("--limit", type=int, metavar="N", help="score heads on so many validation images")
+    every = ["tests", "voc", "camvid", "whole"]
+    told = "tests without training, heads on voc or camvid, whole networks (default: all four)"
+    parser.add_argument("--data", nargs="+", choices=every, default=every, help=told)
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="default: 0 to 4, of whole networks 0 to 2")
+    told = "of every training (default: 600, of whole networks 300)"
+    parser.add_argument("--steps", type=int, metavar="N", help=told)
+    parser.add_argument("--limit", type=int, metavar="N", help="score on so many validation images")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="variants and tests whose name holds such a word")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="of TensorFlow (default: all)")
+    told = "take the lines of other results; longer runs replace shorter ones once they have all their seeds"
+    parser.add_argument("--merge", nargs="+", type=Path, default=[], metavar="FILE", help=told)
     parser.add_argument("--page", action="store_true", help="run nothing; write the page of what is there")
     parser.add_argument("--small", action="store_true", help="few images, two seeds, a few heads and tests")
     return parser
@@ -54,25 +64,34 @@ def run(args: argparse.Namespace) -> str:
     """Run what is missing, write the page and give its path."""
     import tensorflow as tf
     from claims import page
-    from claims.runs import Results
+    from claims.runs import Results, read
+
+    from kseg.errors import SettingsError
 
     if args.threads and not args.page:
         tf.config.threading.set_intra_op_parallelism_threads(args.threads)
         tf.config.threading.set_inter_op_parallelism_threads(args.threads)
     (args.out / "results").mkdir(parents=True, exist_ok=True)
     results = Results(args.out / "results" / "claims.jsonl")
-    if not args.page:
-        if args.small:
-            _small(args)
-        _tests(args, results)
-        for name in args.data:
-            _heads(args, name, results)
-    return str(page.write(results.lines, args.out, _command(args)))
+    for path in args.merge:
+        if not path.is_file():
+            raise SettingsError(f"--merge {path}: there is no such file")
+        results.merge(read(path))
+    if args.small and not args.page:
+        _small(args)
+    for name in () if args.page else args.data:
+        if name == "tests":
+            _tests(args, results)
+        elif name == "whole":
+            _whole(args, results)
+        else:
+            _heads(args, results, name)
+    return str(page.write(results.lines, args.out))
 
 
 def _small(args: argparse.Namespace) -> None:
-    args.data, args.seeds, args.steps, args.limit = ["camvid"], [0, 1], 6, 8
-    args.only = args.only or ["fcn32s", "fcn16s", "psp-baseline", "psp-b1-ave", "scales"]
+    args.data, args.seeds, args.steps, args.limit = ["tests", "camvid", "whole"], [0, 1], 6, 8
+    args.only = args.only or ["fcn32s", "fcn16s", "psp-baseline", "psp-b1-ave", "scales", "whole-fcn8s"]
 
 
 def _wanted(args: argparse.Namespace, key: str) -> bool:
@@ -80,7 +99,7 @@ def _wanted(args: argparse.Namespace, key: str) -> bool:
 
 
 def _tests(args: argparse.Namespace, results) -> None:
-    from claims import protocols
+    from claims import datasets, protocols
 
     import kseg
 
@@ -88,7 +107,7 @@ def _tests(args: argparse.Namespace, results) -> None:
         if not _wanted(args, one.key) or results.find(test=one.key):
             continue
         if one.data == "people":
-            dataset = protocols.people(args.root, "val")
+            dataset = datasets.people(args.root, "val")
         else:
             dataset = kseg.data.load("camvid", args.root / "camvid", "val")
         dataset = dataset[:4] if args.small else dataset
@@ -96,7 +115,7 @@ def _tests(args: argparse.Namespace, results) -> None:
         results.add(protocols.compare(one, dataset))
 
 
-def _heads(args: argparse.Namespace, name: str, results) -> None:
+def _heads(args: argparse.Namespace, results, name: str) -> None:
     """Fill the cache of a data set, and train on it what is missing."""
     from claims import cache, datasets, heads, runs, stored
 
@@ -116,14 +135,25 @@ def _heads(args: argparse.Namespace, name: str, results) -> None:
 
         settings = {"views": views, "augment": datasets.AUGMENT[name], "progress": progress}
         cache.make(args.cache / name, dataset, network, datasets.SIZES[name], **settings)
-    steps = {"steps": args.steps, "limit": args.limit}
-    runs.train_all(variants, args.seeds, results, args.cache, name, data, **steps)
+    steps, seeds = args.steps or STEPS[name], args.seeds or range(SEEDS[name])
+    settings = {"steps": steps, "limit": args.limit}
+    train = partial(runs.train, cache=args.cache / name, train=data[0], val=data[1], **settings)
+    runs.train_all(variants, seeds, results, train, data=name, **settings)
 
 
-def _command(args: argparse.Namespace) -> str:
-    words = ["python", "tools/claims.py", "--root", "../shared/data", "--cache", "CACHE"]
-    words += ["--data", *args.data, "--steps", str(args.steps), "--seeds", *map(str, args.seeds)]
-    return shlex.join(words)
+def _whole(args: argparse.Namespace, results) -> None:
+    """Train whole networks, and score them in other ways."""
+    from claims import runs, whole
+
+    steps, seeds = args.steps or STEPS["whole"], args.seeds or range(SEEDS["whole"])
+    wanted = [variant for variant in whole.VARIANTS if _wanted(args, variant.key)]
+    data = {name: whole.load(args.root, name, args.small) for name in {variant.data for variant in wanted}}
+
+    def train(variant, seed):
+        settings = {"steps": steps, "limit": args.limit}
+        return whole.run(variant, seed, args.cache / f"whole-{steps}", data[variant.data], **settings)
+
+    runs.train_all(wanted, seeds, results, train, data="whole", steps=steps, limit=args.limit)
 
 
 if __name__ == "__main__":

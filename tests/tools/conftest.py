@@ -1,5 +1,6 @@
 """A small network exported for serving, once for all tests of it."""
 
+import importlib
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -64,3 +65,13 @@ def tools_on_path(monkeypatch) -> None:
     yield
     for name in ("serving_c_api", "loopback_serving", "export_report", "benchmark_export", "benchmark_crf"):
         sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def claims():
+    """The package tools/claims, found as `python tools/claims.py` finds it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TOOLS))
+        for name in ("cache", "claimed", "heads", "intervals", "page", "protocols", "runs", "stored", "whole"):
+            importlib.import_module(f"claims.{name}")
+        yield importlib.import_module("claims")

@@ -17,27 +17,6 @@ SIZE = (64, 96)
 
 
 @pytest.fixture(scope="module")
-def claims():
-    """The package tools/claims, found as `python tools/claims.py` finds it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "tools"))
-        yield _claims()
-
-
-def _claims():
-    import claims.cache
-    import claims.claimed
-    import claims.heads
-    import claims.intervals
-    import claims.page
-    import claims.protocols
-    import claims.runs
-    import claims.stored
-
-    return claims
-
-
-@pytest.fixture(scope="module")
 def pictures():
     """Train and val of three classes, of other sizes than the views."""
     rng = np.random.default_rng(0)
@@ -154,27 +133,25 @@ def test_heads_take_a_step_and_are_scored(claims, pictures, cached, key):
     assert line["weights"] > 0
 
 
-def test_second_start_trains_what_is_missing(claims, pictures, cached, tmp_path, monkeypatch):
+def test_second_start_trains_what_is_missing(claims, tmp_path):
     trained = []
 
-    def train(variant, seed, *rest, **settings):
+    def train(variant, seed):
         trained.append((variant.key, seed))
         return {"mean_iou": 0.5 + seed / 100, "seconds": 1.0, "weights": 3}
 
-    monkeypatch.setattr(claims.runs, "train", train)
     results = claims.runs.Results(tmp_path / "claims.jsonl")
-    two = claims.heads.VARIANTS[:2]
-    plan = (two, [0, 1], results, cached[0], "camvid", pictures)
-    results.add({"variant": two[0].key, "data": "camvid", "seed": 0, "steps": 5, "limit": None, "mean_iou": 0.4})
-    claims.runs.train_all(*plan, steps=5)
+    two, settings = claims.heads.VARIANTS[:2], {"data": "camvid", "steps": 5, "limit": None}
+    results.add({"variant": two[0].key, "seed": 0, "mean_iou": 0.4, **settings})
+    claims.runs.train_all(two, [0, 1], results, train, **settings)
     assert trained == [(two[1].key, 0), (two[0].key, 1), (two[1].key, 1)]
     with (tmp_path / "claims.jsonl").open("a") as file:
         file.write('{"variant": "half a li')
     again = claims.runs.Results(tmp_path / "claims.jsonl")
     assert again.lines == results.lines
     assert len((tmp_path / "claims.jsonl").read_text().splitlines()) == 4
-    with pytest.raises(kseg.errors.SettingsError, match="other settings"):
-        claims.runs.train_all(two, [0], again, cached[0], "camvid", pictures, steps=6)
+    claims.runs.train_all(two, [0], again, train, data="camvid", steps=6, limit=None)
+    assert trained[3:] == [(two[0].key, 0), (two[1].key, 0)]  # another length is another run
 
 
 def test_interval_is_students(claims):
@@ -214,13 +191,18 @@ def test_every_claim_is_about_something_that_is_run(claims):
     keys = [variant.key for variant in claims.heads.VARIANTS]
     assert len(set(keys)) == len(keys)
     assert {key for claim in claims.claimed.HEADS for key in (claim.better, claim.worse)} == set(keys)
+    whole = [variant.key for variant in claims.whole.VARIANTS]
+    assert len(set(whole)) == len(whole)
+    named = "|".join(f"{claim.better}|{claim.worse}" for claim in claims.claimed.WHOLE).split("|")
+    members = [key for scored in claims.whole.SCORED for key in scored.members]
+    assert {*named, *members} == set(whole)
     assert {claim.test for claim in claims.claimed.TESTS} == {test.key for test in claims.protocols.TESTS}
     assert len(claims.claimed.HEADS) + len(claims.claimed.TESTS) >= 14
 
 
 @pytest.mark.realdata
 def test_small_form(claims, real_data, tmp_path):
-    """A cache, four heads with two seeds, a test, and the page of it all; a second start runs nothing."""
+    """A cache, four heads and two networks with two seeds, a test, and the page; a second start runs nothing."""
     import runpy
 
     tool = runpy.run_path(str(ROOT / "tools" / "claims.py"), run_name="tool")
@@ -228,10 +210,11 @@ def test_small_form(claims, real_data, tmp_path):
     command = ["--root", str(real_data), "--cache", str(tmp_path / "cache"), "--out", str(out), "--small"]
     assert tool["main"](command) == 0
     lines = (out / "results" / "claims.jsonl").read_text().splitlines()
-    assert len(lines) == 4 * 2 + 1
+    assert len(lines) == 4 * 2 + 2 * 2 + 1
     page = (out / "results" / "claims.md").read_text()
     assert "| 16s above 32s |" in page
     assert "| mirrored above single |" in page
+    assert "| the whole network trained above a frozen backbone |" in page
     assert (out / "images" / "claims_camvid.png").is_file()
     assert tool["main"](command) == 0
     assert (out / "results" / "claims.jsonl").read_text().splitlines() == lines

@@ -19,11 +19,11 @@ class Claim:
 
     Args:
         text: the claim.
-        better, worse: the keys of what is compared.
+        better, worse: the keys of what is compared; of several keys with "|" between them, the best one.
         paper: the paper's difference in points of mean IoU; None where it gives no number.
         source: which paper.
         gain: False where the paper says that the first is no better than the second.
-        test: for claims on testing, the key of the line of results; None for trained heads.
+        test: for claims on testing, the key of the line of results; None for what is trained.
     """
 
     text: str
@@ -66,6 +66,29 @@ HEADS = (
     Claim("three stages no better than all at once", "fcn8s-staged", "fcn8s-at-once", 0.1, FCN, gain=False),
 )
 
+BASE, FCN8S = "whole-psp-base", "whole-fcn8s"
+WHOLE = (
+    Claim("auxiliary loss of weight 0.4 above none", "whole-psp-auxiliary", BASE, 1.41, "PSPNet, table 2"),
+    Claim("poly above step", BASE, "whole-psp-step", 1.17, V2),
+    Claim("random scales in training above one scale", BASE, "whole-psp-one-scale", 1.59, V2),
+    Claim("multi-scale inputs, fused by maximum, above one scale", "whole-psp-fused", BASE, 2.55, V2),
+    Claim("ten times the learning rate for the head above one rate", BASE, "whole-psp-one-rate", None, V2),
+    Claim("batches of 8 above batches of 4, same steps", BASE, "whole-psp-batch-4", 11.33, V3),
+    Claim("the whole network trained above a frozen backbone", FCN8S, "whole-fcn8s-frozen", 14.0, FCN),
+    Claim("the mean of two networks above the better one", "whole-mean", f"{BASE}|{FCN8S}", 2.1, NOH),
+    Claim("the mean of two networks above their product", "whole-mean", "whole-product", None, NOH),
+    Claim(
+        "two stages above whole images, tested on whole images", "whole-deconv-stages", "whole-deconv-images", None, NOH
+    ),
+    Claim(
+        "two stages above whole images, tested with 10 boxes",
+        "whole-deconv-stages-boxes",
+        "whole-deconv-images-boxes",
+        None,
+        NOH,
+    ),
+)
+
 TESTS = (
     Claim("mirrored above single", "mirrored", "single scale", None, "PSPNet (Zhao et al. 2017)", test="scales"),
     Claim("several scales above one", "several scales", "single scale", 1.1, "PSPNet, table 5", test="scales"),
@@ -88,16 +111,18 @@ TESTS = (
     Claim("the mean of two networks above the better one", "mean", "people", 2.1, NOH, test="ensemble"),
     Claim("10 boxes above 1", "10 boxes", "1 boxes", None, NOH, test="proposals"),
     Claim("50 boxes above 10", "50 boxes", "10 boxes", None, NOH, test="proposals"),
+    Claim("50 boxes above 10, smaller boxes too", "50 boxes", "10 boxes", None, NOH, test="many-proposals"),
+    Claim("200 boxes above 50", "200 boxes", "50 boxes", None, NOH, test="many-proposals"),
+    Claim("2000 boxes above 200", "2000 boxes", "200 boxes", None, NOH, test="many-proposals"),
     Claim("the CRF (as released) above none", "released CRF", "no CRF", 5.39, V1, test="crf"),
     Claim("the CRF (tuned) above none", "tuned CRF", "no CRF", 1.34, V2, test="crf"),
+    Claim("the CRF (DeepLab v1's) above none", "DeepLab's CRF", "no CRF", 5.39, V1, test="crf-people"),
+    Claim("the CRF (DeconvNet's) above none", "DeconvNet's CRF", "no CRF", 0.9, NOH, test="crf-people"),
 )
 
-# What cannot be shown by heads on a frozen network, and is not claimed to be.
+# What neither heads nor these networks can show.
 UNTESTED = (
-    "the auxiliary loss of weight 0.4 (PSPNet): it trains the backbone, which is frozen here; `tools/ablate.py`",
-    "multi-scale inputs in training (DeepLab v2), learning-rate factors of the head, a deeper backbone",
-    "a whole fine-tuning above a frozen backbone (FCN-32s-fixed, 45.4 against 59.4)",
-    "the mean against the product ensemble: of two networks and two classes both always give the same labels, and no "
-    "two packaged networks share more classes",
-    "two-stage training (DeconvNet): once, with one seed, in [DeconvNet](deconvnet.md)",
+    "a deeper backbone; COCO's images before VOC's (DeepLab v2): there is one backbone with weights, and no COCO here",
+    "auxiliary losses of other weights than 0.4 (PSPNet, table 2): `tools/pspnet/ablate.py`",
+    "the mean against the product of two networks for two classes: both always give the same labels",
 )

@@ -31,6 +31,12 @@ def load(name: str, root: Path, split: str) -> Dataset:
     return animals + people
 
 
+def people(root: Path, split: str) -> Dataset:
+    """VOC's people: background and person."""
+    dataset = kseg.data.load("voc", root / "voc_people", split)
+    return dataset.remap({name: "background" for name in dataset.classes if name not in ("background", "person")})
+
+
 class Fitted:
     """A data set's images, made as large as fit into one size, as the source of another data set."""
 

@@ -18,9 +18,9 @@ from .claimed import Claim
 from .intervals import Interval, paired
 
 Line = dict[str, Any]
-FEWEST = 5  # seeds for a verdict
+FEWEST = 3  # seeds for a verdict
 NO_GAIN = 1.0  # points
-NAMES = {"camvid": "CamVid", "voc": "VOC's animals and people"}
+NAMES = {"voc": "VOC's animals and people", "camvid": "CamVid", "whole": "whole networks"}
 
 
 def verdict(claim: Claim, low: float, high: float) -> str:
@@ -33,32 +33,40 @@ def verdict(claim: Claim, low: float, high: float) -> str:
     return "shown" if low > 0 else "reversed" if high < 0 else "within noise"
 
 
-def interval_of(claim: Claim, lines: Sequence[Line], data: str) -> Interval | None:
-    """The interval of a claim on heads in points of mean IoU, over the seeds that both variants have."""
-    found = {key: _by_seed(lines, key, data) for key in (claim.better, claim.worse)}
-    seeds = sorted(found[claim.better].keys() & found[claim.worse].keys())
-    return paired([100 * (found[claim.better][seed] - found[claim.worse][seed]) for seed in seeds])
+def interval_of(claim: Claim, lines: Sequence[Line], data: str) -> tuple[Interval, int] | None:
+    """The interval of a claim in points of mean IoU over the seeds that both variants have, and the steps of the runs.
+
+    Of trainings of several lengths the longest with enough seeds for a verdict counts, else that with most seeds.
+    """
+    found = []
+    for steps in sorted({line["steps"] for line in lines if line["data"] == data}, reverse=True):
+        better, worse = (_by_seed(lines, keys, data, steps) for keys in (claim.better, claim.worse))
+        seeds = sorted(better.keys() & worse.keys())
+        interval = paired([100 * (better[seed] - worse[seed]) for seed in seeds])
+        if interval is not None:
+            found.append((interval, steps))
+    return max(found, key=lambda one: min(one[0].count, FEWEST), default=None)
 
 
-def write(lines: Sequence[Line], out: Path, command: str) -> Path:
+def write(lines: Sequence[Line], out: Path) -> Path:
     """Write OUT/results/claims.md and the figures OUT/images/claims_*.png; gives the page's path."""
     (out / "results").mkdir(parents=True, exist_ok=True)
     (out / "images").mkdir(exist_ok=True)
     runs = [line for line in lines if "variant" in line]
     tests = {line["test"]: line for line in lines if "test" in line}
-    parts = [_opening(lines, command)]
-    for data in ("voc", "camvid"):
-        chosen = {claim: interval_of(claim, runs, data) for claim in claimed.HEADS}
-        chosen = {claim: interval for claim, interval in chosen.items() if interval is not None}
+    parts, untested = [_opening(lines)], list(claimed.UNTESTED)
+    for data in NAMES:
+        claims = claimed.WHOLE if data == "whole" else claimed.HEADS
+        found = {claim: interval_of(claim, runs, data) for claim in claims}
+        chosen = {claim: one for claim, one in found.items() if one is not None}
+        missing = [claim.text for claim in claims if claim not in chosen]
         if chosen:
-            parts.append(_heads(data, chosen, runs, out))
+            parts.append(_trained(data, chosen, [line for line in runs if line["data"] == data], out))
+            untested += [f"not run yet, {_title(data)}: {'; '.join(missing)}"] if missing else []
+        else:
+            untested.append(f"not run yet: {_title(data)}")
     if tests:
         parts.append(_tests(tests, out))
-    compared = {line["variant"] for line in runs}
-    untested = list(claimed.UNTESTED)
-    untested += [f"heads on {NAMES[data]}: not run yet" for data in NAMES if all(r["data"] != data for r in runs)]
-    missing = [claim.text for claim in claimed.HEADS if not {claim.better, claim.worse} <= compared]
-    untested += [f"not run yet: {'; '.join(missing)}"] if missing else []
     rest = "\n".join(f"- {one}" for one in untested)
     parts.append(f"## Not tested here\n\n{rest}\n")
     page = out / "results" / "claims.md"
@@ -66,13 +74,33 @@ def write(lines: Sequence[Line], out: Path, command: str) -> Path:
     return page
 
 
-def _by_seed(lines: Sequence[Line], variant: str, data: str) -> dict[int, float]:
-    return {
-        line["seed"]: line["mean_iou"] for line in lines if (line["variant"], line["data"]) == (variant, data)
-    }
+def _by_seed(lines: Sequence[Line], keys: str, data: str, steps: int) -> dict[int, float]:
+    """Mean IoU by seed; of several keys with "|" between them that of the best one, where all are there."""
+    found: list[dict[int, float]] = []
+    for key in keys.split("|"):
+        own = [line for line in lines if (line["variant"], line["data"], line["steps"]) == (key, data, steps)]
+        found.append({line["seed"]: line["mean_iou"] for line in own})
+    return {seed: max(one[seed] for one in found) for seed in set.intersection(*map(set, found))}
 
 
-def _opening(lines: Sequence[Line], command: str) -> str:
+def _title(data: str) -> str:
+    return NAMES[data] if data == "whole" else f"heads on {NAMES[data]}"
+
+
+def _commands(lines: Sequence[Line]) -> str:
+    """A command for each part of the page, as the lines tell it."""
+    start, found = "python tools/claims.py --root ../shared/data --cache CACHE --data", []
+    if any("test" in line for line in lines):
+        found.append(f"{start} tests")
+    for data in NAMES:
+        own = [line for line in lines if line.get("data") == data and "variant" in line]
+        if own:
+            seeds = " ".join(map(str, sorted({line["seed"] for line in own})))
+            found.append(f"{start} {data} --steps {max(line['steps'] for line in own)} --seeds {seeds}")
+    return "\n".join(found)
+
+
+def _opening(lines: Sequence[Line]) -> str:
     hours = sum(line["seconds"] for line in lines) / 3600
     processor = sum(line.get("processor_seconds", 0) for line in lines) / 3600
     runs = sum("variant" in line for line in lines)
@@ -81,27 +109,44 @@ def _opening(lines: Sequence[Line], command: str) -> str:
 Written by `tools/claims.py` from `claims.jsonl` beside this page, a line for each finished run or test:
 
 ```bash
-{command}
+{_commands(lines)}
 ```
 
-Most claims of these papers are about heads. Here every head stands on the same frozen EfficientNet-Lite0 (ImageNet),
-whose maps are computed once and read back from disk, and is trained by `kseg.training.fit`: the heads are the classes
-of `kseg.models`. With a seed, all variants see the same images in the same order, so differences are paired; the
-interval is Student's, of 95 %, over the seeds. **Shown** is an interval above zero, **reversed** one below; else the
-difference is **within noise**, and "could see" tells how large it would have had to be to show in four of five such
-experiments. Where a paper says that something does *not* help, shown means that a gain of a point is out of the
-interval. With fewer than five seeds there is no verdict. The papers' differences are those of whole networks, trained a
-hundred to a thousand times as long, on other data: a sign is what can be compared, not a size.
+Most claims of these papers are about heads. Every head stands on the same frozen EfficientNet-Lite0 (ImageNet
+weights), whose feature maps are computed once and read back from disk, and is trained by `kseg.training.fit`; the
+heads are the classes of `kseg.models`. That a head trained on stored maps comes out like one trained behind the frozen
+backbone itself is a test: `test_cached_and_uncached_training_agree` in `tests/tools/test_claims.py`. Claims about
+training need the whole network, and have a table of their own.
+
+With the same seed, all variants see the same images in the same order, so the differences are paired. The interval is
+Student's, of 95 %, over the seeds. **Shown** means that the whole interval is above zero, **reversed** that it is
+below. Otherwise the difference is **within noise**, and "could see" says how large a true difference would have to be
+to show in four out of five such experiments (`test_interval_is_students` checks both against SciPy). Where a paper
+says that something does *not* help, shown means that the interval leaves out a gain of one point. With fewer than
+three seeds there is no verdict, and with three the intervals are wide: Student's factor is 4.3 then, and 2.8 with five
+seeds. The papers' differences are those of whole networks trained a hundred to a thousand times as long on other data:
+compare the signs, not the sizes.
 
 {runs} trainings and {len(lines) - runs} tests, {hours:.1f} hours in all; the trainings took {processor:.1f} hours of
 processor time on one thread.
 """
 
 
-def _heads(data: str, chosen: dict[Claim, Interval], runs: Sequence[Line], out: Path) -> str:
-    lines = [line for line in runs if line["data"] == data]
-    drawn = {claim: one for claim, one in chosen.items() if one.count >= FEWEST} or chosen
-    steps = ", ".join(map(str, sorted({line["steps"] for line in lines})))
+HEADS = """Trained on batches of 8 views (AdamW, learning rate 0.003 with the poly schedule); mean IoU of the validation
+images at the size of the views. The differences are in points of mean IoU. After so few steps, a head that learns
+faster stands above one that would end higher."""
+WHOLE = """Backbone and head are trained together, except where the backbone is frozen, on batches of 8 crops. All
+networks stand on EfficientNet-Lite0 with ImageNet weights. PSPNet (output stride 16) and FCN-8s are trained and scored
+on CamVid at 144 x 192 pixels. PSPNet is trained with SGD: the learning rate falls from 0.01 by the poly schedule, the
+head has ten times that rate, and images are scaled at random by 0.5 to 1.5. Each other variant of it changes one of
+these things. FCN-8s and DeconvNet are trained with AdamW. DeconvNet is trained at 96 x 96 pixels on 200 of VOC's images
+with people, twice as long as the table says: two stages, on crops around objects and then around proposals, have as
+many steps together as the training on whole images. Differences are in points of mean IoU."""
+
+
+def _trained(data: str, chosen: dict[Claim, tuple[Interval, int]], lines: Sequence[Line], out: Path) -> str:
+    drawn = {claim: one for claim, (one, _) in chosen.items() if one.count >= FEWEST}
+    drawn = drawn or {claim: one for claim, (one, _) in chosen.items()}
     figure = f"claims_{data}.png"
     _save(
         out / "images" / figure,
@@ -110,36 +155,41 @@ def _heads(data: str, chosen: dict[Claim, Interval], runs: Sequence[Line], out: 
             {claim.text: claim.paper for claim in drawn if claim.paper is not None},
         ),
     )
-    rows = [
-        _row(claim, one, verdict(claim, one.low, one.high) if one.count >= FEWEST else "too few seeds")
-        for claim, one in chosen.items()
-    ]
-    head = "| claim | paper | its difference | ours, 95 % | | could see | seeds |\n|---|---|---|---|---|---|---|"
-    scores = "\n".join(_scores(lines))
-    return f"""## Heads on {NAMES[data]}
+    rows = []
+    for claim, (one, steps) in chosen.items():
+        said = verdict(claim, one.low, one.high) if one.count >= FEWEST else "too few seeds"
+        rows.append(f"{_row(claim, one, said)} {steps} |")
+    head = "| claim | paper | its difference | ours, 95 % | | could see | seeds | steps |\n" + 8 * "|---" + "|"
+    shown = {(key, steps) for claim, (_, steps) in chosen.items() for key in _keys(claim)}
+    scores = "\n".join(_scores([line for line in lines if (line["variant"], line["steps"]) in shown]))
+    title = _title(data)
+    return f"""## {title[0].upper()}{title[1:]}
 
-{steps} steps of 8 views each (AdamW, rate 0.003 falling by poly); mean IoU of the validation images at the size of the
-views. Differences in points of mean IoU. After so few steps a head that learns faster stands above one that would end
-higher.
+{WHOLE if data == "whole" else HEADS}
 
 {head}
 {chr(10).join(rows)}
 
 ![Differences with their intervals](../images/{figure})
 
-| variant | mean IoU, mean ± deviation | trained weights | seeds |
-|---|---|---|---|
+| variant | mean IoU, mean ± deviation | trained weights | seeds | steps |
+|---|---|---|---|---|
 {scores}
 """
 
 
+def _keys(claim: Claim) -> list[str]:
+    return [*claim.better.split("|"), *claim.worse.split("|")]
+
+
 def _scores(lines: Sequence[Line]) -> list[str]:
     rows = []
-    for variant in dict.fromkeys(line["variant"] for line in lines):
-        own = [line for line in lines if line["variant"] == variant]
+    for variant, steps in dict.fromkeys((line["variant"], line["steps"]) for line in lines):
+        own = [line for line in lines if (line["variant"], line["steps"]) == (variant, steps)]
         values = [100 * line["mean_iou"] for line in own]
         spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-        rows.append(f"| {variant} | {statistics.mean(values):.2f}{spread} | {own[0]['weights']:,} | {len(own)} |")
+        weights = f"{own[0]['weights']:,}" if "weights" in own[0] else "none"
+        rows.append(f"| {variant} | {statistics.mean(values):.2f}{spread} | {weights} | {len(own)} | {steps} |")
     return rows
 
 
@@ -157,16 +207,7 @@ def _tests(tests: dict[str, Line], out: Path) -> str:
         f"| {key} | " + ", ".join(f"{name} {100 * value:.2f}" for name, value in line["mean_iou"].items()) + " |"
         for key, line in tests.items()
     ]
-    edges = ""
-    if "crf" in tests and "trimap" in tests["crf"]:
-        curves = {name: np.array(curve) for name, curve in tests["crf"]["trimap"].items()}
-        _save(out / "images" / "claims_trimap.png", trimap_picture(curves))
-        widths = [width for width in (1, 2, 3, 5, 10, 20) if width <= len(next(iter(curves.values())))]
-        edges = f"\n| mean IoU within so many pixels of a true edge | {' | '.join(map(str, widths))} |\n"
-        edges += f"|---{'|---' * len(widths)}|\n"
-        for name, curve in curves.items():
-            edges += f"| {name} | {' | '.join(f'{100 * curve[width - 1]:.2f}' for width in widths)} |\n"
-        edges += "\n![Mean IoU within so many pixels of a true edge](../images/claims_trimap.png)\n"
+    edges = "".join(_edges(key, line, out) for key, line in tests.items() if "trimap" in line)
     return f"""## Testing, with the packaged presets
 
 The network is trained; what differs is how it predicts. The interval is that of images drawn with replacement (2,000
@@ -179,6 +220,19 @@ draws, both ways on the same ones), so it tells of other images, not of other tr
 |---|---|
 {chr(10).join(scores)}
 {edges}"""
+
+
+def _edges(key: str, line: Line, out: Path) -> str:
+    """Table and figure of the scores near true edges."""
+    curves = {name: np.array(curve) for name, curve in line["trimap"].items()}
+    figure = f"claims_trimap{key.removeprefix('crf').replace('-', '_')}.png"
+    _save(out / "images" / figure, trimap_picture(curves))
+    widths = [width for width in (1, 2, 3, 5, 10, 20) if width <= len(next(iter(curves.values())))]
+    text = f"\n| {line['data']}: mean IoU within so many pixels of a true edge | {' | '.join(map(str, widths))} |\n"
+    text += f"|---{'|---' * len(widths)}|\n"
+    for name, curve in curves.items():
+        text += f"| {name} | {' | '.join(f'{100 * curve[width - 1]:.2f}' for width in widths)} |\n"
+    return f"{text}\n![Mean IoU within so many pixels of a true edge](../images/{figure})\n"
 
 
 def _difference(line: Line, claim: Claim) -> list[float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from .intervals import bootstrap
 
 WIDEST = 20  # pixels of the trimap curves
 BOXES = (1, 2, 5, 10, 20, 50)
+MANY_BOXES = (10, 50, 200, 500, 2000)
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
@@ -40,12 +40,6 @@ class Protocols:
     ways: Callable[[], Mapping[str, Predict]]
     edges: bool = False
     limit: int | None = 40
-
-
-def people(root: Path, split: str) -> Dataset:
-    """VOC's people: background and person."""
-    dataset = kseg.data.load("voc", root / "voc_people", split)
-    return dataset.remap({name: "background" for name in dataset.classes if name not in ("background", "person")})
 
 
 def compare(protocols: Protocols, dataset: Dataset) -> dict[str, Any]:
@@ -110,6 +104,22 @@ def _crf() -> dict[str, Predict]:
     return {"all": predict}
 
 
+def _crf_people() -> dict[str, Predict]:
+    """Without a CRF, with DeepLab v1's, and with the finer one of DeconvNet's release."""
+    predictor = Predictor(kseg.models.from_preset("people"))
+    crfs = {
+        "DeepLab's CRF": DenseCRF(),
+        "DeconvNet's CRF": DenseCRF(bilateral_xy_std=20, bilateral_rgb_std=3, bilateral_weight=5),
+    }
+
+    def predict(image: np.ndarray) -> dict[str, np.ndarray]:
+        probabilities = predictor.probabilities(image)
+        found = {"no CRF": probabilities} | {name: crf(image, probabilities) for name, crf in crfs.items()}
+        return {name: one.argmax(-1).astype(np.uint8) for name, one in found.items()}
+
+    return {"all": predict}
+
+
 def _scales() -> dict[str, Predict]:
     model = kseg.models.from_preset("camvid")
     several = (0.75, 1.0, 1.25)
@@ -140,19 +150,24 @@ def _ensembles() -> dict[str, Predict]:
     }
 
 
-def _proposals() -> dict[str, Predict]:
-    predictor = ProposalPredictor(kseg.models.from_preset("people"), best=max(BOXES))
+def _proposals(counts: tuple[int, ...] = BOXES, **settings: Any) -> dict[str, Predict]:
+    predictor = ProposalPredictor(kseg.models.from_preset("people"), best=max(counts), **settings)
 
     def predict(image: np.ndarray) -> dict[str, np.ndarray]:
-        found, last = {}, None
+        found, logits = {}, None
         for done, logits in predictor.accumulate(image, singly=True):
-            last = logits.argmax(-1).astype(np.uint8)
-            if done in BOXES:
-                found[f"{done} boxes"] = last
+            if done in counts:
+                found[f"{done} boxes"] = logits.argmax(-1).astype(np.uint8)
         # An image with fewer boxes than asked for keeps what all of them gave.
-        return {f"{count} boxes": found.get(f"{count} boxes", last) for count in BOXES}
+        last = logits.argmax(-1).astype(np.uint8)
+        return {f"{count} boxes": found.get(f"{count} boxes", last) for count in counts}
 
     return {"all": predict}
+
+
+def _many_proposals() -> dict[str, Predict]:
+    """Up to 2000 boxes an image: small ones count too, and all are seen at half the usual size, which saves time."""
+    return _proposals(MANY_BOXES, smallest=32, size=112)
 
 
 TESTS = (
@@ -160,5 +175,7 @@ TESTS = (
     Protocols("windows", "camvid", _windows),
     Protocols("ensemble", "people", _ensembles, limit=None),
     Protocols("proposals", "people", _proposals, limit=30),
+    Protocols("many-proposals", "people", _many_proposals, limit=8),
     Protocols("crf", "camvid", _crf, edges=True, limit=20),
+    Protocols("crf-people", "people", _crf_people, edges=True, limit=40),
 )

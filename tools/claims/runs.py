@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,16 @@ import keras
 
 import kseg
 from kseg.data import Dataset
-from kseg.errors import SettingsError
 
 from .cache import numbered
 from .heads import Variant, recipe_of
+
+RUN = ("variant", "data", "seed", "steps", "limit")  # what tells a run from others
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of results, without one that is still being written, or was when the machine stopped."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"]
 
 
 class Results:
@@ -29,12 +36,9 @@ class Results:
 
     def __init__(self, path: Path):
         self.path = path
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        lines = text.splitlines()
-        if text and not text.endswith("\n"):  # a line that was being written when the machine stopped
-            lines.pop()
-            path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        self.lines = [json.loads(line) for line in lines]
+        self.lines = read(path) if path.is_file() else []
+        if path.is_file() and not path.read_bytes().endswith(b"\n"):
+            self._write()
 
     def find(self, **facts: Any) -> dict[str, Any] | None:
         return next((line for line in self.lines if facts.items() <= line.items()), None)
@@ -44,17 +48,42 @@ class Results:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
+    def merge(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Take the lines of another file.
+
+        A run or test that is here stays as it is. Once longer runs of a variant on some data have all its seeds, the
+        shorter ones go.
+        """
+        for line in lines:
+            same = ("test",) if "test" in line else RUN
+            if self.find(**{key: line[key] for key in same}) is None:
+                self.lines.append(line)
+        seeds: dict[tuple[str, str, int], set[int]] = {}
+        for line in self.lines:
+            if "variant" in line:
+                seeds.setdefault((line["variant"], line["data"], line["steps"]), set()).add(line["seed"])
+        outdone = {
+            run
+            for run, own in seeds.items()
+            if any(other[:2] == run[:2] and other[2] > run[2] and own <= found for other, found in seeds.items())
+        }
+        self.lines = [
+            line for line in self.lines if (line.get("variant"), line.get("data"), line.get("steps")) not in outdone
+        ]
+        self._write()
+
+    def _write(self) -> None:
+        part = self.path.with_suffix(".part")
+        part.write_text("".join(f"{json.dumps(line)}\n" for line in self.lines), encoding="utf-8")
+        os.replace(part, self.path)
+
 
 def train_all(
-    variants: Sequence[Variant],
+    variants: Sequence[Any],
     seeds: Sequence[int],
     results: Results,
-    cache: Path,
-    name: str,
-    data: tuple[Dataset, Dataset],
-    *,
-    steps: int,
-    limit: int | None = None,
+    train: Callable[[Any, int], dict[str, Any]],
+    **settings: Any,
 ) -> None:
     """Train what is missing, all variants with the first seed before any with the second.
 
@@ -62,28 +91,19 @@ def train_all(
         variants: what to train.
         seeds: a run each; with a seed, all variants see the same images in the same order.
         results: where finished runs are, and go.
-        cache: the folder that holds a cache for each data set.
-        name: of the data set.
-        data: its training and validation data, for their classes and names.
-        steps: of every training.
-        limit: score on so many images of the validation split.
-
-    Raises:
-        SettingsError: a finished run had other settings.
+        train: from a variant and a seed to the scores.
+        **settings: `data`, the name of the data set, and `steps` and `limit` of every run. Runs that had other ones are
+            other runs.
     """
     plan = [(variant, seed) for seed in seeds for variant in variants]
     for number, (variant, seed) in enumerate(plan, start=1):
-        settings = {"steps": steps, "limit": limit}
-        found = results.find(variant=variant.key, data=name, seed=seed)
-        if found is None:
-            line = train(variant, seed, cache / name, *data, steps=steps, limit=limit)
-            results.add({"variant": variant.key, "data": name, "seed": seed, **settings, **line})
+        facts = {"variant": variant.key, "seed": seed, **settings}
+        if results.find(**facts) is None:
+            line = train(variant, seed)
+            results.add({**facts, **line})
             said = f"mean IoU {line['mean_iou']:.4f}, {line['seconds']:.0f} s"
-            print(f"{number} of {len(plan)}: {name}, {variant.key}, seed {seed}: {said}", file=sys.stderr, flush=True)
-        elif not settings.items() <= found.items():
-            raise SettingsError(
-                f"{results.path}: {variant.key} with seed {seed} was trained with other settings: give another --out"
-            )
+            what = f"{settings['data']}, {variant.key}, seed {seed}"
+            print(f"{number} of {len(plan)}: {what}: {said}", file=sys.stderr, flush=True)
 
 
 def train(
