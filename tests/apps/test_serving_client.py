@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 
 import cv2
 import numpy as np
@@ -77,7 +79,7 @@ def test_a_folder_with_bad_files(app, rest, files, tmp_path, capsys):
     assert app.main([*images, "--model", "streets", "--rest", rest, "--out", str(out)]) == 1
     assert sorted(path.name for path in out.iterdir()) == ["a.png", "a_overlay.jpg", "b.png", "b_overlay.jpg"]
     said = capsys.readouterr().err
-    assert "c.png: cannot be read (No such file or directory)" in said
+    assert f"c.png: cannot be read ({os.strerror(errno.ENOENT)})" in said
     assert "letter.jpg: the server refuses the image" in said
     assert app.upright((tmp_path / "e.jpg").read_bytes())[:2] == b"\xff\xd8"
 

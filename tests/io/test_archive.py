@@ -25,7 +25,7 @@ UNSAFE_MODULES = {"pickle", "marshal", "shelve", "yaml", "dill", "joblib", "clou
 def sound(tmp_path_factory):
     """A model's file, as Keras writes it."""
     path = tmp_path_factory.mktemp("sound") / "m.keras"
-    FCN(VGG16(filters=4, name="vgg16"), 3, stride=32).save(path)
+    FCN(VGG16(widths=(4, 4, 4, 4, 4), filters=4, name="vgg16"), 3, stride=32).save(path)
     return path
 
 

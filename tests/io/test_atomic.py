@@ -100,7 +100,7 @@ def test_a_write_that_breaks_off_halfway(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        with pytest.raises(FileError, match=r"a\.png: could not be written \(File too large\)"):
+        with pytest.raises(FileError, match=rf"a\.png: could not be written \({os.strerror(errno.EFBIG)}\)"):
             write_bytes(tmp_path / "a.png", bytes(2000))
     finally:
         signal.signal(signal.SIGXFSZ, before)
@@ -109,7 +109,7 @@ def test_a_write_that_breaks_off_halfway(tmp_path):
 
 
 def test_a_folder_that_is_gone_or_cannot_be_made(tmp_path):
-    with pytest.raises(FileError, match="No such file"):
+    with pytest.raises(FileError, match=os.strerror(errno.ENOENT)):
         write_bytes(tmp_path / "gone" / "a.png", b"")
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match=r"x: could not be written"), temporary_path(tmp_path / "file" / "x"):
@@ -124,7 +124,7 @@ def test_other_errors_within_are_not_taken_for_ours(tmp_path):
 
 def test_a_file_never_takes_the_place_of_a_folder(tmp_path):
     folder(tmp_path / "a.png", "kept")
-    with pytest.raises(FileError, match="Is a directory"):
+    with pytest.raises(FileError, match=os.strerror(errno.EISDIR)):
         write_bytes(tmp_path / "a.png", b"")
     assert (tmp_path / "a.png" / "saved_model.pb").read_text() == "kept"
     assert names(tmp_path) == ["a.png"]

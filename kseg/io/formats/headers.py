@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngImageFile
 
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_TEXTS = (b"IHDR", b"eXIf", b"tEXt", b"zTXt", b"iTXt")
+_NO_PIXELS = b"".join(bytes(4) + name + zlib.crc32(name).to_bytes(4, "big") for name in (b"IDAT", b"IEND"))
 
 
 @dataclass(frozen=True)
@@ -62,15 +66,19 @@ def webp_frame(data: bytes) -> WebPFrame:
     raise ValueError("no WebP frame")
 
 
+def _without_pixels(data: bytes) -> PngImageFile:
+    """A PNG opened from its header and texts alone, those behind its pixels too."""
+    chunks = [chunk for name, chunk in png_chunks(data) if name in _TEXTS]
+    return PngImageFile(io.BytesIO(data[:8] + b"".join(chunks) + _NO_PIXELS))
+
+
 def orientation_of(image: Image.Image, data: bytes) -> int:
     """The EXIF orientation of an opened image, 1 to 8; 1 (upright) where it has none or it is damaged."""
     try:
-        exif = image.getexif()
-        if not exif and data[:4] == b"\x89PNG":  # behind the pixels, where Pillow has not looked yet
-            late = [chunk[8:-4] for name, chunk in png_chunks(data) if name == b"eXIf"]
-            if late:
-                exif = Image.Exif()
-                exif.load(late[0])
+        if data[:4] == b"\x89PNG":
+            image = _without_pixels(data)
+        # Not a PNG's own `getexif`, which decodes its pixels, however many, to see what is behind them.
+        exif = Image.Image.getexif(image)
         value = exif.get(ExifTags.Base.Orientation, 1)
     except Exception:  # EXIF is written by anyone, in any way; the image is sound without it
         return 1

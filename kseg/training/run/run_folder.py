@@ -216,7 +216,7 @@ def _remove(paths: Iterable[Path]) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text("utf-8"))
         if isinstance(content, dict) and all(isinstance(content.get(part, {}), dict) for part in _PARTS):
             return content
         reason = "not what kseg wrote"

@@ -5,7 +5,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from kseg.io.formats.headers import check_png, orientation_of, png_chunks, webp_frame
 
@@ -53,6 +53,17 @@ def test_a_png_without_end_or_with_a_wrong_checksum(write):
     for wrong in (data[:-12], data[:-1], data[:43] + b"x" + data[44:]):
         with pytest.raises(ValueError, match=r"no end|checksum"):
             check_png(wrong)
+
+
+def test_orientation_of_a_png_decodes_no_pixels(write, monkeypatch):
+    """Nor does a picture that claims 100 megapixels take the memory of one; texts behind the pixels count too."""
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    data = write.huge_png(10_000, 10_000)
+    assert orientation_of(Image.open(io.BytesIO(data)), data) == 1
+    text = b"tEXtXML:com.adobe.xmp\0<x tiff:Orientation=\"6\"/>"
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    late = data[:-12] + chunk + data[-12:]
+    assert orientation_of(Image.open(io.BytesIO(late)), late) == 6
 
 
 def test_orientation_wherever_it_is_written():
