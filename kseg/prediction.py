@@ -56,7 +56,7 @@ def predictor(
         pad: fill images smaller than the window up to it.
         size: (height, width), or one integer, that images are brought to.
         long_side: length in pixels that the longer side of images is brought to.
-        proposals: predict so many object proposals one by one (`kseg.inference.ProposalPredictor`).
+        proposals: how many object proposals to predict one by one (`kseg.inference.ProposalPredictor`).
         proposal_size: (height, width) that a proposal is warped to; None: the size that the model works at,
             that of the crops it was trained on (the recipe beside its file), or 224.
         smallest: proposals whose shorter side is below this many pixels are skipped.

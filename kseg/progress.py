@@ -10,8 +10,8 @@ Progress = Callable[[float, int], None]  # called with (done, in all); what is d
 def within(progress: Progress | None, before: int, total: int) -> Progress | None:
     """What to give to the piece of work that follows `before` pieces of `total`.
 
-    It tells `progress` the pieces done so far with a fraction. The end of the piece is not told: who counts the
-    pieces does that. None gives None.
+    It calls `progress` with the pieces done so far, a fraction among them. The end of the piece is left to who counts
+    the pieces. None gives None.
     """
     if progress is None:
         return None

@@ -143,7 +143,7 @@ def _pool(x, block, size):
     """Caffe's maximum pooling; from block 4 on it keeps the map's size."""
     stride, name = (2 if block < 4 else 1), f"block{block}_pool"
     if size == 3:
-        # zeros lose against any ReLU; the second one behind makes the size round up
+        # zeros lose against any ReLU; the second one at the end makes the size round up
         margin = (1, 2) if stride == 2 else (1, 1)
     elif stride == 2:
         return layers.MaxPooling2D(2, padding="same", name=name)(x)

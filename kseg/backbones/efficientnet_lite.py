@@ -67,7 +67,7 @@ class EfficientNetLite(Backbone):
             place at every size: for segmentation.
         image_scale: factor by which the image is resized before the first convolution; 0.75 leaves nine
             sixteenths of the computation, and of the detail.
-        include_top: whether to add the classifier, as the entry "logits" (batch, num_classes) behind the
+        include_top: whether to add the classifier, as the entry "logits" (batch, num_classes) after the
             stages; needs stage5.
         num_classes: number of classes of that classifier.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".

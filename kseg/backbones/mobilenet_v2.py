@@ -38,7 +38,7 @@ class MobileNetV2(Backbone):
     Args:
         output_stride: 32, 16 or 8; strides beyond it become dilation.
         first_rate: rate of a block that no longer strides: "previous", the rate of the blocks before it
-            (TensorFlow), or "stage", the rate of those behind it.
+            (TensorFlow), or "stage", the rate of those after it.
         stage_block: which map is a stage: "last", that of the block before the next stride, or "first", that
             of the block that strides.
         padding: "same" (TensorFlow) or "symmetric" (PyTorch).

@@ -14,7 +14,7 @@ from kseg.backbones.construction import draws_graph
 from kseg.backbones.resnet import TORCH
 from kseg.layers import Normalize
 
-# kernel, channels inside and behind, stride, squeeze and excitation, activation (tables 1 and 2 of the paper)
+# kernel, channels inside and after it, stride, squeeze and excitation, activation (tables 1 and 2 of the paper)
 ROWS = {
     "large": (
         (3, 16, 16, 1, False, "relu"),
@@ -59,7 +59,7 @@ class MobileNetV3(Backbone):
     Args:
         variant: "large" or "small".
         output_stride: 32, 16 or 8; strides beyond it become dilation.
-        first_rate: rate of a block that no longer strides: "stage", the rate of the blocks behind it
+        first_rate: rate of a block that no longer strides: "stage", the rate of the blocks after it
             (torchvision), or "previous", the rate of those before it.
         stage_block: which map is a stage: "last", that of the block before the next stride, or "first", that
             of the block that strides (torchvision's LR-ASPP, whose low-level stage has 40 channels at stride
@@ -127,8 +127,8 @@ class MobileNetV3(Backbone):
             "synchronized": checks.flag(synchronized, "synchronized"),
         }
         rows = [
-            Row(kernel, divisible(inside * width), divisible(behind * width), *rest)
-            for kernel, inside, behind, *rest in ROWS[variant]
+            Row(kernel, divisible(inside * width), divisible(after * width), *rest)
+            for kernel, inside, after, *rest in ROWS[variant]
         ]
         draw = InvertedResiduals(padding, epsilon, momentum, synchronized)
         image = keras.Input((None, None, 3), name="image")

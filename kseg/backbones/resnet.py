@@ -51,8 +51,8 @@ class ResNet(Backbone):
             PSPNet's 64, 64 and 128. mmsegmentation's and timm's V1c and V1d have (32, 32, 64).
         output_stride: 32, 16 or 8. Instead of striding, stage 5 (and, for 8, stage 4) is then dilated, at
             rates 2 and 4.
-        last_stage: the deepest stage that is drawn, "stage5", "stage4" or "stage3"; the network ends behind it
-            (segmentation_models.pytorch's PSPNet ends behind stage 3).
+        last_stage: the deepest stage that is drawn, "stage5", "stage4" or "stage3"; the network ends with it
+            (segmentation_models.pytorch's PSPNet ends with stage 3).
         first_rate: rate of the first block of a dilated stage: "stage", the rate of the whole stage (Caffe,
             semseg, smp), or "previous", the rate of the stage before (torchvision, mmsegmentation).
         rate_in: which of a basic block's two convolutions are dilated: "both" (smp) or "first" (mmsegmentation).
@@ -235,7 +235,7 @@ def _copy(classifier: keras.Model, backbone: ResNet) -> None:
 
 
 def _absorb(backbone: ResNet, biases: dict[str, Any]) -> None:
-    """Move biases of convolutions, by "<layer>/bias", into the moving means behind them."""
+    """Move biases of convolutions, by "<layer>/bias", into the moving means after them."""
     for layer in backbone.layers:
         bias = biases.get(layer.name.replace("_bn", "_conv") + "/bias")
         if isinstance(layer, BatchNormalization) and bias is not None:

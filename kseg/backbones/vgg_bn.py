@@ -15,7 +15,7 @@ from kseg.errors import ModelError
 from kseg.layers import BatchNormalization, MaxPoolingWithArgmax2D, Normalize, PadToLeast
 
 KERNEL = 7  # of fc6
-EPSILON = 1e-5  # Keras's 1e-3 would outweigh the variance behind kernels of standard deviation 0.01
+EPSILON = 1e-5  # Keras's 1e-3 would outweigh the variance after kernels of standard deviation 0.01
 
 
 @keras.saving.register_keras_serializable(package="kseg")

@@ -31,7 +31,7 @@ def minutes(seconds: float) -> str:
 
 @contextlib.contextmanager
 def warnings_told(bar: "Bar", where: "Callable[[], str]" = str) -> Iterator[None]:
-    """Tell kseg's own warnings as mistakes are told: one line each, led by ``where()``, such as a file's name."""
+    """Print kseg's own warnings as mistakes are printed: one line each, led by ``where()``, such as a file's name."""
     from kseg.errors import KsegWarning
 
     with warnings.catch_warnings():

@@ -47,7 +47,7 @@ class Augment:
         size: (height, width) of the result, cut out at random; None keeps the image's own size.
         seed: int tensor (2,). The same seed gives the same result.
         ignore_label: the id in the mask for what lies outside of the image.
-        value_range: (lowest, highest) value of the image. What lies outside of an image that is no RGB becomes its
+        value_range: (lowest, highest) value of the image. What lies outside of an image that is not RGB becomes its
             middle.
 
     Returns:

@@ -69,7 +69,7 @@ def pipeline(
             seen.
         cache: keep decoded samples in memory (uint8, up to `CACHE_BYTES`; what does not fit is read again).
         drop_remainder: leave out the last, smaller batch, so that the batch dimension is static.
-        parts: cut every batch into so many equal parts, one a replica of a distributed training.
+        parts: how many equal parts every batch is cut into, one for each replica of a distributed training.
         own: which of these parts to give, one after another; the samples of the others are not read.
 
     Returns:
@@ -128,7 +128,7 @@ class Share:
     Args:
         batch: samples in a batch.
         parts: equal parts that it is cut into.
-        own: which of them are one's own, one behind the other.
+        own: which of them are one's own, a range.
 
     Raises:
         SettingsError: parts that are not equal, or that are not there.
@@ -155,7 +155,7 @@ class Share:
         return len(self.own) * self.part
 
     def count(self, samples: int) -> int:
-        """How many of so many samples are one's own; the last batch may be smaller."""
+        """How many of the first `samples` are one's own; the last batch may be smaller."""
         in_last = samples % self.batch - self.own.start * self.part
         return samples // self.batch * self.size + min(max(in_last, 0), self.size)
 
@@ -218,7 +218,7 @@ class SampleCache:
 
     def __init__(self, dataset: Dataset, *, cache_bytes: int = CACHE_BYTES, one_size: bool = False) -> None:
         self.dataset, self.one_size = dataset, one_size
-        # A source whose samples are made anew each time keeps what it makes them of.
+        # A source whose samples are made again each time keeps what it makes them of.
         makes = getattr(dataset.samples, "makes_samples", False)
         self._bytes_left, self._kept = 0 if makes else cache_bytes, {}
         self._first: tuple[str, tuple[int, ...]] | None = None

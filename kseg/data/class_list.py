@@ -124,7 +124,7 @@ def _of_entries(path: Path, found: Any) -> list[ClassLine]:
             rest, colour = name_and_colour(where, f"x {colour}")
             colour = colour if rest == "x" else ()
         if colour is not None and (not isinstance(colour, (list, tuple)) or len(colour) != 3):
-            raise refused(where, json.dumps(entry, default=str), "has a colour that is none")
+            raise refused(where, json.dumps(entry, default=str), "has a colour that cannot be read")
         lines.append(
             ClassLine(where, name.strip(), number, None if colour is None else colour_of(where, name, colour))
         )
@@ -167,7 +167,7 @@ def _by_id(path: Path, lines: list[ClassLine]) -> list[ClassLine]:
         if line.number != expected:
             raise DataError(
                 f"{line.where}: {line.name!r} has the id {line.number}; ids are 0, 1, 2, ... without gaps, each once, "
-                f"and these are {', '.join(map(str, numbers[:12]))}: number the classes anew, in the masks too"
+                f"and these are {', '.join(map(str, numbers[:12]))}: number the classes again, in the masks too"
             )
     return sorted(lines, key=lambda line: line.number)
 

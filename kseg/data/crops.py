@@ -213,7 +213,7 @@ def proposal_crops(
 
 
 def balanced(crops: Sequence[Crop], most_repeats: int) -> list[Crop]:
-    """The crops, and behind them those of rarer classes again, up to the most frequent class's count or
+    """The crops, and after them those of rarer classes again, up to the most frequent class's count or
     `most_repeats` times their own.
     """
     by_class: dict[int, list[Crop]] = {}

@@ -67,7 +67,7 @@ class Examination:
         self.samples += self._problems() == before
 
     def examine_array(self, dataset: Dataset, index: int) -> None:
-        """A sample that is no file (arrays, tfds)."""
+        """A sample that is not a file (arrays, tfds)."""
         before = self._problems()
         try:
             image, mask, name = dataset.read(index)

@@ -55,7 +55,7 @@ class Findings:
         findings: problems and notes, problems first.
         ignore_label: the class id of ignored pixels.
         found: number of images in the folder, used or not.
-        channels: the values of each channel, of images that are no RGB of 0-255: `lowest`, `highest`, `mean`, `std`.
+        channels: the values of each channel, of images that are not RGB of 0-255: `lowest`, `highest`, `mean`, `std`.
         value_range: (lowest, highest) value that images may have.
         area: number of pixels of all masks where classes overlap; else 0.
 

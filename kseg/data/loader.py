@@ -1,4 +1,4 @@
-"""Epochs as Keras counts them: a loader whose every epoch is drawn anew, and always the same for its number."""
+"""Epochs as Keras counts them: a loader that draws every epoch again, always the same for its number."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class Report:
             lines.append(f"{'boundary F1':{width}}  {_number(self.boundary_f1)}")
         if self.trimap:
             shown = [w for w in (1, 2, 3, 5, 10, 20, 40) if w <= len(self.trimap)]
-            lines += ["", "mean IoU within so many pixels of a true edge"]
+            lines += ["", "mean IoU within this many pixels of a true edge"]
             lines += [
                 "  ".join(f"{w:6d}" for w in shown),
                 "  ".join(_number(self.trimap[w - 1]) for w in shown),

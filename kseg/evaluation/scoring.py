@@ -83,7 +83,7 @@ def evaluate(
 
         predictor = Predictor(model_or_predictor, output=output)
     elif output is not None:
-        raise SettingsError("`output` says what a model gives; a predictor was told when it was made")
+        raise SettingsError("`output` says what a model gives; a predictor takes it when it is made")
     dataset = labelled_data(predictor, dataset)
     _check(predictor, dataset, worst, limit, batch_size, boundaries)
     count = min(limit or len(dataset), len(dataset))

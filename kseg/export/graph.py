@@ -14,7 +14,7 @@ import keras
 
 from kseg.errors import FileError, ModelError, SettingsError
 from kseg.inference.model_info import ModelInfo, inspect_model
-from kseg.io.atomic import told
+from kseg.io.atomic import write_errors
 from kseg.parts import tensorflow as tf
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def save(model: keras.Model, folder: Path, **signatures: Any) -> None:
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
     """Turn what the system and TensorFlow raise where `target` cannot be written, as on a full disk, into FileError."""
-    with told(target):
+    with write_errors(target):
         try:
             yield
         except tf.errors.OpError as error:

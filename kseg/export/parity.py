@@ -88,14 +88,14 @@ class Comparison:
         """Count scores (B, H, W, classes) of `compiled` beside scores or class ids (B, H, W) of `as_scores`.
 
         Raises:
-            ModelError: another shape, or values that are no numbers.
+            ModelError: another shape, or values that are not numbers.
         """
         labels = expected.argmax(-1)
         if self.even is not None:
             alike, differences = _of_masks(expected, found, self.even)
         elif found.shape == expected.shape:
             if not np.isfinite(found).all():
-                raise ModelError("The exported model gives values that are no numbers (NaN or infinity)")
+                raise ModelError("The exported model gives values that are not numbers (NaN or infinity)")
             alike, differences = found.argmax(-1) == labels, np.abs(found - expected).max(-1)
         elif found.shape != labels.shape:
             raise ModelError(
@@ -151,7 +151,7 @@ def compare(
     that is another one differs every time, a maximum that rounding has moved only by chance.
 
     Raises:
-        ModelError: the exported model gives another shape, or values that are no numbers.
+        ModelError: the exported model gives another shape, or values that are not numbers.
     """
     info = inspect_model(model) if info is None else info
     reference, indices = compiled(model, info), holds_indices(model)
@@ -199,7 +199,7 @@ def refuse_different(parity: Parity, path: Path, precision: str, min_agreement: 
 
 
 def holds_indices(model: keras.Model) -> bool:
-    """Whether a layer behind the input gives whole numbers, such as the places of maxima."""
+    """Whether a layer after the input gives whole numbers, such as the places of maxima."""
     layers = [one for one in model._flatten_layers() if not isinstance(one, keras.layers.InputLayer)]
     nodes = [node for layer in layers if layer is not model for node in layer._inbound_nodes]
     kinds = {keras.backend.standardize_dtype(t.dtype) for node in nodes for t in node.output_tensors}
@@ -214,7 +214,7 @@ def _of_masks(expected: np.ndarray, found: np.ndarray, even: float) -> tuple[np.
         )
     if found.dtype.kind == "f":
         if not np.isfinite(found).all():
-            raise ModelError("The exported model gives values that are no numbers (NaN or infinity)")
+            raise ModelError("The exported model gives values that are not numbers (NaN or infinity)")
         return ((found > even) == (expected > even)).all(-1), np.abs(found - expected).max(-1)
     same = (found > 0) == (expected > even)
     return same.all(-1), np.where(same, 0, np.abs(expected - even)).max(-1)

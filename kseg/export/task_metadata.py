@@ -30,7 +30,7 @@ RGB, GRAYSCALE, UNKNOWN = 1, 2, 0
 def with_task_metadata(data: bytes, description: dict[str, Any], labels: str) -> bytes:
     """A .tflite file with TFLite Metadata: normalisation 0 and 1, the activation, the file of labels.
 
-    Everything that the file held stays byte for byte where it was, only further back; nothing is packed anew.
+    Everything that the file held stays byte for byte where it was, only further back; nothing is packed again.
 
     Args:
         data: the file, before anything is appended to it.

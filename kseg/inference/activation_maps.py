@@ -62,7 +62,7 @@ def activations(
         layer's own size).
 
     Raises:
-        ModelError: a name that is no layer of the model, or not a functional model.
+        ModelError: a name that is not a layer of the model, or not a functional model.
         DataError: an array that is not an RGB image.
 
     Example:
@@ -117,7 +117,7 @@ def activation_sheet(
         uint8 `(height, width, 3)` RGB.
 
     Raises:
-        ModelError: a name that is no layer of the model, or not a functional model.
+        ModelError: a name that is not a layer of the model, or not a functional model.
         DataError: an array that is not an RGB image.
 
     Reference:

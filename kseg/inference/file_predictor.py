@@ -50,7 +50,7 @@ class FilePredictor:
         crf: called with (image, probabilities) at the image's size; gives probabilities.
         threshold: above which probability a pixel is class 1, of a model of one channel or two classes; or belongs to
             a class, where classes overlap.
-        info: what the file takes and gives, where that is no RGB image and one class a pixel.
+        info: what the file takes and gives, where that is not an RGB image and one class a pixel.
 
     Raises:
         ModelError: `run` gives no map of classes.

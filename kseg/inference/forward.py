@@ -48,7 +48,7 @@ class Forward(keras.Model):
         self._function, self._batch = None, self.info.batch
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A predictor is sent to other processes: its parts are, and its graph is traced there anew."""
+        """A predictor is sent to other processes: its parts are, and its graph is traced there again."""
         return Forward, (self.model, self.flip, self.labels, self.info)
 
     def run(self, images: np.ndarray) -> np.ndarray:
@@ -72,7 +72,7 @@ class Forward(keras.Model):
         if self._function is None:
             free = tf.TensorSpec((self._batch, *(self.info.size or (None, None)), self.info.channels), "float32")
             try:
-                # Without XLA, which would compile anew for every size.
+                # Without XLA, which would compile again for every size.
                 function = tf.function(
                     self.__call__, input_signature=[free], autograph=False, jit_compile=False
                 )
@@ -118,7 +118,7 @@ class Forward(keras.Model):
 
 
 def limit_threads(threads: int) -> None:
-    """Keep TensorFlow to so many threads an operation, as long as it has not begun to work; else a KsegWarning."""
+    """Limit the threads of one TensorFlow operation, as long as it has not begun to work; else a KsegWarning."""
     if keras.backend.backend() != "tensorflow":
         return
     try:

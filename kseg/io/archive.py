@@ -42,7 +42,7 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-_ADVICE = "nothing of it was loaded; take the file anew from where you trust it"
+_ADVICE = "nothing of it was loaded; download the file again from a source you trust"
 
 
 def check_archive(path: str | Path) -> None:
@@ -91,7 +91,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of an `.npz` file, whose headers are believed only as far as the file bears them out.
 
     Raises:
-        ModelError: as `check_archive`; a member that is no NumPy array of numbers, or whose header promises
+        ModelError: as `check_archive`; a member that is not a NumPy array of numbers, or whose header promises
             another size than is there. NumPy makes room for what a header promises before it reads.
     """
     check_archive(path)
@@ -188,5 +188,5 @@ def verify_sha256(path: str | Path, expected: str) -> None:
     if found != expected.lower():
         raise ModelError(
             f"{path}: SHA-256 is {found}, expected {expected.lower()}: the file is damaged or was "
-            "changed; install kseg again, or take the file anew from where you trust it"
+            "changed; install kseg again, or download the file again from a source you trust"
         )

@@ -45,13 +45,13 @@ def temporary_path(target: str | Path) -> Iterator[Path]:
 
     Example:
         ```python
-        with temporary_path("model.tflite") as part, told("model.tflite"):
+        with temporary_path("model.tflite") as part, write_errors("model.tflite"):
             part.write_bytes(data)
             put_in_place(part, "model.tflite")
         ```
     """
     target = Path(target)
-    with told(target):
+    with write_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         clear_leftovers(target.parent)
     with _part(target) as part:
@@ -67,7 +67,7 @@ def put_in_place(part: Path, target: str | Path) -> None:
         FileError: the system refuses; what was there before is untouched.
     """
     target = Path(target)
-    with told(target):
+    with write_errors(target):
         if part.is_dir():
             for one in part.rglob("*"):
                 sync(one)
@@ -98,7 +98,7 @@ def write_bytes(target: str | Path, data: bytes | memoryview) -> None:
         FileError: the system refuses (a full disk, no permission); what was there before is untouched.
     """
     target = Path(target)
-    with told(target):
+    with write_errors(target):
         kind = 0
         with suppress(OSError):  # it is not there yet, or the system will say what is wrong
             kind = stat.S_IFMT(target.stat().st_mode)
@@ -160,8 +160,8 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def told(target: str | Path) -> Iterator[None]:
-    """Turn the system's refusal of a file that is written into a `FileError` that names `target`."""
+def write_errors(target: str | Path) -> Iterator[None]:
+    """Within it, the system's refusal to write becomes a `FileError` that names `target`."""
     try:
         yield
     except FileError:

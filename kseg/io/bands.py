@@ -12,7 +12,7 @@ import numpy as np
 
 from kseg.errors import DataError
 from kseg.io.formats.tiff_bands import read_tiff
-from kseg.io.image_file import MAX_PIXELS, SUFFIXES, check_pixels, image_kind, open_image, told
+from kseg.io.image_file import MAX_PIXELS, SUFFIXES, check_pixels, decode_errors, image_kind, open_image
 from kseg.io.regular import read_regular
 
 BAND_SUFFIXES = (*SUFFIXES, ".npy", ".npz")
@@ -135,8 +135,8 @@ def _decoded(data: bytes, name: str, max_pixels: int) -> np.ndarray:
         return _of_archive(data, name, max_pixels)
     if image_kind(data) == "tiff":
         return read_tiff(data, name, max_pixels)
-    open_image(data, max_pixels, name=name)  # refuses what is no image, or too large
-    with told(name):
+    open_image(data, max_pixels, name=name)  # refuses what is not an image, or too large
+    with decode_errors(name):
         pixels = cv2.imdecode(
             np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
         )
@@ -149,7 +149,7 @@ def _decoded(data: bytes, name: str, max_pixels: int) -> np.ndarray:
 
 def _of_numpy(file: Any, size: int, name: str, max_pixels: int) -> np.ndarray:
     """A `.npy` file, whose header is believed only as far as the file bears it out."""
-    with told(name):
+    with decode_errors(name):
         start = file.tell()
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
@@ -170,7 +170,7 @@ def _of_archive(data: bytes, name: str, max_pixels: int) -> np.ndarray:
     """An `.npz` file: one array `(height, width, channels)`, or several `(height, width)`."""
     if not zipfile.is_zipfile(io.BytesIO(data)):
         raise DataError(f"{name}: the file is cut short or damaged: replace or remove it")
-    with told(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with decode_errors(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = sorted(archive.infolist(), key=lambda member: member.filename)
         if sum(member.file_size for member in members) > max(100 * len(data), 64 << 20):
             raise ValueError("it would unpack to far more than it is")

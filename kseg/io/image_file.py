@@ -125,7 +125,7 @@ def open_image(
         reason = "an empty file" if not data else f"not a {_KINDS} image, or cut short"
         raise DataError(f"{name}: {reason}: replace or remove it")
     frame = None
-    with told(name):
+    with decode_errors(name):
         if kind == "webp":  # Pillow makes room for its pixels when it opens it
             size = webp_frame(data)
             check_pixels(name, size.height, size.width, max_pixels)
@@ -138,7 +138,7 @@ def open_image(
     if height < 1 or width < 1:
         raise DataError(f"{name}: an image of {height}x{width} pixels: replace or remove it")
     check_pixels(name, height, width, max_pixels)
-    with told(name):
+    with decode_errors(name):
         if frame is not None:
             check_size(frame)
         count = getattr(opened, "n_frames", 1)
@@ -167,7 +167,7 @@ def check_pixels(name: str | Path, height: int, width: int, max_pixels: int | No
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
+def decode_errors(name: str) -> Iterator[None]:
     """Within it, what decoders raise becomes a DataError that names the file."""
     try:
         yield
@@ -195,7 +195,7 @@ class _Fed(io.BytesIO):
 def load_jpeg(file: ImageFile) -> None:
     """Decode a JPEG and raise Damage where libjpeg only warns.
 
-    In a simple file the decoder must need the last bytes of the compressed data, and nothing behind them; which
+    In a simple file the decoder must need the last bytes of the compressed data, and nothing after them; which
     portions it asks for tells. In others (progressive, or with restart markers) the codes are followed, up to
     `FOLLOWED_BYTES` and once a file, because that takes longer than decoding.
     """

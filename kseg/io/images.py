@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from kseg.errors import DataError, KsegWarning
-from kseg.io.image_file import MAX_PIXELS, SUFFIXES, ImageFile, load_jpeg, open_image, told
+from kseg.io.image_file import MAX_PIXELS, SUFFIXES, ImageFile, decode_errors, load_jpeg, open_image
 
 __all__ = ["MAX_PIXELS", "SUFFIXES", "image_size", "read_image"]
 
@@ -48,7 +48,7 @@ def read_image(
     """
     file = open_image(source, max_pixels, name=name)
     image = load(file)  # before deep colours too: Pillow finds damage that OpenCV passes over
-    with told(file.name):
+    with decode_errors(file.name):
         if file.deep:
             pixels = deep_pixels(file)[..., :3]
         elif image.mode in ("I", "F") or image.mode.startswith("I;16"):
@@ -90,7 +90,7 @@ def load(file: ImageFile) -> Image.Image:
     Raises:
         DataError: It is damaged.
     """
-    with told(file.name):
+    with decode_errors(file.name):
         if file.frame is not None:
             load_jpeg(file)
         else:
@@ -100,7 +100,7 @@ def load(file: ImageFile) -> Image.Image:
 
 def deep_pixels(file: ImageFile) -> np.ndarray:
     """Decodes colours of more than 8 bits: `(height, width, channels)`, RGB or RGBA, uint16."""
-    with told(file.name):
+    with decode_errors(file.name):
         pixels = cv2.imdecode(np.frombuffer(file.data, np.uint8), cv2.IMREAD_UNCHANGED)
         if pixels is None or pixels.shape[:2] != (file.height, file.width) or pixels.ndim != 3:
             raise ValueError("colours of 16 bits that OpenCV does not read")

@@ -67,7 +67,7 @@ def with_origin(data: bytes, origin: Origin) -> bytes:
     """A PNG or JPEG file's content with the record in it: a text chunk, or a comment."""
     text = _KEY + json.dumps(asdict(origin)).encode("ascii")
     if data.startswith(_PNG):
-        end = len(_PNG) + 25  # behind the header chunk
+        end = len(_PNG) + 25  # after the header chunk
         chunk = b"tEXt" + text
         return (
             data[:end]

@@ -24,13 +24,13 @@ def read_regular(path: Path, max_pixels: int) -> bytes:
     if size > 8 * max_pixels + SPARE_BYTES:
         needs = f"an image of {max_pixels:,} pixels" if max_pixels else "a list or text"
         raise DataError(f"{path}: {size:,} bytes are more than {needs} needs: not read")
-    with told(path):
+    with read_errors(path):
         return path.read_bytes()
 
 
 def regular_size(path: Path) -> int:
     """The number of bytes of a regular file; DataError as `read_regular`."""
-    with told(path):
+    with read_errors(path):
         status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise DataError(f"{path}: cannot be read: not a regular file")
@@ -38,8 +38,8 @@ def regular_size(path: Path) -> int:
 
 
 @contextmanager
-def told(path: str | Path) -> Iterator[None]:
-    """Within it, the system's refusals become a DataError that names the file."""
+def read_errors(path: str | Path) -> Iterator[None]:
+    """Within it, the system's refusal to read becomes a DataError that names the file."""
     try:
         yield
     except FileNotFoundError:

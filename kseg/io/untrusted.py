@@ -32,7 +32,7 @@ SECONDS = 120  # in which a file must have run once
 def check_runs(path: str | Path, size: tuple[int, int] | None = None, seconds: float = SECONDS) -> None:
     """Refuse a `.tflite` or `.onnx` file that crashes its runtime.
 
-    What the runtime itself refuses without a crash is left to be told where the file is opened.
+    What the runtime itself refuses without a crash is left to be reported where the file is opened.
 
     Args:
         path: the file; one with another ending is not looked at.

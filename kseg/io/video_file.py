@@ -91,7 +91,7 @@ class VideoFile:
             with quiet():
                 self._writer.release()
             self._writer = None
-            # Whether a video can be opened, speaks of so many frames, and has its last ones; give or take a
+            # Whether a video can be opened, has the frames that it claims, and has its last ones; give or take a
             # few.
             frames = self.frames
             with quiet(), for_opencv(self._part) as name:

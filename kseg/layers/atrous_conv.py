@@ -15,7 +15,7 @@ class AtrousConv2D(keras.layers.Conv2D):
 
     Weights, values and all further arguments are those of `keras.layers.Conv2D(dilation_rate=rate)`, which
     TensorFlow turns into SpaceToBatch, convolution and BatchToSpace. This layer is one `CONV_2D` in LiteRT
-    and one `Conv` in ONNX, a BatchNormalization behind it is folded into it even if sizes are known only at
+    and one `Conv` in ONNX, a BatchNormalization after it is folded into it even if sizes are known only at
     run time, and its gradient works on every CPU (see `kseg.ops.convolution.atrous_conv2d`).
 
     Args:

@@ -19,7 +19,7 @@ def checked_class_weights(
             `fit(class_weight=)` takes it. Ids may be texts of digits, as JSON has them.
 
     Raises:
-        SettingsError: neither of the two; a key that is no class id; a weight that is negative or not finite; or
+        SettingsError: neither of the two; a key that is not a class id; a weight that is negative or not finite; or
             no weight above 0.
     """
     if weights is None:

@@ -19,7 +19,7 @@ class PixelAccuracy(ConfusionMatrix):
     0 before anything was counted; NaN once a label outside the classes was met.
 
     Raises:
-        SettingsError: a threshold that is no fraction.
+        SettingsError: a threshold that is not a fraction.
 
     Example:
 

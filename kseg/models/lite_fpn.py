@@ -31,7 +31,7 @@ class LiteFPN(Segmenter):
         num_classes: number of classes.
         context: width of the pyramid on the deepest stage.
         levels: (stage name, width of the level, width to which the stage is reduced), from deep to shallow.
-        decoder: number of separable convolutions behind the last level.
+        decoder: number of separable convolutions after the last level.
         dropout: dropout rate after the pyramid, in [0, 1).
         momentum, synchronized: of the head's normalisation, as in `keras.layers.BatchNormalization`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".

@@ -36,7 +36,7 @@ class MultiScale(Segmenter):
 
     Raises:
         SettingsError: scales without 1, or that are not above 0.
-        ModelError: a model that is no `Segmenter`.
+        ModelError: a model that is not a `Segmenter`.
 
     Input shape:
         `(batch, height, width, 3)`, RGB 0-255.

@@ -35,7 +35,7 @@ class PSPNet(Segmenter):
             channels.
         normalize_global: whether the level of one bin has BatchNormalization; False gives it a bias instead
             (segmentation_models.pytorch; see `kseg.layers.PyramidPooling`).
-        kernel: kernel size of the convolution behind the pyramid, 3 or 1 (segmentation_models.pytorch).
+        kernel: kernel size of the convolution after the pyramid, 3 or 1 (segmentation_models.pytorch).
         score_kernel: kernel size of the convolution that scores, 1 or 3 (segmentation_models.pytorch).
         dropout: dropout rate before the scores, in [0, 1).
         epsilon, momentum, synchronized: of the head's normalisation, as in `keras.layers.BatchNormalization`.

@@ -16,7 +16,7 @@ def atrous_conv2d(x, kernel, rate=1, padding="same"):
     """Convolve with `rate - 1` holes between the filter's taps, at stride 1.
 
     On TensorFlow `keras.ops.conv` wraps a dilated convolution in SpaceToBatch and BatchToSpace, which LiteRT
-    keeps and behind which no BatchNormalization is folded. This one stays one convolution in LiteRT and ONNX.
+    keeps and which no BatchNormalization after it is folded into. This one stays one convolution in LiteRT and ONNX.
     TensorFlow's own gradient of that form raises an error on CPUs without oneDNN (ARM, macOS, older x86), so
     the gradient is written out here: another atrous convolution for the input, and one matrix product a tap
     for the kernel. With fewer filters than channels, as in DeepLab's score layers, two matrix products do it
@@ -58,7 +58,7 @@ def atrous_conv2d(x, kernel, rate=1, padding="same"):
 
 
 def _convolve(x, kernel, rate, margins):
-    """One dilated convolution behind zeros of `margins`; its gradient is made of others like it."""
+    """One dilated convolution after padding with zeros of `margins`; its gradient is made of others like it."""
 
     @tf.custom_gradient
     def convolve(x, kernel):

@@ -22,9 +22,9 @@ def sum_over_replicas(value: Any) -> Any:
 
 
 def gather_over_replicas(value: Any) -> Any:
-    """`value` of all replicas of `tf.distribute`, one behind the other along the first axis.
+    """`value` of all replicas of `tf.distribute`, one after the other along the first axis.
 
-    For a loss of the whole batch that is no sum over its parts. Its gradient is summed over the replicas.
+    For a loss of the whole batch that is not a sum over its parts. Its gradient is summed over the replicas.
     """
     if keras.backend.backend() != "tensorflow":
         return value

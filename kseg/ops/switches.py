@@ -17,7 +17,7 @@ INDEX_DTYPE = "int32" if keras.backend.backend() == "jax" else "int64"
 
 
 def unpooled_size(count: Any, window: Any, stride: int, padding: str) -> Any:
-    """The size that unpooling restores along one axis when it is told none."""
+    """The size that unpooling restores along one axis where none is given."""
     if count is None:
         return None
     return count * stride if padding == "same" else (count - 1) * stride + window
@@ -33,7 +33,7 @@ def pooled_shape(shape: Any, window: Any, stride: int, padding: str) -> tuple[in
 
 
 def unpooled_shape(shape: Any, window: Any, stride: int, padding: str) -> tuple[int | None, ...]:
-    """The static shape that `max_unpool` gives when it is told no size."""
+    """The static shape that `max_unpool` gives where no size is given."""
     sizes = [unpooled_size(*each, padding) for each in zip(shape[1:3], window, stride, strict=True)]
     return (shape[0], *sizes, shape[3])
 

@@ -18,7 +18,7 @@ def rate_of_last_step(optimizer: keras.optimizers.Optimizer) -> float:
 
 
 class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule behind a linear warm-up; a subclass gives the rate without it, `_decayed(step)`."""
+    """A schedule after a linear warm-up; a subclass gives the rate without it, `_decayed(step)`."""
 
     def __init__(self, learning_rate: float, warmup_steps: int, **positive: int) -> None:
         for name, value in positive.items():

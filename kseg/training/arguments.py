@@ -14,7 +14,7 @@ _OF_CLASS_IDS = {"accuracy": "sparse_categorical_accuracy", "acc": "sparse_categ
 
 
 def callbacks_of(callbacks: Any) -> list[keras.callbacks.Callback]:
-    """Keras callbacks as a list: several, one or None; SettingsError for what is none."""
+    """Keras callbacks as a list: several, one or None; SettingsError for anything else."""
     found = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or ())
     for callback in found:
         if not isinstance(callback, keras.callbacks.Callback):
@@ -23,7 +23,7 @@ def callbacks_of(callbacks: Any) -> list[keras.callbacks.Callback]:
 
 
 def metrics_of(metrics: Any) -> list[keras.metrics.Metric]:
-    """Keras metrics as a list: several, one or None, objects or names; SettingsError for what is none."""
+    """Keras metrics as a list: several, one or None, objects or names; SettingsError for anything else."""
     found = [metrics] if isinstance(metrics, keras.metrics.Metric | str) else list(metrics or ())
     made = []
     for metric in found:

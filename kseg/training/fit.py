@@ -254,7 +254,7 @@ def _run(
     tensorboard: bool,
     verbose: bool,
 ) -> None:
-    """Train to the end; an epoch is over when its checkpoint is written, and is told then."""
+    """Train to the end; an epoch is over when its checkpoint is written; its line is printed then."""
     recipe, out = trainer.recipe, keeper.folder
 
     def files(epoch: int, step: int) -> list[str]:

@@ -106,7 +106,8 @@ def initialise_second_head(trainer: Any, path: str | Path, say: Callable[[str], 
     own = {layer.name for layer in trainer.own_layers if layer.weights}
     if own:
         taken = own & set(initialise_from(trainer.training_model, path).copied)
-        said = "the second head goes on from the file" if taken else "the file has no second head; it starts anew"
+        new = "the file has no second head; it starts from random weights"
+        said = "the second head goes on from the file" if taken else new
         rest = f", but for {', '.join(sorted(own - taken))}" if taken and own - taken else ""
         say(f"{path}: {said}{rest}")
 

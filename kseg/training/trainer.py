@@ -97,7 +97,7 @@ class Trainer:
         if learning_rates:
             factors = layer_multipliers(model, learning_rates, self.own_layers)
             optimizer = with_learning_rates(optimizer, factors)
-        # Not by XLA, which compiles anew for every size of whole images and knows no kernel for some operations.
+        # Not by XLA, which compiles again for every size of whole images and has no kernel for some operations.
         self.training_model.compile(optimizer, loss, metrics=self.metrics, jit_compile=False)
         self.averages = None if recipe.ema is None else Averages(model, recipe.ema)
         self._train_step = TrainStep(

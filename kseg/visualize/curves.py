@@ -47,7 +47,7 @@ def trimap_figure(curves: Mapping[str, Sequence[float]]) -> Figure:
     axes.set_xlim(1, max(2, *(len(curve) for curve in drawn.values())))
     axes.set_xlabel("pixels")
     axes.set_ylabel("mean IoU")
-    axes.set_title("mean IoU within so many pixels of a true edge")
+    axes.set_title("mean IoU within this many pixels of a true edge")
     axes.grid(visible=True, color="#dedede")
     axes.legend(loc="lower right", frameon=False)
     return figure

@@ -14,7 +14,7 @@ PAPER = "#fafafa"
 
 
 def new_figure(width: int, height: int) -> Figure:
-    """An empty figure of so many pixels, which no window shows and nothing keeps.
+    """An empty figure of a size in pixels, which no window shows and nothing keeps.
 
     Args:
         width, height: in pixels.

@@ -29,7 +29,7 @@ def write_palette_png(path: str | Path, labels: np.ndarray, palette: Palette | N
 
     Raises:
         DataError: labels that are not uint8 `(height, width)`.
-        SettingsError: a palette of more than 256 colours, or entries that are no colours.
+        SettingsError: a palette of more than 256 colours, or entries that are not colours.
         FileError: the system refuses to write.
 
     Example:
@@ -52,7 +52,7 @@ def palette_png(labels: np.ndarray, palette: Palette | None = None) -> bytes:
 
     Raises:
         DataError: labels that are not uint8 `(height, width)`.
-        SettingsError: a palette of more than 256 colours, or entries that are no colours.
+        SettingsError: a palette of more than 256 colours, or entries that are not colours.
 
     Example:
 
@@ -84,7 +84,7 @@ def palette_table(palette: Palette | None) -> np.ndarray:
         uint8 `(256, 3)`.
 
     Raises:
-        SettingsError: a palette of more than 256 colours, or entries that are no colours.
+        SettingsError: a palette of more than 256 colours, or entries that are not colours.
 
     Example:
 
@@ -118,7 +118,7 @@ def colour_table(palette: Palette | None, labels: np.ndarray) -> np.ndarray:
         uint8 `(n, 3)`, `n` at least 256 and above every label.
 
     Raises:
-        SettingsError: entries of the palette that are no colours.
+        SettingsError: entries of the palette that are not colours.
 
     Example:
 

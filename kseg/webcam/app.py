@@ -43,7 +43,7 @@ class Settings:
         live: the newest frame only; False works through every frame of a file.
         headless: no window.
         output: a video of what is drawn, or None.
-        max_frames: end after so many, or None.
+        max_frames: end after this many, or None.
         report: a JSON file for the times, or None.
         folder: for screenshots and recordings.
         view: the screen's state at the start.

@@ -112,7 +112,7 @@ class Capture:
             frame, self._frame = self._frame, None
             self._changed.notify_all()
             hangs = self._clock() - self._reading_since > self._patience
-            # A file would begin anew; there is nothing to do but to wait for it.
+            # A file would begin again; there is nothing to do but to wait for it.
             if frame is None and hangs and self._live and not self.ended and not self._stopped:
                 self.reopened += 1
                 self.start()
@@ -211,7 +211,7 @@ class Capture:
                 if source.live:
                     self._say(generation, "the camera gives no image; opening it again")
                 else:
-                    self.early = getattr(source, "early", "") if image is None else "a frame that is no image"
+                    self.early = getattr(source, "early", "") if image is None else "a frame that is not an image"
                 return count
             now = self._clock()
             self._put(image, now, now - start, generation)

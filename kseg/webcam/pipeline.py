@@ -94,7 +94,7 @@ class Pipeline:
                         self._changed.wait(0.5)
                     self._result = result
                     self._changed.notify_all()
-        except BaseException as error:  # told where results are taken
+        except BaseException as error:  # raised where results are taken
             self._error = error
         with self._changed:
             self._finished = True

@@ -17,7 +17,7 @@ from kseg.webcam.smoothing import of_two, planes_of
 
 DEFAULT_SIZE = (256, 256)
 VOC = 21
-IDS = 256  # classes at most, and so many of a model that gives ids without names
+IDS = 256  # classes at most, and as many of a model that gives ids without names
 
 
 class NoMap(ModelError):

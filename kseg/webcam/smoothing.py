@@ -10,7 +10,7 @@ class Smoothing:
     """A moving average of probabilities, against flicker.
 
     `p = weight * before + (1 - weight) * now`; where the two differ by more than `jump` the new value counts
-    alone, so that what moves leaves no trail. A change of size begins anew.
+    alone, so that what moves leaves no trail. A change of size begins again.
 
     Args:
         weight: of the average before, 0 (off) to below 1.

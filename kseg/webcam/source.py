@@ -112,7 +112,7 @@ class Video:
 
 
 class Folder:
-    """The images of a folder by name, each for half a second; what cannot be read is passed over and told."""
+    """The images of a folder by name, each for half a second; what cannot be read is passed over and reported."""
 
     live = False
 

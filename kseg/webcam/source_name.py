@@ -1,4 +1,4 @@
-"""What `--source` may be: checked without importing anything, so that a mistake is told at once."""
+"""What `--source` may be: checked without importing anything, so that a mistake is reported at once."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kseg.errors import ModelError
-from kseg.io.atomic import put_in_place, temporary_path, told
+from kseg.io.atomic import put_in_place, temporary_path, write_errors
 
 _LIST = Path(__file__).with_name("published.json")
 _BLOCK = 1 << 20
@@ -91,7 +91,7 @@ def fetch(
     Args:
         one: the file.
         target: where it goes.
-        report: told how many bytes have come.
+        report: called with the number of bytes received.
         timeout: seconds to wait for an answer.
 
     Raises:
@@ -106,7 +106,7 @@ def fetch(
             request = urllib.request.Request(one.url, headers={"User-Agent": "kseg"})
             with (
                 urllib.request.urlopen(request, timeout=timeout) as answer,
-                told(target),
+                write_errors(target),
                 open(part, "wb") as file,
             ):
                 while block := answer.read(_BLOCK):

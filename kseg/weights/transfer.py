@@ -14,7 +14,7 @@ from kseg.errors import ModelError
 from kseg.ops.memory import empty_array, tensor_of
 
 _COLUMNS = 32
-_NAMED = 8  # so many keys stand in a message
+_NAMED = 8  # keys named in a message
 
 
 @dataclass(frozen=True)

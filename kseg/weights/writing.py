@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kseg.errors import ModelError
-from kseg.io.atomic import put_in_place, temporary_path, told, write_json
+from kseg.io.atomic import put_in_place, temporary_path, write_errors, write_json
 from kseg.version import __version__
 from kseg.weights.importing import SOURCES, Imported
 from kseg.weights.published_files import find_published
@@ -43,7 +43,7 @@ def write(imported: Imported, source_file: Path, out: Path) -> dict[str, Any]:
         raise ModelError(f"{out}: a model is written as a .keras file: end the name in .keras")
     image = np.random.default_rng(0).uniform(0, 255, (1, *_SIDES, 3)).astype(np.float32)
     before = _outputs(imported.model, image)
-    with temporary_path(out) as part, told(out):
+    with temporary_path(out) as part, write_errors(out):
         imported.model.save(part)
         after = _outputs(keras.saving.load_model(part, compile=False, safe_mode=True), image)
         worst = max(float(np.abs(a - b).max(initial=0)) for a, b in zip(before, after, strict=True))
@@ -67,7 +67,7 @@ def write_training_model(imported: Imported, out: Path) -> None:
     """
     if imported.training_model is None:
         raise ModelError(f"{out}: nothing to write: the second head was not imported (auxiliary=True)")
-    with temporary_path(out) as part, told(out):
+    with temporary_path(out) as part, write_errors(out):
         imported.training_model.save(part)
         put_in_place(part, out)
 
@@ -104,7 +104,7 @@ def card(imported: Imported, source_file: Path, out: Path) -> dict[str, Any]:
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 checksum of a file."""
-    with told(path), open(path, "rb") as file:
+    with write_errors(path), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -215,7 +215,7 @@ def test_a_model_is_scored_by_what_it_gives(end):
     ended = keras.ops.argmax(bare.output, -1) if end == "argmax" else layers.Activation(end)(bare.output)
     model = keras.Model(bare.input, ended)
     np.testing.assert_array_equal(evaluate(model, dataset).confusion, evaluate(bare, dataset).confusion)
-    with pytest.raises(SettingsError, match="predictor was told"):
+    with pytest.raises(SettingsError, match="predictor takes it"):
         evaluate(Predictor(model), dataset, output="logits")
 
 

@@ -146,7 +146,7 @@ def test_a_second_head_goes_on_from_a_file_that_has_one(tmp_path):
     for classes, file, words in (
         (3, "full.keras", "goes on from the file"),
         (5, "full.keras", "goes on from the file, but for auxiliary_score"),
-        (3, "plain.keras", "starts anew"),
+        (3, "plain.keras", "starts from random weights"),
     ):
         model, said = models.with_classes(models.load(tmp_path / file), classes), []
         recipe = default_recipe(model, "mine", "mine")

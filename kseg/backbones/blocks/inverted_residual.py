@@ -11,7 +11,7 @@ from kseg.layers import BatchNormalization
 
 
 class Row(NamedTuple):
-    """One block: kernel and stride of the depthwise convolution, channels inside and behind, and what goes with it."""
+    """One block: its depthwise convolution's kernel and stride, channels inside and after it, and what goes with it."""
 
     kernel: int
     expanded: int
@@ -109,7 +109,7 @@ class InvertedResiduals:
 
 
 def _strides_and_rates(strides: list[int], output_stride: int, first_rate: str) -> Iterator[tuple[int, int]]:
-    """Stride and rate of each block behind a stem of stride 2; a removed stride multiplies the rate."""
+    """Stride and rate of each block after a stem of stride 2; a removed stride multiplies the rate."""
     reached, rate = 2, 1
     for stride in strides:
         if stride == 1:

@@ -31,7 +31,7 @@ class ResidualBlocks:
         checks.flag(self.synchronized, "synchronized")
 
     def stem(self, x, widths, ceil_pooling):
-        """The first convolutions, one of 7x7 or three of 3x3, and the pooling behind them.
+        """The first convolutions, one of 7x7 or three of 3x3, and the pooling after them.
 
         Args:
             x: the image.
@@ -51,14 +51,14 @@ class ResidualBlocks:
         return x, layers.MaxPooling2D(3, 2, name="pool1_pool")(pooled)
 
     def stages(self, x, counts, filters, output_stride, last_stage, multi_grid=None):
-        """The stages behind the stem; of each, the first block strides and the others keep the size.
+        """The stages after the stem; of each, the first block strides and the others keep the size.
 
         Args:
             x: the map at stride 4.
             counts: blocks of each stage, from "stage2" on.
             filters: of the 3x3 convolutions of stage 2; each further stage has twice as many.
             output_stride: strides beyond it become dilation.
-            last_stage: name of the stage to end behind.
+            last_stage: name of the stage to end with.
             multi_grid: factors on the rates of stage 5, one a block; None is the stage's rate, and for the first block
                 what `first_rate` says.
 

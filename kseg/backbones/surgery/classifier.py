@@ -90,7 +90,7 @@ def convolutionalize(model: keras.Model, size: tuple[int, int] | None = None) ->
 
 
 def _split(graph: keras.Model) -> tuple[keras.Model, list[keras.Operation]]:
-    """The part that makes maps, and the chain of layers behind its last global pooling or Flatten."""
+    """The part that makes maps, and the chain of layers after its last global pooling or Flatten."""
     tensor, tail = graph.output, []
     while isinstance(tensor, keras.KerasTensor):
         # Keras's record of what made a tensor; there is no public name for it.
@@ -150,7 +150,7 @@ def from_classifier(
         normalize: layer that converts RGB images of 0-255 to what the classifier expects, such as
             `kseg.layers.Normalize((127.5,) * 3, (127.5,) * 3)` for MobileNetV2; None if the classifier takes
             0-255 itself.
-        padding: "image" fills images up to a multiple of the stride (zeros behind `normalize`, at the bottom and the
+        padding: "image" fills images up to a multiple of the stride (zeros after `normalize`, at the bottom and the
             right), so that a stage's cells stand over the same pixels at every size, and maps that the classifier
             gives other sizes (it does not pad) are resized to theirs; "same" leaves both as the classifier has it.
         stage_maps: "main", as above, or "last", the last map at each stride, be it inside of a block: files of

@@ -58,7 +58,7 @@ class Grid:
 class Step(NamedTuple):
     """A layer's output tensor in the dilated graph.
 
-    grid: None behind a global pooling; inputs: the ids of the tensors that the layer took.
+    grid: None after a global pooling; inputs: the ids of the tensors that the layer took.
     """
 
     operation: keras.Operation
@@ -140,7 +140,7 @@ class Dilation:
         return copy(x), after
 
     def _margin(self, layer, grid, x):
-        """Padding or cropping, by so many holes as the map has."""
+        """Padding or cropping, by as many holes as the map has."""
         key = "padding" if type(layer) is layers.ZeroPadding2D else "cropping"
         pairs = getattr(layer, key)
         change = [_MARGINS[type(layer)] * sum(pair) for pair in pairs]
@@ -205,7 +205,7 @@ def check_output_stride(output_stride: int) -> None:
 def dilate(model: keras.Model, output_stride: int) -> keras.Model:
     """Copy a classifier so that its feature maps stay at `output_stride`: later strides become dilation.
 
-    The layers keep their names and weights; the windows of those behind a removed stride are spread (atrous
+    The layers keep their names and weights; the windows of those after a removed stride are spread (atrous
     convolution; `DilatedPooling2D` for pooling). Sampled at the old stride from pixel (0, 0), the dilated
     features are the original ones, for images whose sides are multiples of the original stride. To that end a
     convolution of stride 2 and "same" padding, which on even sizes pads at the bottom and right only, is

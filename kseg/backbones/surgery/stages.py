@@ -24,7 +24,7 @@ def choose_stages(
             leaves them.
 
     Raises:
-        ModelError: strides that are no powers of two.
+        ModelError: strides that are not powers of two.
     """
     margins = (layers.ZeroPadding2D, layers.Cropping2D)
     maps = {
@@ -51,7 +51,7 @@ def choose_stages(
 
 
 def _main(steps: list[Step], maps: dict[int, Step]) -> dict[int, Step]:
-    """At each stride the last map that the rest is computed from alone, or one behind it with more channels."""
+    """At each stride the last map that the rest is computed from alone, or one after it with more channels."""
     last_use = {used: number for number, step in enumerate(steps) for used in step.inputs}
     made = {id(step.tensor) for step in steps}
     reach = max(number for used, number in last_use.items() if used not in made)  # of the image's last use

@@ -1,4 +1,4 @@
-"""The dense CRF behind a prediction, for the verbs that predict."""
+"""The dense CRF after a prediction, for the verbs that predict."""
 
 import argparse
 from typing import Any

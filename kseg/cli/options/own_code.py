@@ -46,7 +46,7 @@ def own_loss(word: str) -> Any:
 
 
 def own_model(word: str, num_classes: int, dtype: str | None) -> Any:
-    """The Keras model of FILE.py:NAME: NAME(num_classes), a model with so many channels.
+    """The Keras model of FILE.py:NAME: NAME(num_classes), a model with that many channels.
 
     Args:
         word: FILE.py:NAME.

@@ -1,7 +1,7 @@
 """Look at a whole data set before training, and say all that is wrong with it.
 
 Finds missing pairs, size mismatches, unknown class ids, odd palettes, unreadable or huge files and empty classes, and
-prints the label histogram, and the values of each channel of images that are no RGB. Exit code 0: nothing stops a
+prints the label histogram, and the values of each channel of images that are not RGB. Exit code 0: nothing stops a
 training; 1: something does; 2: no such folder.
 
   kseg check-data my_data --sheet sheet.png

@@ -109,7 +109,7 @@ def stages(backbone: Any) -> list[dict[str, Any]]:
     found = []
     for name in backbone.stages:
         # By how much the map grows with the image: right also where the network pads the image. A network that
-        # upsamples its image first may have a stride that is no whole number.
+        # upsamples its image first may have a stride that is not a whole number.
         stride = 512 / (large[name][1] - small[name][1])
         found.append(
             {
@@ -124,7 +124,7 @@ def stages(backbone: Any) -> list[dict[str, Any]]:
 
 
 def fields(model: Any, tensors: dict[str, Any]) -> dict[str, list[int] | str | None]:
-    """The receptive field of each tensor: [height, width], or "whole image"; none where it cannot be told."""
+    """The receptive field of each tensor: [height, width], or "whole image"; none where it is not known."""
     from kseg.errors import ModelError
     from kseg.models.structure.receptive_field import receptive_fields
 

@@ -33,7 +33,7 @@ def from_coco(
 ) -> Dataset:
     """Reads a COCO annotation file (instances, segmentations) as label maps.
 
-    Categories become classes in the order of their ids, without gaps, behind the background. Where objects overlap,
+    Categories become classes in the order of their ids, without gaps, after the background. Where objects overlap,
     the smaller is on top. Polygons are filled as COCO's own tool fills them.
 
     Args:
@@ -115,7 +115,7 @@ def _drawn_images(
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file; DataError where it is none."""
+    """A JSON file; DataError where it is something else."""
     data = read_regular(path, max_pixels=MAX_BYTES // 8)
     try:
         return json.loads(data)

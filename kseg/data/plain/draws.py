@@ -45,7 +45,7 @@ def index_shuffle(index: int, seed: Sequence[int], max_index: int) -> int:
 def uniform(seed: Sequence[int], count: int) -> list[float]:
     """`tf.random.stateless_uniform([count], seed)`: float32 numbers from 0 to below 1."""
     words = [word for block in range(-(-count // 4)) for word in _block(seed, block)][:count]
-    # 23 random bits behind the exponent of 1.
+    # 23 random bits after the exponent of 1.
     return [struct.unpack("f", struct.pack("I", 127 << 23 | word & 0x7FFFFF))[0] - 1 for word in words]
 
 

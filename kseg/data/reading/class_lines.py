@@ -116,14 +116,14 @@ def _by_columns(where: str, line: str, columns: list[str]) -> ClassLine:
     number, colour = None, None
     if "id" in found:
         if not found["id"].isdecimal():
-            raise refused(where, line, f"has the id {found['id']!r}, which is no whole number")
+            raise refused(where, line, f"has the id {found['id']!r}, which is not a whole number")
         number = int(found["id"])
     if "0" in found:
         colour = colour_of(where, line, [found[channel] for channel in "012"])
     elif found.get("colour"):
         name, colour = name_and_colour(where, f"x {found['colour']}")
         if colour is None or name != "x":
-            raise refused(where, line, f"has the colour {found['colour']!r}, which is none")
+            raise refused(where, line, f"has the colour {found['colour']!r}, which is not a colour")
     return ClassLine(where, _unquoted(found["name"])[0], number, colour)
 
 
@@ -144,7 +144,7 @@ def name_and_colour(where: str, line: str) -> tuple[str, Colour | None]:
             where, f"x {rest.lstrip(' ,;:=') if rest[0] in ' ,;:=' + chr(9) else rest}"
         )
         if name != "x" or colour is None:
-            raise refused(where, line, "has something behind the name that is no colour")
+            raise refused(where, line, "has something after the name that is not a colour")
         return f'"{quoted}"', colour
     if re.search(r"\b(?:hs[lv]|rgba|cmyk|bgr)\s*[(\[]", line, re.IGNORECASE):
         raise refused(where, line, "has a colour in a notation that kseg does not know")

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from kseg.errors import DataError
 from kseg.io.formats.checksum import masked_crc32c
-from kseg.io.regular import regular_size, told
+from kseg.io.regular import read_errors, regular_size
 
 
 def record_offsets(path: str) -> list[tuple[int, int]]:
     """(start, length) of every record; DataError if the file cannot be read, is cut short or a length has a wrong
     checksum."""
     size, offsets, at = regular_size(Path(path)), [], 0
-    with told(path), open(path, "rb") as file:
+    with read_errors(path), open(path, "rb") as file:
         while at < size:
             file.seek(at)
             header = file.read(12)
@@ -41,7 +41,7 @@ def record_offsets(path: str) -> list[tuple[int, int]]:
 
 def read_record(path: str, start: int, length: int) -> bytes | None:
     """The bytes of a record; None if they do not have their checksum. DataError if the file cannot be read."""
-    with told(path), open(path, "rb") as file:
+    with read_errors(path), open(path, "rb") as file:
         file.seek(start)
         content = file.read(length + 4)
     record, check = content[:length], content[length:]

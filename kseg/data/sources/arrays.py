@@ -40,7 +40,7 @@ def from_arrays(
         name, split: for reports.
         palette: one RGB colour a class.
         ignore_label: the id of pixels that do not count.
-        channels, value_range: of images that are no RGB of 0-255; see `Dataset`.
+        channels, value_range: of images that are not RGB of 0-255; see `Dataset`.
         multilabel: `y` is `(samples, height, width, classes)` of 0 and 1.
 
     Returns:

@@ -4,7 +4,7 @@
 
     ROOT/images/a.jpg  ROOT/masks/a.png            one split, "train", or
     ROOT/images/train/a.jpg  ROOT/masks/train/a.png  and the same below val/, test/, ...
-    ROOT/channels.json                             of images that are no RGB: {"channels": 6, "value_range": [0, 65535]}
+    ROOT/channels.json                             of images not RGB: {"channels": 6, "value_range": [0, 65535]}
     ROOT/classes.txt                               optional: one class a line, "name" or "name R G B"
 
 An image and its mask have the same name but for the ending; folders below a split are searched too. With colours in
@@ -149,7 +149,7 @@ def _only_white(masks: Iterable[Path], num_classes: int, mask_colours: tuple, ma
     for mask in masks:
         try:
             values = np.unique(read_mask(mask, max_pixels, mask_colours, num_classes=num_classes))
-        except DataError:  # told where it is used
+        except DataError:  # raised where it is used
             continue
         if not np.isin(values, (0, 255)).all():
             return False
@@ -205,7 +205,7 @@ def from_pairs(
             ignored pixels); they are the palette too.
         name, split: for reports.
         ignore_label: the id of pixels that do not count.
-        channels, value_range: of images that are no RGB of 0-255, such as (0, 65535); see `Dataset`.
+        channels, value_range: of images that are not RGB of 0-255, such as (0, 65535); see `Dataset`.
         multilabel: classes overlap: a mask a class, or files of as many channels as there are classes, of 0 and 1; see
             `kseg.io.bands.read_bands`.
 

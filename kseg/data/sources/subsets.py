@@ -92,7 +92,7 @@ class SplitName(str):
             stratify: let every class be in both in this share, as far as images allow; reads all masks.
 
         Raises:
-            SettingsError: a share that is none.
+            SettingsError: a share that is not between 0 and 1.
             DataError: fewer than two samples.
         """
         dataset, share = self.dataset, fraction(share, "share")

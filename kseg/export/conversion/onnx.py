@@ -32,7 +32,7 @@ from kseg.export.metadata import describe
 from kseg.export.parity import Parity, compare, refuse_different
 from kseg.export.runtimes.onnx_runtime import ONNX
 from kseg.inference.model_info import ModelInfo
-from kseg.io.atomic import put_in_place, temporary_path, told
+from kseg.io.atomic import put_in_place, temporary_path, write_errors
 from kseg.parts import tensorflow as tf
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def onnx(
     library.checker.check_model(converted)
     parity = None
     with temporary_path(path) as part:
-        with told(path):
+        with write_errors(path):
             library.save(converted, str(part))
         if verify:
             batches = images_to_compare(images, size, info.channels, info.value_range)

@@ -32,7 +32,7 @@ from kseg.export.metadata import describe, pack
 from kseg.export.parity import Parity, compare, refuse_different
 from kseg.export.runtimes.litert import TFLite, tflite_operations
 from kseg.inference.model_info import ModelInfo
-from kseg.io.atomic import put_in_place, temporary_path, told
+from kseg.io.atomic import put_in_place, temporary_path, write_errors
 from kseg.parts import tensorflow as tf
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def tflite(
         if int8_budget is not None:
             lost = Lost(model, info, _judged(images, calibration, samples, info), size, part)
             data, int8 = within_budget(data, samples, lost, int8_budget, lost.measure, layer_names(model))
-        with told(path):
+        with write_errors(path):
             part.write_bytes(data)
         refuse_foreign(tflite_operations(part))
         pack(part, describe(model, info=info, **described) | ({"int8": asdict(int8)} if int8 else {}))

@@ -19,7 +19,7 @@ from kseg.export.page import litert_js
 from kseg.export.page.hosting import HEADERS, readme
 from kseg.export.parity import Parity
 from kseg.export.runtimes.litert import TFLite
-from kseg.io.atomic import put_in_place, temporary_path, told
+from kseg.io.atomic import put_in_place, temporary_path, write_errors
 from kseg.io.colour_map import default_palette
 from kseg.version import __version__
 
@@ -141,7 +141,7 @@ def web(
     else:
         size = _checked_size(model, size)
     contents = litert_js.read(runtime)  # what is missing is said before the conversion
-    with temporary_path(path) as part, told(path):
+    with temporary_path(path) as part, write_errors(path):
         part.mkdir()
         parities = (
             {_copied(Path(model), part): None} if given else _converted(model, part, size, calibration, int8)

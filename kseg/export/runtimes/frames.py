@@ -66,7 +66,7 @@ def fixed_size(shape: Any) -> tuple[int, int] | None:
 
 
 def fitting(images: Any, shape: Sequence[Any], path: Path) -> np.ndarray:
-    """The images as an array; ModelError where a file takes others. A side that is no number above 0 is free."""
+    """The images as an array; ModelError where a file takes others. A side that is not a number above 0 is free."""
     images = np.asarray(images)
     sides = [int(s) if isinstance(s, int | np.integer) and s > 0 else None for s in shape]
     fits = images.ndim == len(sides) and 0 not in images.shape and images.dtype.kind in "uif"

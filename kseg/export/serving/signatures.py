@@ -37,7 +37,7 @@ def signatures(
     and there is no `encoded`.
     `encoded`: `image_bytes` (batch,), JPEG or PNG files, turned upright by their EXIF orientation and resized to one
     size so that the server can batch them, gives `mask` and `mask_bytes`, the mask as an 8-bit PNG of class ids.
-    Requests that are no images, empty batches, images of more than 50 megapixels or 32 MB, files that end too early
+    Requests that are not images, empty batches, images of more than 50 megapixels or 32 MB, files that end too early
     and JPEG files of fewer bytes than their pixels need are answered with INVALID_ARGUMENT. Damage inside a JPEG
     file's data (bytes overwritten, cut and ended again) is not seen by TensorFlow's decoder: what sends files from
     a doubtful source checks them first, as `kseg check-data` does.

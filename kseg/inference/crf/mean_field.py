@@ -35,7 +35,7 @@ class Kernel(NamedTuple):
 
 
 def padded(count: int, sizes: int = 8) -> int:
-    """The next of so many sizes an octave (a power of two): few sizes mean few compilations."""
+    """The next of a number of sizes an octave (a power of two): few sizes mean few compilations."""
     step = 1 << max(count.bit_length() - sizes.bit_length(), 0)
     return -(-count // step) * step
 

@@ -106,7 +106,7 @@ def predict_files(
         keep_going: go on after an image that cannot be read or predicted; `Summary.failures` then says
             why.
         made_by: a text that names the model and its settings; with `skip_existing`, files that were made by others
-            are made anew.
+            are made again.
         max_pixels: larger images are refused before they are decoded.
         save: also write results as "csv" and "coco" (`areas.csv`, `coco.json`, of all images), "geojson", "polygons",
             "probabilities", "confidence" (`NAME.geojson`, `NAME_polygons.json`, `NAME_probabilities.npz`,
@@ -165,7 +165,7 @@ def predict_files(
 
 
 def _raise_if_final(error: Exception, out: Path, left: str) -> None:
-    """FileError where the images behind this one would fail like it."""
+    """FileError where the images after this one would fail like it."""
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
     if full or not out.is_dir():
         message = str(error) if isinstance(error, KsegError) else f"{out}: {error.strerror or error}"

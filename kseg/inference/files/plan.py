@@ -20,7 +20,7 @@ LONGEST_NAME = 255  # bytes of a file name
 
 @dataclass(frozen=True)
 class Job:
-    """One image and the files it becomes; `overlay` is None where none is wanted, `note` is to be told with it."""
+    """One image and the files it becomes; `overlay` is None where none is wanted, `note` a warning to give with it."""
 
     image: Path
     mask: Path

@@ -86,7 +86,7 @@ def predict_video(
 
     Raises:
         DataError: not a video, none of its frames can be read, or `out` cannot be written.
-        SettingsError: an ending that is none of a video, or `out` is the input, or a folder.
+        SettingsError: an ending that is not a video's, or `out` is the input, or a folder.
 
     Example:
     ```python

@@ -113,7 +113,7 @@ class Result:
             least: regions of fewer pixels are left out.
 
         Raises:
-            SettingsError: a name that is no class.
+            SettingsError: a name that is not a class.
         """
         wanted = classes if classes is not None else self.classes if self.multilabel else self.classes[1:]
         if unknown := [name for name in wanted if name not in self.classes]:

@@ -77,7 +77,7 @@ def orientation_of(image: Image.Image, data: bytes) -> int:
     try:
         if data[:4] == b"\x89PNG":
             image = _without_pixels(data)
-        # Not a PNG's own `getexif`, which decodes its pixels, however many, to see what is behind them.
+        # Not a PNG's own `getexif`, which decodes its pixels, however many, to see what is after them.
         exif = Image.Image.getexif(image)
         value = exif.get(ExifTags.Base.Orientation, 1)
     except Exception:  # EXIF is written by anyone, in any way; the image is sound without it

@@ -148,7 +148,7 @@ def _tables(body: bytes) -> dict[int, tuple[bytes, bytes]]:
 
 
 def _end_of_data(data: bytes, at: int) -> int:
-    """Where the compressed data from `at` on ends: at the first marker that is no restart marker."""
+    """Where the compressed data from `at` on ends: at the first marker that is not a restart marker."""
     while True:
         at = data.find(b"\xff", at)
         if at < 0 or at + 1 >= len(data):

@@ -78,12 +78,12 @@ def _pieces(data: bytes, scan: Scan) -> list[bytes]:
                 begin, number = at + 2, number + 1
             at += 2
         content = content[begin:]
-    # 0xFF may fill up the space before a marker; the data's own 0xFF has a zero behind it.
+    # 0xFF may fill up the space before a marker; the data's own 0xFF has a zero after it.
     return [piece.rstrip(b"\xff").replace(b"\xff\x00", b"\xff") for piece in [*pieces, content]]
 
 
 class _Bits:
-    """16 bits from any place of some bytes; behind their end there are ones."""
+    """16 bits from any place of some bytes; beyond their end there are ones."""
 
     def __init__(self, piece: bytes) -> None:
         values = np.frombuffer(piece + b"\xff" * 8, np.uint8).astype(np.uint32)
@@ -116,7 +116,7 @@ def _lookup(scan: Scan, place: int) -> list[int]:
 
 
 def _sequential(bits: _Bits, frame: Frame, scan: Scan, units: int) -> int:
-    """The place in bits behind the last of `units` units of a sequential scan."""
+    """The place in bits after the last of `units` units of a sequential scan."""
     blocks = []
     for component, dc, ac in scan.components:
         across, down = frame.sampling[component] if len(scan.components) > 1 else (1, 1)

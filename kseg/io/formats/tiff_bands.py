@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageSequence, TiffImagePlugin
 
 from kseg.errors import DataError
-from kseg.io.image_file import check_pixels, told
+from kseg.io.image_file import check_pixels, decode_errors
 
 WIDTH, HEIGHT, BITS, COMPRESSION, STRIPS, SAMPLES, ROWS, BYTES = 256, 257, 258, 259, 273, 277, 278, 279
 PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, FORMAT = 284, 317, 322, 323, 324, 325, 339
@@ -38,7 +38,7 @@ def read_tiff(data: bytes, name: str, max_pixels: int | None) -> np.ndarray:
     """
     if data[2:4] not in (b"*\0", b"\0*"):
         raise DataError(f"{name}: a BigTIFF, which kseg does not read: save it as a plain TIFF or as .npy")
-    with told(name):
+    with decode_errors(name):
         tags = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
         stream = io.BytesIO(data)
         stream.seek(tags.next)

@@ -20,7 +20,7 @@ class DepthToSpace(keras.layers.Layer):
         **kwargs: `name` and `dtype` of a Keras layer.
 
     Raises:
-        SettingsError: a block below 2, or a number of channels that is no multiple of `block * block`.
+        SettingsError: a block below 2, or a number of channels that is not a multiple of `block * block`.
 
     Input shape:
         `(batch, height, width, block * block * n)`. The channels of one pixel are neighbours: those of the

@@ -40,7 +40,7 @@ class PadToLeast(keras.layers.Layer):
         if isinstance(height, int) and isinstance(width, int):
             missing = max(size - height, 0), max(size - width, 0)
             return ops.pad(x, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]]) if max(missing) else x
-        # Margins that are constants, and a slice: behind others LiteRT's converter forgets the channels.
+        # Margins that are constants, and a slice: after others LiteRT's converter forgets the channels.
         x = ops.pad(x, [[0, 0], [0, size], [0, size], [0, 0]])
         return x[:, : ops.maximum(height, size), : ops.maximum(width, size)]
 

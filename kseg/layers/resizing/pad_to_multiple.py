@@ -46,7 +46,7 @@ class PadToMultiple(keras.layers.Layer):
         if isinstance(height, int) and isinstance(width, int):
             missing = new_height - height, new_width - width
             return ops.pad(x, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]]) if max(missing) else x
-        # Margins that are constants, and a slice: behind others LiteRT's converter forgets the channels.
+        # Margins that are constants, and a slice: after others LiteRT's converter forgets the channels.
         x = ops.pad(x, [[0, 0], [0, self.factor - 1], [0, self.factor - 1], [0, 0]])
         return x[:, :new_height, :new_width]
 

@@ -22,7 +22,7 @@ class ResizeLike(keras.layers.Layer):
     - `ResizeLike(align_corners=True)`: first and last cell over the first and last pixel (Caffe's Interp,
       segmentation_models.pytorch, TensorFlow's DeepLab).
     - `ResizeLike(align_corners=True, factor=8)`: cell i over pixel 8 i, where networks with symmetric padding have
-      it, and pixels behind the last cell repeat it. On an image of 8 k + 1 pixels this is Caffe's Interp, as in the
+      it, and pixels beyond the last cell repeat it. On an image of 8 k + 1 pixels this is Caffe's Interp, as in the
       released DeepLab and PSPNet; on other sizes nothing is stretched. So `logits[:, ::8, ::8]` are the map's own
       scores, on which DeepLab v1 puts its loss.
     - `ResizeLike(factor=8)`: cell i over the pixels from 8 i on, where networks with "same" padding have it.

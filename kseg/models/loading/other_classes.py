@@ -35,7 +35,7 @@ def with_classes(
 
     Returns:
         A network of the same class and arguments, `working_size` included, of which nothing is frozen.
-        Training makes a second head that the model's file had (`second_head`) anew, as wide and in its place.
+        A second head that the model's file had (`second_head`) is made again by training, as wide and in its place.
 
     Raises:
         ModelError: not a network of kseg, or one whose score layer cannot be found.

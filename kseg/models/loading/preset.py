@@ -85,8 +85,8 @@ def from_preset(
 
     Args:
         name: one of `presets()`, such as "people", or a folder of `save_to_preset`.
-        num_classes: for fine-tuning: everything is kept but the score layers, which are made anew for so many classes;
-            the number of `classes` by default.
+        num_classes: for fine-tuning: everything is kept but the score layers, which are made again for this many
+            classes; the number of `classes` by default.
         classes: names of the new classes; the score layers keep the weights of those that the preset has too. Without
             both it is the preset as it is.
         palette: an (r, g, b) of 0-255 per class, or None.

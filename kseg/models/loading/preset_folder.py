@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kseg.errors import ModelError, SettingsError
 from kseg.io.archive import verify_sha256
-from kseg.io.atomic import put_in_place, temporary_path, told, write_json
+from kseg.io.atomic import put_in_place, temporary_path, write_errors, write_json
 
 if TYPE_CHECKING:
     from kseg.models.structure.segmenter import Segmenter
@@ -78,7 +78,7 @@ def save_to_preset(
         "scores": scores or {},
         "limits": limits,
     }
-    with temporary_path(folder) as part, told(folder):
+    with temporary_path(folder) as part, write_errors(folder):
         part.mkdir()
         with without_optimizer(model):
             model.save(part / WEIGHTS)

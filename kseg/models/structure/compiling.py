@@ -23,7 +23,7 @@ _OF_PROBABILITIES = {
 
 
 def resolved(model: keras.Model, optimizer: Any, loss: Any, metrics: Any) -> tuple[Any, Any, Any]:
-    """What `compile` takes where it is told "auto"; everything else as it is given.
+    """What `compile` takes where "auto" is given; everything else as it is.
 
     AdamW at a rate at which every network of kseg learns, from ImageNet's weights or a preset's; cross-entropy without
     the pixels of label 255 (of each class, where classes overlap); with this loss the mean IoU, and that of every
@@ -63,7 +63,7 @@ def takes_probabilities(loss: Any) -> list[str]:
             of these.
 
     Returns:
-        Names such as "sparse_categorical_crossentropy"; none where logits are expected or it cannot be told.
+        Names such as "sparse_categorical_crossentropy"; none where logits are expected or it is not known.
 
     Example:
 

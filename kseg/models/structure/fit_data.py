@@ -22,7 +22,7 @@ def checked_data(model: Any, x: Any, y: Any, settings: Mapping[str, Any]) -> Ite
     """Around Keras's `fit` or `evaluate` of a `Segmenter`.
 
     Arrays are looked at up to two gigabytes; of batches of floating-point images the first, where that takes nothing
-    from the training; others are told by the loss.
+    from the training; the loss finds the others.
 
     Args:
         model: the model, compiled.

@@ -112,7 +112,7 @@ def with_other_channels(model: keras.Model, config: dict[str, Any], num_classes:
         num_classes: the new number.
 
     Raises:
-        ModelError: the layers that give the scores cannot be told.
+        ModelError: the layers that give the scores are not found.
     """
     # The layers whose number of channels is the number of classes, each with the argument that says so.
     scoring, waiting = {}, [model.output]
@@ -130,7 +130,7 @@ def with_other_channels(model: keras.Model, config: dict[str, Any], num_classes:
         before = [one for one in before if one.shape[-1] == model.num_classes and one is not model.input]
         if argument is not None or id(operation) in own or not before:
             raise ModelError(
-                f"{model.name}: the layer that gives the scores cannot be told (looked behind {operation.name!r}); "
+                f"{model.name}: no layer is found that gives the scores (looked after {operation.name!r}); "
                 "draw the network again with the other number of classes."
             )
         waiting += before

@@ -83,7 +83,7 @@ def layer_multipliers(
         Layer name to factor, of those layers that have weights to train.
 
     Raises:
-        SettingsError: no such part, or a factor that is no number from 0 on.
+        SettingsError: no such part, or a factor that is not a number from 0 on.
     """
     if not isinstance(learning_rates, Mapping):
         raise checks.wrong(

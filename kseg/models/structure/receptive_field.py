@@ -15,7 +15,7 @@ class ReceptiveField:
     """The region of the image that one cell of a map depends on.
 
     Args:
-        size: (height, width) in pixels of the image; infinite behind a layer that looks at the whole image.
+        size: (height, width) in pixels of the image; infinite after a layer that looks at the whole image.
             Padding counts as image, so cells near the border see less. Behind an upsampling the cells of one
             map differ by up to one old cell, and this is their mean.
         stride: (vertical, horizontal) pixels from one cell to the next, that is, the output stride.
@@ -113,7 +113,7 @@ def _walk(
 
 
 def _after(layer: keras.Operation, given: list[ReceptiveField]) -> ReceptiveField:
-    """The field behind a layer, from those of its inputs."""
+    """The field after a layer, from those of its inputs."""
     field = given[0]
     # Keras's transposed and depthwise convolutions are no subclasses of Conv2D.
     if isinstance(layer, layers.Conv2DTranspose):
@@ -151,8 +151,8 @@ def _after(layer: keras.Operation, given: list[ReceptiveField]) -> ReceptiveFiel
     if operation or isinstance(layer, _POINTWISE):
         return _largest(given)
     raise ModelError(
-        f"how far the layer {layer.name!r} ({type(layer).__name__}) looks is not known, so the receptive field behind "
-        "it cannot be told"
+        f"how far the layer {layer.name!r} ({type(layer).__name__}) looks is not known, and so neither is the "
+        "receptive field after it"
     )
 
 
@@ -163,7 +163,7 @@ def _largest(fields: list[ReceptiveField]) -> ReceptiveField:
 
 
 def _window(field: ReceptiveField, places: PerAxis, rate: PerAxis = 1, stride: PerAxis = 1) -> ReceptiveField:
-    """Behind a window of so many places."""
+    """After a window of this many places."""
     places, rate, stride = (_pair(value) for value in (places, rate, stride))
     grown = zip(field.size, field.stride, places, rate, strict=True)
     size = tuple(size + (k - 1) * r * step if k > 1 else size for size, step, k, r in grown)
@@ -171,14 +171,14 @@ def _window(field: ReceptiveField, places: PerAxis, rate: PerAxis = 1, stride: P
 
 
 def _upsampled(field: ReceptiveField, factor: PerAxis, reads: PerAxis = 2) -> ReceptiveField:
-    """Behind an upsampling of which each new cell reads so many old ones in a row."""
+    """After an upsampling of which each new cell reads `reads` old ones in a row."""
     factor, reads = _pair(factor), _pair(reads)
     grown = _window(field, tuple(n if f != 1 else 1 for n, f in zip(reads, factor, strict=True)))
     return ReceptiveField(grown.size, _finer(field, factor))
 
 
 def _finer(field: ReceptiveField, factor: tuple[float, float]) -> tuple[float, float]:
-    """The stride of a field's map with so many times as many cells."""
+    """The stride of a field's map with `factor` times as many cells."""
     return tuple(step / f for step, f in zip(field.stride, factor, strict=True))
 
 

@@ -29,7 +29,7 @@ class Checkpoint(keras.callbacks.Callback):
             `best.keras`.
         best: the best score before this process started, or None.
         seeded: further objects with a `seed_generator` whose state is kept, such as a loss with sampling.
-        every: an `Every`, to write `last.keras` within an epoch too, after so many steps or minutes; None for the
+        every: an `Every`, to write `last.keras` within an epoch too, after a number of steps or minutes; None for the
             end of the epoch only.
         keep: number of `last` checkpoints to keep; the ones before the last are `last.1.keras` and so on.
         run: a `Trainer`, whose model is saved, with all that its `state` gives; None saves the model that is trained
@@ -114,7 +114,7 @@ def _check_finite(model: keras.Model) -> None:
 
 @dataclass(frozen=True)
 class Every:
-    """How often to write a checkpoint within an epoch: after so many steps, or minutes, or not at all."""
+    """How often to write a checkpoint within an epoch: after a number of steps or minutes, or not at all."""
 
     steps: int | None = None
     minutes: float | None = None

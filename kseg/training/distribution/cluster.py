@@ -48,7 +48,7 @@ def parse(text: str) -> Cluster:
     """The cluster of a TF_CONFIG text, with the optional job "chief" before the job "worker".
 
     Raises:
-        SettingsError: not JSON, no workers, an address that is no `host:port`, or a task that is not in the list.
+        SettingsError: not JSON, no workers, an address that is not a `host:port`, or a task that is not in the list.
     """
     try:
         config = json.loads(text)

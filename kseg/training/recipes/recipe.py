@@ -43,7 +43,7 @@ class Recipe:
         epochs, steps_per_epoch: length; None steps means once through the data.
         batch_size: images a step.
         size: (height, width) of the crops; None trains on whole images.
-        label_stride: losses on every so many-th label in both directions, as `objective_of` says (8 in the released
+        label_stride: losses on every n-th label in both directions, as `objective_of` says (8 in the released
             DeepLab networks), or None.
         input_scales: DeepLab v2's multi-scale inputs, such as (0.5, 0.75, 1), trained by `objective_of`, or None.
         auxiliary_weight: weight of the loss of PSPNet's second head (0.4 in the paper), or None: no such head.
@@ -68,7 +68,7 @@ class Recipe:
         source: where the settings come from.
 
     Raises:
-        SettingsError: a value of the wrong type or out of range, or a name that is no setting.
+        SettingsError: a value of the wrong type or out of range, or a name that is not a setting.
 
     Example:
 
@@ -162,7 +162,7 @@ class Recipe:
             A `Recipe`; this one is not changed.
 
         Raises:
-            SettingsError: a value of the wrong type or out of range, or a name that is no setting.
+            SettingsError: a value of the wrong type or out of range, or a name that is not a setting.
         """
         own, inside = _sorted(changes)
         values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
@@ -219,7 +219,7 @@ class Recipe:
             A `Recipe`.
 
         Raises:
-            SettingsError: no dict, a name that is no setting, or a value of the wrong type or out of range.
+            SettingsError: not a dict, a name that is not a setting, or a value of the wrong type or out of range.
         """
         if not isinstance(values, dict):
             raise SettingsError(f"A recipe is a JSON object of settings, got {type(values).__name__}.")
@@ -236,7 +236,7 @@ class Recipe:
             A `Recipe`.
 
         Raises:
-            SettingsError: no JSON, a name that is no setting, or a value of the wrong type or out of range.
+            SettingsError: not JSON, a name that is not a setting, or a value of the wrong type or out of range.
         """
         try:
             values = json.loads(text)

@@ -21,7 +21,7 @@ import numpy as np
 
 from kseg.errors import FileError, ModelError
 from kseg.io.archive import check_archive, open_hdf5
-from kseg.io.atomic import put_in_place, remove, sync, temporary_path, told
+from kseg.io.atomic import put_in_place, remove, sync, temporary_path, write_errors
 from kseg.models.loading.model_file import without_optimizer
 
 # Beside Keras's own members of the .keras archive, which Keras's loader passes over.
@@ -59,7 +59,7 @@ def save(
 def write(path: str | Path, content: bytes, keep: int = 1) -> None:
     """`save` for a checkpoint that is already put together."""
     path = Path(path)
-    with told(path):
+    with write_errors(path):
         if not path.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, "the folder of the run is gone")
         needed = len(content)
@@ -120,7 +120,7 @@ def take_the_place(older: Path) -> Path:
         f"kseg: {last} is damaged or gone; the checkpoint before it, {older.name}, takes its place.",
         file=sys.stderr,
     )
-    with told(last):
+    with write_errors(last):
         if os.path.lexists(last):
             aside = last.with_name("last.damaged")
             remove(aside)

@@ -102,8 +102,8 @@ def check_labels(train: Dataset | None, val: Dataset | None, classes: int) -> No
     """DataError where training could only seem to succeed: no pixel has a label; SettingsError for a single class."""
     if classes == 1:
         raise SettingsError(
-            "A single class has nothing to be told from: its probability is 1 everywhere. Declare the background as a "
-            "class of its own, so that there are two."
+            "A single class has no other to be distinguished from: its probability is 1 everywhere. Declare the "
+            "background as a class of its own, so that there are two."
         )
     for dataset in (train, val):
         if dataset is not None and not _has_label(dataset):

@@ -57,7 +57,7 @@ class DeepLabPlus(Source):
             )
         counts = tuple(count_of(arrays, f"stack{stack}_block{{}}_3_conv/0") for stack in range(4))
         if counts not in DEPTHS:
-            raise ModelError(f"{self.name}: stages of {counts} blocks, which is no ResNet that kseg builds")
+            raise ModelError(f"{self.name}: stages of {counts} blocks, which is not a ResNet that kseg builds")
         form = {**TORCH, "mean": (0.0, 0.0, 0.0), "std": (255.0, 255.0, 255.0), "momentum": 0.9}
         form["filters"] = shape_of(arrays, "conv1_conv/0", self.name)[3]
         backbone = ResNet(DEPTHS[counts], output_stride=output_stride, name=f"resnet{DEPTHS[counts]}", **form)
@@ -83,7 +83,7 @@ class DeepLabPlus(Source):
             theirs = _HEAD.get(layer, layer)  # the stem has its name in both
             if block:
                 theirs = f"stack{int(block[1]) - 2}_block{int(block[2]) - 1}_{block[3]}"
-            if target == "score/bias":  # KerasHub scores behind the upsampling, without a bias: the same function
+            if target == "score/bias":  # KerasHub scores after the upsampling, without a bias: the same function
                 yield constant(target, 0)
             else:
                 yield kept(target, f"{theirs}/{_NUMBERS[name]}")

@@ -26,7 +26,7 @@ def mobilenet(
     """
     count = count_of(arrays, f"{prefix}{{}}.block.0.0.weight", 1)
     if count not in _BLOCKS:
-        raise ModelError(f"{what}: a backbone of {count} blocks, which is no MobileNetV3 that kseg builds")
+        raise ModelError(f"{what}: a backbone of {count} blocks, which is not a MobileNetV3 that kseg builds")
     width = shape_of(arrays, f"{prefix}{count + 1}.0.weight", what)[0] / {15: 960, 11: 576}[count]
     name = f"mobilenet_v3_{_BLOCKS[count]}"
     return MobileNetV3(

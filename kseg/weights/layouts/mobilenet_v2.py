@@ -45,7 +45,7 @@ class DeepLabOnMobileNetV2(Source):
         """The network on a MobileNetV2 whose first convolution has `stem` filters, with branches of `branch`."""
         if stem % 8 or not stem:
             raise ModelError(
-                f"{self.name}: a first convolution of {stem} filters, which is no MobileNetV2 that kseg builds"
+                f"{self.name}: a first convolution of {stem} filters, which is not a MobileNetV2 that kseg builds"
             )
         form = {"output_stride": output_stride, "width": stem / 32, "last_filters": None, "momentum": 0.997}
         backbone = MobileNetV2(name="mobilenet_v2", **form)

@@ -60,7 +60,7 @@ def depth_of(arrays: Arrays, prefix: str, what: str) -> int:
     depth = (DEPTHS if bottleneck else _BASIC_DEPTHS).get(counts)
     if depth is None:
         raise ModelError(
-            f"{what}: a network with stages of {counts} blocks, which is no ResNet that kseg builds"
+            f"{what}: a network with stages of {counts} blocks, which is not a ResNet that kseg builds"
         )
     return depth
 

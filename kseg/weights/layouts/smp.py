@@ -114,7 +114,7 @@ class Pyramid(SegmentationModels):
             modules[f"pyramid/conv_{bins}"] = f"decoder.psp.blocks.{number}.pool.1.0"
             modules[f"pyramid/bn_{bins}"] = f"decoder.psp.blocks.{number}.pool.1.1"
         modules |= {"conv": "decoder.conv.0", "bn": "decoder.conv.1", "score": "segmentation_head.0"}
-        # kseg has the map first and the levels behind it, smp the levels first
+        # kseg has the map first and the levels after it, smp the levels first
         channels = np.arange(arrays["decoder.conv.0.weight"].shape[1])
         return torch_moves(model, modules, {"conv": np.roll(channels, -len(_BINS) * model.level_filters)})
 

@@ -44,7 +44,7 @@ def read_caffemodel(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
                     continue
                 if f"{name}/0" in arrays:
                     raise ModelError(
-                        f"{path}: has two layers called {name[:60]!r}; which one is meant cannot be told"
+                        f"{path}: has two layers called {name[:60]!r}; which one is meant is not clear"
                     )
                 if len(arrays) + len(blobs) > MAX_ARRAYS:
                     raise ModelError(

@@ -37,7 +37,7 @@ _DTYPES = {
     23: np.dtype("u8"),
 }
 _NO_NUMBERS = (7, 20, 21)  # texts, resources, variants
-_ADVICE = "nothing was loaded; take the checkpoint anew from where you trust it"
+_ADVICE = "nothing was loaded; download the checkpoint again from a source you trust"
 
 
 @dataclass(frozen=True)

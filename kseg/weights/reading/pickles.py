@@ -151,7 +151,7 @@ class _Machine:
         if own and name not in _HARMLESS.get(module, ()):
             raise ModelError(
                 f"{self.what}: its pickle names {module[:60]}.{name[:60]}, which could run code; nothing of it was "
-                "loaded or run: take the file anew from where you trust it"
+                "loaded or run: download the file again from a source you trust"
             )
         return Named(f"{module}.{name}")
 

@@ -32,7 +32,7 @@ class Message:
     def fields(self, *wanted: int) -> Iterator[tuple[int, int, Any]]:
         """Field number, wire type and value of the wanted fields: a whole number, or the `Message` of its bytes.
 
-        Numbers that stand one by one behind a tag of a single byte (unpacked floats) come as one run, tags included.
+        Numbers that stand one by one after a tag of a single byte (unpacked floats) come as one run, tags included.
         """
         position = self.start
         while position < self.end:
@@ -65,7 +65,7 @@ class Message:
         tagged = np.dtype([("tag", "u1"), ("rest", f"V{width - 1}")])
         tags = np.frombuffer(self.content, tagged, count, position)["tag"]
         block, same = 1 << 16, 0
-        while same < count:  # in blocks: a message may hold something else behind a short run
+        while same < count:  # in blocks: a message may hold something else after a short run
             alike = tags[same : same + block] == tags[0]
             if not alike.all():
                 return position + width * (same + int(alike.argmin()))

@@ -29,7 +29,7 @@ _KINDS = {
 }
 # A table is a few percent of a file of weights. As Python objects it takes up to twenty times its size.
 _SMALL_TABLE, _SHARE = 1 << 20, 10
-_ADVICE = "nothing was loaded; take the file anew from where you trust it"
+_ADVICE = "nothing was loaded; download the file again from a source you trust"
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

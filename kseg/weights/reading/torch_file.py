@@ -34,7 +34,7 @@ _STORAGES = {
     "BoolStorage": np.dtype("?"),
     "UntypedStorage": np.dtype("u1"),
 }
-_ADVICE = "nothing was loaded; take the file anew from where you trust it"
+_ADVICE = "nothing was loaded; download the file again from a source you trust"
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def test_a_score_layer_that_cannot_be_told():
     assert with_classes(model, 5).output_shape[-1] == 5
     logits = ResizeLike(dtype="float32")([keras.ops.split(x, 2, axis=-1)[0], backbone.input])
     model = Segmenter(backbone.input, logits, backbone=backbone, num_classes=2)
-    with pytest.raises(ModelError, match="the scores cannot be told"):
+    with pytest.raises(ModelError, match="no layer is found that gives the scores"):
         with_classes(model, 5)
 
 
