@@ -107,7 +107,7 @@ class Augment:
         value_range: tuple[float, float] = BYTES,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         if not tf.installed():
-            return augmented(self, image, label, size, seed, ignore_label)
+            return augmented(self, image, label, size, seed, ignore_label, value_range)
         draw = tf.random.stateless_uniform([13], seed)
         own_size = tf.shape(image)[:2]
         target = own_size if size is None else tf.constant(size, tf.int32)
@@ -178,7 +178,7 @@ class Augment:
         return tf.tensordot(image, tf.concat([matrix, (offset - mean)[None]], axis=0), 1) + mean
 
 
-    def _rescale(self, draw, image, value_range) -> tf.Tensor:
+    def _rescale(self, draw: tf.Tensor, image: tf.Tensor, value_range: tuple[float, float]) -> tf.Tensor:
         """Brightness and contrast of every channel, and padding with the middle of the range."""
         low, high = map(float, value_range)
         values, inside = image[..., :-1], image[..., -1:]

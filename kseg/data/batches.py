@@ -175,9 +175,8 @@ def sampler(
     """A function from a sample's place in the endless row of epochs to its image and label."""
     kind = kind_of(dataset)
     if not tf.installed():
-        if kind != (3, BYTES, False):
-            raise SettingsError("Images of other channels or values, and classes that overlap, need TensorFlow")
-        return plain.sampler(samples, len(dataset), size, augment, seed, shuffle, dataset.ignore_label)
+        ignored, values = dataset.ignore_label, kind.value_range
+        return plain.sampler(samples, len(dataset), size, augment, seed, shuffle, ignored, values)
     bytes_alone = kind.value_range == BYTES
     dtype = tf.uint8 if bytes_alone else tf.float32
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kseg.data.plain.draws import uniform
+from kseg.io.bands import BYTES
 
 if TYPE_CHECKING:
     from kseg.data.augment import Augment
@@ -24,8 +25,9 @@ def augmented(
     size: tuple[int, int] | None,
     seed: tuple[int, int],
     ignore_label: int,
+    value_range: tuple[float, float] = BYTES,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Change an image and its mask as `settings` say.
+    """Change an image and its mask, or its masks, as `settings` say.
 
     Mask and geometry are TensorFlow's to the bit; colours may differ by a grey level where float32 is rounded.
     """
@@ -38,19 +40,30 @@ def augmented(
     nearest = _within(rows, label.shape[0]), _within(columns, label.shape[1])
     label = _bordered(label, ignore_label)[nearest]
     # The fourth channel tells how much of a pixel comes from inside of the image.
+    rgb = (image.shape[-1], tuple(value_range)) == (3, BYTES)
     image = np.concatenate([image, np.ones_like(image[..., :1])], axis=-1).astype(np.float32)
-    image = _recoloured(settings, draw, _bilinear(image, x, y))
+    image = _bilinear(image, x, y)
+    image = _recoloured(settings, draw, image) if rgb else _rescaled(settings, draw, image, value_range)
     if settings.blur and draw[11] < 0.5:
         image = _blurred(image, draw[10] * np.float32(settings.blur), settings.blur)
-    return np.round(image.clip(0, 255)).astype(np.uint8), label
+    image = image.clip(*map(np.float32, value_range))
+    return (np.round(image).astype(np.uint8) if tuple(value_range) == BYTES else image), label
 
 
 def centre(
-    image: np.ndarray, label: np.ndarray, size: tuple[int, int], ignore_label: int
+    image: np.ndarray,
+    label: np.ndarray,
+    size: tuple[int, int],
+    ignore_label: int,
+    value_range: tuple[float, float] = BYTES,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The middle of an image and its mask at `size`, cut or padded (mean colour, `ignore_label`)."""
-    found = np.empty((*size, 3), image.dtype), np.full(size, ignore_label, label.dtype)
-    found[0][:] = MEAN_COLOUR
+    rgb = (image.shape[-1], tuple(value_range)) == (3, BYTES)
+    found = (
+        np.empty((*size, image.shape[-1]), image.dtype),
+        np.full((*size, *label.shape[2:]), ignore_label, label.dtype),
+    )
+    found[0][:] = MEAN_COLOUR if rgb else sum(value_range) / 2
     excess = [own - wanted for own, wanted in zip(image.shape, size, strict=False)]
     source = tuple(slice(max(e, 0) // 2, max(e, 0) // 2 + s) for e, s in zip(excess, size, strict=True))
     place = tuple(
@@ -123,6 +136,22 @@ def _recoloured(settings: Augment, draw: np.ndarray, image: np.ndarray) -> np.nd
         matrix = brightness * contrast * (mix @ turn)
         offset = (1 - contrast) * brightness * grey * np.ones(3, np.float32)
     return image @ np.concatenate([matrix, (offset - mean)[None]]).astype(np.float32) + mean
+
+
+def _rescaled(
+    settings: Augment, draw: np.ndarray, image: np.ndarray, value_range: tuple[float, float]
+) -> np.ndarray:
+    """Brightness and contrast of every channel, and padding with the middle of the range; see `Augment`."""
+    low, high = map(np.float32, value_range)
+    values, inside = image[..., :-1], image[..., -1:]
+    brightness, contrast = (
+        1 + (2 * draw[place] - 1) * np.float32(amount)
+        for place, amount in ((7, settings.brightness), (8, settings.contrast))
+    )
+    mean = values.sum(axis=(0, 1), dtype=np.float64) / max(inside.sum(dtype=np.float64), 1)
+    mean = mean.astype(np.float32)
+    changed = (contrast * values + (1 - contrast) * mean * inside - low * inside) * brightness + low * inside
+    return changed + (1 - inside) * (low + high) / 2
 
 
 def _blurred(image: np.ndarray, sigma: np.float32, largest: float) -> np.ndarray:

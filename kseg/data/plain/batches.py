@@ -13,6 +13,7 @@ import numpy as np
 from kseg.data.augment import Augment
 from kseg.data.plain.augment import augmented, centre
 from kseg.data.plain.draws import fold_in, index_shuffle
+from kseg.io.bands import BYTES
 
 Sample = tuple[np.ndarray, np.ndarray]
 
@@ -25,15 +26,19 @@ def sampler(
     seed: int,
     shuffle: bool,
     ignore_label: int,
+    value_range: tuple[float, float] = BYTES,
 ) -> Callable[[int], Sample]:
     """As `kseg.data.batches.sampler`: from a sample's place in the endless row of epochs to its image and label."""
 
     def sample(position: int) -> Sample:
         epoch, place = divmod(position, count)
         image, label = samples(index_shuffle(place, (seed, epoch), count - 1) if shuffle else place)
+        if tuple(value_range) != BYTES:
+            image = image.astype(np.float32)
         if augment is not None:
-            return augmented(augment, image, label, size, fold_in((seed, epoch), place), ignore_label)
-        return (image, label) if size is None else centre(image, label, size, ignore_label)
+            drawn = fold_in((seed, epoch), place)
+            return augmented(augment, image, label, size, drawn, ignore_label, value_range)
+        return (image, label) if size is None else centre(image, label, size, ignore_label, value_range)
 
     return sample
 

@@ -45,3 +45,29 @@ def test_centre(size):
         centre(image, label, size, 255), centre_of_tensorflow(image, label, size, 255), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
+
+
+OTHERS = [
+    Augment(mirror=True, scale=(0.5, 2.0), rotate=20, brightness=0.3, contrast=0.4),
+    Augment(jitter=4, blur=1.2, contrast=0.2),
+]
+
+
+@pytest.mark.parametrize("settings", OTHERS, ids=["geometry", "blur"])
+@pytest.mark.parametrize(("channels", "values"), [(6, (0, 65535)), (1, (0, 255)), (3, (-1, 1)), (2, (100, 400))])
+def test_other_channels_and_overlapping_classes_like_tensorflow(settings, channels, values):
+    pytest.importorskip("tensorflow")
+    rng = np.random.default_rng(channels)
+    image = rng.uniform(*values, (33, 31, channels)).astype(np.uint8 if values == (0, 255) else np.float32)
+    label = rng.integers(0, 2, (33, 31, 3), np.uint8)
+    for size in ((24, 40), None):
+        ours = augmented(settings, image, label, size, (5, 7), 255, values)
+        theirs = [part.numpy() for part in settings(image, label, size, np.int64((5, 7)), 255, values)]
+        np.testing.assert_array_equal(ours[1], theirs[1])
+        assert (ours[0].dtype, ours[0].shape) == (theirs[0].dtype, theirs[0].shape)
+        allowed = 1 if values == (0, 255) else 1e-5 * (values[1] - values[0])
+        np.testing.assert_allclose(ours[0].astype(np.float64), theirs[0], rtol=0, atol=allowed)
+    if channels != 1:
+        ours, theirs = (cut(image, label, (40, 20), 255, values) for cut in (centre, centre_of_tensorflow))
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(one, other)
