@@ -61,7 +61,7 @@ class BoundaryF1(ConfusionMatrix):
     def update_state(self, y_true, y_pred, sample_weight=None):
         super().update_state(y_true, y_pred, sample_weight)
         labels, predictions = self._ids(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))
-        counted = ops.ones_like(labels, "bool") if self.ignore_label is None else labels != self.ignore_label
+        counted = self._counted(labels, sample_weight)
         true = ops.one_hot(ops.where(counted, labels, -1), self.num_classes, dtype="float32")
         found = ops.one_hot(ops.where(counted, predictions, -1), self.num_classes, dtype="float32")
         true_contour, found_contour = _contour(true), _contour(found)

@@ -85,7 +85,7 @@ class ClassScores(ConfusionMatrix):
                 f"{tuple(labels.shape)} and {tuple(scores.shape)}"
             )
         found = ops.cast((ops.sigmoid(scores) if self.from_logits else scores) > self.threshold, "int32")
-        valid = ops.ones_like(labels, "bool") if self.ignore_label is None else labels != self.ignore_label
+        valid = self._counted(labels, sample_weight)
         known = (labels == 0) | (labels == 1)
         pairs = ops.where(valid & known, 2 * labels + found, -1)
         counts = [ops.sum(ops.cast(pairs == kind, "int32"), axis=(0, 1, 2)) for kind in range(4)]

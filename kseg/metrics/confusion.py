@@ -21,7 +21,8 @@ class ConfusionMatrix(keras.metrics.Metric):
     `result()` gives `(num_classes, num_classes)`, `[true, predicted]`. Counts are int64 (float32 stops
     counting at 2**24; under JAX they are int32 unless x64 is enabled). An id outside the classes is not
     dropped silently: it is counted in `unknown`, and as long as that is above zero every entry of `result()`
-    is -1.
+    is -1. `sample_weight`, as `weighted_metrics` in `compile` get it, is 0 (left out) or 1, one an image `(batch,)` or
+    one a pixel `(batch, height, width)`; other weights count as unknown too.
 
     Args:
         num_classes: number of classes; 1 counts as 2, of a model with one channel: its logit (or probability) is
@@ -60,22 +61,44 @@ class ConfusionMatrix(keras.metrics.Metric):
         self.unknown = self.add_variable((), "zeros", dtype="int64", name="unknown")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        if sample_weight is not None:
-            raise SettingsError("A confusion matrix counts pixels; it takes no `sample_weight`")
         labels, predictions = self._ids(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))
+        counted = self._counted(labels, sample_weight)
         classes = self.num_classes
         known = (labels >= 0) & (labels < classes) & (predictions >= 0) & (predictions < classes)
-        valid = known if self.ignore_label is None else known & (labels != self.ignore_label)
         # One more bin for what is left out.
-        pairs = ops.where(valid, labels * classes + predictions, classes * classes)
+        pairs = ops.where(known & counted, labels * classes + predictions, classes * classes)
         counts = count_ids(ops.reshape(pairs, (-1,)), classes * classes + 1)[: classes * classes]
-        unknown = ops.logical_not(known)
-        if self.ignore_label is not None:
-            unknown = unknown & (labels != self.ignore_label)
+        unknown = ops.logical_not(known) & counted
         self.counts.assign_add(ops.cast(ops.reshape(counts, (classes, classes)), self.counts.dtype))
         self.unknown.assign_add(ops.cast(ops.sum(ops.cast(unknown, "int32")), self.unknown.dtype))
 
+    def _counted(self, labels: Any, sample_weight: Any) -> Any:
+        """Which labels count: those that are not ignored, of weight 1; other weights than 0 and 1 are `unknown`."""
+        counted = ops.ones_like(labels, "bool") if self.ignore_label is None else labels != self.ignore_label
+        if sample_weight is None:
+            return counted
+        weights, rank = ops.convert_to_tensor(sample_weight), len(labels.shape)
+        if len(weights.shape) == 1:
+            weights = ops.reshape(weights, (-1,) + (1,) * (rank - 1))
+        elif len(weights.shape) == rank - 1:
+            weights = ops.expand_dims(weights, -1)
+        elif len(weights.shape) == rank + 1 and weights.shape[-1] == 1:
+            weights = ops.squeeze(weights, -1)
+        if len(weights.shape) != rank:
+            raise SettingsError(
+                f"Expected `sample_weight` of one number an image or a pixel; got {tuple(weights.shape)} for labels "
+                f"{tuple(labels.shape)}"
+            )
+        other = ops.cast((weights != 0) & (weights != 1), "int32")
+        self.unknown.assign_add(ops.cast(ops.sum(other), self.unknown.dtype))
+        return counted & (weights != 0)
+
     def _ids(self, labels, predictions):
+        if len(labels.shape) == 4 and labels.shape[-1] not in (1, None):
+            raise SettingsError(
+                f"Expected labels of class ids (batch, height, width); got {tuple(labels.shape)}: of one-hot labels "
+                'take the argmax; of classes that overlap, give IoU or Dice mode="multilabel"'
+            )
         if len(labels.shape) == 4:
             labels = ops.squeeze(labels, -1)
         if len(predictions.shape) == len(labels.shape) + 1:

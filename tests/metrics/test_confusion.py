@@ -80,8 +80,10 @@ def test_in_compile_and_evaluate():
 def test_wrong_shapes_raise():
     with pytest.raises(ValueError, match="3 channels for 4 classes"):
         MeanIoU(4).update_state(np.zeros((1, 2, 2)), np.zeros((1, 2, 2, 3)))
-    with pytest.raises(ValueError, match="sample_weight"):
-        MeanIoU(4).update_state(np.zeros((1, 2, 2)), np.zeros((1, 2, 2)), np.ones(1))
+    with pytest.raises(ValueError, match=r"sample_weight.* got \(1, 2, 2, 3\) for labels \(1, 2, 2\)"):
+        MeanIoU(4).update_state(np.zeros((1, 2, 2)), np.zeros((1, 2, 2)), np.ones((1, 2, 2, 3)))
+    with pytest.raises(ValueError, match="of one-hot labels take the argmax"):
+        MeanIoU(4).update_state(np.zeros((1, 2, 2, 4)), np.zeros((1, 2, 2, 4)))
 
 
 @pytest.mark.parametrize("kind", [ConfusionMatrix, MeanIoU])
