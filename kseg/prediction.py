@@ -54,8 +54,8 @@ def predictor(
         window: (height, width), or one integer: predict in windows of this size, see
             `kseg.inference.Predictor`.
         pad: fill images smaller than the window up to it.
-        size: (height, width), or one integer, that images are brought to.
-        long_side: length in pixels that the longer side of images is brought to.
+        size: (height, width), or one integer, that images are resized to.
+        long_side: length in pixels that the longer side of images is resized to.
         proposals: how many object proposals to predict one by one (`kseg.inference.ProposalPredictor`).
         proposal_size: (height, width) that a proposal is warped to; None: the size that the model works at,
             that of the crops it was trained on (the recipe beside its file), or 224.
@@ -160,7 +160,7 @@ def file_predictor(
 
     Args:
         path: the file.
-        size: (height, width) that images are brought to, where the file leaves it open.
+        size: (height, width) that images are resized to, where the file leaves it open.
         output: what its values are; None: what the file says.
         crf: called with (image, probabilities) at the end.
         trust: open the file without trying it in a process of its own first.

@@ -105,7 +105,7 @@ class Backbone(keras.Model):
     def aligned(self) -> bool:
         """Whether cell i of every stage stands at pixel i times its stride, at every size of the image.
 
-        So do those of kseg's own encoders and of `from_classifier(padding="image")`; of a graph of one's own it is
+        So do those of kseg's own encoders and of `from_classifier(padding="image")`; of your own graph it is
         not known.
         """
         return type(self) is not Backbone and self.padding != "original"

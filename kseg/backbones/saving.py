@@ -28,7 +28,7 @@ def check_reloads(model: keras.Model) -> None:
     """
     try:
         config = keras.saving.serialize_keras_object(model)
-    except Exception as error:  # NotImplementedError, TypeError and what a get_config of one's own raises
+    except Exception as error:  # NotImplementedError, TypeError and what your own get_config raises
         raise ModelError(
             f"{model.name} cannot be saved ({_first_line(error)}): give each class of your own a `get_config` that "
             "returns all of its arguments."
@@ -79,7 +79,7 @@ def _check(part: dict[str, Any], layer: str) -> None:
     if isinstance(found, type) and found.__module__.split(".")[0] not in ("keras", "kseg"):
         try:
             keras.saving.deserialize_keras_object({k: v for k, v in part.items() if k != "build_config"})
-        except Exception as error:  # a constructor of one's own raises what it likes
+        except Exception as error:  # your own constructor raises what it likes
             raise ModelError(
                 f"layer {layer!r} ({kind}) cannot be rebuilt from its own get_config ({_first_line(error)}): let "
                 "get_config return all arguments of the constructor."

@@ -1,4 +1,4 @@
-"""A look at a whole data set before training: what is missing, broken, mislabelled or lopsided."""
+"""A look at a whole data set before training: what is missing, broken, mislabelled or unbalanced."""
 
 from __future__ import annotations
 

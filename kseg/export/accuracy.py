@@ -30,7 +30,7 @@ class Scores:
             classes, ignored = self.counts.shape[1], self.dataset.ignore_label
             for count, output in zip(self.counts, outputs, strict=True):
                 found = (output.argmax(-1) if output.ndim == 4 else output)[0].astype(np.uint8)
-                if found.shape != truth.shape:  # predictions are brought to the labels' size
+                if found.shape != truth.shape:  # predictions are resized to the labels' size
                     found = cv2.resize(found, truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
                 count += confusion_matrix(truth, found, classes, ignored)
 

@@ -75,7 +75,7 @@ def as_batches(
 
     Args:
         source: what `labelled_data` takes, or an iterable of arrays (H, W, C) or (batch, H, W, C), 0-255.
-        size: (height, width) they are brought to; None leaves them.
+        size: (height, width) they are resized to; None leaves them.
         channels: number of channels that the model takes.
         count: at most that many.
         value_range: (lowest, highest) value of the images.

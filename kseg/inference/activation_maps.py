@@ -53,7 +53,7 @@ def activations(
 
     Args:
         model: functional Keras model, images to a map of classes.
-        image: uint8 `(height, width, 3)` RGB; brought to the size that the model takes or works at, if it has
+        image: uint8 `(height, width, 3)` RGB; resized to the size that the model takes or works at, if it has
             one.
         layers: names of layers; None: the head's first and last layer at each size.
 

@@ -34,8 +34,8 @@ class FileInfo:
 class FilePredictor:
     """Predicts label maps with whatever runs one image, such as a `.tflite` file in LiteRT.
 
-    The image is brought to the size that the model works at (averaged where it shrinks), and the
-    probabilities are brought back bilinearly, as `Predictor` does it with a Keras model at one scale.
+    The image is resized to the size that the model works at (averaged where it shrinks), and the
+    probabilities are resized back bilinearly, as `Predictor` does it with a Keras model at one scale.
 
     Call it with an image as a `Predictor`: it returns labels `(height, width)`, uint8, or uint16 for more
     than 255 classes. `kseg.predictor("model.tflite")` makes one of a file.
@@ -44,7 +44,7 @@ class FilePredictor:
         run: called with an RGB image, uint8 `(height, width, 3)`; gives `(h, w, classes)`, one channel for background
             and object, or class ids `(h, w)`.
         output: what `run` gives: "logits", "probabilities" or "labels".
-        size: (height, width) that images are brought to; None: their own.
+        size: (height, width) that images are resized to; None: their own.
         classes: their names, or None.
         palette: an RGB colour per class, or None.
         crf: called with (image, probabilities) at the image's size; gives probabilities.

@@ -31,7 +31,7 @@ class Predictor:
     """Predicts label maps with any Keras model that turns images into class logits.
 
     Turns an image of any size, from 1x1 on, into labels or probabilities of that size. The probabilities of
-    all scales and of the mirrored image are averaged and brought to the image's size; the class with the
+    all scales and of the mirrored image are averaged and resized to the image's size; the class with the
     highest average wins. Memory does not grow with the image beyond the image and its labels: the result is
     finished in strips of rows (and bands of columns where it is very wide), and mirroring and resizing happen
     window by window.
@@ -59,10 +59,10 @@ class Predictor:
             default the window is cut to the image instead, so that a window larger than the image is the
             plain prediction.
         batch_size: windows per model call; None: as many as have a megapixel, at most 16.
-        size: (height, width), or one integer: images are brought to this size first (averaged where they shrink),
+        size: (height, width), or one integer: images are resized to this size first (averaged where they shrink),
             and `scales` are of it. None: the model's `working_size`, where it has one and no `window` is asked for;
             else the image's own.
-        long_side: images are brought to this length of their longer side instead, keeping their shape, and
+        long_side: images are resized to this length of their longer side instead, keeping their shape, and
             `scales` are of that: PSPNet's released test has 512 for ADE20K and VOC, and 2048 for Cityscapes.
         output: what the model's output is, "logits", "probabilities" or "labels"; None: what its graph says
             (`inspect_model`).
@@ -113,7 +113,7 @@ class Predictor:
         self.scales = checks.scales(scales, different=False)
         self.window = checked_window(window, self._fixed, output_stride(model))
         if size is not None and long_side is not None:
-            raise SettingsError("Give the size that images are brought to, or their longer side, not both")
+            raise SettingsError("Give the size that images are resized to, or their longer side, not both")
         name = "size"
         if size is None and window is None and long_side is None:
             size, name = getattr(model, "working_size", None), "working_size"

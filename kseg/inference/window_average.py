@@ -18,7 +18,7 @@ from kseg.progress import Progress
 Predict = Callable[[np.ndarray], np.ndarray]  # float32 tiles (n, h, w, 3) -> probabilities (n, h, w, classes)
 
 STRIP_ROWS = 128  # rows of the result that are finished together
-STRIP_BYTES = 2**28  # of them where one window is the whole image: it is brought to its size in strips
+STRIP_BYTES = 2**28  # of them where one window is the whole image: it is resized in strips
 SUMS_BYTES = 2**30  # of sums under way, over all scales; wider images are done in bands of columns
 
 
@@ -79,7 +79,7 @@ def averaged_parts(
     """The averaged probabilities of an image, part by part: band by band of columns, and from top to bottom.
 
     Args:
-        image: `(H, W, 3)`; each row of windows is brought to its scale when its turn comes.
+        image: `(H, W, 3)`; each row of windows is resized to its scale when its turn comes.
         size: (height, width) of the result.
         grids: where the windows lie, one grid for each scale.
         predict: probabilities of a batch of windows.

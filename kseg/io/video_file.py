@@ -22,7 +22,7 @@ CHECKED = 25  # frames from one look at the disk to the next
 class VideoFile:
     """Writes BGR frames into a video that gets its name when it is whole; the first frame decides the size.
 
-    Frames of other sizes are brought to it. MPEG-4 through OpenCV takes even sizes only: an odd one loses its last
+    Frames of other sizes are resized to it. MPEG-4 through OpenCV takes even sizes only: an odd one loses its last
     row or column there, with a `KsegWarning`; .avi (Motion JPEG) keeps it.
 
     Args:

@@ -13,7 +13,7 @@ from kseg.ops.replicas import replicas_in_sync, sum_over_replicas
 
 @keras.saving.register_keras_serializable(package="kseg")
 class KerasLoss(MapLoss):
-    """A loss of Keras or of one's own, with an ignored label and class weights.
+    """A loss of Keras or your own, with an ignored label and class weights.
 
     What the loss gives decides how it is averaged:
 

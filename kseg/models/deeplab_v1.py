@@ -28,7 +28,7 @@ class DeepLabV1(Segmenter):
         dropout: dropout rate in those branches, in [0, 1).
         align_corners: True puts cell i over pixel `output_stride * i` (backbones with symmetric padding, as
             in the release); False spreads the cells evenly over the image (EfficientNet-Lite).
-        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+        upsampling: how the scores are resized to the image's size: "size", "corners", "cells" or "centres"
             (see `kseg.layers.ResizeLike`). None means "cells", or "centres" without `align_corners`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 

@@ -31,7 +31,7 @@ class DeepLabV2(Segmenter):
             convolution (ResNet-101).
         dropout: dropout rate after fc6 and after fc7, in [0, 1).
         align_corners: as in `DeepLabV1`.
-        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+        upsampling: how the scores are resized to the image's size: "size", "corners", "cells" or "centres"
             (see `kseg.layers.ResizeLike`). None means "cells", or "centres" without `align_corners`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 

@@ -36,7 +36,7 @@ class DeepLabV3(Segmenter):
         projection: kernel size of the projection, 1 or 3.
         head: whether one more 3x3 convolution stands before the scores.
         dropout: dropout rate after the projection, in [0, 1).
-        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+        upsampling: how the scores are resized to the image's size: "size", "corners", "cells" or "centres"
             (see `kseg.layers.ResizeLike`).
         epsilon, momentum, synchronized: of the head's normalisation, as in `keras.layers.BatchNormalization`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".

@@ -47,7 +47,7 @@ class DeepLabV3Plus(Segmenter):
         decoder_kernel: kernel size of the decoder's convolutions: 3, or 1 for full convolutions (KerasHub).
         dropout: dropout rate after the projection, in [0, 1).
         align_corners: whether the projection is upsampled to the low-level stage with aligned corners.
-        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+        upsampling: how the scores are resized to the image's size: "size", "corners", "cells" or "centres"
             (see `kseg.layers.ResizeLike`).
         epsilon, momentum, synchronized: of the head's normalisation, as in `keras.layers.BatchNormalization` (the
             release has a momentum of 0.9997, for very long schedules).

@@ -30,7 +30,7 @@ class DilatedFCN(Segmenter):
         filters: width of each convolution.
         kernel: kernel size of the convolutions, 1 or 3.
         dropout: dropout rate before the scores, in [0, 1).
-        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+        upsampling: how the scores are resized to the image's size: "size", "corners", "cells" or "centres"
             (see `kseg.layers.ResizeLike`).
         epsilon, momentum, synchronized: of the head's normalisation, as in `keras.layers.BatchNormalization`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".

@@ -20,7 +20,7 @@ HE = {"kernel_initializer": "he_normal"}
 
 @keras.saving.register_keras_serializable(package="kseg")
 class FPN(Segmenter):
-    """Semantic FPN: a top-down pyramid whose levels are brought to the finest one's size and summed.
+    """Semantic FPN: a top-down pyramid whose levels are resized to the finest one's size and summed.
 
     A 1x1 convolution brings each stage to `pyramid_filters`; from the deepest on, each level is upsampled to nearest
     neighbours and added to the next. Every level then has one 3x3 convolution with group normalisation, ReLU and

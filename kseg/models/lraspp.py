@@ -30,7 +30,7 @@ class LRASPP(Segmenter):
         filters: width of both branches.
         low_level: name of the stage that gives the finer scores, at half the deepest stage's stride in the
             paper (8).
-        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+        upsampling: how the scores are resized to the image's size: "size", "corners", "cells" or "centres"
             (see `kseg.layers.ResizeLike`).
         epsilon: epsilon of the BatchNormalization.
         momentum: momentum of the BatchNormalization (the share of the old average that is kept).

@@ -40,7 +40,7 @@ class PSPNet(Segmenter):
         dropout: dropout rate before the scores, in [0, 1).
         epsilon, momentum, synchronized: of the head's normalisation, as in `keras.layers.BatchNormalization`.
         align_corners: as in `DeepLabV1`; also used for upsampling the levels.
-        upsampling: how the scores are brought to the image's size: "size", "corners", "cells" or "centres"
+        upsampling: how the scores are resized to the image's size: "size", "corners", "cells" or "centres"
             (see `kseg.layers.ResizeLike`). None means "cells", or "centres" without `align_corners`.
         name, trainable, dtype: as in Keras; `dtype` is a policy such as "mixed_float16".
 

@@ -115,7 +115,7 @@ def write_images(model: Any, dataset: Any, out: Path) -> None:
 
 
 def next_steps(out: Path) -> str:
-    """Commands that work as they stand on what the demo has written; then those for one's own images."""
+    """Commands that work as they stand on what the demo has written; then those for your own images."""
     kseg, model = invocation(), shlex.quote(str(out / "best.keras"))
     images, predictions = (shlex.quote(str(out / name)) for name in ("images", "predictions"))
     return "\n".join(

@@ -145,7 +145,7 @@ def is_video(inputs: Sequence[str]) -> bool:
 
     videos = [name for name in inputs if Path(name).suffix.lower() in SUFFIXES]
     if videos and len(inputs) > 1:
-        raise SettingsError(f"{videos[0]}: a video is predicted by itself, not together with other inputs")
+        raise SettingsError(f"{videos[0]}: a video is predicted alone, not together with other inputs")
     return bool(videos)
 
 

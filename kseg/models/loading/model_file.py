@@ -80,7 +80,7 @@ def _check_shapes(model: keras.Model, path: Path) -> None:
         given = [keras.KerasTensor((1, 64, 64, 3))]
         try:
             made = keras.tree.flatten(model.compute_output_spec(given[0]))
-        except Exception as error:  # a call of one's own raises what it likes
+        except Exception as error:  # your own call raises what it likes
             raise ModelError(
                 f"{path}: not a segmentation model: it takes no image (batch, height, width, 3)"
             ) from error

@@ -180,7 +180,7 @@ def _parts(array: Any) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def _takes_ids(loss: Any) -> bool:
-    """Whether a loss takes class ids, one a pixel; of functions of one's own nothing is known."""
+    """Whether a loss takes class ids, one a pixel; of your own functions nothing is known."""
     if any(getattr(one, "mode", None) == "multilabel" for one in (loss, *getattr(loss, "losses", ()))):
         return False
     name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)

@@ -18,7 +18,7 @@ class Labelling:
     Attributes:
         classes: names, or None.
         palette: an (r, g, b) of 0-255 per class, or None.
-        working_size: (height, width) that images are brought to, or None.
+        working_size: (height, width) that images are resized to, or None.
         multilabel: whether a pixel may belong to several classes, or to none.
     """
 

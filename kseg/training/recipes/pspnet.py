@@ -7,7 +7,7 @@ from kseg.training.recipes.recipe import Recipe
 # Settings and scores are those of the authors' second release, hszhao/semseg (config/ade20k/ade20k_pspnet50.yaml and
 # so on): losses at full size, batches of 16 with synchronised normalisation (kseg train --strategy mirrored), from
 # ImageNet's weights (--weights FILE; Keras has none for the deep stem). Scores are mean IoU on the validation split,
-# one scale, in windows of the crop's size, the longer side of an image brought to 512 pixels (Cityscapes 2048):
+# one scale, in windows of the crop's size, the longer side of an image resized to 512 pixels (Cityscapes 2048):
 #     kseg evaluate --window 473 --pad --long-side 512          (Cityscapes: --window 713 --pad --long-side 2048)
 # The second number of `source` is with --scales 0.5 0.75 1 1.25 1.5 1.75 --flip. semseg mirrors for both.
 # There, half of the images are rotated and the blur is always of 1.1 pixels; here all are, and up to 1.1.

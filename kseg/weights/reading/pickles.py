@@ -128,7 +128,7 @@ class _Machine:
 
     def result(self) -> Any:
         if len(self.stack) != 1:
-            raise ValueError("it ends in the midst")
+            raise ValueError("it ends in the middle")
         return self.stack[0]
 
     def since_mark(self) -> list[Any]:

@@ -97,7 +97,7 @@ class Message:
         """A view of the part's numbers, or of those of a run, which have a tag each."""
         kind = np.dtype([("tag", "u1"), ("number", dtype)]) if tagged else np.dtype(dtype)
         if (self.end - self.start) % kind.itemsize:
-            raise ModelError(f"{self.what}: it ends in the midst of a number")
+            raise ModelError(f"{self.what}: it ends in the middle of a number")
         found = np.frombuffer(self.content, kind, (self.end - self.start) // kind.itemsize, self.start)
         return found["number"] if tagged else found
 

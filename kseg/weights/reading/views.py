@@ -55,7 +55,7 @@ def strided(flat: np.ndarray, offset: Any, shape: Any, strides: Any, what: str) 
         fits = math.prod(shape) <= flat.size and last < flat.size
     if not fits:
         raise ModelError(
-            f"{what} claims a size, offset or strides that its {flat.size:,} stored numbers do not bear out; "
+            f"{what} claims a size, offset or strides that reach beyond its {flat.size:,} stored numbers; "
             "nothing was loaded"
         )
     tail = flat[start[0] :]

@@ -36,5 +36,5 @@ def test_texts_and_numbers_that_are_none():
     for content in (b"\xff\xfe", b"a" * 1001):
         with pytest.raises(ModelError, match="a name"):
             message(content).text()
-    with pytest.raises(ModelError, match="in the midst of a number"):
+    with pytest.raises(ModelError, match="in the middle of a number"):
         message(b"abc").numbers("<f4")
