@@ -30,7 +30,7 @@ def minutes(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def warnings_told(bar: "Bar", where: "Callable[[], str]" = str) -> Iterator[None]:
+def printed_warnings(bar: "Bar", where: "Callable[[], str]" = str) -> Iterator[None]:
     """Print kseg's own warnings as mistakes are printed: one line each, led by ``where()``, such as a file's name."""
     from kseg.errors import KsegWarning
 

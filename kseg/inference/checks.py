@@ -124,10 +124,10 @@ def check_images(info: Any, dataset: Any) -> None:
         ours = getattr(info, what)
         if ours != theirs:
             raise SettingsError(
-                f"The model {info.name!r} has {what}={_told(ours)}, and the data set {dataset.name} "
-                f"{what}={_told(theirs)}: build the model, or load the data, with the same"
+                f"The model {info.name!r} has {what}={_as_text(ours)}, and the data set {dataset.name} "
+                f"{what}={_as_text(theirs)}: build the model, or load the data, with the same"
             )
 
 
-def _told(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return f"({value[0]:g}, {value[1]:g})" if isinstance(value, tuple) else str(value)

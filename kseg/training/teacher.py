@@ -80,7 +80,7 @@ class Teacher:
         """
         own, classes = getattr(getattr(self.predictor, "model", None), "classes", None), list(classes)
         if self.classes is not None:
-            pairs = self._as_told(own, classes)
+            pairs = self._as_given(own, classes)
         elif own is None:
             if self._count() != len(classes):
                 raise SettingsError(
@@ -156,7 +156,7 @@ class Teacher:
             return MOST_LABELS
         return self.predictor.num_classes
 
-    def _as_told(self, own: tuple[str, ...] | None, classes: list[str]) -> list[int]:
+    def _as_given(self, own: tuple[str, ...] | None, classes: list[str]) -> list[int]:
         """The data's class of every class of the teacher, by `self.classes`."""
         pairs = [0] * (len(own) if own else self._count())
         for name, theirs in self.classes.items():

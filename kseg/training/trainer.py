@@ -207,7 +207,7 @@ class Trainer:
         Raises:
             ModelError: the checkpoint does not fit or is damaged.
         """
-        with checkpoint.damage_told(path):
+        with checkpoint.damage_errors(path):
             arrays = checkpoint.load_arrays(path)
             elsewhere = any(name.startswith("optimizer/") for name in arrays)
             checkpoint.load_into(self.model, path, optimizer=not elsewhere)

@@ -12,7 +12,7 @@ import numpy as np
 
 from kseg.webcam.source import Source
 
-STALL = 1.0  # seconds without a frame after which it is said
+STALL = 1.0  # seconds without a frame after which it is reported
 ABANDON = 5.0  # seconds in one read after which another is begun beside it
 OPENING = 30.0  # the same of opening, which takes streams and some cameras many seconds
 LATE = 0.2  # seconds that a file may be behind its time and still catch up

@@ -45,7 +45,7 @@ class Timings:
 
     @property
     def fps(self) -> float:
-        """Frames a second of late."""
+        """Frames a second, of the last ones shown."""
         span = self._shown[-1] - self._shown[0] if len(self._shown) > 1 else 0.0
         return (len(self._shown) - 1) / span if span > 0 else 0.0
 

@@ -60,7 +60,7 @@ def test_warnings_stand_above_the_bar_and_name_the_picture():
     screen = Screen()
     with (
         terminal.Bar("predicting", screen) as bar,
-        terminal.warnings_told(bar, lambda: f"picture {bar.done}: "),
+        terminal.printed_warnings(bar, lambda: f"picture {bar.done}: "),
     ):
         bar(1, 1)
         for _ in range(2):
@@ -74,7 +74,7 @@ def test_other_warnings_go_their_own_way():
     with (
         pytest.warns(UserWarning, match="of another library"),
         terminal.Bar("predicting", stream) as bar,
-        terminal.warnings_told(bar),
+        terminal.printed_warnings(bar),
     ):
         warnings.warn("of another library", UserWarning, stacklevel=1)
     assert stream.getvalue() == ""

@@ -25,7 +25,7 @@ from kseg.cli.options.arguments import (
 from kseg.cli.options.crf import add_crf, crf_of
 from kseg.cli.options.folders import removed_if_empty
 from kseg.cli.options.model_file import add_model, predictor_of_model
-from kseg.cli.terminal import Bar, warnings_told
+from kseg.cli.terminal import Bar, printed_warnings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,14 +65,14 @@ def run(args: argparse.Namespace) -> int:
     from kseg.data import load as load_data
     from kseg.evaluation import evaluate
 
-    crf, others = crf_of(args), beside_of(args)  # a wrong file is said before the model is read
+    crf, others = crf_of(args), beside_of(args)  # a wrong file is reported before the model is read
     dataset = load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
     predictor = predictor_of_model(args, crf)
     folder = None if args.save is None else Path(args.save)
     with contextlib.nullcontext() if folder is None else removed_if_empty(folder):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)  # before the work, should it be refused
-        with Bar("evaluating") as bar, warnings_told(bar):
+        with Bar("evaluating") as bar, printed_warnings(bar):
             report = evaluate(
                 predictor,
                 dataset,

@@ -21,7 +21,7 @@ from typing import Any
 
 from kseg.cli.options.export import add_arguments
 from kseg.cli.options.given import refuse
-from kseg.cli.terminal import Bar, warnings_told
+from kseg.cli.terminal import Bar, printed_warnings
 from kseg.errors import SettingsError
 from kseg.export.formats import FORMATS, Format, format_for
 
@@ -145,7 +145,7 @@ def _page(args: argparse.Namespace) -> int:
     calibration = None
     if args.data is not None:
         calibration = load_data(args.data, args.root, args.calibration_split, max_pixels=args.max_pixels)
-    with Bar("images") as bar, warnings_told(bar):
+    with Bar("images") as bar, printed_warnings(bar):
         found = publish(
             args.model,
             args.out,

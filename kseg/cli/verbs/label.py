@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from kseg.inference import Predictor, find_images, label_images
     from kseg.models import load_trained
 
-    images = find_images(args.inputs, args.out)  # a wrong path is said before the model is read
+    images = find_images(args.inputs, args.out)  # a wrong path is reported before the model is read
     predictor = Predictor(load_trained(args.model))
     shares = []
     with Bar("labelling") as bar:

@@ -28,7 +28,7 @@ from kseg.cli.options.crf import add_crf, crf_of
 from kseg.cli.options.folders import removed_if_empty
 from kseg.cli.options.given import refuse
 from kseg.cli.options.model_file import add_model, predictor_of_model
-from kseg.cli.terminal import Bar, terminated_as_interrupted, warnings_told
+from kseg.cli.terminal import Bar, printed_warnings, terminated_as_interrupted
 from kseg.cli.verbs.evaluate import write_image
 
 
@@ -87,14 +87,14 @@ def run(args: argparse.Namespace) -> int:
     refuse(args, "of images the masks are in --out", "masks")
     if args.no_overlay:
         refuse(args, "there is no overlay with --no-overlay", "alpha")
-    images = find_images(args.inputs, out)  # a wrong path is said before the model is read
+    images = find_images(args.inputs, out)  # a wrong path is reported before the model is read
     if args.steps and not args.proposals:
         raise SettingsError("--steps draws how proposals add up: give --proposals too")
     crf = crf_of(args)
     predictor = predictor_of_model(args, crf)
     bar = Bar("predicting")
     steps = contextlib.nullcontext() if args.steps is None else removed_if_empty(Path(args.steps))
-    with removed_if_empty(out), steps, bar, warnings_told(bar, lambda: f"{images[bar.done]}: "):
+    with removed_if_empty(out), steps, bar, printed_warnings(bar, lambda: f"{images[bar.done]}: "):
         if args.steps:
             Path(args.steps).mkdir(parents=True, exist_ok=True)  # before the work, should it be refused
         summary = predict_files(
@@ -160,10 +160,10 @@ def predict_clip(args: argparse.Namespace, video: Path, out: Path) -> int:
         raise SettingsError(
             "--steps, --skip-existing, --no-overlay, --save and --ids are for images, not for a video"
         )
-    check_pixels(video, args.max_pixels)  # a wrong path is said before the model is read
+    check_pixels(video, args.max_pixels)  # a wrong path is reported before the model is read
     VideoFile(out, 25.0)
     predictor = predictor_of_model(args, crf_of(args))
-    with Bar("predicting") as bar, warnings_told(bar), terminated_as_interrupted():
+    with Bar("predicting") as bar, printed_warnings(bar), terminated_as_interrupted():
         summary = predict_video(predictor, video, out, masks=args.masks, alpha=args.alpha, progress=bar)
     if summary.damaged:
         numbers = ", ".join(map(str, summary.damaged[:8])) + (", ..." if len(summary.damaged) > 8 else "")

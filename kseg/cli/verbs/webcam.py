@@ -18,7 +18,7 @@ from kseg.cli.options.arguments import height_and_width
 from kseg.cli.options.given import refuse
 from kseg.cli.options.webcam import add_arguments
 from kseg.cli.quiet import import_keras, quietly
-from kseg.cli.terminal import Bar, terminated_as_interrupted, warnings_told
+from kseg.cli.terminal import Bar, printed_warnings, terminated_as_interrupted
 from kseg.webcam.source_name import check_source
 
 __all__ = ["add_arguments", "run"]
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from kseg.webcam.output import check_display
 
     if not args.headless:
-        check_display()  # said before the model is read
+        check_display()  # reported before the model is read
     size = None if args.camera_size is None else tuple(args.camera_size)
     opener = webcam.opener(args.source, size)
     source = opener()
@@ -68,11 +68,11 @@ def run(args: argparse.Namespace) -> int:
     def again() -> Any:
         return opened.pop() if opened else opener()
 
-    with Bar("frames") as bar, warnings_told(bar), terminated_as_interrupted():
+    with Bar("frames") as bar, printed_warnings(bar), terminated_as_interrupted():
         total = args.max_frames or getattr(source, "count", None)
         progress = None if total is None else lambda done: bar(min(done, total), total)
         report = webcam.App(again, model, settings, progress=progress).run()
-    return _told(report, settings)
+    return _print_outcome(report, settings)
 
 
 def _refuse_unused(args: argparse.Namespace) -> None:
@@ -110,13 +110,13 @@ def _browser(args: argparse.Namespace) -> int:
         raise SettingsError(
             f"kseg webcam --browser: the page has its own controls for {flags}: leave them out"
         )
-    with terminated_as_interrupted(), Bar("page") as bar, warnings_told(bar):
+    with terminated_as_interrupted(), Bar("page") as bar, printed_warnings(bar):
         size = height_and_width(args.size, "--size")
         serve(cached_site(args.model, size=size, runtime=args.runtime), args.port)
     return 0
 
 
-def _told(report: dict[str, Any], settings: Any) -> int:
+def _print_outcome(report: dict[str, Any], settings: Any) -> int:
     """Print the outcome; 2 where no frame came, or not all that should have."""
     if not report["frames"]:
         from kseg.errors import DataError
@@ -137,7 +137,7 @@ def _told(report: dict[str, Any], settings: Any) -> int:
             print(f"written: {path}{incomplete}")
     if not report["complete"]:
         why = report["message"] or f"{report['damaged']} damaged frames"
-        print(f"kseg: the source was not worked through: {' '.join(why.split())}", file=sys.stderr)
+        print(f"kseg: the source was not read to its end: {' '.join(why.split())}", file=sys.stderr)
     return 0 if report["complete"] else 2
 
 
@@ -150,7 +150,7 @@ def settings_of(args: argparse.Namespace, live: bool) -> Any:
 
     output, report = (None if name is None else Path(name) for name in (args.output, args.report))
     if output is not None:
-        VideoFile(output, 30.0)  # a wrong ending is said now
+        VideoFile(output, 30.0)  # a wrong ending is reported now
         if output.exists() and Path(args.source).is_file() and output.samefile(args.source):
             raise SettingsError(f"--output {output}: it would overwrite the source: choose another name")
     if report is not None:

@@ -68,7 +68,7 @@ def from_coco(
     names, ids = _categories(path, found["categories"], classes, background)
     shapes: dict[Any, list[Shape]] = {}
     for number, entry in enumerate(found["annotations"]):
-        where = f"{path}, annotation {_told(entry, number)}"
+        where = f"{path}, annotation {_described(entry, number)}"
         if not isinstance(entry, dict) or entry.get("category_id") not in ids:
             raise DataError(
                 f"{where}: the category {_field(entry, 'category_id')!r} is in no list of the file"
@@ -90,7 +90,7 @@ def _drawn_images(
     """The images of the file's list, each with its shapes; DataError for one that is wrong, and where none is there."""
     drawn, known = [], set()
     for number, entry in enumerate(entries):
-        where = f"{path}, image {_told(entry, number)}"
+        where = f"{path}, image {_described(entry, number)}"
         file = _field(entry, "file_name")
         if not isinstance(file, str) or not file:
             raise DataError(f"{where}: it has no file_name")
@@ -127,7 +127,7 @@ def _field(entry: Any, key: str) -> Any:
     return entry.get(key) if isinstance(entry, dict) else None
 
 
-def _told(entry: Any, number: int) -> str:
+def _described(entry: Any, number: int) -> str:
     """How to name an entry: its id, else its place."""
     found = _field(entry, "id")
     return f"{number} of the list" if found is None else f"id {found}"

@@ -123,7 +123,7 @@ def _samples(data: Any, name: str) -> Iterator[Sequence[Any]]:
         if int(data.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
             raise _endless(data, name)
     elif isinstance(data, dict) or hasattr(data, "shape") or (isinstance(data, tuple) and data[1:2] == (None,)):
-        raise DataError(f"{name}: got {_told(data)} without masks; {EXPECTED}")
+        raise DataError(f"{name}: got {_described(data)} without masks; {EXPECTED}")
     else:
         for ask in (len, lambda each: each.num_batches):  # a PyDataset has one of the two
             with contextlib.suppress(TypeError, NotImplementedError, AttributeError):
@@ -142,7 +142,7 @@ def _samples(data: Any, name: str) -> Iterator[Sequence[Any]]:
                 "them, as by .map(lambda each: (each[...], each[...]))"
             )
         if not isinstance(element, (tuple, list)) or len(element) not in (2, 3) or element[1] is None:
-            raise DataError(f"{name}: got {_told(element)}; expected (images, masks)")
+            raise DataError(f"{name}: got {_described(element)}; expected (images, masks)")
         if isinstance(element[0], dict) or isinstance(element[1], dict):
             raise DataError(f"{name}: got dicts as images or masks; expected one array of each")
         if not _is_batch(*element[:2]):
@@ -171,7 +171,7 @@ def _is_batch(x: Any, y: Any) -> bool:
     return ranks[0] > 3 or ranks == (3, 4)
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return f"{type(value).__name__} of {len(value)}"
     shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""

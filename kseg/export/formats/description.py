@@ -17,7 +17,7 @@ LABELS, SIDE_FILE = "labels.txt", "kseg.json"
 
 def of_zip(path: str | Path) -> dict[str, Any]:
     """Of a TFLite file, at whose end a zip archive lies; empty where there is none."""
-    with _damage_told(path):
+    with _damage_errors(path):
         if not zipfile.is_zipfile(path):
             return {}
         with zipfile.ZipFile(path) as archive:
@@ -27,7 +27,7 @@ def of_zip(path: str | Path) -> dict[str, Any]:
 def of_folder(path: str | Path) -> dict[str, Any]:
     """Of a SavedModel's version folder; empty where it has no `assets.extra/kseg.json`."""
     side = Path(path) / "assets.extra" / SIDE_FILE
-    with _damage_told(path):
+    with _damage_errors(path):
         return _object(side.read_text(encoding="utf-8") if side.is_file() else "{}", path)
 
 
@@ -36,7 +36,7 @@ def of_onnx(path: str | Path) -> dict[str, Any]:
     import onnx
     from google.protobuf.message import DecodeError
 
-    with _damage_told(path):
+    with _damage_errors(path):
         try:
             model = onnx.load(path, load_external_data=False)
         except DecodeError as error:
@@ -46,7 +46,7 @@ def of_onnx(path: str | Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _damage_told(path: str | Path) -> Iterator[None]:
+def _damage_errors(path: str | Path) -> Iterator[None]:
     """A ModelError that names the file for whatever reading a damaged one raises."""
     try:
         yield

@@ -140,7 +140,7 @@ def web(
         _described(Path(model))
     else:
         size = _checked_size(model, size)
-    contents = litert_js.read(runtime)  # what is missing is said before the conversion
+    contents = litert_js.read(runtime)  # what is missing is reported before the conversion
     with temporary_path(path) as part, write_errors(path):
         part.mkdir()
         parities = (

@@ -143,7 +143,7 @@ def holds(path: Path, content: bytes) -> bool:
 
 def verify(path: Path) -> None:
     """Read a checkpoint from end to end: ModelError if a byte or a part of it is not what was written."""
-    with damage_told(path):
+    with damage_errors(path):
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise ValueError("it is not a file")
         check_archive(path)
@@ -161,7 +161,7 @@ def verify(path: Path) -> None:
 
 
 @contextmanager
-def damage_told(path: str | Path) -> Iterator[None]:
+def damage_errors(path: str | Path) -> Iterator[None]:
     """Whatever a damaged file makes zipfile, json, NumPy or HDF5 raise, as a ModelError of one sentence."""
     try:
         yield
@@ -177,7 +177,7 @@ def damage_told(path: str | Path) -> Iterator[None]:
 def load_state(path: str | Path) -> dict[str, Any]:
     """What `save` was given as `state`; ModelError if the file is not such a checkpoint, or made to deceive."""
     check_archive(path)
-    with damage_told(path), zipfile.ZipFile(path) as archive:
+    with damage_errors(path), zipfile.ZipFile(path) as archive:
         state = json.loads(archive.read(_STATE))
         if not isinstance(state, dict):
             raise ValueError("its state is not a JSON object")
@@ -189,7 +189,7 @@ def load_state(path: str | Path) -> dict[str, Any]:
 
 def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """What `save` was given as `arrays`; none for a checkpoint of kseg before it kept any."""
-    with damage_told(path), zipfile.ZipFile(path) as archive:
+    with damage_errors(path), zipfile.ZipFile(path) as archive:
         if _ARRAYS not in archive.namelist():
             return {}
         with np.load(io.BytesIO(archive.read(_ARRAYS)), allow_pickle=False) as arrays:
@@ -200,7 +200,7 @@ def load_into(model: keras.Model, path: str | Path, *, optimizer: bool = True) -
     """Fill a model, with its optimizer if it is compiled (and `optimizer`), from a checkpoint of the same two."""
     if optimizer and model.compiled and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    with damage_told(path), zipfile.ZipFile(path) as archive:
+    with damage_errors(path), zipfile.ZipFile(path) as archive:
         weights = io.BytesIO(archive.read("model.weights.h5"))
     with open_hdf5(weights, path):
         pass  # looked at, and refused where it draws on other files

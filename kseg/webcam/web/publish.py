@@ -41,7 +41,7 @@ def publish(
     Raises:
         SettingsError, ModelError: as `kseg.export.web`.
     """
-    check_free(Path(out), overwrite)  # both are said before a model is loaded for nothing
+    check_free(Path(out), overwrite)  # both are reported before a model is loaded for nothing
     litert_js.read(runtime)
     path = Path(what)
     if path.suffix == ".tflite":

@@ -40,7 +40,7 @@ class DeepLabOne(DeepLabOfCaffe):
         "BGR without the mean of the release, whose test padded images to 513x513; of the multi-scale networks the "
         "form for testing"
     )
-    pooling_is_told = False
+    pooling_is_given = False
 
     def recognises(self, arrays: Arrays) -> bool:
         return "fc6/0" in arrays and self.scores(arrays) is not None
@@ -52,7 +52,7 @@ class DeepLabOne(DeepLabOfCaffe):
         kinds |= {} if multi_scale else {(7, FIRST_FILTERS): {"rate": 4, "average": False}}
         if (side, out) not in kinds:
             raise ModelError(f"{self.name}: fc6 of {side}x{side} and {out} filters is not one of the release's")
-        if out == FIRST_FILTERS and not multi_scale and not self.pooling_is_told:
+        if out == FIRST_FILTERS and not multi_scale and not self.pooling_is_given:
             raise ModelError(
                 f"{self.name}: fc6 of {side}x{side} and {out} filters fits two networks: with pooling of 2x2 as in the "
                 "release's first one, which kseg does not build, and of 3x3 at the paper's rate: for that, say "
@@ -81,7 +81,7 @@ class DeepLabOnePool3(DeepLabOne):
     """4x4 and 7x7 with pooling of 3x3, whose keys and shapes are also another network's: only where asked for."""
 
     name = "caffe/deeplabv1-pool3"
-    pooling_is_told = True
+    pooling_is_given = True
 
     def recognises(self, arrays: Arrays) -> bool:
         return False
