@@ -1,251 +1,279 @@
-# ruff: noqa
-"""Batches of framed, lit, degraded and pasted images, made on the GPU."""
+"""Batches for training, made on the device: windows, light, the faults of cameras, people before other backgrounds."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from data import IGNORED, MASK, SIDE, TrainingImages
 
-from data import S
-
-
-def rnd(n, a, b, g):
-    return torch.rand(n, generator=g, device=g.device) * (b - a) + a
+# How a window is laid: over the whole image, about a person, anywhere, about a person's head and shoulders.
+WHOLE, PERSON, ANYWHERE, PORTRAIT = 0, 1, 2, 3
 
 
-def crop_theta(D, i, mode, g):
-    """centre and half sizes in source px: (cx, cy, sx, sy), by mode: 0 whole, 1 about a person, 2 random"""
-    n = len(i)
-    h, w = D.hw[i].unbind(1)
-    # whole with jitter
-    f = rnd(n, 0.88, 1.0, g)
-    sx0, sy0 = w * f, h * rnd(n, 0.88, 1.0, g)
-    # about a person, target share
-    k = (torch.rand(n, generator=g, device=D.dev) * D.nb[i].clamp(min=1)).long()
-    b = D.box[i, k]
-    share = torch.exp(rnd(n, float(np.log(0.04)), float(np.log(0.95)), g))
-    share = torch.where(torch.rand(n, generator=g, device=D.dev) < 0.45, rnd(n, 0.25, 1.0, g), share)
-    fill = (b[:, 4] / (b[:, 2] * b[:, 3]).clamp(min=1)).clamp(0.2, 1)
-    area = b[:, 4] / share
-    asp = torch.exp(rnd(n, -0.5, 0.5, g)) * ((w / h).sqrt())
-    sx1 = (area * asp).sqrt()
-    sy1 = (area / asp).sqrt()
-    least = rnd(n, 72, 110, g)
-    sx1, sy1 = torch.maximum(sx1, least), torch.maximum(sy1, least)
-    sx1, sy1 = torch.minimum(sx1, w), torch.minimum(sy1, h)
-    # centre: inside the box, biased to the upper part when the crop is smaller than the box
-    rx, ry = rnd(n, -0.5, 0.5, g), rnd(n, -0.5, 0.5, g)
-    cx1 = b[:, 0] + b[:, 2] / 2 + rx * torch.maximum(b[:, 2] * 0.7, sx1 * 0.8)
-    smaller = sy1 < b[:, 3]
-    top = b[:, 1] + sy1 * rnd(n, 0.1, 0.6, g)
-    cy1 = torch.where(
-        smaller & (torch.rand(n, generator=g, device=D.dev) < 0.6),
-        top,
-        b[:, 1] + b[:, 3] / 2 + ry * torch.maximum(b[:, 3] * 0.7, sy1 * 0.8),
+@dataclass(frozen=True)
+class Mix:
+    """What a batch holds: shares of it, 0-1.
+
+    Attributes:
+        empty: images without people.
+        unlabelled: images that only the teacher knows.
+        pasted: people before the background of an image without people.
+        whole: windows over the whole image, of those with people.
+        portrait: windows about head and shoulders, of those with people.
+    """
+
+    empty: float = 0.2
+    unlabelled: float = 0.08
+    pasted: float = 0.2
+    whole: float = 0.4
+    portrait: float = 0.0
+
+
+class Batches:
+    """Draws batches.
+
+    Args:
+        data: the images.
+        size: (height, width) of the batch, multiples of 8.
+        count: images in a batch.
+        mix: what it holds.
+        seed: of the draws.
+    """
+
+    def __init__(self, data: TrainingImages, size: tuple[int, int], count: int, mix: Mix, seed: int) -> None:
+        self.data, self.size, self.count, self.mix = data, size, count, mix
+        self.draws = Draws(data.device, seed)
+
+    def next(self) -> tuple[torch.Tensor, ...]:
+        """Images (n, 3, h, w) 0-255, masks (n, h, w) of 0, 1, 255, teachers (n, h, w) 0-1 and who taught (n,)."""
+        data, draws, mix = self.data, self.draws, self.mix
+        empty, unlabelled, pasted = (int(self.count * s) for s in (mix.empty, mix.unlabelled, mix.pasted))
+        people = self.count - empty - unlabelled
+        chosen = [draws.choice(data.people, people), draws.choice(data.empty, empty)]
+        if unlabelled:
+            chosen.append(draws.choice(data.unlabelled, unlabelled))
+        chosen = torch.cat(chosen)
+        place = draws.uniform(self.count)
+        about = torch.where(place < mix.whole, WHOLE, torch.where(place < 0.93, PERSON, ANYWHERE))
+        about = torch.where(draws.chance(self.count, mix.portrait), PORTRAIT, about)
+        with_people = torch.arange(self.count, device=data.device) < people
+        kind = torch.where(with_people, about, torch.where(place < 0.4, WHOLE, ANYWHERE))
+        images, masks, teachers = cut_out(data, chosen, kind, draws, self.size)
+        taught = data.taught[chosen]
+        if pasted:
+            behind = draws.choice(data.empty, pasted)
+            kind = torch.where(draws.chance(pasted, 0.4), WHOLE, ANYWHERE)
+            backgrounds, _, _ = cut_out(data, behind, kind, draws, self.size)
+            paste(images[:pasted], masks[:pasted], backgrounds, draws)
+            taught[:pasted] = MASK
+        return degraded(lit(images, draws), draws), masks, teachers, taught
+
+
+class Draws:
+    """Random numbers on the device."""
+
+    def __init__(self, device: torch.device, seed: int) -> None:
+        self.generator, self.device = torch.Generator(device=device), device
+        self.generator.manual_seed(seed)
+
+    def uniform(self, count: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
+        return torch.rand(count, generator=self.generator, device=self.device) * (high - low) + low
+
+    def normal(self, *shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=self.generator, device=self.device)
+
+    def chance(self, count: int, share: float) -> torch.Tensor:
+        return self.uniform(count) < share
+
+    def choice(self, shares: torch.Tensor, count: int) -> torch.Tensor:
+        return torch.multinomial(shares, count, replacement=True, generator=self.generator)
+
+    def order(self, count: int) -> torch.Tensor:
+        return torch.randperm(count, generator=self.generator, device=self.device)
+
+
+def each(values: torch.Tensor, axes: int = 3) -> torch.Tensor:
+    """One value an image, to be multiplied with (n, c, h, w) or, of two axes, (n, h, w)."""
+    return values.view(-1, *[1] * axes)
+
+
+def windows(data: TrainingImages, chosen: torch.Tensor, kind: torch.Tensor, draws: Draws) -> tuple:
+    """Centres (x, y) and sides (width, height) of windows, in pixels of the images."""
+    count, (height, width) = len(chosen), data.sizes[chosen].unbind(1)
+    whole = (
+        draws.uniform(count) * width,
+        draws.uniform(count) * height,
+        width * draws.uniform(count, 0.88, 1.0),
+        height * draws.uniform(count, 0.88, 1.0),
     )
-    # random
-    z = rnd(n, 0.35, 1.0, g)
-    a2 = torch.exp(rnd(n, -0.3, 0.3, g))
-    sx2, sy2 = (w * z * a2), (h * z / a2)
-    sx2, sy2 = torch.minimum(sx2, w), torch.minimum(sy2, h)
-    cx2, cy2 = torch.rand(n, generator=g, device=D.dev) * w, torch.rand(n, generator=g, device=D.dev) * h
-    sx = torch.where(mode == 0, sx0, torch.where(mode == 1, sx1, sx2))
-    sy = torch.where(mode == 0, sy0, torch.where(mode == 1, sy1, sy2))
-    # portrait: about the upper part of the largest person
-    b0 = D.box[i, 0]
-    s3 = rnd(n, 0.35, 0.9, g)
-    side = (b0[:, 4] / s3).sqrt() * rnd(n, 0.5, 1.0, g)
-    side = torch.maximum(side, torch.full_like(side, 80.0))
-    sx3 = torch.minimum(side * rnd(n, 0.75, 1.35, g), w)
-    sy3 = torch.minimum(side, h)
-    cx3 = b0[:, 0] + b0[:, 2] / 2 + rnd(n, -0.25, 0.25, g) * sx3
-    cy3 = b0[:, 1] + sy3 * rnd(n, 0.25, 0.6, g)
-    sx1, sy1, cx1, cy1 = (
-        torch.where(mode == 3, a, b) for a, b in ((sx3, sx1), (sy3, sy1), (cx3, cx1), (cy3, cy1))
+    zoom, aspect = draws.uniform(count, 0.35, 1.0), torch.exp(draws.uniform(count, -0.3, 0.3))
+    anywhere = (
+        draws.uniform(count) * width,
+        draws.uniform(count) * height,
+        torch.minimum(width * zoom * aspect, width),
+        torch.minimum(height * zoom / aspect, height),
     )
-    mode = torch.where(mode == 3, torch.ones_like(mode), mode)
-    cx = torch.where(
-        mode == 0, torch.rand(n, generator=g, device=D.dev) * w, torch.where(mode == 1, cx1, cx2)
+    which = (draws.uniform(count) * data.counts[chosen].clamp(min=1)).long()
+    person = about_person(data.bodies[chosen, which], width, height, draws)
+    portrait = about_head(data.bodies[chosen, 0], width, height, draws)
+    ways = [torch.stack(way) for way in (whole, person, anywhere, portrait)]
+    x, y, wide, high = torch.stack(ways)[kind, :, torch.arange(count, device=data.device)].unbind(1)
+    x = torch.minimum(torch.maximum(x, wide / 2), width - wide / 2)
+    y = torch.minimum(torch.maximum(y, high / 2), height - high / 2)
+    return x, y, wide, high
+
+
+def about_person(body: torch.Tensor, width: torch.Tensor, height: torch.Tensor, draws: Draws) -> tuple:
+    """Windows of which the body fills 4-95 %, evenly on a logarithmic scale, or 25-100 %; they may cut it off."""
+    count, (left, top, across, down, area) = len(body), body.unbind(1)
+    share = torch.exp(draws.uniform(count, float(np.log(0.04)), float(np.log(0.95))))
+    share = torch.where(draws.chance(count, 0.45), draws.uniform(count, 0.25, 1.0), share)
+    aspect = torch.exp(draws.uniform(count, -0.5, 0.5)) * (width / height).sqrt()
+    least = draws.uniform(count, 72, 110)
+    wide = torch.minimum(torch.maximum((area / share * aspect).sqrt(), least), width)
+    high = torch.minimum(torch.maximum((area / share / aspect).sqrt(), least), height)
+    x = left + across / 2 + draws.uniform(count, -0.5, 0.5) * torch.maximum(across * 0.7, wide * 0.8)
+    y = top + down / 2 + draws.uniform(count, -0.5, 0.5) * torch.maximum(down * 0.7, high * 0.8)
+    upper = (high < down) & draws.chance(count, 0.6)
+    return x, torch.where(upper, top + high * draws.uniform(count, 0.1, 0.6), y), wide, high
+
+
+def about_head(body: torch.Tensor, width: torch.Tensor, height: torch.Tensor, draws: Draws) -> tuple:
+    """Windows about the upper part of a body, as in front of a webcam."""
+    count, (left, top, across, _, area) = len(body), body.unbind(1)
+    side = (area / draws.uniform(count, 0.35, 0.9)).sqrt() * draws.uniform(count, 0.5, 1.0)
+    side = side.clamp(min=80)
+    wide = torch.minimum(side * draws.uniform(count, 0.75, 1.35), width)
+    high = torch.minimum(side, height)
+    x = left + across / 2 + draws.uniform(count, -0.25, 0.25) * wide
+    return x, top + high * draws.uniform(count, 0.25, 0.6), wide, high
+
+
+def cut_out(
+    data: TrainingImages, chosen: torch.Tensor, kind: torch.Tensor, draws: Draws, size: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Windows of images, masks and teachers, mirrored and turned a little; what lies outside is ignored."""
+    count, (height, width) = len(chosen), data.sizes[chosen].unbind(1)
+    x, y, wide, high = windows(data, chosen, kind, draws)
+    mirrored = torch.where(draws.chance(count, 0.5), -1.0, 1.0)
+    angle = draws.normal(count).clamp(-2.5, 2.5) * 0.09 * draws.chance(count, 0.6)
+    x, y = turned(x, y, wide * mirrored, high, angle, size)
+    outside = (x < 0) | (y < 0) | (x > each(width, 2)) | (y > each(height, 2))
+    way = {"padding_mode": "border", "align_corners": False}
+    images = F.grid_sample(
+        data.images[chosen].float(), torch.stack([x * 2 / SIDE - 1, y * 2 / SIDE - 1], -1), **way
     )
-    cy = torch.where(
-        mode == 0, torch.rand(n, generator=g, device=D.dev) * h, torch.where(mode == 1, cy1, cy2)
+    pixel = y.floor().long().clamp(0, SIDE - 1) * SIDE + x.floor().long().clamp(0, SIDE - 1)
+    masks = data.masks[chosen].view(count, -1).gather(1, pixel.view(count, -1)).view(pixel.shape)
+    grid = torch.stack([x * 2 / each(width, 2) - 1, y * 2 / each(height, 2) - 1], -1)
+    teachers = F.grid_sample(data.teachers[chosen][:, None].float() / 255, grid, **way)[:, 0]
+    return images, torch.where(outside, IGNORED, masks.int()).to(torch.uint8), teachers
+
+
+def turned(x, y, wide, high, angle, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where the pixels of windows lie in their images: x and y (n, height, width)."""
+    down, across = torch.meshgrid(
+        *((torch.arange(side, device=x.device) + 0.5) / side - 0.5 for side in size), indexing="ij"
     )
-    cx = torch.minimum(torch.maximum(cx, sx / 2), w - sx / 2)
-    cy = torch.minimum(torch.maximum(cy, sy / 2), h - sy / 2)
-    return cx, cy, sx, sy
+    right, under = across[None] * each(wide, 2), down[None] * each(high, 2)
+    cos, sin = each(angle.cos(), 2), each(angle.sin(), 2)
+    return each(x, 2) + right * cos - under * sin, each(y, 2) + right * sin + under * cos
 
 
-def sample(D, i, mode, g, size, rotate=True):
-    n = len(i)
-    cx, cy, sx, sy = crop_theta(D, i, mode, g)
-    flip = torch.where(torch.rand(n, generator=g, device=D.dev) < 0.5, -1.0, 1.0)
-    ang = (
-        torch.randn(n, generator=g, device=D.dev).clamp(-2.5, 2.5)
-        * 0.09
-        * (torch.rand(n, generator=g, device=D.dev) < 0.6)
+def paste(images: torch.Tensor, masks: torch.Tensor, backgrounds: torch.Tensor, draws: Draws) -> None:
+    """Put the people of images before other backgrounds, in place; the first half of them smaller."""
+    count, half, ignored = len(images), len(images) // 2, masks == IGNORED
+    alpha = blurred(((masks == 1).float() + 0.5 * ignored)[:, None], 1.0)
+    if half:
+        shrink_into(images, masks, alpha, draws, half)
+    person = (masks == 1).float()[:, None]
+    brightness = (images * person).sum((2, 3), keepdim=True).mean(1, keepdim=True)
+    brightness = brightness / person.sum((2, 3), keepdim=True).clamp(min=1)
+    gap = (brightness - backgrounds.mean((1, 2, 3), keepdim=True)) * each(draws.uniform(count, 0, 0.6))
+    soft = each(draws.chance(count, 0.35))
+    behind = (torch.where(soft, blurred(backgrounds, 2.0), backgrounds) + gap).clamp(0, 255)
+    images.copy_(alpha * images + (1 - alpha) * behind)
+
+
+def shrink_into(images, masks, alpha, draws: Draws, count: int) -> None:
+    """Make the first people of a batch smaller and move them, in place."""
+    scale = draws.uniform(count, 0.35, 0.9)
+    theta = torch.zeros(count, 2, 3, device=images.device)
+    theta[:, 0, 0] = theta[:, 1, 1] = 1 / scale
+    for axis in (0, 1):
+        theta[:, axis, 2] = draws.uniform(count, -1, 1) * (1 / scale - 1)
+    grid = F.affine_grid(theta, (count, 1, *images.shape[2:]), align_corners=False)
+
+    def moved(values: torch.Tensor, padding: str = "zeros") -> torch.Tensor:
+        return F.grid_sample(values, grid, padding_mode=padding, align_corners=False)
+
+    person, ignored = (moved((masks[:count] == value).float()[:, None])[:, 0] for value in (1, IGNORED))
+    images[:count] = moved(images[:count], "border")
+    alpha[:count] = moved(alpha[:count])
+    masks[:count] = torch.where(ignored > 0.4, IGNORED, (person > 0.5).int()).to(masks.dtype)
+
+
+def lit(images: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """Another gamma, contrast, brightness, saturation, colour of light, and light from one side."""
+    count, (height, width) = len(images), images.shape[2:]
+    x = (images / 255).clamp(1e-3, 1) ** each(torch.exp(draws.uniform(count, -0.5, 0.5)))
+    x = (x - 0.5) * each(draws.uniform(count, 0.7, 1.3)) + 0.5 + each(draws.uniform(count, -0.12, 0.12))
+    grey, saturation = x.mean(1, keepdim=True), draws.uniform(count, 0.5, 1.4)
+    saturation = torch.where(draws.chance(count, 0.06), 0.0, saturation)
+    x = grey + (x - grey) * each(saturation)
+    warm, tint = draws.normal(count) * 0.07, draws.normal(count) * 0.03
+    x = x * torch.stack([1 + warm, 1 + tint, 1 - warm], 1).view(count, 3, 1, 1)
+    angle = draws.uniform(count, 0, 2 * np.pi)
+    strength = draws.uniform(count, 0, 0.45) * draws.chance(count, 0.5)
+    down = torch.linspace(-1, 1, height, device=x.device).view(1, 1, height, 1)
+    across = torch.linspace(-1, 1, width, device=x.device).view(1, 1, 1, width)
+    slope = down * each(angle.cos()) + across * each(angle.sin())
+    return (x * (1 + each(strength) * slope)).clamp(0, 1) * 255
+
+
+def degraded(images: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """Some images blurred, some of half resolution, some with noise, some compressed."""
+    count, part = len(images), len(images) // 8
+    order, step = draws.order(count), part // 2 + 1
+    for number, sigma in enumerate((0.7, 1.2, 2.0)):
+        some = order[number * step : (number + 1) * step]
+        images[some] = blurred(images[some], sigma)
+    order = draws.order(count)
+    coarse, noisy = order[:part], order[part : 2 * part + 1]
+    if part:
+        small = F.interpolate(images[coarse], scale_factor=0.5, mode="area")
+        images[coarse] = F.interpolate(small, size=images.shape[2:], mode="bilinear")
+    strength = each(draws.uniform(len(noisy), 2, 14))
+    images[noisy] = images[noisy] + draws.normal(*images[noisy].shape) * strength
+    some = draws.order(count)[: max(count // 5, 1)]
+    images[some] = compressed(images[some], torch.exp(draws.uniform(len(some), 0.7, 3.3)))
+    return images.clamp(0, 255)
+
+
+def blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:
+    """A Gaussian of nine taps along each axis."""
+    taps = torch.exp(-(torch.arange(-4, 5, device=images.device).float() ** 2) / (2 * sigma**2))
+    taps, channels = taps / taps.sum(), images.shape[1]
+    for shape, pad in (((1, 1, 1, 9), (4, 4, 0, 0)), ((1, 1, 9, 1), (0, 0, 4, 4))):
+        kernel = taps.view(shape).repeat(channels, 1, 1, 1)
+        images = F.conv2d(F.pad(images, pad, mode="replicate"), kernel, groups=channels)
+    return images
+
+
+def compressed(images: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """JPEG's loss: cosine coefficients of 8x8 blocks rounded, coarser at high frequencies and in colour."""
+    device, (count, _, height, width) = images.device, images.shape
+    colours = torch.tensor(
+        [[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], device=device
     )
-    H, W = size
-    v, u = torch.meshgrid(
-        (torch.arange(H, device=D.dev) + 0.5) / H - 0.5,
-        (torch.arange(W, device=D.dev) + 0.5) / W - 0.5,
-        indexing="ij",
-    )
-    r = lambda t: t.view(n, 1, 1)
-    px = u[None] * r(sx * flip)
-    py = v[None] * r(sy)
-    x = r(cx) + px * r(ang.cos()) - py * r(ang.sin())
-    y = r(cy) + px * r(ang.sin()) + py * r(ang.cos())
-    h, w = D.hw[i].unbind(1)
-    out = (x < 0) | (y < 0) | (x > r(w)) | (y > r(h))
-    grid = torch.stack([x * 2 / S - 1, y * 2 / S - 1], -1)
-    img = F.grid_sample(D.I[i].float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
-    xi = x.floor().long().clamp(0, S - 1)
-    yi = y.floor().long().clamp(0, S - 1)
-    m = D.M[i].view(n, -1).gather(1, (yi * S + xi).view(n, -1)).view(n, H, W)
-    m = torch.where(out, torch.full_like(m, 255), m)
-    tg = torch.stack([x * 2 / r(w) - 1, y * 2 / r(h) - 1], -1)
-    t = F.grid_sample(
-        D.T[i][:, None].float() / 255, tg, mode="bilinear", padding_mode="border", align_corners=False
-    )[:, 0]
-    return img, m, t
-
-
-def gauss(x, sigma):
-    k = torch.arange(-4, 5, device=x.device, dtype=torch.float32)
-    k = torch.exp(-(k**2) / (2 * sigma**2))
-    k = k / k.sum()
-    c = x.shape[1]
-    x = F.conv2d(F.pad(x, (4, 4, 0, 0), mode="replicate"), k.view(1, 1, 1, 9).repeat(c, 1, 1, 1), groups=c)
-    return F.conv2d(F.pad(x, (0, 0, 4, 4), mode="replicate"), k.view(1, 1, 9, 1).repeat(c, 1, 1, 1), groups=c)
-
-
-def dct_matrix(dev):
-    k = torch.arange(8, device=dev, dtype=torch.float32)
-    m = torch.cos((2 * k[None] + 1) * k[:, None] * np.pi / 16) / 2
-    m[0] /= 2**0.5
-    return m
-
-
-def jpeg(x, q, dm):
-    n, c, h, w = x.shape
-    ycc = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], device=x.device)
-    y = torch.einsum("nchw,dc->ndhw", x - 128, ycc)
-    b = y.view(n, 3, h // 8, 8, w // 8, 8).permute(0, 1, 2, 4, 3, 5)
-    f = dm @ b @ dm.T
-    fr = torch.arange(8, device=x.device)
-    step = (1 + (fr[:, None] + fr[None]) * 0.6) * q.view(n, 1, 1, 1, 1, 1)
-    step = step * torch.tensor([1.0, 1.7, 1.7], device=x.device).view(1, 3, 1, 1, 1, 1)
-    f = torch.round(f / step) * step
-    b = dm.T @ f @ dm
-    y = b.permute(0, 1, 2, 4, 3, 5).reshape(n, 3, h, w)
-    return torch.einsum("nchw,dc->ndhw", y, torch.linalg.inv(ycc)) + 128
-
-
-def light(x, g, dev):
-    n = len(x)
-    r = lambda t: t.view(n, 1, 1, 1)
-    x = (x / 255).clamp(1e-3, 1)
-    x = x ** r(torch.exp(rnd(n, -0.5, 0.5, g)))
-    x = (x - 0.5) * r(rnd(n, 0.7, 1.3, g)) + 0.5 + r(rnd(n, -0.12, 0.12, g))
-    gray = x.mean(1, keepdim=True)
-    sat = rnd(n, 0.5, 1.4, g)
-    sat = torch.where(torch.rand(n, generator=g, device=dev) < 0.06, torch.zeros_like(sat), sat)
-    x = gray + (x - gray) * r(sat)
-    warm = torch.randn(n, generator=g, device=dev) * 0.07
-    tint = torch.randn(n, generator=g, device=dev) * 0.03
-    x = x * torch.stack([1 + warm, 1 + tint, 1 - warm], 1).view(n, 3, 1, 1)
-    H, W = x.shape[2:]
-    ang = rnd(n, 0, 6.283, g)
-    d = rnd(n, 0, 0.45, g) * (torch.rand(n, generator=g, device=dev) < 0.5)
-    yy = torch.linspace(-1, 1, H, device=dev).view(1, 1, H, 1)
-    xx = torch.linspace(-1, 1, W, device=dev).view(1, 1, 1, W)
-    x = x * (1 + r(d) * (yy * r(ang.cos()) + xx * r(ang.sin())))
-    return x.clamp(0, 1) * 255
-
-
-def degrade(x, g, dev, dm):
-    n = len(x)
-    p = torch.rand(n, generator=g, device=dev)
-    q = n // 8  # the batch is in random order within its groups: use strided subsets
-    perm = torch.randperm(n, generator=g, device=dev)
-    for j, sg in enumerate((0.7, 1.2, 2.0)):
-        s = perm[j * (q // 2 + 1) : (j + 1) * (q // 2 + 1)]
-        x[s] = gauss(x[s], sg)
-    perm = torch.randperm(n, generator=g, device=dev)
-    s = perm[:q]
-    H, W = x.shape[2:]
-    x[s] = F.interpolate(F.interpolate(x[s], scale_factor=0.5, mode="area"), size=(H, W), mode="bilinear")
-    s = perm[q : 2 * q + 1]
-    x[s] = x[s] + torch.randn(x[s].shape, generator=g, device=dev) * rnd(len(s), 2, 14, g).view(-1, 1, 1, 1)
-    perm = torch.randperm(n, generator=g, device=dev)
-    s = perm[: max(n // 5, 1)]
-    x[s] = jpeg(x[s], torch.exp(rnd(len(s), 0.7, 3.3, g)), dm)
-    return x.clamp(0, 255)
-
-
-def batch(D, B, size, g, dm, mix):
-    dev = D.dev
-    nneg, npaste, nunl = int(B * mix["neg"]), int(B * mix["paste"]), int(B * mix["unl"])
-    npeople = B - nneg - nunl
-    ip = torch.multinomial(D.wp, npeople, True, generator=g)
-    ing = torch.multinomial(D.wn, nneg, True, generator=g)
-    parts = [ip, ing]
-    if nunl:
-        parts.append(torch.multinomial(D.wu, nunl, True, generator=g))
-    i = torch.cat(parts)
-    r = torch.rand(B, generator=g, device=dev)
-    isneg = torch.zeros(B, dtype=torch.bool, device=dev)
-    isneg[npeople:] = True
-    mode = torch.where(
-        isneg, torch.where(r < 0.4, 0, 2), torch.where(r < mix["whole"], 0, torch.where(r < 0.93, 1, 2))
-    )
-    mode = torch.where(
-        ~isneg & (torch.rand(B, generator=g, device=dev) < mix.get("portrait", 0)),
-        torch.full_like(mode, 3),
-        mode,
-    )
-    img, m, t = sample(D, i, mode, g, size)
-    ht = D.ht[i]
-    # paste the first npaste people before backgrounds without people
-    if npaste:
-        ib = torch.multinomial(D.wn, npaste, True, generator=g)
-        bg, _, _ = sample(
-            D, ib, torch.where(torch.rand(npaste, generator=g, device=dev) < 0.4, 0, 2), g, size
-        )
-        share = torch.where(m[:npaste] == 1, 1.0, torch.where(m[:npaste] == 255, 0.5, 0.0))[:, None]
-        fg = img[:npaste]
-        al = gauss(share, 1.0)
-        # shrink some of them into the middle of the background: small people
-        k = npaste // 2
-        if k:
-            z = rnd(k, 0.35, 0.9, g)
-            n = k
-            tx = (torch.rand(k, generator=g, device=dev) * 2 - 1) * (1 / z - 1)
-            ty = (torch.rand(k, generator=g, device=dev) * 2 - 1) * (1 / z - 1)
-            th = torch.zeros(k, 2, 3, device=dev)
-            th[:, 0, 0] = 1 / z
-            th[:, 1, 1] = 1 / z
-            th[:, 0, 2] = tx
-            th[:, 1, 2] = ty
-            gr = F.affine_grid(th, (k, 1, *size), align_corners=False)
-            fg[:k] = F.grid_sample(fg[:k], gr, padding_mode="border", align_corners=False)
-            al2 = F.grid_sample(al[:k], gr, padding_mode="zeros", align_corners=False)
-            mm = F.grid_sample((m[:k] == 1).float()[:, None], gr, padding_mode="zeros", align_corners=False)[
-                :, 0
-            ]
-            vv = F.grid_sample(
-                (m[:k] == 255).float()[:, None], gr, padding_mode="zeros", align_corners=False
-            )[:, 0]
-            al[:k] = al2
-            m[:k] = torch.where(vv > 0.4, torch.full_like(m[:k], 255), (mm > 0.5).to(m.dtype))
-        w = (m[:npaste] == 1).float()[:, None]
-        cnt = w.sum((2, 3), keepdim=True).clamp(min=1)
-        gap = (
-            (fg * w).sum((2, 3), keepdim=True).mean(1, keepdim=True) / cnt - bg.mean((1, 2, 3), keepdim=True)
-        ) * rnd(npaste, 0, 0.6, g).view(-1, 1, 1, 1)
-        soft = rnd(npaste, 0, 1, g) < 0.35
-        bg = torch.where(soft.view(-1, 1, 1, 1), gauss(bg, 2.0), bg) + gap
-        img[:npaste] = al * fg + (1 - al) * bg.clamp(0, 255)
-        ht = ht.clone()
-        ht[:npaste] = 0
-    img = degrade(light(img, g, dev), g, dev, dm)
-    return img, m, t, ht
+    k = torch.arange(8, device=device).float()
+    cosines = torch.cos((2 * k[None] + 1) * k[:, None] * np.pi / 16) / 2
+    cosines[0] /= 2**0.5
+    x = torch.einsum("nchw,dc->ndhw", images - 128, colours)
+    blocks = x.view(count, 3, height // 8, 8, width // 8, 8).permute(0, 1, 2, 4, 3, 5)
+    step = (1 + (k[:, None] + k[None]) * 0.6) * steps.view(count, 1, 1, 1, 1, 1)
+    step = step * torch.tensor([1.0, 1.7, 1.7], device=device).view(1, 3, 1, 1, 1, 1)
+    blocks = torch.round(cosines @ blocks @ cosines.T / step) * step
+    x = (cosines.T @ blocks @ cosines).permute(0, 1, 2, 4, 3, 5).reshape(count, 3, height, width)
+    return torch.einsum("nchw,dc->ndhw", x, torch.linalg.inv(colours)) + 128

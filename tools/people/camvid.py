@@ -1,224 +1,207 @@
-# ruff: noqa
-"""Go on with the preset `camvid` on a GPU; see README.md."""
+"""Go on with the network of the preset `camvid` on the packed images, in PyTorch.
 
-import argparse, json, os, sys, time, copy, numpy as np, cv2, torch, torch.nn.functional as F
-from multiprocessing import Pool
+    python tools/people/camvid.py --data DIR --network DIR/start --out DIR --name first --seconds 108
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import network as torchnet
-from augment import rnd, light, gauss
+Half of the windows lie about a pixel of a class that is drawn evenly; rare classes weigh more. Writes OUT/NAME.npz, the
+moving average of the weights, and OUT/NAME.json, its scores on val.
+"""
 
-N = 11
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from augment import Draws, blurred, lit, turned
+from network import Network
+from network import load as load_network
+from train import MovingAverage, optimizer_of, write
+
+CLASSES, VOID = 11, 11
+POINTS = 16  # of each class in each image, about which windows lie
 
 
-def dec(a):
-    i, m = a
-    return cv2.imdecode(np.frombuffer(i, np.uint8), 1)[:, :, ::-1].copy(), cv2.imdecode(
-        np.frombuffer(m, np.uint8), 0
-    )
+def load(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 images (n, height, width, 3), RGB, and masks (n, height, width) of one split."""
+    index = json.loads((folder / "camvid.json").read_text(encoding="utf-8"))
+    content, images, masks = np.fromfile(folder / "camvid.bin", np.uint8), [], []
+    for of_split, _, offset, image, mask in index:
+        if of_split == split:
+            images.append(cv2.imdecode(content[offset : offset + image], cv2.IMREAD_COLOR)[:, :, ::-1])
+            start = offset + image
+            masks.append(cv2.imdecode(content[start : start + mask], cv2.IMREAD_GRAYSCALE))
+    return np.stack(images), np.stack(masks)
 
 
-def load(path, procs):
-    idx = json.load(open(path + ".json"))
-    B = open(path + ".bin", "rb").read()
-    with Pool(procs) as p:
-        R = p.map(dec, [(B[o : o + a], B[o + a : o + a + b]) for s, n, o, a, b in idx], chunksize=8)
-    return [e[0] for e in idx], np.stack([r[0] for r in R]), np.stack([r[1] for r in R])
+def class_weights(masks: np.ndarray) -> np.ndarray:
+    """(median frequency / frequency) to the power 0.35, between 0.5 and 2.5 about their mean."""
+    counts = np.maximum(np.bincount(masks.ravel(), minlength=VOID + 1)[:CLASSES], 1)
+    weights = (np.median(counts) / counts) ** 0.35
+    return np.clip(weights / weights.mean(), 0.5, 2.5).astype(np.float32)
 
 
-def sample(I, M, cl, i, g, size, dev):
-    n = len(i)
-    H, W = I.shape[2:]
-    h, w = size
-    s = torch.exp(rnd(n, float(np.log(0.55)), float(np.log(2.1)), g))
-    asp = torch.exp(rnd(n, -0.15, 0.15, g))
-    sx, sy = w / s * asp.sqrt(), h / s / asp.sqrt()
-    sx, sy = sx.clamp(max=W * 1.25), sy.clamp(max=H * 1.25)
-    cx, cy = torch.rand(n, generator=g, device=dev) * W, torch.rand(n, generator=g, device=dev) * H
-    # half of the crops stand about a pixel of a class drawn evenly
-    k = torch.randint(0, N, (n,), generator=g, device=dev)
-    pt = cl[i, k]  # (n,16,2)
-    j = torch.randint(0, 16, (n,), generator=g, device=dev)
-    p = pt[torch.arange(n, device=dev), j]
-    use = (p[:, 0] >= 0) & (torch.rand(n, generator=g, device=dev) < 0.5)
-    cx = torch.where(use, p[:, 0] + (torch.rand(n, generator=g, device=dev) - 0.5) * sx * 0.7, cx)
-    cy = torch.where(use, p[:, 1] + (torch.rand(n, generator=g, device=dev) - 0.5) * sy * 0.7, cy)
-    mid = lambda c, s, L: torch.where(
-        s < L, torch.minimum(torch.maximum(c, s / 2), L - s / 2), torch.full_like(c, L / 2)
-    )
-    cx, cy = mid(cx, sx, W), mid(cy, sy, H)
-    fl = torch.where(torch.rand(n, generator=g, device=dev) < 0.5, -1.0, 1.0)
-    ang = torch.randn(n, generator=g, device=dev).clamp(-2, 2) * 0.035
-    v, u = torch.meshgrid(
-        (torch.arange(h, device=dev) + 0.5) / h - 0.5,
-        (torch.arange(w, device=dev) + 0.5) / w - 0.5,
-        indexing="ij",
-    )
-    r = lambda t: t.view(n, 1, 1)
-    px, py = u[None] * r(sx * fl), v[None] * r(sy)
-    x = r(cx) + px * r(ang.cos()) - py * r(ang.sin())
-    y = r(cy) + px * r(ang.sin()) + py * r(ang.cos())
-    out = (x < 0) | (y < 0) | (x > W) | (y > H)
-    img = F.grid_sample(
-        I[i].float(),
-        torch.stack([x * 2 / W - 1, y * 2 / H - 1], -1),
-        padding_mode="border",
-        align_corners=False,
-    )
-    xi, yi = x.floor().long().clamp(0, W - 1), y.floor().long().clamp(0, H - 1)
-    m = M[i].view(n, -1).gather(1, (yi * W + xi).view(n, -1)).view(n, h, w)
-    return img, torch.where(out, torch.full_like(m, 11), m)
+def points_of(masks: np.ndarray, seed: int = 0) -> np.ndarray:
+    """float32 (n, CLASSES, POINTS, 2): x and y of pixels of each class, -1 where an image has too few."""
+    rng, points = np.random.default_rng(seed), np.full((len(masks), CLASSES, POINTS, 2), -1, np.float32)
+    for number, mask in enumerate(masks):
+        for label in range(CLASSES):
+            y, x = np.nonzero(mask[::2, ::2] == label)
+            if len(y) > 20:
+                chosen = rng.integers(0, len(y), POINTS)
+                points[number, label] = 2 * np.stack([x[chosen], y[chosen]], -1)
+    return points
+
+
+class Windows:
+    """Draws batches of windows.
+
+    Args:
+        images: uint8 (n, height, width, 3).
+        masks: (n, height, width).
+        size: (height, width) of a window.
+        count: windows in a batch.
+        device: where all of them lie.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self, images, masks, size: tuple[int, int], count: int, device: torch.device, seed: int
+    ) -> None:
+        self.images = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).contiguous()
+        self.masks, self.points = (
+            torch.from_numpy(masks).to(device),
+            torch.from_numpy(points_of(masks)).to(device),
+        )
+        self.size, self.count, self.draws = size, count, Draws(device, seed)
+
+    def next(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images (n, 3, h, w) 0-255 and labels (n, h, w), int64, -100 where there is none."""
+        draws, count = self.draws, self.count
+        chosen = (draws.uniform(count) * len(self.images)).long()
+        images, masks = self._cut_out(chosen)
+        images, some = lit(images, draws), draws.order(count)[: max(count // 6, 1)]
+        images[some] = blurred(images[some], 1.0)
+        return images, torch.where(masks < CLASSES, masks.long(), -100)
+
+    def _cut_out(self, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Windows of 0.55 to 2.1 times the scale, a little stretched, turned and mirrored; void lies outside."""
+        draws, count, (height, width) = self.draws, self.count, self.images.shape[2:]
+        scale = torch.exp(draws.uniform(count, math.log(0.55), math.log(2.1)))
+        aspect = torch.exp(draws.uniform(count, -0.15, 0.15)).sqrt()
+        wide = (self.size[1] / scale * aspect).clamp(max=width * 1.25)
+        high = (self.size[0] / scale / aspect).clamp(max=height * 1.25)
+        label = (draws.uniform(count) * CLASSES).long()
+        point = self.points[chosen, label, (draws.uniform(count) * POINTS).long()]
+        about = (point[:, 0] >= 0) & draws.chance(count, 0.5)
+        x, y = (
+            torch.where(
+                about,
+                point[:, axis] + draws.uniform(count, -0.35, 0.35) * side,
+                draws.uniform(count) * whole,
+            )
+            for axis, side, whole in ((0, wide, width), (1, high, height))
+        )
+        x, y = inside(x, wide, width), inside(y, high, height)
+        mirrored = torch.where(draws.chance(count, 0.5), -1.0, 1.0)
+        angle = draws.normal(count).clamp(-2, 2) * 0.035
+        x, y = turned(x, y, wide * mirrored, high, angle, self.size)
+        grid = torch.stack([x * 2 / width - 1, y * 2 / height - 1], -1)
+        way = {"padding_mode": "border", "align_corners": False}
+        images = F.grid_sample(self.images[chosen].float(), grid, **way)
+        pixel = y.floor().long().clamp(0, height - 1) * width + x.floor().long().clamp(0, width - 1)
+        masks = self.masks[chosen].view(count, -1).gather(1, pixel.view(count, -1)).view(pixel.shape)
+        return images, torch.where((x < 0) | (y < 0) | (x > width) | (y > height), VOID, masks.int())
+
+
+def inside(centre: torch.Tensor, side: torch.Tensor, whole: int) -> torch.Tensor:
+    """Centres of windows that stay inside the image; those larger than it lie in its middle."""
+    held = torch.minimum(torch.maximum(centre, side / 2), whole - side / 2)
+    return torch.where(side < whole, held, whole / 2)
 
 
 @torch.no_grad()
-def validate(net, x, m, dev, flip=False):
-    net.eval()
-    c = torch.zeros(N, N, device=dev)
-    for a in range(0, len(x), 16):
-        with torch.autocast(dev.type, torch.bfloat16, enabled=dev.type == "cuda"):
-            z = net(x[a : a + 16].float())
-        p = z.argmax(1)
-        y = m[a : a + 16].long()
-        k = y < N
-        c += torch.bincount(y[k] * N + p[k], minlength=N * N).view(N, N)
-    net.train()
-    iou = (c.diagonal() / (c.sum(0) + c.sum(1) - c.diagonal())).cpu().numpy()
-    return round(float(iou.mean()), 4), [round(float(v), 3) for v in iou]
+def scores(network: Network, images: np.ndarray, masks: np.ndarray, batch: int = 8) -> dict:
+    """Mean IoU and the classes' of all pixels but void."""
+    device, counts = next(network.parameters()).device, np.zeros((CLASSES, CLASSES))
+    for start in range(0, len(images), batch):
+        part = torch.from_numpy(images[start : start + batch]).to(device).permute(0, 3, 1, 2).float()
+        with torch.autocast(device.type, torch.bfloat16):
+            labels = network(part).argmax(1).cpu().numpy()
+        truth = masks[start : start + batch]
+        known = truth < CLASSES
+        pairs = truth[known].astype(int) * CLASSES + labels[known]
+        counts += np.bincount(pairs, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
+    right = counts.diagonal()
+    iou = right / np.maximum(counts.sum(0) + counts.sum(1) - right, 1)
+    return {"mean_iou": round(float(iou.mean()), 4), "class_iou": [round(float(one), 4) for one in iou]}
 
 
-def main():
-    ap = argparse.ArgumentParser()
-    ap.add_argument("--data", default="/tmp/camvid")
-    ap.add_argument("--net", default="camvid")
-    ap.add_argument("--out", default=".")
-    ap.add_argument("--name", default="camvid")
-    ap.add_argument("--seconds", type=float, default=100)
-    ap.add_argument("--batch", type=int, default=24)
-    ap.add_argument("--size", type=int, nargs=2, default=(288, 384))
-    ap.add_argument("--lr", type=float, default=1e-3)
-    ap.add_argument("--ema", type=float, default=0.995)
-    ap.add_argument("--seed", type=int, default=0)
-    ap.add_argument("--cpu", action="store_true")
-    ap.add_argument("--max-steps", type=int, default=10**9)
-    ap.add_argument("--evals", type=int, default=5)
-    ap.add_argument("--wd", type=float, default=0.03)
-    ap.add_argument("--freeze-early", action="store_true")
-    ap.add_argument("--trainall", action="store_true")
-    A = ap.parse_args()
-    t0 = time.time()
-    dev = torch.device("cpu" if A.cpu else "cuda")
+def run(args: argparse.Namespace) -> dict:
+    """Train and score; gives what NAME.json holds."""
+    device, out = torch.device("cpu" if args.cpu else "cuda"), Path(args.out)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    split, I, M = load(A.data, 2 if A.cpu else 16)
-    tr = np.array([s == "train" or A.trainall for s in split])
-    va = np.array([s == "val" for s in split])
-    rs = np.random.default_rng(0)
-    cl = -np.ones((int(tr.sum()), N, 16, 2), np.float32)
-    for q, m in enumerate(M[tr]):
-        for k in range(N):
-            y, x = np.nonzero(m[::2, ::2] == k)
-            if len(y) > 20:
-                j = rs.integers(0, len(y), 16)
-                cl[q, k, :, 0] = x[j] * 2
-                cl[q, k, :, 1] = y[j] * 2
-    cnt = np.bincount(M[tr].ravel(), minlength=12)[:11].astype(float)
-    f = cnt / cnt.sum()
-    w = (np.median(f) / f) ** 0.35
-    w = np.clip(w / w.mean(), 0.5, 2.5)
-    print("weights", np.round(w, 2))
-    w = torch.tensor(w, dtype=torch.float32, device=dev)
-    cl = torch.from_numpy(cl).to(dev)
-    T = lambda a: torch.from_numpy(a).to(dev)
-    Im, Mm = T(I[tr]).permute(0, 3, 1, 2).contiguous(), T(M[tr])
-    Vx, Vm = T(I[va]).permute(0, 3, 1, 2).contiguous(), T(M[va])
-    g = torch.Generator(device=dev)
-    g.manual_seed(A.seed)
-    torch.manual_seed(A.seed)
-    net = torchnet.load(A.net).to(dev)
-    print(
-        "start",
-        validate(net, Vx[: 2 if A.cpu else None], Vm[: 2 if A.cpu else None], dev),
-        round(time.time() - t0, 1),
-        flush=True,
+    torch.manual_seed(args.seed)
+    images, masks = load(Path(args.data), "train")
+    val = load(Path(args.data), "val")
+    weights = torch.from_numpy(class_weights(masks)).to(device)
+    windows = Windows(images, masks, tuple(args.size), args.batch, device, args.seed)
+    network = load_network(args.network).to(device, memory_format=torch.channels_last).train()
+    average, optimizer = (
+        MovingAverage(network, args.average),
+        optimizer_of(network, args.rate, 0.5, args.decay),
     )
-    net.train()
-    ps = list(net.named_parameters())
-    head = lambda k: not k.split(".")[1].startswith(("stem", "block"))
-    opt = torch.optim.AdamW(
-        [
-            dict(
-                params=[p for k, p in ps if head(k) == hd and (p.ndim > 1) == d],
-                lr=A.lr * (1 if hd else 0.5),
-                base=A.lr * (1 if hd else 0.5),
-                weight_decay=A.wd if d else 0,
-            )
-            for hd in (0, 1)
-            for d in (0, 1)
-        ],
-        betas=(0.9, 0.99),
-        fused=not A.cpu,
-    )
-    ema = {k: v.detach().clone().float() for k, v in net.state_dict().items() if v.is_floating_point()}
-    keys = list(ema)
-    en = copy.deepcopy(net)
-    start = time.time()
-    step = 0
-    frac = 0
-    due = 1
-
-    def ev(tag):
-        sd = en.state_dict()
-        for k in keys:
-            sd[k].copy_(ema[k])
-        r = validate(en, Vx[: 2 if A.cpu else None], Vm[: 2 if A.cpu else None], dev)
-        print(tag, step, round(time.time() - start, 1), r, flush=True)
-        return r
-
-    while frac < 1 and step < A.max_steps:
-        frac = (time.time() - start) / A.seconds
-        mult = min(1, (step + 1) / 50) * max(0.5 * (1 + np.cos(np.pi * min(frac, 1))), 0.002)
-        for q in opt.param_groups:
-            q["lr"] = q["base"] * mult
+    begun, step, done = time.time(), 0, 0.0
+    while done < 1:
+        factor = min(1, (step + 1) / 50) * max(0.5 * (1 + math.cos(math.pi * done)), 0.002)
+        for group in optimizer.param_groups:
+            group["lr"] = group["base"] * factor
         with torch.no_grad():
-            i = torch.randint(0, len(Im), (A.batch,), generator=g, device=dev)
-            img, m = sample(Im, Mm, cl, i, g, tuple(A.size), dev)
-            img = light(img, g, dev)
-            s = torch.randperm(A.batch, generator=g, device=dev)[: max(A.batch // 6, 1)]
-            img[s] = gauss(img[s], 1.0)
-        with torch.autocast(dev.type, torch.bfloat16, enabled=not A.cpu):
-            z = net(img)
-        y = m.long()
-        y = torch.where(y >= N, torch.full_like(y, -100), y)
-        ce = F.cross_entropy(z.float(), y, weight=w, reduction="none", ignore_index=-100)
-        k = y >= 0
-        loss = ce.sum() / w[y.clamp(min=0)][k].sum()
-        opt.zero_grad(set_to_none=True)
+            batch, labels = windows.next()
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = network(batch.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits.float(), labels, weight=weights, ignore_index=-100)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_([p for _, p in ps], 5.0)
-        opt.step()
-        step += 1
-        with torch.no_grad():
-            sd = net.state_dict()
-            torch._foreach_lerp_(
-                [ema[k] for k in keys],
-                [sd[k].float() for k in keys],
-                1 - min(A.ema, (1 + step) / (10 + step)),
-            )
-        if step in (5, 20, 50) or step % 200 == 0:
-            print("step", step, round(time.time() - start, 1), round(float(loss.detach()), 4), flush=True)
-        if frac * A.evals >= due and frac < 0.97:
-            ev("val")
-            due += 1
-    r = ev("final")
-    np.savez(
-        os.path.join(A.out, A.name + "_ema.npz"),
-        **{k: v.astype(np.float32) for k, v in net.arrays({**net.state_dict(), **ema}).items()},
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        average.update()
+        step, spent = step + 1, time.time() - begun
+        done = max(spent / args.seconds, step / args.steps if args.steps else 0)
+        if step in (5, 20) or step % 100 == 0:
+            print(f"step {step}: loss {float(loss.detach()):.4f}, {spent:.0f} s", flush=True)
+    result = {"settings": vars(args), "steps": step, "seconds": round(time.time() - begun, 1)}
+    result["scores"] = scores(average.network, *val)
+    print(json.dumps(result["scores"]), flush=True)
+    (out / f"{args.name}.json").write_text(json.dumps(result, indent=2, default=str) + "\n", encoding="utf-8")
+    write(average.network, out / f"{args.name}.npz")
+    return result
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--data", required=True, help="the folder of pack.py")
+    made.add_argument("--network", required=True, help="its .graph.json and .npz, without the ending")
+    made.add_argument("--out", required=True, help="the folder for the weights")
+    made.add_argument("--name", default="camvid", help="of the files (camvid)")
+    made.add_argument("--cpu", action="store_true", help="without a GPU")
+    made.add_argument(
+        "--seconds", type=float, default=108, help="of training; the schedule ends with them (108)"
     )
-    json.dump(
-        dict(args=vars(A), steps=step, seconds=round(time.time() - start, 1), result=r),
-        open(os.path.join(A.out, A.name + ".json"), "w"),
+    made.add_argument("--steps", type=int, help="at most")
+    made.add_argument("--batch", type=int, default=24)
+    made.add_argument("--size", type=int, nargs=2, default=(288, 384), metavar=("H", "W"))
+    made.add_argument(
+        "--rate", type=float, default=1e-3, help="learning rate of the head; half for the backbone"
     )
-    print("total", round(time.time() - t0, 1))
+    made.add_argument("--decay", type=float, default=0.03)
+    made.add_argument("--average", type=float, default=0.995, help="share kept by the moving average")
+    made.add_argument("--seed", type=int, default=0)
+    return made
 
 
 if __name__ == "__main__":
-    main()
+    run(parser().parse_args())

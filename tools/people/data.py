@@ -1,107 +1,148 @@
-# ruff: noqa
-"""The packed images in memory, and on the GPU."""
+"""The packed images (`pack.py`) in memory: decoded once, cut out and augmented on the device (`augment.py`)."""
 
+import itertools
 import json
-import os
+from dataclasses import dataclass
 from multiprocessing import Pool
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-S, TS = 352, 160
-IDX = BINS = None
+SIDE = 352  # of the squares in which images lie, at their upper left
+TEACHER_SIDE = 160
+BODIES = 6  # the largest connected parts of a mask
+IGNORED = 255
+# Who says what is right: the mask alone; mask and teacher; the teacher alone; mask and teacher where they agree.
+MASK, BOTH, TEACHER, AGREED = 0, 1, 2, 3
+# Masks that count bags as people and leave out passers-by.
+DOUBTED = "ccp_people"
+# How often an image with people is drawn, and one without, by its source.
+PEOPLE_SHARES = {
+    "voc_people": 1.5,
+    "voc_animals": 1.2,
+    "ccp_people": 0.6,
+    "coco128": 1.2,
+    "voc_vehicles": 1.2,
+}
+EMPTY_SHARES = {"rooms": 0.5}
 
 
-def _init(d):
-    global IDX, BINS
-    cv2.setNumThreads(1)
-    IDX = json.load(open(f"{d}/people.json"))
-    BINS = [
-        np.memmap(f"{d}/people{j}.bin", np.uint8, "r") if os.path.exists(f"{d}/people{j}.bin") else None
-        for j in (0, 1)
-    ]
+@dataclass
+class Sample:
+    """One decoded image.
+
+    Attributes:
+        source: the folder it comes from, such as "voc_people".
+        split: "train" or "val".
+        image: uint8 (SIDE, SIDE, 3), RGB, its last column and row repeated.
+        mask: uint8 (SIDE, SIDE): 0, 1 person, 255 ignored.
+        teacher: uint8 (TEACHER_SIDE, TEACHER_SIDE): the teachers' probability of person, of the whole image.
+        size: (height, width) of the image in its square.
+        bodies: float32 (BODIES, 5): left, top, width, height, area of the mask's parts, the largest first.
+        count: how many of them there are.
+        taught: MASK, BOTH, TEACHER or AGREED.
+        share: of the image that is person; -1 without a mask.
+    """
+
+    source: str
+    split: str
+    image: np.ndarray
+    mask: np.ndarray
+    teacher: np.ndarray
+    size: tuple[int, int]
+    bodies: np.ndarray
+    count: int
+    taught: int
+    share: float
+
+    def squeezed(self, side: int = 256) -> tuple[np.ndarray, np.ndarray]:
+        """Image and mask at side x side, as a preset sees and is scored on them."""
+        height, width = self.size
+        image = cv2.resize(self.image[:height, :width], (side, side), interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(self.mask[:height, :width], (side, side), interpolation=cv2.INTER_NEAREST)
+        return image, mask
 
 
-def _decode(k):
-    kind, split, stem, j, o, a, b, t = IDX[k]
-    B = BINS[j]
-    im = cv2.imdecode(B[o : o + a], 1)[:, :, ::-1]
-    h, w = im.shape[:2]
-    m = cv2.imdecode(B[o + a : o + a + b], 0) if b else np.full((h, w), 255, np.uint8)
-    tm = cv2.imdecode(B[o + a + b : o + a + b + t], 0) if t > 1 else np.zeros((TS, TS), np.uint8)
-    I = np.zeros((S, S, 3), np.uint8)
-    I[:h, :w] = im
-    I[:h, w:] = im[:, -1:]
-    I[h:] = I[h - 1 : h]
-    M = np.full((S, S), 255, np.uint8)
-    M[:h, :w] = m
-    n, _, st, _ = cv2.connectedComponentsWithStats((m == 1).astype(np.uint8))
-    st = [s for s in st[1:] if s[4] > 0.0015 * h * w]
-    st.sort(key=lambda s: -s[4])
-    boxes = np.zeros((6, 5), np.float32)
-    for q, s in enumerate(st[:6]):
-        boxes[q] = s
-    small = None
-    if split == "val":
-        small = (
-            cv2.resize(im, (256, 256), interpolation=cv2.INTER_AREA),
-            cv2.resize(m, (256, 256), interpolation=cv2.INTER_NEAREST),
-        )
-    has_t = 2 if not b else (1 if t else 0)
-    share = (m == 1).mean() if b else -1
-    return I, M, tm, (h, w), boxes, min(len(st), 6), has_t, share, small
-
-
-def load(d, limit=None, procs=16):
-    idx = json.load(open(f"{d}/people.json"))
-    ks = list(range(len(idx)))
-    size = [
-        os.path.getsize(f"{d}/people{j}.bin") if os.path.exists(f"{d}/people{j}.bin") else 0 for j in (0, 1)
-    ]
-    ks = [k for k in ks if idx[k][4] + sum(idx[k][5:8]) <= size[idx[k][3]]]
+def load(
+    folder: str | Path, limit: int | None = None, processes: int = 2, split: str | None = None
+) -> list[Sample]:
+    """The images of `FOLDER/people.json`, evenly spaced where there is a limit, of one split or of both."""
+    folder = Path(folder)
+    entries = json.loads((folder / "people.json").read_text(encoding="utf-8"))
+    entries = [entry for entry in entries if split in (None, entry[1])]
     if limit:
-        ks = ks[:: max(1, len(ks) // limit)]
-    with Pool(procs, _init, (d,)) as p:
-        R = p.map(_decode, ks, chunksize=16)
-    return [idx[k] for k in ks], R
+        entries = entries[:: max(1, len(entries) // limit)]
+    with Pool(processes, _open, (folder,)) as pool:
+        return pool.map(_decoded, entries, chunksize=16)
 
 
-class Data:
-    def __init__(s, idx, R, dev, trainall=False):
-        tr = [i for i, e in enumerate(idx) if e[1] == "train" or trainall]
-        s.dev = dev
-        s.I = torch.from_numpy(np.stack([R[i][0] for i in tr])).to(dev).permute(0, 3, 1, 2).contiguous()
-        s.M = torch.from_numpy(np.stack([R[i][1] for i in tr])).to(dev)
-        s.T = torch.from_numpy(np.stack([R[i][2] for i in tr])).to(dev)
-        s.hw = torch.tensor([R[i][3] for i in tr], dtype=torch.float32, device=dev)
-        s.box = torch.from_numpy(np.stack([R[i][4] for i in tr])).to(dev)
-        s.nb = torch.tensor([R[i][5] for i in tr], device=dev)
-        # 3: a teacher, and masks that count bags as people and leave out passers-by
-        s.ht = torch.tensor(
-            [3 if R[i][6] == 1 and idx[i][0] == "ccp_people" else R[i][6] for i in tr], device=dev
+def _open(folder: Path) -> None:
+    global _files
+    cv2.setNumThreads(1)
+    paths = [folder / f"people{number}.bin" for number in (0, 1)]
+    _files = [np.memmap(path, np.uint8, "r") if path.stat().st_size else None for path in paths]
+
+
+def _decoded(entry: list) -> Sample:
+    source, split, _, file, offset, *lengths = entry
+    ends = np.cumsum([offset, *lengths])
+    image, mask, teacher = (_files[file][a:b] for a, b in itertools.pairwise(ends))
+    image = cv2.imdecode(image, cv2.IMREAD_COLOR)[:, :, ::-1]
+    height, width = image.shape[:2]
+    has_mask = len(mask) > 0
+    taught = (AGREED if source == DOUBTED else BOTH) if len(teacher) else MASK
+    mask = (
+        cv2.imdecode(mask, cv2.IMREAD_GRAYSCALE) if has_mask else np.full((height, width), IGNORED, np.uint8)
+    )
+    seen = cv2.imdecode(teacher, cv2.IMREAD_GRAYSCALE) if len(teacher) > 1 else None  # one byte: nobody seen
+    bodies = _bodies(mask)
+    return Sample(
+        source,
+        split,
+        np.pad(image, ((0, SIDE - height), (0, SIDE - width), (0, 0)), mode="edge"),
+        np.pad(mask, ((0, SIDE - height), (0, SIDE - width)), constant_values=IGNORED),
+        np.zeros((TEACHER_SIDE, TEACHER_SIDE), np.uint8) if seen is None else seen,
+        (height, width),
+        np.pad(bodies, ((0, BODIES - len(bodies)), (0, 0))),
+        len(bodies),
+        taught if has_mask else TEACHER,
+        float((mask == 1).mean()) if has_mask else -1.0,
+    )
+
+
+def _bodies(mask: np.ndarray) -> np.ndarray:
+    _, _, parts, _ = cv2.connectedComponentsWithStats((mask == 1).astype(np.uint8))
+    parts = sorted((part for part in parts[1:] if part[4] > 0.0015 * mask.size), key=lambda part: -part[4])
+    return np.array(parts[:BODIES], np.float32).reshape(-1, 5)
+
+
+class TrainingImages:
+    """The images to train on, on the device, with the shares by which they are drawn.
+
+    Attributes:
+        images, masks, teachers, sizes, bodies, counts, taught: as in `Sample`, one behind the other; images NCHW.
+        people, empty, unlabelled: how often each is drawn as an image with people, without, without a mask.
+    """
+
+    def __init__(self, samples: list[Sample], device: torch.device) -> None:
+        def tensor(values) -> torch.Tensor:
+            return torch.from_numpy(np.stack(values)).to(device)
+
+        self.device = device
+        self.images = tensor([one.image for one in samples]).permute(0, 3, 1, 2).contiguous()
+        self.masks, self.teachers = tensor([s.mask for s in samples]), tensor([s.teacher for s in samples])
+        self.sizes = torch.tensor([s.size for s in samples], dtype=torch.float32, device=device)
+        self.bodies = tensor([one.bodies for one in samples])
+        self.counts = torch.tensor([one.count for one in samples], device=device)
+        self.taught = torch.tensor([one.taught for one in samples], device=device)
+        people = [PEOPLE_SHARES.get(s.source, 0) * (s.share > 0 and s.count > 0) for s in samples]
+        empty = [EMPTY_SHARES.get(s.source, 1) * (s.share == 0) for s in samples]
+        unlabelled = [s.share < 0 for s in samples]
+        self.people, self.empty, self.unlabelled = (
+            torch.tensor(shares, dtype=torch.float32, device=device) for shares in (people, empty, unlabelled)
         )
-        kinds = np.array([idx[i][0] for i in tr])
-        share = np.array([R[i][7] for i in tr])
-        ppl = (share > 0) & (s.nb.cpu().numpy() > 0)
-        unl = share < 0
-        neg = share == 0
-        W = {
-            "voc_people": 1.5,
-            "voc_animals": 1.2,
-            "ccp_people": 0.6,
-            "coco128": 1.2,
-            "voc_vehicles": 1.2,
-            "rooms": 0,
-            "unlabelled_people": 0,
-        }
-        wp = np.array([W[k] for k in kinds]) * ppl
-        wn = np.where(kinds == "rooms", 0.5, 1.0) * neg
-        if not wn.sum():
-            wn = wn + 1.0  # a part of the data: speed trials
-        if not unl.sum():
-            unl = unl + 1.0
-        s.wp, s.wn, s.wu = (
-            torch.from_numpy(w.astype(np.float32)).to(dev) for w in (wp, wn, unl.astype(np.float32))
-        )
-        print("train", len(tr), "people", int(ppl.sum()), "neg", int(neg.sum()), "unl", int(unl.sum()))
+        for shares in (self.empty, self.unlabelled):
+            if not shares.sum():  # a small part of the data
+                shares += 1

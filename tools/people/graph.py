@@ -1,9 +1,19 @@
-# ruff: noqa
+"""A Keras functional model as plain files, `NAME.graph.json` and `NAME.npz`, and weights back into it.
+
+    python tools/people/graph.py MODEL --out NAME
+
+`network.py` runs them in PyTorch. Beside them lies the model itself, `NAME.keras`.
+"""
+
+import argparse
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 
-KEEP = (
+# What `network.py` reads of a layer's configuration.
+KEPT = {
     "strides",
     "dilation_rate",
     "kernel_size",
@@ -16,40 +26,62 @@ KEEP = (
     "factor",
     "block",
     "rate",
-)
+}
 
 
-def graph_of(model):
-    out = []
-    made = {}
-    for op in model.operations:
-        nodes = [n for n in op._inbound_nodes]
-        node = [n for n in nodes if id(n) in {id(x) for d in model._nodes_by_depth.values() for x in d}][0]
-        ins = [t._keras_history.operation.name for t in node.input_tensors]
-        c = {k: v for k, v in op.get_config().items() if k in KEEP}
-        out.append([op.name, type(op).__name__, c, ins])
-    return out
+def layers_of(model) -> list:
+    """`[name, class, configuration, names of the inputs]` of each layer, in the order in which they are run."""
+    own = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
+    found = []
+    for layer in model.operations:
+        node = next(node for node in layer._inbound_nodes if id(node) in own)
+        inputs = [tensor._keras_history.operation.name for tensor in node.input_tensors]
+        config = {key: value for key, value in layer.get_config().items() if key in KEPT}
+        found.append([layer.name, type(layer).__name__, config, inputs])
+    return found
 
 
-def save(model, path):
-    json.dump(graph_of(model), open(path + ".graph.json", "w"))
-    w = {}
-    for l in model.layers:
-        for v in l.weights:
-            if "seed" in v.name:
-                continue
-            w[f"{l.name}/{v.name}"] = np.asarray(v)
-    np.savez(path + ".npz", **w)
+def weights_of(model) -> dict:
+    """The weights by `layer/variable`, without the states of random generators."""
+    return {name: np.asarray(variable) for name, variable in _variables(model)}
 
 
-def restore(model, arrays):
-    n = 0
-    for l in model.layers:
-        for v in l.weights:
-            if "seed" in v.name:
-                continue
-            a = arrays[f"{l.name}/{v.name}"]
-            assert a.shape == tuple(v.shape), (l.name, v.name, a.shape, v.shape)
-            v.assign(a)
-            n += 1
-    return n
+def write(model, path: str | Path) -> None:
+    """Write `PATH.graph.json` and `PATH.npz`."""
+    Path(f"{path}.graph.json").write_text(json.dumps(layers_of(model)), encoding="utf-8")
+    np.savez(f"{path}.npz", **weights_of(model))
+
+
+def restore(model, arrays: dict) -> None:
+    """Give a model the weights of an .npz file; every one of the model's must be there."""
+    for name, variable in _variables(model):
+        if arrays[name].shape != tuple(variable.shape):
+            raise ValueError(f"{name}: {arrays[name].shape} does not fit the model's {tuple(variable.shape)}")
+        variable.assign(arrays[name])
+
+
+def _variables(model):
+    for layer in model.layers:
+        for variable in layer.weights:
+            if "seed" not in variable.name:
+                yield f"{layer.name}/{variable.name}", variable
+
+
+def main() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="a .keras file or a preset")
+    parser.add_argument("--out", required=True, help="path without an ending")
+    args = parser.parse_args()
+
+    from kseg.models import load_trained
+
+    model = load_trained(args.model)
+    model.save(f"{args.out}.keras")
+    write(model, args.out)
+
+
+if __name__ == "__main__":
+    main()

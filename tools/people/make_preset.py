@@ -87,7 +87,7 @@ def _half(array):
     return half if harmless else array
 
 
-def class_scores(model, dataset, size) -> dict:
+def class_scores(model, dataset, size, limit: int | None = None) -> dict:
     """Class IoU and mean IoU of a callable (1, H, W, 3) -> logits, images stretched to ``size`` as the app does."""
     import cv2
     import numpy as np
@@ -95,7 +95,8 @@ def class_scores(model, dataset, size) -> dict:
     from kseg.metrics import confusion_matrix, scores
 
     counts = np.zeros((dataset.num_classes,) * 2, np.int64)
-    for index in range(len(dataset)):
+    chosen = range(0, len(dataset), max(1, len(dataset) // limit) if limit else 1)
+    for index in chosen:
         image, labels = dataset.load(index)
         small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
         logits = np.asarray(model(small[None]))[0]
@@ -104,7 +105,18 @@ def class_scores(model, dataset, size) -> dict:
         counts += confusion_matrix(labels, predicted, dataset.num_classes, dataset.ignore_label)
     iou = scores.class_iou(counts)
     by_class = {name: round(float(v), 4) for name, v in zip(dataset.classes, iou, strict=True)}
-    return {"mean_iou": round(float(np.nanmean(iou)), 4), "class_iou": by_class, "pictures": len(dataset)}
+    return {"mean_iou": round(float(np.nanmean(iou)), 4), "class_iou": by_class, "pictures": len(chosen)}
+
+
+def dataset(args: argparse.Namespace, split: str):
+    """A data set of kseg, or `framed_people` of this folder, which holds val_portraits and val_empty of people too."""
+    import kseg
+
+    if args.data == "framed_people" or (args.data == "people" and split in ("val_portraits", "val_empty")):
+        from framed import framed_people
+
+        return framed_people(Path(args.root), split)
+    return kseg.data.load(args.data, args.root, split)
 
 
 def run_settings(model: Path) -> tuple[dict, str]:
@@ -146,18 +158,18 @@ def make(args: argparse.Namespace) -> dict:
     try:
         packed(Path(args.model), keras_file, size)
         model = kseg.models.load(keras_file)
-        calibration = kseg.data.load(args.data, args.root, args.calibration_split)
+        calibration = dataset(args, args.calibration_split)
         images = kseg.export.calibration_images(calibration, size, count=args.calibration)
         kseg.export.tflite(model, int8_file, size=size, precision="int8", calibration=images)
-        val = kseg.data.load(args.data, args.root, args.split)
+        val = dataset(args, args.split)
         scores = {
             "split": f"{args.data} {args.split}",
-            "keras": class_scores(lambda images: model(images, training=False), val, size),
-            "int8": class_scores(kseg.export.load(int8_file), val, size),
+            "keras": class_scores(lambda images: model(images, training=False), val, size, args.limit),
+            "int8": class_scores(kseg.export.load(int8_file), val, size, args.limit),
         }
         for split in args.more_splits:
-            more = kseg.data.load(args.data, args.root, split)
-            scores[split] = class_scores(kseg.export.load(int8_file), more, size)
+            more = dataset(args, split)
+            scores[split] = class_scores(kseg.export.load(int8_file), more, size, args.limit)
         lost = scores["keras"]["mean_iou"] - scores["int8"]["mean_iou"]
         if lost > args.max_drop:
             raise SystemExit(f"int8 loses {lost:.4f} mean IoU, allowed are {args.max_drop}: {scores}")
@@ -203,6 +215,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--more-splits", nargs="*", default=(), help="scored in int8 too, for the card")
     made.add_argument("--calibration-split", default="train")
     made.add_argument("--calibration", type=int, default=200, help="images for int8 (200)")
+    made.add_argument("--limit", type=int, help="of the scored images, to try it")
     made.add_argument("--size", type=int, nargs=2, default=(256, 256), metavar=("H", "W"))
     made.add_argument("--max-drop", type=float, default=0.02)
     made.add_argument("--out", default=str(PRESETS))

@@ -1,67 +1,103 @@
-# ruff: noqa
-"""people pack: webp images of longest side 352, png masks, png teacher maps (128), split into two .bin files; json index."""
+"""Pack images, masks and teachers into a few files that travel to a GPU: tens of megabytes.
 
+    python tools/people/pack.py people --data ../shared/data --out DIR        # after teacher.py
+    python tools/people/pack.py camvid --data ../shared/data --out DIR
+
+`people`: DIR/people0.bin, people1.bin and people.json of `[source, split, name, file, offset, bytes of image, mask,
+teacher]`. `camvid`: DIR/camvid.bin and camvid.json of `[split, name, offset, bytes of image, mask]`. The .json is
+written last.
+"""
+
+import argparse
 import json
+import os
 from multiprocessing import Pool
+from pathlib import Path
 
 import cv2
 import numpy as np
+from listing import Entry, listing
 
-from teacher import listing, mask_of
-
-S = 352
-L = listing()
-T = np.load("teacher.npz")
+SIDE = 352  # the longest
+TEACHER_SIDE = 160
+FILE_BYTES = 43_000_000
 
 
-def one(k):
-    kind, split, p, m = L[k]
-    im = cv2.imread(str(p))
-    h, w = im.shape[:2]
-    f = min(1.0, S / max(h, w))
-    size = (max(1, round(w * f)), max(1, round(h * f)))
-    if f < 1:
-        im = cv2.resize(im, size, interpolation=cv2.INTER_AREA)
-    a = cv2.imencode(".webp", im, [cv2.IMWRITE_WEBP_QUALITY, 84])[1].tobytes()
-    if m is not None:
-        mk = mask_of(kind, m)
-        mk = cv2.resize(mk, size, interpolation=cv2.INTER_NEAREST)
-        b = cv2.imencode(".png", mk, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
-    else:
-        b = b""
-    return k, kind, split, p.stem, a, b
+def people(data: Path, out: Path, limit: int | None = None) -> None:
+    """Pack the images of `listing` with what `teacher.py` wrote into `out`."""
+    cv2.setNumThreads(1)
+    entries, files, index = listing(data, limit), [bytearray(), bytearray()], []
+    with Pool(os.cpu_count()) as pool, np.load(out / "teachers.npz") as teachers:
+        for entry, (image, mask) in zip(entries, pool.imap(_encoded, entries, chunksize=16), strict=True):
+            teacher = _teacher(teachers[entry.name]) if entry.name in teachers else b""
+            number = 0 if len(files[0]) < FILE_BYTES else 1
+            lengths = len(image), len(mask), len(teacher)
+            index.append([entry.source, entry.split, entry.image.stem, number, len(files[number]), *lengths])
+            files[number] += image + mask + teacher
+    for number, content in enumerate(files):
+        (out / f"people{number}.bin").write_bytes(content)
+    _write_index(out / "people.json", index)
+
+
+def _encoded(entry: Entry) -> tuple[bytes, bytes]:
+    """The image as WebP and the mask as PNG, their longest side `SIDE`."""
+    image, mask = cv2.imread(str(entry.image)), entry.read_mask()
+    height, width = image.shape[:2]
+    factor = min(1.0, SIDE / max(height, width))
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    if factor < 1:
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    packed = cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, 84])[1].tobytes()
+    if mask is None:
+        return packed, b""
+    mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
+    return packed, cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+
+
+def _teacher(probability: np.ndarray) -> bytes:
+    """As WebP; one byte where nobody is seen."""
+    if not probability.any():
+        return b"0"
+    small = cv2.resize(probability, (TEACHER_SIDE, TEACHER_SIDE), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, 75])[1].tobytes()
+
+
+def camvid(data: Path, out: Path, limit: int | None = None) -> None:
+    """Pack CamVid's train and val as JPEG of quality 88 and PNG."""
+    content, index = bytearray(), []
+    for split in ("train", "val"):
+        images = sorted((data / "camvid/images" / split).iterdir())
+        for path in images[:: max(1, len(images) // limit)] if limit else images:
+            mask = cv2.imread(str(data / "camvid/masks" / split / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
+            encoded = (
+                cv2.imencode(".jpg", cv2.imread(str(path)), [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes(),
+                cv2.imencode(".png", mask)[1].tobytes(),
+            )
+            index.append([split, path.stem, len(content), *map(len, encoded)])
+            content += b"".join(encoded)
+    (out / "camvid.bin").write_bytes(content)
+    _write_index(out / "camvid.json", index)
+
+
+def _write_index(path: Path, index: list) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(index), encoding="utf-8")
+    os.replace(part, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    ways = {"people": people, "camvid": camvid}
+    parser.add_argument("what", choices=ways)
+    parser.add_argument("--data", required=True, type=Path)
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--limit", type=int, help="of images, to try it")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    ways[args.what](args.data, args.out, args.limit)
 
 
 if __name__ == "__main__":
-    import os
-
-    cv2.setNumThreads(1)
-    names = set(T.files)
-    with Pool(2) as pool:
-        R = pool.map(one, range(len(L)), chunksize=64)
-    bins = [bytearray(), bytearray()]
-    idx = []
-    for k, kind, split, stem, a, b in R:
-        t = b""
-        if str(k) in names:
-            m = T[str(k)]
-            if m.any():
-                t = cv2.imencode(
-                    ".webp",
-                    cv2.resize(m, (160, 160), interpolation=cv2.INTER_AREA),
-                    [cv2.IMWRITE_WEBP_QUALITY, 75],
-                )[1].tobytes()
-            else:
-                t = b"0"
-        j = 0 if len(bins[0]) < 43_000_000 else 1
-        B = bins[j]
-        o = len(B)
-        B += a + b + t
-        idx.append([kind, split, stem, j, o, len(a), len(b), len(t)])
-    os.makedirs("gpu", exist_ok=True)
-    for j, B in enumerate(bins):
-        open(f"gpu/people{j}.bin", "wb").write(B)
-        print(j, len(B) / 1e6)
-    json.dump(idx, open("gpu/people.json", "w"))
-    for q in (5, 6, 7):
-        print(sum(i[q] for i in idx) / 1e6)
+    main()

@@ -1,181 +1,167 @@
-# ruff: noqa
-"""MobileNetV2-0.5 of deeplabv3.tflite -> Keras LiteFPN with calibrated BN, slimmed. Writes people.graph.json, .npz"""
+"""The network of the preset `people` before its training: `LiteFPN` with the weights of deeplabv3.tflite.
 
+    python tools/people/start.py --references ../shared/reference_models --data DIR --out DIR/start
+
+deeplabv3.tflite (DeepLabv3 on MobileNetV2 of half width, trained by its authors on COCO and VOC) has its batch
+normalisation folded into the convolutions. It is unfolded again on 64 of the packed images: the statistics are those of
+the maps, scale and offset undo them. Then the weakest channels of the first blocks are left out (`slimming.py`).
+Writes OUT.graph.json, OUT.keras and OUT.npz.
+"""
+
+import argparse
 import os
+from pathlib import Path
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import json
-import sys
-
-import cv2
-import kseg
 import numpy as np
-import torch
 
-sys.path.insert(0, "/opt/k/presets-work")
-from ai_edge_litert.interpreter import Interpreter
-
-import network as torchnet
-from graph import save
-from slimming import slim_from
-
-i = Interpreter("/work/shared/reference_models/deeplabv3.tflite", experimental_preserve_all_tensors=True)
-i.allocate_tensors()
-T = {d["name"]: d["index"] for d in i.get_tensor_details()}
-g = lambda n: i.get_tensor(T[n]).astype("float32")
-full = kseg.backbones.DeepLabMobileNetV2(0.5)
-LV = (("stage4", 64, 48), ("stage3", 48, 32), ("stage2", 32, 16))
-EX = (1, 4, 4, 6, 6, 6, 6)
+LEVELS = (("stage4", 64, 48), ("stage3", 48, 32), ("stage2", 32, 16))
+EXPANSIONS = (1, 4, 4, 6, 6, 6, 6)
+REPEATS = (1, 2, 3, 4, 3, 3, 1)
+IMAGES = 64
+CLASSES, PALETTE = ("background", "person"), ((0, 0, 0), (40, 200, 120))
 
 
-def head(bb):
-    return kseg.models.LiteFPN(bb, 2, levels=LV, decoder=0, name="people")
+def head_on(backbone):
+    """The head of the preset."""
+    import kseg
+
+    return kseg.models.LiteFPN(backbone, 2, levels=LEVELS, decoder=0, name="people")
 
 
-big = head(full)
-blocks = [f"block{a + 1}{'abcd'[b]}" for a, n in enumerate((1, 2, 3, 4, 3, 3, 1)) for b in range(n)]
-conv = {"stem": ("Conv", None)}
+class Published:
+    """The kernels and biases of deeplabv3.tflite."""
+
+    def __init__(self, path: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.interpreter = Interpreter(str(path), experimental_preserve_all_tensors=True)
+        self.interpreter.allocate_tensors()
+        self.indices = {one["name"]: one["index"] for one in self.interpreter.get_tensor_details()}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.interpreter.get_tensor(self.indices[name]).astype("float32")
+
+    def joined(self) -> list[str]:
+        """The names of the maps that its head concatenates, in their order."""
+        names = {index: name for name, index in self.indices.items()}
+        operations = self.interpreter._get_ops_details()
+        (found,) = (one["inputs"] for one in operations if one["op_name"] == "CONCATENATION")
+        return [names[index] for index in found]
 
 
-def put(name, w, b, dw=False):
-    l = big.get_layer(name + ("_conv" if not dw else ""))
-    w = w.transpose(1, 2, 3, 0) if not dw else w.transpose(1, 2, 3, 0)
-    l.kernel.assign(w)
-    bias[name] = b
+def fill(model, published: Published) -> dict[str, np.ndarray]:
+    """Give the model the kernels; gives the biases by the name of the layer without its ending."""
+    backbone, biases = "MobilenetV2/expanded_conv", {}
+
+    def put(name: str, kernel: str, bias: str, layer: str | None = None) -> None:
+        model.get_layer(layer or f"{name}_conv").kernel.assign(published[kernel].transpose(1, 2, 3, 0))
+        biases[name] = published[bias]
+
+    put("stem", "MobilenetV2/Conv/weights", "MobilenetV2/Conv/Conv2D_bias")
+    blocks = [f"block{stage}{'abcd'[n]}" for stage, count in enumerate(REPEATS, 1) for n in range(count)]
+    for number, block in enumerate(blocks):
+        theirs = f"{backbone}_{number}" if number else backbone
+        if number:
+            put(f"{block}_expand", f"{theirs}/expand/weights", f"{theirs}/expand/Conv2D_bias")
+        depthwise = f"{theirs}/depthwise/depthwise_weights", f"{theirs}/depthwise/depthwise_bias"
+        put(f"{block}_dwconv", *depthwise, layer=f"{block}_dwconv")
+        put(f"{block}_project", f"{theirs}/project/weights", f"{theirs}/project/Conv2D_bias")
+    for ours, theirs in (
+        ("aspp_1x1", "aspp0"),
+        ("image_level", "image_pooling"),
+        ("projection", "concat_projection"),
+    ):
+        put(ours, f"{theirs}/weights", f"{theirs}/Conv2D_bias")
+    if published.joined()[0] != "aspp0/Relu":  # the order of ours
+        layer = model.get_layer("projection_conv")
+        kernel = np.asarray(layer.kernel)
+        layer.kernel.assign(np.concatenate([kernel[:, :, 256:], kernel[:, :, :256]], 2))
+    return biases
 
 
-bias = {}
-put("stem", g("MobilenetV2/Conv/weights"), g("MobilenetV2/Conv/Conv2D_bias"))
-for k, b in enumerate(blocks):
-    p = "MobilenetV2/expanded_conv" + (f"_{k}" if k else "")
-    if k:
-        put(b + "_expand", g(p + "/expand/weights"), g(p + "/expand/Conv2D_bias"))
-    put(b + "_dwconv", g(p + "/depthwise/depthwise_weights"), g(p + "/depthwise/depthwise_bias"), True)
-    put(b + "_project", g(p + "/project/weights"), g(p + "/project/Conv2D_bias"))
-put("aspp_1x1", g("aspp0/weights"), g("aspp0/Conv2D_bias"))
-put("image_level", g("image_pooling/weights"), g("image_pooling/Conv2D_bias"))
-# concat order in the tflite: check
-put("projection", g("concat_projection/weights"), g("concat_projection/Conv2D_bias"))
-ops = {o["index"]: o for o in i._get_ops_details()}
-inv = {v: k for k, v in T.items()}
-for o in ops.values():
-    if o["op_name"] == "CONCATENATION":
-        print("concat", [inv[x] for x in o["inputs"]])
-        order = [inv[x] for x in o["inputs"]]
-if order[0] != "aspp0/Relu":
-    l = big.get_layer("projection_conv")
-    w = np.asarray(l.kernel)
-    l.kernel.assign(np.concatenate([w[:, :, 256:], w[:, :, :256]], 2))
-# calibrate BN in torch, sequentially in one pass by overriding
-save(big, "/tmp/big")
-net = torchnet.load("/tmp/big").eval()
-idx = json.load(open("/opt/k/presets-work/gpu/people.json"))
-rng = np.random.default_rng(0)
-B = [open(f"/opt/k/presets-work/gpu/people{j}.bin", "rb").read() for j in (0, 1)]
-ims = []
-for e in rng.permutation(len(idx))[:64]:
-    kind, split, stem, j, o, a, b, t = idx[e]
-    im = cv2.imdecode(np.frombuffer(B[j][o : o + a], np.uint8), 1)[:, :, ::-1]
-    ims.append(cv2.resize(im, (256, 256), interpolation=cv2.INTER_AREA))
-x = torch.from_numpy(np.stack(ims)).permute(0, 3, 1, 2).float()
+def unfold(model, biases: dict[str, np.ndarray], images: np.ndarray) -> None:
+    """Give every batch normalisation the statistics of its map, and scale and offset that undo them but for the bias.
 
+    Those without a published bias, of layers that start anew, keep scale 1 and offset 0. One pass does all of them,
+    as each is set before the next map is computed.
+    """
+    import torch
+    from graph import layers_of, restore, weights_of
+    from network import Network
 
-def hook(name, b):
-    def f(mod, inp):
-        y = inp[0]
-        m = y.mean((0, 2, 3))
-        v = y.var((0, 2, 3))
-        with torch.no_grad():
-            mod.running_mean.copy_(m)
-            mod.running_var.copy_(v)
-            mod.weight.copy_(torch.sqrt(v + mod.eps))
-            mod.bias.copy_(m + torch.from_numpy(b))
+    network = Network(layers_of(model), weights_of(model)).eval()
 
-    return f
+    def setter(bias: np.ndarray | None):
+        def set_statistics(module, inputs) -> None:
+            mean, variance = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3))
+            module.running_mean.copy_(mean)
+            module.running_var.copy_(variance)
+            if bias is not None:
+                module.weight.copy_(torch.sqrt(variance + module.eps))
+                module.bias.copy_(mean + torch.from_numpy(bias))
 
+        return set_statistics
 
-def hook0(mod, inp):
-    y = inp[0]
+    hooks = [
+        module.register_forward_pre_hook(setter(biases.get(key.removesuffix("_bn"))))
+        for key, module in network.trained.items()
+        if isinstance(module, torch.nn.BatchNorm2d)
+    ]
     with torch.no_grad():
-        mod.running_mean.copy_(y.mean((0, 2, 3)))
-        mod.running_var.copy_(y.var((0, 2, 3)))
+        network(torch.from_numpy(images).permute(0, 3, 1, 2).float())
+    for hook in hooks:
+        hook.remove()
+    restore(model, weights_of(model) | network.arrays())
 
 
-hs = []
-for key, m in net.mods.items():
-    if isinstance(m, torch.nn.BatchNorm2d):
-        n = key.removesuffix("_bn")
-        hs.append(m.register_forward_pre_hook(hook(n, bias[n]) if n in bias else hook0))
-with torch.no_grad():
-    net(x)
-for h in hs:
-    h.remove()
-arr = net.arrays()
-for l in big.layers:
-    for v in l.weights:
-        if f"{l.name}/{v.name}" in arr:
-            v.assign(arr[f"{l.name}/{v.name}"])
-# check against the tflite at OS8: dilated Keras backbone at 257
-chk = kseg.models.LiteFPN(
-    kseg.backbones.DeepLabMobileNetV2(0.5, output_stride=8),
-    2,
-    levels=(("stage2", 32, 16),),
-    decoder=0,
-    name="chk",
-)
-for l in chk.backbone.layers:
-    if l.weights:
-        l.set_weights(big.get_layer(l.name).get_weights())
-for n in ("aspp_1x1", "image_level", "projection"):
-    for s in ("_conv", "_bn"):
-        chk.get_layer(n + s).set_weights(big.get_layer(n + s).get_weights())
-from keras import Model
+def slimmed(large):
+    """The network with fewer expanded channels in its first blocks, and the large one's weights."""
+    from slimming import slim_from
 
-bigim = np.full((1, 264, 264, 3), 127.5, "float32")
-im = np.zeros((1, 257, 257, 3), "float32")
-im[0] = cv2.resize(ims[3], (257, 257))
-i.set_tensor(i.get_input_details()[0]["index"], im / 127.5 - 1)
-i.invoke()
-ref = i.get_tensor(T["concat_projection/Relu"])
-ref5 = i.get_tensor(T["MobilenetV2/expanded_conv_16/project/BatchNorm/FusedBatchNorm"])
-# without padding to multiple: 257 odd; use a copy w/o pad by cropping? compare on functional: feed 257 through pad(264) -> differs at stride phase
-bigim[0, 7:, 7:] = im[0]
-got = Model(chk.input, [chk.get_layer("projection_relu").output, chk.backbone.deepest])(bigim)
+    import kseg
 
-for sh in range(-1, 5):
-    a = np.asarray(got[1])[0, 6:22, 6:22]
-    b = ref5[0, 6 + sh : 22 + sh, 6 + sh : 22 + sh]
-    print("shift", sh, "corr", np.corrcoef(a.ravel(), b.ravel())[0, 1], np.abs(a - b).max())
-print(
-    "ref",
-    ref.shape,
-    "got",
-    got[0].shape,
-    "corr",
-    np.corrcoef(np.asarray(got[0])[0, 4:28, 4:28].ravel(), ref[0, 4:28, 4:28].ravel())[0, 1],
-    np.corrcoef(np.asarray(got[1])[0, 4:28, 4:28].ravel(), ref5[0, 4:28, 4:28].ravel())[0, 1],
-)
-small = head(kseg.backbones.DeepLabMobileNetV2(0.5, expansions=EX))
-slim_from(small.backbone, big.backbone)
-names = {l.name for l in small.backbone.layers}
-for l in small.layers:
-    if l.weights and l.name not in names:
-        src = [v.shape for v in big.get_layer(l.name).weights]
-        if [tuple(v.shape) for v in l.weights if 1] == [tuple(s) for s in src]:
-            l.set_weights(big.get_layer(l.name).get_weights())
-        else:
-            print("own", l.name)
-save(small, "/opt/k/presets-work/gpu/people")
-small.save("/opt/k/presets-work/people_init.keras")
-big.save("/opt/k/presets-work/people_big_init.keras")
-save(big, "/opt/k/presets-work/gpu/people_big")
-# equality torch/keras
-net = torchnet.load("/opt/k/presets-work/gpu/people").eval()
-xx = x[:2]
-with torch.no_grad():
-    a = net(xx).permute(0, 2, 3, 1).numpy()
-b = np.asarray(small(xx.permute(0, 2, 3, 1).numpy(), training=False))
-print("torch vs keras", np.abs(a - b).max(), np.abs(b).max(), small.count_params())
-kseg.export.tflite(
-    small, "/opt/k/presets-work/prof/E_slim.tflite", size=(256, 256), precision="int8", calibration=ims[:8]
-)
+    small = head_on(kseg.backbones.DeepLabMobileNetV2(0.5, expansions=EXPANSIONS))
+    slim_from(small.backbone, large.backbone)
+    backbone = {layer.name for layer in small.backbone.layers}
+    for layer in small.layers:
+        weights = large.get_layer(layer.name).get_weights() if layer.weights else []
+        alike = [one.shape for one in weights] == [tuple(one.shape) for one in layer.weights]
+        if layer.name not in backbone and weights and alike:
+            layer.set_weights(weights)
+    return small
+
+
+def write(references: Path, data: Path, out: Path) -> None:
+    """Make the network and write it."""
+    import graph
+    import keras
+    from data import load
+
+    import kseg
+
+    keras.utils.set_random_seed(0)
+    large = head_on(kseg.backbones.DeepLabMobileNetV2(0.5))
+    biases = fill(large, Published(references / "deeplabv3.tflite"))
+    samples = load(data)
+    chosen = np.random.default_rng(0).permutation(len(samples))[:IMAGES]
+    unfold(large, biases, np.stack([samples[number].squeezed()[0] for number in chosen]))
+    small = slimmed(large)
+    small.classes, small.palette = CLASSES, PALETTE
+    small.save(f"{out}.keras")
+    graph.write(small, out)
+
+
+def main() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--references", required=True, type=Path, help="the folder of deeplabv3.tflite")
+    parser.add_argument("--data", required=True, type=Path, help="the folder of pack.py")
+    parser.add_argument("--out", required=True, type=Path, help="path without an ending")
+    args = parser.parse_args()
+    write(args.references, args.data, args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,93 +1,112 @@
-# ruff: noqa
-"""teacher maps: every image with people -> 256x256 uint8, gate*mean(selfie, blurred deeplab person)."""
+"""What two networks of others see: MediaPipe Selfie's edges where DeepLabv3 sees a person.
 
-import time
+    python tools/people/teacher.py --data ../shared/data --references ../shared/reference_models --out DIR
+
+Writes DIR/teachers.npz: for each image that may hold people, uint8 (256, 256), 255 times the probability of person.
+"""
+
+import argparse
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from listing import listing
 
-D = Path("/work/shared/data")
-R = "/work/shared/reference_models/"
-cv2.setNumThreads(1)
+SIDE = 256
+PERSON = 15  # of PASCAL VOC
+NEAR = 0.06  # of the longer side: how far from DeepLab's person Selfie's is believed
 
 
-def listing():
-    out = []
-    v = D / "voc_people/VOCdevkit/VOC2012"
-    for s in ("train", "val"):
-        for n in (v / f"ImageSets/Segmentation/{s}.txt").read_text().split():
-            out.append(("voc_people", s, v / f"JPEGImages/{n}.jpg", v / f"SegmentationClass/{n}.png"))
-    im = sorted((D / "ccp_people/images").iterdir())
-    for i, p in enumerate(im):
-        out.append(
-            ("ccp_people", "val" if i % 10 == 9 else "train", p, D / "ccp_people/masks" / (p.stem + ".png"))
+class Reference:
+    """A .tflite file in a bare LiteRT interpreter of one thread: an array in, an array out, without the batch."""
+
+    def __init__(self, path: Path | str) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.interpreter = Interpreter(str(path), num_threads=1)
+        self.interpreter.allocate_tensors()
+        self.input = self.interpreter.get_input_details()[0]
+        self.output = self.interpreter.get_output_details()[0]
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        self.interpreter.set_tensor(self.input["index"], image[None].astype(self.input["dtype"]))
+        self.interpreter.invoke()
+        return self.interpreter.get_tensor(self.output["index"])[0]
+
+
+def resized(image: np.ndarray, side: int) -> np.ndarray:
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+
+
+class Selfie(Reference):
+    """MediaPipe Selfie Segmentation: exact edges, but it calls any salient object a person."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "selfie_segmentation.tflite")
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Probability of person (256, 256) of an RGB image of any size."""
+        return super().__call__(resized(image, SIDE).astype(np.float32) / 255)[..., 0]
+
+
+class DeepLab(Reference):
+    """DeepLabv3 MobileNetV2 at 513x513 on VOC's classes: it knows what a person is, coarsely."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "deeplabv3_mnv2_pascal_quant.tflite")
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Whether a pixel is a person, 0 or 1, float32 (513, 513), of an RGB image of any size."""
+        return (super().__call__(resized(image, 513)) == PERSON).astype(np.float32)
+
+
+def soft(person: np.ndarray) -> np.ndarray:
+    """DeepLab's person with soft edges, (256, 256)."""
+    return resized(cv2.GaussianBlur(person, (0, 0), 4), SIDE)
+
+
+def both(selfie: np.ndarray, person: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The mean of both probabilities near DeepLab's person, else 0; `size` is the image's (height, width)."""
+    reach = NEAR * max(size)
+    across, down = (max(1, int(reach * SIDE / side)) for side in (size[1], size[0]))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * across + 1, 2 * down + 1))
+    near = cv2.dilate((resized(person, SIDE) > 0.1).astype(np.uint8), kernel)
+    return near * (selfie + soft(person)) / 2
+
+
+def write(data: Path, references: Path, out: Path, limit: int | None = None) -> None:
+    """Run both networks over every image that has people in its mask, or no mask."""
+    cv2.setNumThreads(1)
+    selfie, deeplab, found = Selfie(references), DeepLab(references), {}
+    entries = listing(data, limit)
+    for number, entry in enumerate(entries):
+        mask = entry.read_mask()
+        if mask is not None and not (mask == 1).any():
+            continue
+        image = cv2.imread(str(entry.image))[:, :, ::-1]
+        found[entry.name] = np.round(255 * both(selfie(image), deeplab(image), image.shape[:2])).astype(
+            np.uint8
         )
-    for f in ("coco128", "voc_vehicles", "voc_animals", "rooms"):
-        for s in ("train", "val"):
-            for p in sorted((D / f / "images" / s).iterdir()):
-                out.append((f, s, p, D / f / "masks" / s / (p.stem + ".png")))
-    for p in sorted((D / "unlabelled_people/images").iterdir()):
-        out.append(("unlabelled_people", "train", p, None))
-    return out
+        if number % 200 == 0:
+            print(f"{number} of {len(entries)}", flush=True)
+    part = out / ".teachers.part.npz"
+    np.savez_compressed(part, **found)
+    os.replace(part, out / "teachers.npz")
 
 
-def mask_of(kind, path):
-    from PIL import Image
-
-    m = np.asarray(Image.open(path))
-    if kind == "voc_people":
-        m = np.where(m == 255, 255, (m == 15)).astype(np.uint8)
-    return m
-
-
-class Net:
-    def __init__(s, n, threads=1):
-        s.i = Interpreter(R + n, num_threads=threads)
-        s.i.allocate_tensors()
-        s.a = s.i.get_input_details()[0]
-        s.o = s.i.get_output_details()[0]
-
-    def __call__(s, x):
-        s.i.set_tensor(s.a["index"], x)
-        s.i.invoke()
-        return s.i.get_tensor(s.o["index"])[0]
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", required=True, type=Path)
+    parser.add_argument("--references", required=True, type=Path)
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--limit", type=int, help="of images, to try it")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    write(args.data, args.references, args.out, args.limit)
 
 
 if __name__ == "__main__":
-    selfie = Net("selfie_segmentation.tflite")
-    dl = Net("deeplabv3_mnv2_pascal_quant.tflite")
-    L = listing()
-    print(len(L))
-    t0 = time.time()
-    T = {}
-    S = {}
-    G = {}
-    for k, (kind, s, p, m) in enumerate(L):
-        if m is not None:
-            mk = mask_of(kind, m)
-            if not (mk == 1).any():
-                continue
-        im = cv2.imread(str(p))[:, :, ::-1]
-        p1 = selfie(
-            (cv2.resize(im, (256, 256), interpolation=cv2.INTER_AREA).astype(np.float32) / 255)[None]
-        )[..., 0]
-        y = (dl(cv2.resize(im, (513, 513), interpolation=cv2.INTER_AREA)[None]) == 15).astype(np.float32)
-        h, w = im.shape[:2]
-        soft = cv2.resize(cv2.GaussianBlur(y, (0, 0), 4), (256, 256), interpolation=cv2.INTER_AREA)
-        g = cv2.resize(y, (256, 256), interpolation=cv2.INTER_AREA) > 0.1
-        r = 0.06 * max(h, w)
-        rx, ry = max(1, int(r * 256 / w)), max(1, int(r * 256 / h))
-        g = cv2.dilate(
-            g.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rx + 1, 2 * ry + 1))
-        )
-        T[str(k)] = np.round(255 * g * (p1 + soft) / 2).astype(np.uint8)
-        S[str(k)] = np.round(255 * p1).astype(np.uint8)
-        G[str(k)] = np.round(255 * soft).astype(np.uint8)
-        if k % 200 == 0:
-            print(k, time.time() - t0, flush=True)
-    np.savez_compressed("teacher.npz", **T)
-    np.savez_compressed("teach_selfie.npz", **S)
-    np.savez_compressed("teach_deeplab.npz", **G)
-    print("done", time.time() - t0)
+    main()

@@ -1,247 +1,263 @@
-# ruff: noqa
-"""Train `people`; see README.md."""
+"""Train the network of the preset `people` on the packed images, in PyTorch.
+
+    python tools/people/train.py --data DIR --network DIR/people --out DIR --name first --batch 160 --seconds 275
+    python tools/people/train.py --cpu --data DIR --network DIR/mean --out DIR --name tuned --freeze-statistics \
+        --portrait 0.3 --rate 3e-4 --batch 32 --seconds 1500 --evaluate-every 300
+
+Writes OUT/NAME.npz, the moving average of the weights, and OUT/NAME.json, its scores on val; with --evaluate-every also
+OUT/NAME.STEP.npz at each evaluation. On a processor it computes in bfloat16 with channels last.
+"""
 
 import argparse
 import copy
 import json
+import math
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-
-import network as torchnet
-from augment import batch, dct_matrix
-from data import Data, load
-
-
-def loss_of(z, m, t, ht, a, dice_w):
-    """z (n,2,h,w) logits"""
-    d = (z[:, 1] - z[:, 0]).float()
-    n = len(d)
-    y = (m == 1).float()
-    known = m != 255
-    known = known & ~((ht == 3).view(n, 1, 1) & ((t - y).abs() > 0.5))
-    lab = (ht == 2).view(n, 1, 1)
-    hast = (ht >= 1).view(n, 1, 1)
-    agree = (t - y).abs() < 0.6
-    ty = torch.where(known & hast & agree, (1 - a) * y + a * t, y)
-    ty = torch.where(~known & hast, t, ty)
-    w = torch.where(known, 1.0, 0.0) * torch.where(lab, 0.0, 1.0)
-    w = w + torch.where(~known & hast, torch.where(lab, 0.6, 0.3), torch.zeros_like(t))
-    yy = torch.where(known, y, t)[:, None]
-    edge = (F.max_pool2d(yy, 7, 1, 3) + F.max_pool2d(-yy, 7, 1, 3))[:, 0].clamp(0, 1)
-    w = w * (1 + 1.5 * edge)
-    ce = F.binary_cross_entropy_with_logits(d, ty, reduction="none")
-    ce = (ce * w).sum() / w.sum()
-    p = torch.sigmoid(d)
-    k = known.float() * (w > 0)
-    inter = (p * y * k).sum((1, 2))
-    tot = ((p + y) * k).sum((1, 2))
-    yes = ((y * k).sum((1, 2)) > 60).float() * (~lab.view(n)).float()
-    dice = ((1 - (2 * inter + 30) / (tot + 30)) * yes).sum() / yes.sum().clamp(min=1)
-    return ce + dice_w * dice, ce, dice
+from augment import Batches, Mix
+from data import AGREED, IGNORED, TEACHER, TrainingImages, load
+from network import Network
+from network import load as load_network
+from slices import by_slice, counts, mean_iou, portraits
 
 
-CUTS = (0, 0.1, 0.2, 0.3, 0.5, 1.01)
+def loss_of(logits, masks, teachers, taught, teacher_weight: float, dice_weight: float) -> torch.Tensor:
+    """Cross-entropy with outlines weighted 2.5, and Dice of images with people.
+
+    The teacher's share of the target is `teacher_weight` where a mask is, all of it where none is. Pixels on which a
+    doubted mask (AGREED) and the teacher differ are left out.
+
+    Args:
+        logits: (n, 2, h, w).
+        masks: (n, h, w) of 0, 1, 255.
+        teachers: (n, h, w), probability of person.
+        taught: (n,), see `data.Sample`.
+        teacher_weight: 0-1.
+        dice_weight: of the second term.
+    """
+    score = (logits[:, 1] - logits[:, 0]).float()
+    person, known = (masks == 1).float(), masks != IGNORED
+    distance, kind = (teachers - person).abs(), taught.view(-1, 1, 1)
+    known = known & ~((kind == AGREED) & (distance > 0.5))
+    alone, has_teacher = kind == TEACHER, kind > 0
+    mixed = (1 - teacher_weight) * person + teacher_weight * teachers
+    target = torch.where(known & has_teacher & (distance < 0.6), mixed, person)
+    target = torch.where(~known & has_teacher, teachers, target)
+    weight = (known & ~alone).float()
+    weight = weight + (~known & has_teacher) * torch.where(alone, 0.6, 0.3)
+    labels = torch.where(known, person, teachers)[:, None]
+    outline = (F.max_pool2d(labels, 7, 1, 3) + F.max_pool2d(-labels, 7, 1, 3))[:, 0].clamp(0, 1)
+    weight = weight * (1 + 1.5 * outline)
+    entropy = F.binary_cross_entropy_with_logits(score, target, reduction="none")
+    probability, counted = torch.sigmoid(score), (known & (weight > 0)).float()
+    both = (probability * person * counted).sum((1, 2))
+    either = ((probability + person) * counted).sum((1, 2))
+    present = ((person * counted).sum((1, 2)) > 60).float() * (taught != TEACHER)
+    dice = ((1 - (2 * both + 30) / (either + 30)) * present).sum() / present.sum().clamp(min=1)
+    return (entropy * weight).sum() / weight.sum() + dice_weight * dice
 
 
-@torch.no_grad()
-def validate(net, V, dev, bs=64):
-    net.eval()
-    per = {}
-    conf = np.zeros((5, 2, 2))
-    ious = [[] for _ in range(5)]
-    empty = {}
-    pixels = [0, 0]
-    for a in range(0, len(V["x"]), bs):
-        x = V["x"][a : a + bs].to(dev).permute(0, 3, 1, 2).float()
-        with torch.autocast(dev.type, torch.bfloat16, enabled=dev.type == "cuda"):
-            z = net(x)
-        p = (z[:, 1] > z[:, 0]).cpu().numpy()
-        ms = V["m"][a : a + bs].numpy()
-        for q in range(len(p)):
-            m = ms[q]
-            kind = V["kind"][a + q]
-            k = m != 255
-            y = m == 1
-            if not y.any():
-                empty.setdefault(kind, []).append(p[q][k].mean())
-                continue
-            s = np.searchsorted(CUTS, y.mean(), "right") - 1
-            c = np.array(
-                [
-                    [(~y & ~p[q] & k).sum(), (~y & p[q] & k).sum()],
-                    [(y & ~p[q] & k).sum(), (y & p[q] & k).sum()],
-                ],
-                float,
+class MovingAverage:
+    """The moving average of a network's weights and statistics, in a copy of it."""
+
+    def __init__(self, network: Network, share: float) -> None:
+        self.network, self.share, self.steps = copy.deepcopy(network).eval(), share, 0
+        self.pairs = [
+            (mine, theirs)
+            for mine, theirs in zip(
+                self.network.state_dict().values(), network.state_dict().values(), strict=True
             )
-            conf[s] += c
-            iou = c.diagonal() / np.maximum(c.sum(0) + c.sum(1) - c.diagonal(), 1)
-            ious[s].append(iou.mean())
-            per.setdefault(kind, []).append(iou.mean())
-    f = lambda c: float(np.mean(c.diagonal() / np.maximum(c.sum(0) + c.sum(1) - c.diagonal(), 1)))
-    net.train()
-    return dict(
-        slices=[round(f(c), 4) for c in conf],
-        all=round(f(conf.sum(0)), 4),
-        per_image=[round(float(np.mean(i)), 4) if i else None for i in ious],
-        n=[len(i) for i in ious],
-        mean_image=round(float(np.mean(sum(ious, []))), 4),
-        empty={k: round(float(np.mean(v)), 5) for k, v in empty.items()},
-        kinds={k: round(float(np.mean(v)), 4) for k, v in per.items()},
-    )
+            if mine.is_floating_point()
+        ]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        kept = min(self.share, (1 + self.steps) / (10 + self.steps))
+        torch._foreach_lerp_([mine for mine, _ in self.pairs], [theirs for _, theirs in self.pairs], 1 - kept)
+        self.steps += 1
 
 
-def main():
-    ap = argparse.ArgumentParser()
-    ap.add_argument("--data", default="/tmp")
-    ap.add_argument("--net", default="people")
-    ap.add_argument("--out", default=".")
-    ap.add_argument("--name", default="people")
-    ap.add_argument("--seconds", type=float, default=300)
-    ap.add_argument("--batch", type=int, default=256)
-    ap.add_argument("--size", type=int, nargs=2, default=(256, 256))
-    ap.add_argument("--lr", type=float, default=2e-3)
-    ap.add_argument("--backbone-lr", type=float, default=0.5)
-    ap.add_argument("--wd", type=float, default=0.02)
-    ap.add_argument("--ema", type=float, default=0.999)
-    ap.add_argument("--seed", type=int, default=0)
-    ap.add_argument("--alpha", type=float, default=0.35)
-    ap.add_argument("--dice", type=float, default=0.5)
-    ap.add_argument("--portrait", type=float, default=0.0)
-    ap.add_argument("--freeze-bn", action="store_true")
-    ap.add_argument("--warm", type=int, default=150)
-    ap.add_argument("--cpu", action="store_true")
-    ap.add_argument("--limit", type=int)
-    ap.add_argument("--max-steps", type=int, default=10**9)
-    ap.add_argument("--evals", type=int, default=6)
-    ap.add_argument("--nchw", action="store_true")
-    ap.add_argument("--neg", type=float, default=0.2)
-    ap.add_argument("--paste", type=float, default=0.2)
-    ap.add_argument("--trainall", action="store_true")
-    A = ap.parse_args()
-    t0 = time.time()
-    dev = torch.device("cpu" if A.cpu else "cuda")
-    torch.backends.cuda.matmul.allow_tf32 = True
-    torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = False
-    idx, R = load(A.data, A.limit, 2 if A.cpu else 16)
-    D = Data(idx, R, dev, A.trainall)
-    vi = [i for i, r in enumerate(R) if r[8] is not None]
-    V = dict(
-        x=torch.from_numpy(np.stack([R[i][8][0] for i in vi])),
-        m=torch.from_numpy(np.stack([R[i][8][1] for i in vi])),
-        kind=[idx[i][0] for i in vi],
-    )
-    del R
-    print("loaded", round(time.time() - t0, 1), "val", len(vi), flush=True)
-    torch.manual_seed(A.seed)
-    g = torch.Generator(device=dev)
-    g.manual_seed(A.seed)
-    net = torchnet.load(A.net).to(dev)
-    fmt = torch.contiguous_format if A.nchw else torch.channels_last
-    net = net.to(memory_format=fmt)
-    net.train()
-    head = lambda k: not (k.split(".")[1].startswith(("stem", "block")))
-    ps = [(k, p) for k, p in net.named_parameters()]
-    groups = [
-        dict(
-            params=[p for k, p in ps if head(k) == hd and (p.ndim > 1) == wdq],
-            lr=A.lr * (1 if hd else A.backbone_lr),
-            weight_decay=A.wd if wdq else 0.0,
+class Validation:
+    """The val images and windows about heads and shoulders, at 256x256."""
+
+    def __init__(self, samples: list, batch: int = 32) -> None:
+        pairs = [one.squeezed() for one in samples]
+        self.images, self.masks = [p[0] for p in pairs], [p[1] for p in pairs]
+        self.sources, self.batch = [one.source for one in samples], batch
+        self.framed, self.framed_masks = portraits(samples)
+
+    def scores(self, network: Network) -> dict:
+        """`slices.by_slice`, `portraits`: mean IoU of the windows' mean, and `judged`, the number to choose by.
+
+        That is the mean of the five slices, the worst of them and the portraits, less what is called person where
+        nobody is.
+        """
+        found = by_slice(self._people(network, self.images), self.masks, self.sources)
+        framed = zip(self._people(network, self.framed), self.framed_masks, strict=True)
+        each = [mean_iou(counts(person, mask)) for person, mask in framed]
+        found["portraits"] = round(float(np.mean(each)), 4) if each else None
+        seen = [iou for iou in (*found["slices"], found["portraits"]) if iou is not None]
+        found["judged"] = (
+            round(float(np.mean([*seen, min(seen)])) - (found["empty_mean"] or 0.0), 4) if seen else None
         )
-        for hd in (False, True)
-        for wdq in (False, True)
-    ]
-    for q in groups:
-        q["base"] = q["lr"]
-    opt = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=not A.cpu)
-    ema = {k: v.detach().clone().float() for k, v in net.state_dict().items() if v.is_floating_point()}
-    keys = list(ema)
-    ema_net = copy.deepcopy(net)
-    dm = dct_matrix(dev)
-    mix = dict(neg=A.neg, paste=A.paste, unl=0.08, whole=0.4, portrait=A.portrait)
+        return found
 
-    def ev(step, tag):
-        sd = ema_net.state_dict()
-        for k in keys:
-            sd[k].copy_(ema[k])
-        r = validate(ema_net, V, dev)
-        r["step"] = step
-        r["t"] = round(time.time() - t0, 1)
-        print(tag, json.dumps(r), flush=True)
-        return r
+    @torch.no_grad()
+    def _people(self, network: Network, images: list) -> list:
+        device, found = next(network.parameters()).device, []
+        for start in range(0, len(images), self.batch):
+            batch = torch.from_numpy(np.stack(images[start : start + self.batch])).to(device)
+            with torch.autocast(device.type, torch.bfloat16):
+                logits = network(batch.permute(0, 3, 1, 2).float())
+            found.extend((logits[:, 1] > logits[:, 0]).cpu().numpy())
+        return found
 
-    def save(name):
-        np.savez(
-            os.path.join(A.out, name),
-            **{k: v.astype(np.float32) for k, v in net.arrays({**net.state_dict(), **ema}).items()},
-        )
 
-    start = time.time()
-    step = 0
-    due = 1
-    warm = A.warm
-    frac = 0.0
-    mark = (start, 0)
-    while frac < 1 and step < A.max_steps:
-        frac = max((time.time() - start) / A.seconds, step / A.max_steps if A.max_steps < 10**9 else 0)
-        mult = min(1, (step + 1) / warm) * max(0.5 * (1 + np.cos(np.pi * min(frac, 1))), 0.002)
-        for q in opt.param_groups:
-            q["lr"] = q["base"] * mult
-        if A.freeze_bn:
-            for mod in net.modules():
-                if isinstance(mod, torch.nn.BatchNorm2d):
-                    mod.eval()
+def optimizer_of(network: Network, rate: float, backbone: float, decay: float) -> torch.optim.Optimizer:
+    """AdamW with a lower rate for the backbone, and decay for kernels alone."""
+    groups = []
+    for own in (False, True):
+        for kernels in (False, True):
+            found = [
+                weights
+                for name, weights in network.named_parameters()
+                if name.split(".")[1].startswith(("stem", "block")) is not own
+                and (weights.ndim > 1) is kernels
+            ]
+            base = rate * (1 if own else backbone)
+            groups.append(
+                {"params": found, "base": base, "lr": base, "weight_decay": decay if kernels else 0.0}
+            )
+    return torch.optim.AdamW(groups, betas=(0.9, 0.99))
+
+
+class Training:
+    """One run: the network, its average, and the steps."""
+
+    def __init__(self, args: argparse.Namespace, data: TrainingImages) -> None:
+        self.args, torch_format = args, torch.contiguous_format if args.contiguous else torch.channels_last
+        torch.manual_seed(args.seed)
+        self.network = load_network(args.network).to(data.device, memory_format=torch_format).train()
+        self.average = MovingAverage(self.network, args.average)
+        self.optimizer = optimizer_of(self.network, args.rate, args.backbone_rate, args.decay)
+        mix = Mix(empty=args.empty, pasted=args.pasted, portrait=args.portrait)
+        self.batches, self.format = Batches(data, tuple(args.size), args.batch, mix, args.seed), torch_format
+        if args.freeze_statistics:
+            for module in self.network.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.eval()
+
+    def step(self, factor: float) -> float:
+        """One step at a factor of the learning rates; gives the loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base"] * factor
         with torch.no_grad():
-            img, m, t, ht = batch(D, A.batch, tuple(A.size), g, dm, mix)
-        img = img.contiguous(memory_format=fmt)
-        with torch.autocast(dev.type, torch.bfloat16, enabled=not A.cpu):
-            z = net(img)
-        loss, ce, dice = loss_of(z, m, t, ht, A.alpha, A.dice)
-        opt.zero_grad(set_to_none=True)
+            images, masks, teachers, taught = self.batches.next()
+        images = images.contiguous(memory_format=self.format)
+        with torch.autocast(images.device.type, torch.bfloat16):
+            logits = self.network(images)
+        loss = loss_of(logits, masks, teachers, taught, self.args.teacher_weight, self.args.dice)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_([p for _, p in ps], 5.0)
-        opt.step()
-        with torch.no_grad():
-            sd = net.state_dict()
-            dk = min(A.ema, (1 + step) / (10 + step))
-            torch._foreach_lerp_([ema[k] for k in keys], [sd[k].float() for k in keys], 1 - dk)
-        step += 1
-        if step in (5, 20, 50, 100) or step % 200 == 0:
-            l = [round(float(v), 4) for v in (loss, ce, dice)]
-            now = time.time()
-            print(
-                "step",
-                step,
-                "t",
-                round(now - start, 1),
-                l,
-                "img/s",
-                round((step - mark[1]) * A.batch / (now - mark[0])),
-                flush=True,
-            )
-            mark = (now, step)
-            assert np.isfinite(l[0])
-        if A.evals and frac * A.evals >= due and frac < 0.97:
-            ev(step, "val")
-            due += 1
-    r = {} if A.evals < 0 else ev(step, "final")
-    save(A.name + "_ema.npz")
-    json.dump(
-        dict(
-            args=vars(A),
-            steps=step,
-            seconds=round(time.time() - start, 1),
-            result=r,
-            device=torch.cuda.get_device_name() if not A.cpu else "cpu",
-        ),
-        open(os.path.join(A.out, A.name + ".json"), "w"),
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        self.average.update()
+        return float(loss.detach())
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Train and score; gives what NAME.json holds."""
+    started, out = time.time(), Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    device = torch.device("cpu" if args.cpu else "cuda")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    processes = os.cpu_count() or 1
+    data = TrainingImages(load(args.data, args.limit, processes, "train"), device)
+    validation = Validation(load(args.data, args.limit and args.limit // 4, processes, "val"))
+    print(
+        f"{len(data.images)} images, {len(validation.images)} of val, {time.time() - started:.0f} s",
+        flush=True,
     )
-    print("total", round(time.time() - t0, 1))
+    training = Training(args, data)
+
+    def scored(step: int) -> dict:
+        found = {
+            "step": step,
+            "seconds": round(time.time() - started),
+            **validation.scores(training.average.network),
+        }
+        print(json.dumps(found), flush=True)
+        return found
+
+    history = [scored(0)] if args.evaluate_every else []
+    begun, step, done = time.time(), 0, 0.0
+    while done < 1:
+        factor = min(1, (step + 1) / args.warm) * max(0.5 * (1 + math.cos(math.pi * done)), 0.002)
+        loss = training.step(factor)
+        if not math.isfinite(loss):
+            raise SystemExit(f"The loss of step {step} is {loss}")
+        step, spent = step + 1, time.time() - begun
+        done = max(spent / args.seconds, step / args.steps if args.steps else 0)
+        if step in (5, 20) or step % 100 == 0:
+            print(f"step {step}: loss {loss:.4f}, {step * args.batch / spent:.1f} images/s", flush=True)
+        if args.evaluate_every and step % args.evaluate_every == 0 and done < 0.97:
+            history.append(scored(step))
+            write(training.average.network, out / f"{args.name}.{step}.npz")
+    result = {
+        "settings": vars(args),
+        "steps": step,
+        "seconds": round(time.time() - begun, 1),
+        "history": history,
+    }
+    result["scores"] = scored(step)
+    write(training.average.network, out / f"{args.name}.npz")
+    (out / f"{args.name}.json").write_text(json.dumps(result, indent=2, default=str) + "\n", encoding="utf-8")
+    return result
+
+
+def write(network: Network, path: Path) -> None:
+    """Keras's arrays, whole or not at all, and beside them the layers, for `network.load`."""
+    path.with_suffix(".graph.json").write_text(json.dumps(network.layers), encoding="utf-8")
+    part = path.with_name(f".{path.name}.part.npz")
+    np.savez(part, **network.arrays())
+    os.replace(part, path)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--data", required=True, help="the folder of pack.py")
+    made.add_argument("--network", required=True, help="its .graph.json and .npz, without the ending")
+    made.add_argument("--out", required=True, help="the folder for the weights")
+    made.add_argument("--name", default="people", help="of the files (people)")
+    made.add_argument("--cpu", action="store_true", help="without a GPU")
+    made.add_argument(
+        "--seconds", type=float, default=300, help="of training; the schedule ends with them (300)"
+    )
+    made.add_argument("--steps", type=int, help="at most")
+    made.add_argument("--batch", type=int, default=160)
+    made.add_argument("--size", type=int, nargs=2, default=(256, 256), metavar=("H", "W"))
+    made.add_argument("--rate", type=float, default=1.8e-3, help="learning rate of the head")
+    made.add_argument("--backbone-rate", type=float, default=0.5, help="of it for the backbone")
+    made.add_argument("--decay", type=float, default=0.02)
+    made.add_argument("--warm", type=int, default=150, help="steps until the whole rate")
+    made.add_argument("--average", type=float, default=0.998, help="share kept by the moving average")
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--teacher-weight", type=float, default=0.35)
+    made.add_argument("--dice", type=float, default=0.5)
+    made.add_argument("--portrait", type=float, default=0.0, help="share of windows about head and shoulders")
+    made.add_argument("--empty", type=float, default=0.2, help="share of images without people")
+    made.add_argument("--pasted", type=float, default=0.2, help="share of people before other backgrounds")
+    made.add_argument("--freeze-statistics", action="store_true", help="of batch normalisation")
+    made.add_argument("--contiguous", action="store_true", help="channels first in memory, faster on an H200")
+    made.add_argument("--evaluate-every", type=int, help="steps; the average is scored and kept")
+    made.add_argument("--limit", type=int, help="of images, to try it")
+    return made
 
 
 if __name__ == "__main__":
-    main()
+    run(parser().parse_args())

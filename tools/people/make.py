@@ -1,0 +1,202 @@
+"""Make a preset from the development data, step by step, in one folder.
+
+    python tools/people/make.py people --data ../shared/data --references ../shared/reference_models --out DIR
+    python tools/people/make.py camvid --data ../shared/data --out DIR
+    python tools/people/make.py people_portrait --data ../shared/data --out DIR
+
+Started again, it goes on where it stopped: a step whose output lies in DIR is left out. --seconds says how long to
+train (people 387, camvid 108, on an H200), --cpu trains without a GPU, in bfloat16. The preset's files come to
+DIR/preset, with the texts of the card that is in the package.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+TOOLS = Path(__file__).resolve().parent
+PROJECT = TOOLS.parents[1]
+CARDS = PROJECT / "kseg" / "models" / "presets"
+# The four runs of kseg train before camvid.py, each from the best.keras of the one before.
+CAMVID_RUNS = (
+    ("deeplabv2_efficientnetlite0", "camvid_lite0", ()),
+    ("deeplabv2_efficientnetlite0", "camvid_lite0_finish", ()),
+    ("deeplabv3plus_efficientnetlite0_stride8", "camvid_lite0_decoder", ()),
+    (
+        "deeplabv3plus_efficientnetlite0_stride8",
+        "camvid_lite0_finish",
+        (
+            "--learning-rate",
+            "6e-4",
+            "--class-weights",
+            "1",
+            "1",
+            "2",
+            "1",
+            "1",
+            "1",
+            "1.2",
+            "1",
+            "1",
+            "1",
+            "1",
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One program and the file that it writes last."""
+
+    output: Path
+    command: tuple[str, ...]
+
+
+def tool(name: str, *arguments: object) -> tuple[str, ...]:
+    """The command of a script of this folder."""
+    return (sys.executable, str(TOOLS / f"{name}.py"), *map(str, arguments))
+
+
+def training(args: argparse.Namespace, share: float, seconds: float) -> list[object]:
+    """What every training is told: how long, on what, and how much of it in a trial."""
+    told: list[object] = [
+        "--data",
+        args.out,
+        "--out",
+        args.out,
+        "--seconds",
+        share * (args.seconds or seconds),
+    ]
+    told += ["--cpu"] * args.cpu
+    if args.steps:
+        told += ["--steps", args.steps, "--batch", 8]
+    return told
+
+
+def people_steps(args: argparse.Namespace) -> list[Step]:
+    out, limit = args.out, ["--limit", args.limit] if args.limit else []
+    data, references = ["--data", args.data], ["--references", args.references]
+    first = tool(
+        "train", *training(args, 275 / 387, 387), "--network", out / "start", "--name", "first", *limit
+    )
+    second = tool(
+        *("train", *training(args, 112 / 387, 387), "--network", out / "first", "--name", "second", *limit),
+        *("--rate", 9e-4, "--warm", 60, "--seed", 1),
+    )
+    return [
+        Step(out / "teachers.npz", tool("teacher", *data, *references, "--out", out, *limit)),
+        Step(out / "people.json", tool("pack", "people", *data, "--out", out, *limit)),
+        Step(out / "start.npz", tool("start", *references, "--data", out, "--out", out / "start")),
+        Step(out / "first.npz", first),
+        Step(out / "second.npz", second),
+        Step(
+            out / "mean.npz", tool("soup", out / "first.npz", out / "second.npz", "--out", out / "mean.npz")
+        ),
+        Step(out / "people.keras", finished(out, "mean.npz", "people.keras", "--shift", 0.4)),
+        preset_step(args, "people", args.data, ["--more-splits", "val_portraits", "val_empty"]),
+    ]
+
+
+def camvid_steps(args: argparse.Namespace) -> list[Step]:
+    out, start, steps = args.out, args.start, []
+    root = args.data / "camvid"
+    if start is None:
+        for number, (model, recipe, more) in enumerate(CAMVID_RUNS):
+            run = out / f"run{number}"
+            command = [sys.executable, "-m", "kseg", "train", "--model", model, "--data", "camvid"]
+            command += ["--root", str(root), "--recipe", recipe, "--out", str(run), *more]
+            command += ["--init-from", start] if start else []
+            steps.append(Step(run / "best.keras", tuple(command)))
+            start = str(run / "best.keras")
+    train = tool("camvid", *training(args, 1, 108), "--network", out / "start", "--name", "camvid")
+    limit = ["--limit", args.limit] if args.limit else []
+    return [
+        *steps,
+        Step(out / "start.npz", tool("graph", start, "--out", out / "start")),
+        Step(out / "camvid.json", tool("pack", "camvid", "--data", args.data, "--out", out, *limit)),
+        Step(out / "camvid.npz", train),
+        Step(out / "camvid.keras", finished(out, "camvid.npz", "camvid.keras")),
+        preset_step(args, "camvid", root, []),
+    ]
+
+
+def portrait_steps(args: argparse.Namespace) -> list[Step]:
+    mean = args.out / "mean.keras"
+    made = preset_step(args, "people_portrait", args.data, ["--model", mean])
+    return [Step(mean, tool("portrait", args.data, "--out", args.out)), made]
+
+
+def finished(out: Path, weights: str, model: str, *more: object) -> tuple[str, ...]:
+    return tool(
+        "finish", "--model", out / "start.keras", "--weights", out / weights, "--out", out / model, *more
+    )
+
+
+def preset_step(args: argparse.Namespace, name: str, root: Path, more: list[object]) -> Step:
+    """make_preset.py with the texts of the package's card."""
+    card = json.loads((CARDS / f"{name}.json").read_text(encoding="utf-8"))
+    out, model = args.out / "preset", args.out / f"{name}.keras"
+    data = {"people_portrait": "framed_people"}.get(name, name)
+    told = [name, "--model", model, "--data", data, "--root", root]
+    told += ["--size", *card["size"], "--out", out, "--data-text", card["data"]]
+    for text in ("description", "licence", "limits"):
+        told += [f"--{text}", card[text]]
+    command = f"python tools/people/make.py {name} --data DATA --out DIR" + " --references REFERENCES" * (
+        name == "people"
+    )
+    if args.limit:
+        told += ["--limit", args.limit, "--calibration", 4, "--max-drop", 1]
+    return Step(out / f"{name}.json", tool("make_preset", *told, "--command", command, *more))
+
+
+def run(steps: list[Step]) -> None:
+    """Run the steps whose output is missing, one after the other; stop at one that fails."""
+    environment = {"PYTHONPATH": str(PROJECT), "TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+    for number, step in enumerate(steps, 1):
+        told = f"{number}/{len(steps)} {step.output}"
+        if step.output.exists():
+            print(f"{told}: is there", flush=True)
+            continue
+        print(told, flush=True)
+        done = subprocess.run(step.command, env=environment, check=False)
+        if done.returncode:
+            raise SystemExit(
+                f"{Path(step.command[1]).name} ended with {done.returncode}; start again to go on"
+            )
+        if not step.output.exists():
+            raise SystemExit(f"{Path(step.command[1]).name} did not write {step.output}")
+
+
+PRESETS = {"people": people_steps, "camvid": camvid_steps, "people_portrait": portrait_steps}
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("preset", choices=PRESETS)
+    made.add_argument("--data", required=True, type=Path, help="the folder of the development data")
+    made.add_argument("--references", type=Path, help="the folder of the teachers' .tflite files (people)")
+    made.add_argument("--out", required=True, type=Path, help="the folder for everything that is made")
+    made.add_argument("--seconds", type=float, help="of training")
+    made.add_argument("--cpu", action="store_true", help="train without a GPU")
+    made.add_argument(
+        "--start", help="camvid: a .keras file or preset to go on from, in place of four runs of kseg train"
+    )
+    made.add_argument("--limit", type=int, help="of images, to try it")
+    made.add_argument("--steps", type=int, help="of each training, to try it")
+    return made
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parser().parse_args(argv)
+    if args.preset == "people" and args.references is None:
+        parser().error("people needs --references, the folder of the teachers")
+    args.out.mkdir(parents=True, exist_ok=True)
+    run(PRESETS[args.preset](args))
+
+
+if __name__ == "__main__":
+    main()
