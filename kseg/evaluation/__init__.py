@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from kseg.evaluation.crf_search import tune_crf
     from kseg.evaluation.report import Report, WorstImage
     from kseg.evaluation.scoring import evaluate
+    from kseg.evaluation.sheet import contact_sheet
     from kseg.visualize.confusion import confusion_picture
     from kseg.visualize.curves import trimap_picture
 
@@ -18,6 +19,7 @@ _HOMES = {
     "TrimapIoU": "boundary",
     "WorstImage": "report",
     "confusion_picture": "kseg.visualize.confusion",
+    "contact_sheet": "sheet",
     "evaluate": "scoring",
     "trimap_picture": "kseg.visualize.curves",
     "tune_crf": "crf_search",
@@ -29,6 +31,7 @@ __all__ = [
     "TrimapIoU",
     "WorstImage",
     "confusion_picture",
+    "contact_sheet",
     "evaluate",
     "trimap_picture",
     "tune_crf",

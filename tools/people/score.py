@@ -4,7 +4,7 @@
     python tools/people/score.py --packed DIR --models mine_int8.tflite --json scores.json
 
 Beside the presets `people` and `people_portrait` in int8 (or --models) stand MediaPipe Selfie and DeepLabv3 513. All
-see val's packed images squeezed to 256x256 (pack.py); a pixel is a person where the second score is higher.
+see val's packed images (pack.py), each at the size that it takes, and are scored at 256x256.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from data import load
 from slices import IGNORED, NAMES, by_slice, counts, mean_iou, portraits
-from teacher import SIDE, DeepLab, Reference, Selfie, soft
+from teacher import SIDE, DeepLab, Reference, Selfie, resized, soft
 
 PRESETS = Path(__file__).resolve().parents[2] / "kseg" / "models" / "presets"
 OUTLINES = "ccp_people"  # the source whose outlines are exact
@@ -29,10 +29,11 @@ NOISE, FLICKER_EVERY = 4.0, 12  # of 255; every how many images a still scene is
 
 
 class Preset(Reference):
-    """An int8 file of two classes: whether a pixel is a person, by 256x256 RGB images."""
+    """An int8 file of two classes at 256x256."""
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        scores = super().__call__(image)
+        """Whether a pixel is a person, (256, 256), of an RGB image of any size."""
+        scores = super().__call__(resized(image, SIDE))
         return scores[..., 1] > scores[..., 0]
 
 
@@ -75,7 +76,7 @@ def flicker(sees: Callable[[np.ndarray], np.ndarray], images: list[np.ndarray], 
 def scores(sees: Callable[[np.ndarray], np.ndarray], samples: list) -> dict:
     """All scores of one network on val's samples (`data.Sample`)."""
     pairs = [one.squeezed(SIDE) for one in samples]
-    people = [sees(image) for image, _ in pairs]
+    people = [sees(one.image[: one.size[0], : one.size[1]]) for one in samples]
     found = by_slice(people, [mask for _, mask in pairs], [one.source for one in samples])
     edges = [
         outline(person, mask)

@@ -36,7 +36,9 @@ class Reference:
 
 
 def resized(image: np.ndarray, side: int) -> np.ndarray:
-    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    """The image squeezed to side x side."""
+    shrinks = side < max(image.shape[:2])
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 class Selfie(Reference):

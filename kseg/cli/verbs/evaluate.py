@@ -9,6 +9,7 @@ All scores come from one confusion matrix over every labelled pixel; ignored pix
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import math
 import sys
@@ -50,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write table.txt, report.json, confusion.png, worst.png and trimap.png into this folder",
     )
     parser.add_argument(
+        "--sheet",
+        type=positive,
+        metavar="N",
+        help="with --save: also draw the N best, N median and N worst images into sheet.png",
+    )
+    parser.add_argument(
         "--beside",
         nargs="+",
         default=[],
@@ -63,8 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from kseg.data import load as load_data
-    from kseg.evaluation import evaluate
+    from kseg.errors import SettingsError
+    from kseg.evaluation import contact_sheet, evaluate
 
+    if args.sheet and not args.save:
+        raise SettingsError("--sheet draws images into the folder of --save: give it too")
     crf, others = crf_of(args), beside_of(args)  # a wrong file is reported before the model is read
     dataset = load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
     predictor = predictor_of_model(args, crf)
@@ -76,11 +86,15 @@ def run(args: argparse.Namespace) -> int:
             report = evaluate(
                 predictor,
                 dataset,
-                worst=args.worst,
+                worst=len(dataset) if args.sheet else args.worst,
                 limit=args.limit,
                 boundaries=args.boundaries,
                 progress=bar,
             )
+        if args.sheet:
+            drawn = contact_sheet(report, predictor, dataset, count=args.sheet)
+            write_image(folder / "sheet.png", drawn)
+            report = dataclasses.replace(report, worst=report.worst[: args.worst])
         if folder is not None:
             save(report, predictor, dataset, folder)
             save_curve(report, others, folder)

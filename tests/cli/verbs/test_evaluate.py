@@ -42,13 +42,16 @@ def test_table_and_files(labelled, model_file, tmp_path, capsys):
 
     folder = tmp_path / "a" / "report"
     command = ["evaluate", "--model", str(model_file), "--data", "folder", "--root", str(labelled)]
-    assert main([*command, "--save", str(folder), "--worst", "1", "--flip"]) == 0
+    assert main([*command, "--save", str(folder), "--worst", "1", "--sheet", "2", "--flip"]) == 0
     shown = capsys.readouterr().out
     assert (folder / "table.txt").read_text() == shown
     assert "ground" in shown
     assert json.loads((folder / "report.json").read_text())["images"] == 2
     assert cv2.imread(str(folder / "confusion.png")) is not None
+    assert len(json.loads((folder / "report.json").read_text())["worst"]) == 1
     assert cv2.imread(str(folder / "worst.png")) is not None
+    # Both images, each once, in a row of image, truth, prediction and overlay.
+    assert cv2.imread(str(folder / "sheet.png")).shape[1] == 6 + 4 * 246
 
 
 def test_the_trimap_curve_is_drawn_beside_another(labelled, model_file, tmp_path, capsys):
@@ -86,6 +89,11 @@ def test_curves_of_folders_of_one_name(labelled, model_file, tmp_path, mistake, 
     capsys.readouterr()
     assert "--boundaries and --save" in mistake(*command, *beside)
     assert "overwrite" in mistake(*command, "--save", first, *beside)
+
+
+def test_a_sheet_needs_a_folder(labelled, model_file, mistake):
+    command = ["evaluate", "--model", model_file, "--data", "folder", "--root", labelled]
+    assert "--save" in mistake(*command, "--sheet", 2)
 
 
 def test_mistakes(labelled, model_file, tmp_path, mistake):
