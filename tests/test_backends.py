@@ -156,6 +156,56 @@ def test_a_preset_is_tuned_predicts_and_is_saved_on_every_backend(tmp_path):
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(again(images[:1].astype("float32"))), logits)
 
 
+@pytest.mark.full if keras.backend.backend() == "tensorflow" else lambda test: test
+@pytest.mark.parametrize("mode", ["multiclass", "binary", "multilabel"])
+def test_every_loss_and_metric_in_keras_fit_on_a_loader(mode, tmp_path):
+    """Four channels of 0 to 1, whose classes a 1x1 convolution finds; the sum of all losses falls, and scores rise."""
+    import kseg
+    from kseg import losses, metrics
+
+    rng = np.random.default_rng(0)
+    overlap, count = mode == "multilabel", {"multiclass": 3, "binary": 2, "multilabel": 2}[mode]
+    images = rng.uniform(0, 0.3, (8, 16, 16, 4)).astype("float32")
+    labels = rng.integers(0, 2, (8, 16, 16, 2)) if overlap else rng.integers(0, count, (8, 16, 16))
+    for index in range(count):
+        images[..., index] += 0.6 * (labels[..., index] if overlap else labels == index)
+    labels[:, 0] = 255
+    kind = {"channels": 4, "value_range": (0, 1), "multilabel": overlap}
+    data = kseg.data.from_arrays(images, labels.astype("uint8"), classes=["a", "b", "c"][:count], **kind)
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((None, None, 4))
+    x = keras.layers.Conv2D(8, 1, activation="relu")(image)
+    channels = 1 if mode == "binary" else count
+    logits = keras.layers.Conv2D(channels, 1, dtype="float32")(x)
+    backbone = kseg.backbones.Backbone(image, {"x": x}, value_range=(0, 1))
+    model = kseg.models.Segmenter(image, logits, backbone=backbone, num_classes=channels)
+    model.multilabel, model.classes = overlap, data.classes
+
+    moded = [kind(mode=mode) for kind in (losses.Dice, losses.Jaccard, losses.Tversky, losses.Focal, losses.Lovasz)]
+    parts = moded if overlap else [*moded, losses.CrossEntropy(), losses.BoundaryCrossEntropy()]
+    of_classes = {"mode": "multilabel" if overlap else "multiclass"}
+    scores = [kind(data.classes, **of_classes) for kind in (metrics.IoU, metrics.Dice)]
+    if not overlap:
+        scores += [kind(count) for kind in (metrics.MeanIoU, metrics.PixelAccuracy, metrics.BoundaryF1)]
+    model.compile(kseg.optimizers.AdamW(0.1), losses.WeightedSum(parts), metrics=scores)
+    augment = kseg.data.Augment(mirror=True, contrast=0.1)
+    loader = kseg.data.Loader(data, batch_size=4, size=(16, 16), augment=augment)
+    val = kseg.data.Loader(data, batch_size=4, shuffle=False)
+    history = model.fit(loader, epochs=8, validation_data=val, verbose=0).history
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
+    assert history["val_iou"][-1] > 0.9
+    assert all(np.isfinite(values).all() for values in history.values())
+    report = kseg.evaluation.evaluate(model, data)
+    np.testing.assert_allclose(report.class_iou.mean(), history["val_iou"][-1], atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.loss.get_config() == model.loss.get_config()
+    found = kseg.predict(again, images[0])
+    truth = labels[0] if overlap else labels[0, ..., None] == np.arange(count)
+    assert (found.masks == truth)[1:].mean() > 0.9
+
+
 @pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="exports are TensorFlow's")
 def test_exports_say_what_to_do_elsewhere(tmp_path):
     import kseg

@@ -26,7 +26,8 @@ def stages_of(image, width=4):
 
 def own_backbone():
     image = keras.Input((None, None, 3))
-    return backbones.Backbone(image, stages_of(image), output_stride=16, name="own", trainable=False)
+    settings = {"output_stride": 16, "value_range": (0, 1), "name": "own", "trainable": False}
+    return backbones.Backbone(image, stages_of(image), **settings)
 
 
 def own_segmenter():

@@ -44,6 +44,14 @@ resumed = kseg.data.Loader(data, first_epoch=2, **settings)
 assert all(np.array_equal(a, b) for one, other in zip(epochs[2], resumed) for a, b in zip(one, other))
 assert not np.array_equal(epochs[0][0][0], epochs[1][0][0])
 
+six = {"channels": 6, "value_range": (0, 1000), "multilabel": True}
+bands = kseg.data.from_arrays(random.uniform(0, 1000, (4, 20, 24, 6)), random.integers(0, 2, (4, 20, 24, 2)), **six)
+loader = kseg.data.Loader(bands, batch_size=2, size=(16, 16), augment=kseg.data.Augment(mirror=True, contrast=0.2))
+image = keras.Input((None, None, 6))
+several = keras.Model(image, keras.layers.Conv2D(2, 1)(keras.layers.Rescaling(1e-3)(image)))
+several.compile("adam", kseg.losses.Dice("multilabel"), metrics=[kseg.metrics.IoU(2, mode="multilabel")])
+assert np.isfinite(several.fit(loader, epochs=2, verbose=0).history["loss"]).all()
+
 crf = kseg.inference.DenseCRF(iterations=2)
 assert kseg.inference.Predictor(model, crf=crf)(images[0]).shape == (48, 64)
 assert 0 <= kseg.evaluation.evaluate(model, data).mean_iou <= 1

@@ -19,11 +19,13 @@ class Backbone(keras.Model):
     encoders of kseg are subclasses that build theirs from a few arguments.
 
     Args:
-        image: the `keras.Input` of shape `(height, width, 3)`, RGB in 0-255; sizes may be None.
+        image: the `keras.Input` of shape `(height, width, 3)`, RGB in 0-255; sizes may be None. Other channels and
+            values go with data that says so, see `kseg.data.Dataset`.
         stages: dict from stage name to feature tensor `(batch, h, w, channels)`, shallow first. Stages are known
             by name and not by stride, since dilated stages share a stride; "stage<k>" has the stride 2^k, or
             `output_stride` where that is smaller.
         output_stride: pixels of the image from one cell of the deepest stage to the next.
+        value_range: (lowest, highest) value of the images that the graph takes, where it is not 0-255.
         name: name of the model.
         trainable: False freezes all layers.
 
@@ -64,6 +66,7 @@ class Backbone(keras.Model):
     padding = "same"
     image_scale = 1
     output_stride = 32
+    value_range = (0.0, 255.0)
 
     @draws_graph
     def __init__(
@@ -72,6 +75,7 @@ class Backbone(keras.Model):
         stages: dict[str, keras.KerasTensor],
         *,
         output_stride: int | None = None,
+        value_range: tuple[float, float] | None = None,
         name: str | None = None,
         trainable: bool = True,
     ):
@@ -84,6 +88,8 @@ class Backbone(keras.Model):
         self._stage_names = tuple(stages)
         if output_stride is not None:
             self.output_stride = output_stride
+        if value_range is not None:
+            self.value_range = checks.value_range(value_range)
         if not checks.flag(trainable, "trainable"):
             self.trainable = False
 
@@ -153,7 +159,8 @@ class Backbone(keras.Model):
             return shared
         graph = keras.Model(self.input, dict(self.output), name=self.name).get_config()
         stages = {"stages": self._stage_names, "output_stride": self.output_stride}
-        return {**shared, **stages, "graph": graph}
+        values = {} if self.value_range == Backbone.value_range else {"value_range": self.value_range}
+        return {**shared, **stages, **values, "graph": graph}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "Backbone":

@@ -99,7 +99,7 @@ class Segmenter(keras.Model):
 
     @property
     def value_range(self) -> tuple[float, float]:
-        return getattr(self.backbone, "value_range", (0.0, 255.0))
+        return self.backbone.value_range
 
     @classmethod
     def from_preset(

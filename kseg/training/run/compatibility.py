@@ -51,7 +51,7 @@ def check(
         if getattr(info, name) != usual and not hasattr(type(model), name):
             raise SettingsError(
                 f"The model {model.name!r} is a plain Keras model, whose file does not keep `{name}`: make it a "
-                "kseg.models.Segmenter, over a kseg.backbones.Backbone."
+                f"kseg.models.Segmenter{', over a kseg.backbones.Backbone with this range' * (name == 'value_range')}."
             )
     for dataset in (train, val):
         if dataset is not None:
