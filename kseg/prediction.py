@@ -150,7 +150,7 @@ class _WholeImages:
 
 def file_predictor(
     path: Path,
-    size: tuple[int, int] | None = None,
+    size: int | tuple[int, int] | None = None,
     output: str | None = None,
     crf: Any = None,
     trust: bool = False,
@@ -160,7 +160,7 @@ def file_predictor(
 
     Args:
         path: the file.
-        size: (height, width) that images are resized to, where the file leaves it open.
+        size: (height, width), or one integer, that images are resized to, where the file leaves it open.
         output: what its values are; None: what the file says.
         crf: called with (image, probabilities) at the end.
         trust: open the file without trying it in a process of its own first.
@@ -187,11 +187,11 @@ def file_predictor(
             found = runtime(image[None])[0]
             return found.astype(np.float32) if info.multilabel else found
 
-        brought = (runtime.size or size) if own else None
-        return FilePredictor(whole, output or runtime.output, brought, classes, palette, crf, threshold, info)
+        working = (runtime.size or size) if own else None
+        return FilePredictor(whole, output or runtime.output, working, classes, palette, crf, threshold, info)
     frames = runtime.frames(None, size)
-    brought = frames.size or size or (256, 256)
-    return FilePredictor(frames, output or frames.output, brought, classes, palette, crf, threshold)
+    working = frames.size or size or (256, 256)
+    return FilePredictor(frames, output or frames.output, working, classes, palette, crf, threshold)
 
 
 def file_info(metadata: dict[str, Any], path: Path) -> Any:

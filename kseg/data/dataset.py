@@ -74,7 +74,7 @@ class Dataset:
     """
 
     name: str
-    split: SplitName
+    split: str | SplitName
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...] | None
     samples: Sequence[Sample] | ArraySource

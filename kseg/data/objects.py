@@ -121,7 +121,7 @@ def object_boxes(labels: np.ndarray, class_id: int, least_pixels: int = 1000) ->
     return np.stack([top, left, top + high, left + wide], axis=1)[pixels >= least_pixels].astype(np.int32)
 
 
-def box_overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
+def box_overlaps(boxes: np.ndarray, box: np.ndarray | Box) -> np.ndarray:
     """Intersection over union of boxes (boxes, 4) with one box; top, left, bottom, right."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     inner = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
@@ -129,7 +129,7 @@ def box_overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
     return shared / ((boxes[:, 2:] - boxes[:, :2]).prod(-1) + np.prod(np.subtract(box[2:], box[:2])) - shared)
 
 
-def with_context(boxes: np.ndarray, factor: float) -> np.ndarray:
+def with_context(boxes: np.ndarray | Sequence[Box], factor: float) -> np.ndarray:
     """Boxes (boxes, 4) grown by a factor around their centres, int32, at least a pixel each way; they may reach
     beyond the image."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)

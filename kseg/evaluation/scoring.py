@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from kseg.inference import Ensemble, FilePredictor, Predictor, ProposalPredictor
 
+    AnyPredictor = Predictor | FilePredictor | ProposalPredictor | Ensemble
+
 BATCH_PIXELS = 2_000_000  # images of one size are predicted together up to this many pixels
 BATCH_IMAGES = 8
 AHEAD = 4  # images read while the model works
@@ -34,7 +36,7 @@ Item = tuple[int, np.ndarray, np.ndarray]
 
 
 def evaluate(
-    model_or_predictor: keras.Model | Predictor | FilePredictor | ProposalPredictor | Ensemble,
+    model_or_predictor: keras.Model | AnyPredictor,
     dataset: Any,
     *,
     worst: int = 8,
@@ -140,7 +142,7 @@ class _Scores:
 
 
 def _check(
-    predictor: Predictor,
+    predictor: AnyPredictor,
     dataset: Dataset,
     worst: int,
     limit: int | None,
@@ -198,7 +200,7 @@ def _batches(items: Iterator[Item], batch_size: int | None) -> Iterator[list[Ite
         yield batch
 
 
-def labelled_data(predictor: Predictor, data: Any) -> Dataset:
+def labelled_data(predictor: AnyPredictor, data: Any) -> Dataset:
     """The data set that `data` is, of the predictor's classes where it does not say its own."""
     model, count = getattr(predictor, "model", None), predictor.num_classes
     named = len(getattr(model, "classes", None) or ()) == count
@@ -209,7 +211,7 @@ def labelled_data(predictor: Predictor, data: Any) -> Dataset:
     return as_dataset(data, model.classes if named else count, palette=model.palette if colours else None, **kind)
 
 
-def check_classes(predictor: Predictor, dataset: Dataset) -> None:
+def check_classes(predictor: AnyPredictor, dataset: Dataset) -> None:
     """ModelError where a predictor's classes are not the data set's, or stand in another order."""
     ours, theirs = getattr(predictor.model, "classes", None), tuple(dataset.classes)
     reordered = ours is not None and sorted(ours) == sorted(theirs) and tuple(ours) != theirs

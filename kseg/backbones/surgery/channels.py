@@ -197,7 +197,7 @@ def _operations_before(backbone: Backbone) -> list[Any]:
 
 
 def _preprocessing(backbone: Backbone) -> tuple[float, float]:
-    """Mean and standard deviation that an encoder brings 0-255 to, averaged over red, green and blue."""
+    """Mean and standard deviation that an encoder converts 0-255 to, averaged over red, green and blue."""
     black, white = np.zeros((1, 1, 1, 3), "float32"), np.full((1, 1, 1, 3), 255, "float32")
     for operation in _operations_before(backbone):
         black, white = np.asarray(operation(black)), np.asarray(operation(white))

@@ -170,7 +170,7 @@ def _sort(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _connect(
-    codes: list, offsets: np.ndarray, colour: int, strides: np.ndarray, neighbours: np.ndarray
+    codes: list[np.ndarray], offsets: np.ndarray, colour: int, strides: np.ndarray, neighbours: np.ndarray
 ) -> None:
     """Find the neighbours of one colour: a step down in every coordinate, and `d + 1` up in one of them."""
     d = len(strides)

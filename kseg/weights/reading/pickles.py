@@ -7,6 +7,7 @@ import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any, BinaryIO
 
 from kseg.errors import ModelError
@@ -55,7 +56,7 @@ class Inert:
 
 
 def load_pickle(
-    stream: BinaryIO,
+    stream: BinaryIO | mmap,
     calls: dict[str, Callable[..., Any]],
     persistent: Callable[[Any], Any],
     budget: int,

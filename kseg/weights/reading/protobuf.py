@@ -24,7 +24,7 @@ class Message:
         what: begins the sentence about a damaged file.
     """
 
-    content: mmap | memoryview
+    content: mmap | memoryview | bytes
     start: int
     end: int
     what: str

@@ -196,7 +196,7 @@ def _numbers(content: mmap, start: int, end: int, storage: _Storage, order: str,
 
 
 def _load(
-    stream: BinaryIO, size: int, path: Path, declared: dict[str, _Storage] | None = None
+    stream: BinaryIO | mmap, size: int, path: Path, declared: dict[str, _Storage] | None = None
 ) -> Any:
     def persistent(identity: Any) -> _Storage:
         sound = isinstance(identity, tuple) and len(identity) in (5, 6) and identity[0] == "storage"
