@@ -92,6 +92,8 @@ CASES = [(head, 50, False) for head in HEADS] + [
     ("pspnet", 18, False),
     ("deeplabv3plus", 18, False),
     ("pspnet", 18, True),
+    ("pspnet", 101, False),
+    ("deeplabv3", 101, False),
 ]
 
 

@@ -17,8 +17,11 @@ from tests.weights.layouts.conftest import (
 )
 
 
-def pspnet(classes):
-    """The network of semseg's model/pspnet.py and model/resnet.py (50 layers, zoom factor 8), with its keys."""
+def pspnet(classes, blocks=6):
+    """The network of semseg's model/pspnet.py and model/resnet.py (zoom factor 8), with its keys.
+
+    Its fourth stage has 6 blocks with 50 layers, and 23 with 101.
+    """
     import torch
     from torch import nn
     from torch.nn import functional
@@ -73,7 +76,7 @@ def pspnet(classes):
                 nn.MaxPool2d(3, 2, 1),
             )  # fmt: skip
             self.layer1, self.layer2 = stage(128, 64, 3), stage(256, 128, 4, 2)
-            self.layer3, self.layer4 = stage(512, 256, 6, 1, 2), stage(1024, 512, 3, 1, 4)
+            self.layer3, self.layer4 = stage(512, 256, blocks, 1, 2), stage(1024, 512, 3, 1, 4)
             self.ppm = PPM()
             self.cls = nn.Sequential(
                 *unit(4096, 512, 3), nn.ReLU(), nn.Dropout2d(0.1), nn.Conv2d(512, classes, 1)
@@ -93,11 +96,11 @@ def pspnet(classes):
 
 @pytest.mark.parity
 @pytest.mark.slow
-@pytest.mark.parametrize("new", [True, False])
-def test_against_pytorch(new, folder):
+@pytest.mark.parametrize(("new", "blocks"), [(True, 6), (False, 6), (True, 23)])
+def test_against_pytorch(new, blocks, folder):
     """On 97x121, sizes of 8 k + 1, as are all that the release works on; wrapped as its training saves."""
     torch = pytest.importorskip("torch")
-    net, image = randomised(pspnet(7)), image_of(97, 121)
+    net, image = randomised(pspnet(7, blocks)), image_of(97, 121)
     state = {"epoch": 3, "state_dict": {f"module.{key}": value for key, value in net.state_dict().items()}}
     torch.save(state, folder / "net.pth", _use_new_zipfile_serialization=new)
     found = import_weights(folder / "net.pth")

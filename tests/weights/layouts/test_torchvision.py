@@ -7,6 +7,7 @@ import pytest
 from kseg.errors import ModelError
 from kseg.weights import identify, import_weights
 from tests.weights.layouts.conftest import (
+    assert_same_features,
     assert_same_logits,
     assert_same_state,
     image_of,
@@ -80,9 +81,7 @@ def test_backbones_against_torchvision(name, needs, folder):
     assert {key for key in found.unused if not key.endswith("tracked")} == {"fc.weight", "fc.bias"}
     body = torch.nn.Sequential(*list(net.children())[:-2])
     with torch.no_grad():
-        expected = torch_logits(body(torch_input(image)))
-    features = np.asarray(found.model(image[None].astype("f4"), training=False)["stage5"])[0]
-    assert np.abs(features - expected).max() <= 1e-4 * np.abs(expected).max()
+        assert_same_features(found.model, image, body(torch_input(image)))
 
 
 def narrow_state(deeplab):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import struct
 import tracemalloc
 import zipfile
 
@@ -14,15 +15,18 @@ from kseg.errors import KsegError, ModelError
 from kseg.weights import read
 from tests.weights.conftest import (
     caffemodel,
+    chunk,
     frozen_graph,
     safetensors,
     state,
     stream_checkpoint,
+    tensor,
+    varint,
     zip_checkpoint,
 )
 
 # Damaged files a reader; 10,000 are run by hand: KSEG_FUZZ=10000 pytest tests/weights/reading/test_read.py
-COUNT = int(os.environ.get("KSEG_FUZZ", "150"))
+COUNT, LYING = (int(os.environ.get("KSEG_FUZZ", number)) for number in ("150", "30"))
 SPARE = 4 << 20  # what Python itself takes on the side
 TOKENS = [
     b"\xff" * 8,
@@ -156,6 +160,104 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(name, tmp_path, arrays)
         read_once += arrays_read > 0
     tracemalloc.stop()
     assert read_once  # the loop meets whole files too: damage in the numbers is no damage to the format
+
+
+def lying_shape(array, rng):
+    """A shape of sides that a file may claim: none, some, or more than any memory has."""
+    sides = [0, 1, 2, 3, 4, 7, 108, 1 << 20, 1 << 31, 1 << 39, (1 << 62) - 1]
+    return (
+        tuple(int(side) for side in rng.choice(sides, rng.integers(1, 6))) if rng.integers(2) else array.shape
+    )
+
+
+def lying_number(rng):
+    return [0, 1, 5, 107, 108, 1 << 20, 1 << 40, (1 << 63) - 1, -1, -(1 << 40)][rng.integers(10)]
+
+
+def lying_state(arrays, rng):
+    tree, storages = state(arrays)
+    for number, (key, array) in enumerate(arrays.items()):
+        shape = lying_shape(array, rng)
+        lies = {
+            "offset": lying_number(rng),
+            "shape": shape,
+            "strides": tuple(abs(lying_number(rng)) for _ in shape),
+            "count": lying_number(rng),
+        }
+        kept = {name: lie for name, lie in lies.items() if rng.integers(2)}
+        tree[key] = tensor(array, str(number), **kept)
+    return tree, storages
+
+
+def lying_safetensors(arrays, rng):
+    table = {}
+    for key, array in arrays.items():
+        start, end = (lying_number(rng) if rng.integers(2) else honest for honest in (0, array.nbytes))
+        table[key] = {"dtype": "F32", "shape": list(lying_shape(array, rng)), "data_offsets": [start, end]}
+    text = json.dumps(table).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(500)
+
+
+def lying_caffemodel(arrays, rng):
+    out = b""
+    for key, array in arrays.items():
+        sides = b"".join(map(varint, lying_shape(array, rng)))
+        blob = chunk(5, array.tobytes() if rng.integers(2) else b"") + chunk(7, chunk(1, sides))
+        out += chunk(100, chunk(1, key.encode()) + chunk(2, b"Convolution") + chunk(7, blob))
+    return out
+
+
+def lying_graph(arrays, rng):
+    out = b""
+    for key, array in arrays.items():
+        sides = b"".join(chunk(2, b"\x08" + varint(side)) for side in lying_shape(array, rng))
+        numbers = (array.tobytes(), b"", array.tobytes()[:4])[rng.integers(3)]
+        content = chunk(1, b"value") + chunk(2, chunk(8, b"\x08\x01" + chunk(2, sides) + chunk(4, numbers)))
+        out += chunk(1, chunk(1, f"{key}/weights".encode()) + chunk(2, b"Const") + chunk(5, content))
+    return out
+
+
+def lying_npz(arrays, rng):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for key, array in arrays.items():
+            kind = ["<f4", "<f8", "|O", "<U9", "|V0"][rng.integers(5)] if rng.integers(2) else "<f4"
+            header = io.BytesIO()
+            described = {
+                "descr": kind,
+                "fortran_order": bool(rng.integers(2)),
+                "shape": lying_shape(array, rng),
+            }
+            np.lib.format.write_array_header_1_0(header, described)
+            archive.writestr(f"{key}.npy", header.getvalue() + array.tobytes())
+    return file.getvalue()
+
+
+LIES = {
+    "zip.pth": lambda arrays, rng: zip_checkpoint(*lying_state(arrays, rng)),
+    "stream.pth": lambda arrays, rng: stream_checkpoint(*lying_state(arrays, rng)),
+    "w.safetensors": lying_safetensors,
+    "w.caffemodel": lying_caffemodel,
+    "w.pb": lying_graph,
+    "w.npz": lying_npz,
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_files_that_lie_are_read_or_refused_in_a_sentence(name, tmp_path, arrays):
+    """Sound files of arrays whose shapes, offsets, strides and sizes are others."""
+    rng, path, refused = np.random.default_rng(0), tmp_path / name, 0
+    tracemalloc.start()
+    for _ in range(LYING):
+        some = {key: arrays[key] for key in list(arrays)[: rng.integers(1, 3)]}
+        path.write_bytes(LIES[name](some, rng))
+        said, numbers, peak = attempt(path)
+        assert str(path) in said
+        assert len(said) < 2000
+        assert peak < 10 * path.stat().st_size + SPARE
+        refused += numbers == 0
+    tracemalloc.stop()
+    assert refused
 
 
 def test_a_member_whose_name_is_the_rest_of_the_archive(tmp_path):
