@@ -12,6 +12,7 @@ masks of the data set hold only 0 and 255. Every image has a mask of every class
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def class_folders(images: Path, masks: Path, classes: Sequence[str]) -> tuple[Pa
     Raises:
         DataError: some classes have a folder, and another has none.
     """
-    found = [name for name in classes if (masks / name).is_dir() and not (images / name).is_dir()]
+    # False for names that are too long, where pathlib raises
+    found = [name for name in classes if os.path.isdir(masks / name) and not os.path.isdir(images / name)]
     missing = [name for name in classes if name not in found]
     if found and missing:
         raise DataError(

@@ -162,97 +162,87 @@ class _Machine:
         known = self.calls.get(function.name)
         return Inert(function.name) if known is None else known(*arguments)
 
-    def set_items(self, target: Any, items: list[Any]) -> None:
-        if len(items) % 2:
-            raise ValueError("a key without a value")
-        if isinstance(target, dict):
-            for key, value in zip(items[::2], items[1::2], strict=True):
-                # texts have random hashes; numbers could be made to collide by the million, up to here they cannot
-                if isinstance(key, str) or (type(key) is int and abs(key) < 1 << 32):
-                    target[key] = value
+    def top(self) -> Any:
+        return self.stack[-1]
 
-    def extend(self, target: Any, items: list[Any]) -> None:
-        if isinstance(target, list):
-            target.extend(items)
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
 
+    # What the opcodes do; each takes its opcode's argument, if only to leave it.
 
-def _peek(m: _Machine) -> Any:
-    return m.stack[-1]
+    def mark(self, _: Any) -> None:
+        self.marks.append(len(self.stack))
 
+    def drop(self, _: Any) -> None:
+        if self.marks and len(self.stack) == self.marks[-1]:
+            self.marks.pop()
+        else:
+            self.stack.pop()
 
-def _mark(m: _Machine, _: Any) -> None:
-    m.marks.append(len(m.stack))
+    def make_dict(self, _: Any) -> None:
+        items, made = self.since_mark(), {}
+        set_items(made, items)
+        self.push(made)
 
+    def set_item(self, _: Any) -> None:
+        value, key = self.pop(), self.pop()
+        set_items(self.top(), [key, value])
 
-def _pop(m: _Machine, _: Any) -> None:
-    if m.marks and len(m.stack) == m.marks[-1]:
-        m.marks.pop()
-    else:
-        m.stack.pop()
+    def set_marked_items(self, _: Any) -> None:
+        items = self.since_mark()
+        set_items(self.top(), items)
 
+    def append(self, _: Any) -> None:
+        item = self.pop()
+        extend(self.top(), [item])
 
-def _dict(m: _Machine, _: Any) -> None:
-    items, made = m.since_mark(), {}
-    m.set_items(made, items)
-    m.stack.append(made)
+    def append_marked(self, _: Any) -> None:
+        items = self.since_mark()
+        extend(self.top(), items)
 
+    def make_tuple(self, count: int) -> None:
+        self.push(tuple(reversed([self.pop() for _ in range(count)])))
 
-def _set_item(m: _Machine, _: Any) -> None:
-    value, key = m.pop(), m.pop()
-    m.set_items(_peek(m), [key, value])
+    def reduce(self, _: Any) -> None:
+        arguments, function = self.pop(), self.pop()
+        self.push(self.call(function, arguments))
 
+    def new_with_keywords(self, _: Any) -> None:
+        self.pop()
+        self.reduce(None)
 
-def _set_items(m: _Machine, _: Any) -> None:
-    items = m.since_mark()
-    m.set_items(_peek(m), items)
+    def make_object(self, _: Any) -> None:
+        items = self.since_mark()
+        self.push(self.call(items[0], tuple(items[1:])))
 
+    def make_instance(self, argument: str) -> None:
+        module, _, name = argument.partition(" ")
+        arguments = tuple(self.since_mark())
+        self.push(self.call(self.global_(module, name), arguments))
 
-def _append(m: _Machine, _: Any) -> None:
-    item = m.pop()
-    m.extend(_peek(m), [item])
+    def push_global(self, _: Any) -> None:
+        name, module = self.pop(), self.pop()
+        self.push(self.global_(module, name))
 
-
-def _appends(m: _Machine, _: Any) -> None:
-    items = m.since_mark()
-    m.extend(_peek(m), items)
-
-
-def _reduce(m: _Machine, _: Any) -> None:
-    arguments, function = m.pop(), m.pop()
-    m.stack.append(m.call(function, arguments))
-
-
-def _new_with_keywords(m: _Machine, _: Any) -> None:
-    m.pop()
-    _reduce(m, _)
-
-
-def _object(m: _Machine, _: Any) -> None:
-    items = m.since_mark()
-    m.stack.append(m.call(items[0], tuple(items[1:])))
+    def remember(self, index: int) -> None:
+        self.memo[index] = self.top()
 
 
-def _instance(m: _Machine, argument: str) -> None:
-    module, _, name = argument.partition(" ")
-    arguments = tuple(m.since_mark())
-    m.stack.append(m.call(m.global_(module, name), arguments))
+def set_items(target: Any, items: list[Any]) -> None:
+    """Keys and values in turn, into a dict; anything else is left as it is."""
+    if len(items) % 2:
+        raise ValueError("a key without a value")
+    if isinstance(target, dict):
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            # texts have random hashes; numbers could be made to collide by the million, up to here they cannot
+            if isinstance(key, str) or (type(key) is int and abs(key) < 1 << 32):
+                target[key] = value
 
 
-def _stack_global(m: _Machine, _: Any) -> None:
-    name, module = m.pop(), m.pop()
-    m.stack.append(m.global_(module, name))
-
-
-def _tuple_of(count: int) -> Callable[[_Machine, Any], None]:
-    def make(m: _Machine, _: Any) -> None:
-        items = [m.pop() for _ in range(count)]
-        m.stack.append(tuple(reversed(items)))
-
-    return make
-
-
-def _put(m: _Machine, index: int) -> None:
-    m.memo[index] = _peek(m)
+def extend(target: Any, items: list[Any]) -> None:
+    """Items, into a list; anything else is left as it is."""
+    if isinstance(target, list):
+        target.extend(items)
 
 
 _CONSTANTS = {
@@ -262,38 +252,38 @@ _CONSTANTS = {
 }
 _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda m, _: None),
-    "NEWTRUE": lambda m, _: m.stack.append(True),
-    "NEWFALSE": lambda m, _: m.stack.append(False),
-    "MARK": _mark,
-    "POP": _pop,
+    "NEWTRUE": lambda m, _: m.push(True),
+    "NEWFALSE": lambda m, _: m.push(False),
+    "MARK": _Machine.mark,
+    "POP": _Machine.drop,
     "POP_MARK": lambda m, _: m.since_mark() and None,
-    "DUP": lambda m, _: m.stack.append(_peek(m)),
-    "EMPTY_TUPLE": lambda m, _: m.stack.append(()),
-    "TUPLE1": _tuple_of(1),
-    "TUPLE2": _tuple_of(2),
-    "TUPLE3": _tuple_of(3),
-    "TUPLE": lambda m, _: m.stack.append(tuple(m.since_mark())),
-    "EMPTY_LIST": lambda m, _: m.stack.append([]),
-    "LIST": lambda m, _: m.stack.append(m.since_mark()),
-    "APPEND": _append,
-    "APPENDS": _appends,
-    "EMPTY_DICT": lambda m, _: m.stack.append({}),
-    "DICT": _dict,
-    "SETITEM": _set_item,
-    "SETITEMS": _set_items,
-    "EMPTY_SET": lambda m, _: m.stack.append([]),
-    "ADDITEMS": _appends,
-    "FROZENSET": lambda m, _: m.stack.append(m.since_mark()),
-    "GLOBAL": lambda m, argument: m.stack.append(m.global_(*argument.split(" ", 1))),
-    "STACK_GLOBAL": _stack_global,
-    "REDUCE": _reduce,
-    "NEWOBJ": _reduce,
-    "NEWOBJ_EX": _new_with_keywords,
-    "OBJ": _object,
-    "INST": _instance,
+    "DUP": lambda m, _: m.push(m.top()),
+    "EMPTY_TUPLE": lambda m, _: m.push(()),
+    "TUPLE1": lambda m, _: m.make_tuple(1),
+    "TUPLE2": lambda m, _: m.make_tuple(2),
+    "TUPLE3": lambda m, _: m.make_tuple(3),
+    "TUPLE": lambda m, _: m.push(tuple(m.since_mark())),
+    "EMPTY_LIST": lambda m, _: m.push([]),
+    "LIST": lambda m, _: m.push(m.since_mark()),
+    "APPEND": _Machine.append,
+    "APPENDS": _Machine.append_marked,
+    "EMPTY_DICT": lambda m, _: m.push({}),
+    "DICT": _Machine.make_dict,
+    "SETITEM": _Machine.set_item,
+    "SETITEMS": _Machine.set_marked_items,
+    "EMPTY_SET": lambda m, _: m.push([]),
+    "ADDITEMS": _Machine.append_marked,
+    "FROZENSET": lambda m, _: m.push(m.since_mark()),
+    "GLOBAL": lambda m, argument: m.push(m.global_(*argument.split(" ", 1))),
+    "STACK_GLOBAL": _Machine.push_global,
+    "REDUCE": _Machine.reduce,
+    "NEWOBJ": _Machine.reduce,
+    "NEWOBJ_EX": _Machine.new_with_keywords,
+    "OBJ": _Machine.make_object,
+    "INST": _Machine.make_instance,
     "BUILD": lambda m, _: m.pop() and None,
-    "BINPERSID": lambda m, _: m.stack.append(m.persistent(m.pop())),
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _put),
-    "MEMOIZE": lambda m, _: _put(m, len(m.memo)),
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda m, index: m.stack.append(m.memo[index])),
+    "BINPERSID": lambda m, _: m.push(m.persistent(m.pop())),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.remember),
+    "MEMOIZE": lambda m, _: m.remember(len(m.memo)),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda m, index: m.push(m.memo[index])),
 }
