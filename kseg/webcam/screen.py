@@ -81,24 +81,36 @@ class Painter:
     ) -> np.ndarray:
         if how == "picture":
             return frame
-        size = frame.shape[1::-1]
-        if how == "blur":  # a strong one, made on an eighth of the size
-            small = cv2.resize(frame, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
-            behind = cv2.resize(cv2.GaussianBlur(small, (0, 0), 2), size, interpolation=cv2.INTER_LINEAR)
-        else:
-            if self._fitted is None or self._fitted.shape != frame.shape:
-                if isinstance(self._behind, np.ndarray):
-                    self._fitted = cv2.resize(self._behind, size, interpolation=cv2.INTER_AREA)
-                else:
-                    self._fitted = np.full(frame.shape, self._behind[::-1], np.uint8)
-            behind = self._fitted
         if probabilities is not None and probabilities.ndim == 3:
             share = self._matting(probabilities, frame)
         else:  # a narrow soft edge, in eight bits
             share = cv2.GaussianBlur((labels > 0).astype(np.uint8) * 255, (0, 0), 1.5)
+        if how == "blur":
+            behind = _blurred(frame, share)
+        else:
+            if self._fitted is None or self._fitted.shape != frame.shape:
+                if isinstance(self._behind, np.ndarray):
+                    self._fitted = cv2.resize(self._behind, frame.shape[1::-1], interpolation=cv2.INTER_AREA)
+                else:
+                    self._fitted = np.full(frame.shape, self._behind[::-1], np.uint8)
+            behind = self._fitted
         share = cv2.merge([share] * 3)
         front = cv2.multiply(frame, share, scale=1 / 255)
         return cv2.add(front, cv2.multiply(behind, cv2.bitwise_not(share), scale=1 / 255))
+
+
+def _blurred(frame: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The background strongly blurred, made on an eighth of the size.
+
+    The mean is of the background alone, as a bright person would shine into it all around.
+    """
+    small = cv2.resize(frame, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA).astype(np.float32)
+    free = (
+        1.001 - cv2.resize(share, small.shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    )
+    summed, weight = (cv2.GaussianBlur(one, (0, 0), 2) for one in (small * free[..., None], free))
+    behind = (summed / weight[..., None]).round().astype(np.uint8)
+    return cv2.resize(behind, frame.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def shares(labels: np.ndarray, num_classes: int) -> np.ndarray:

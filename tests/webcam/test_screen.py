@@ -59,6 +59,16 @@ def test_backgrounds(scene):
     np.testing.assert_allclose(blurred[20, 28:32], frame[20, 28:32], atol=3)
 
 
+def test_a_bright_person_does_not_shine_into_the_blurred_background():
+    frame, labels = np.full((160, 240, 3), 20, np.uint8), np.zeros((160, 240), np.uint8)
+    labels[40:, 80:160] = 1
+    frame[labels == 1] = 250
+    view = View(alpha=0.0, background="blur")
+    blurred = Painter(("ground", "person"), ((0, 0, 0), (0, 255, 0)))(frame, labels, view)
+    assert blurred[100, 166:200].max() <= 24  # six pixels and more beside the person; 20 is the background
+    np.testing.assert_allclose(blurred[100, 90:150], 250, atol=2)
+
+
 def test_shares_count_pixels(scene):
     np.testing.assert_allclose(screen.shares(scene[1], 3), [1900 / 2400, 400 / 2400, 100 / 2400], atol=0.01)
 
