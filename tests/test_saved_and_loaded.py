@@ -195,7 +195,7 @@ LAYERS = {
     layers.DilatedPooling2D: lambda: layers.DilatedPooling2D((2, 3), 3, ((1, 2), (0, 3)), "average"),
     layers.Normalize: lambda: layers.Normalize((1, 2, 3), (4, 5, 6), True),
     layers.PadToLeast: lambda: layers.PadToLeast(60),
-    layers.PadToMultiple: lambda: layers.PadToMultiple(16),
+    layers.PadToMultiple: lambda: layers.PadToMultiple(16, least=48),
     layers.PyramidPooling: lambda: layers.PyramidPooling(4, (1, 3), "max", True, False, 0.5, 0.1, True, "l2", False),
     layers.ScaledImage: lambda: layers.ScaledImage(0.5, 4),
 }

@@ -2,6 +2,7 @@
 (`convolutionalize`), and a classifier becomes an encoder with named stages whose strides are holes
 (`from_classifier`; see `kseg.backbones.surgery.dilation` for `dilate`)."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -151,8 +152,9 @@ def from_classifier(
             `kseg.layers.Normalize((127.5,) * 3, (127.5,) * 3)` for MobileNetV2; None if the classifier takes
             0-255 itself.
         padding: "image" fills images up to a multiple of the stride (zeros after `normalize`, at the bottom and the
-            right), so that a stage's cells stand over the same pixels at every size, and maps that the classifier
-            gives other sizes (it does not pad) are resized to theirs; "same" leaves both as the classifier has it.
+            right), and to the least size that the classifier takes, such as 96 of InceptionV3, so that a stage's cells
+            stand over the same pixels at every size, and maps that the classifier gives other sizes (it does not pad)
+            are resized to theirs; "same" leaves both as the classifier has it.
         stage_maps: "main", as above, or "last", the last map at each stride, be it inside of a block: files of
             before kseg 0.1.0.
         name: name of the backbone; None takes the classifier's.
@@ -232,7 +234,7 @@ class ClassifierBackbone(Backbone):
         x = image if normalize is None else normalize(image)
         like = None
         if padding == "image":
-            x = like = PadToMultiple(LARGEST_STRIDE, name="pad_to_stride")(x)
+            x = like = PadToMultiple(LARGEST_STRIDE, _least_size(body), name="pad_to_stride")(x)
         dilation.start(x)
         rebuild(body, x, dilation)
         dilation.copy.fill()
@@ -266,6 +268,18 @@ class ClassifierBackbone(Backbone):
         for part in ("classifier", "normalize"):
             config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects)
         return super().from_config(config)
+
+
+def _least_size(body: keras.Model) -> int:
+    """The least multiple of the stride whose maps are nowhere smaller than the next window; 0 where it is the stride.
+
+    InceptionV3 takes no windows beyond a map's edge, and images of 64 pixels leave none for its last ones.
+    """
+    for size in range(LARGEST_STRIDE, 8 * LARGEST_STRIDE + 1, LARGEST_STRIDE):
+        with contextlib.suppress(ValueError):
+            body.compute_output_shape((1, size, size, body.input.shape[-1]))
+            return 0 if size == LARGEST_STRIDE else size
+    return 0
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:

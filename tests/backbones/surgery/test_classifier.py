@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from keras import layers
 
+import kseg
 from kseg.backbones import convolutionalize, from_classifier
 from kseg.errors import ModelError
 from kseg.layers import Normalize
+from kseg.models import FCN
 
 
 def _image(size, seed=0):
@@ -223,3 +225,35 @@ def test_strides_that_are_no_powers_of_two_are_refused():
         from_classifier(_ending(layers.MaxPooling2D(3)))
     with pytest.raises(ModelError, match="output stride"):
         from_classifier(_vgg_like(), output_stride=12)
+
+
+def test_images_smaller_than_a_classifier_takes(tmp_path):
+    """As InceptionV3 below 75 pixels: its windows stay within the map, and small images leave none."""
+    image = x = keras.Input((None, None, 3))
+    for number in range(5):
+        x = keras.layers.Conv2D(4, 3, 2, "same", activation="relu", name=f"down{number}")(x)
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="within")(x)
+    classifier = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    backbone = from_classifier(classifier, normalize=Normalize((100, 100, 100), (50, 50, 50)))
+    model = FCN(backbone, 2, stride=32)
+    for variable in model.variables:
+        variable.assign(np.random.default_rng(0).normal(0, 0.3, variable.shape))
+    small = np.random.default_rng(1).uniform(0, 255, (1, 40, 70, 3)).astype("float32")
+    whole = np.full((1, 96, 96, 3), 100, "float32")  # zero once it is normalised
+    whole[:, :40, :70] = small
+    found, expected = (keras.ops.convert_to_numpy(model(pixels)) for pixels in (small, whole))
+    np.testing.assert_allclose(found, expected[:, :40, :70], atol=1e-6)
+    assert np.ptp(found) > 0.01  # it depends on the pixels
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(again(small)), found)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["inception_v3", "xception", "nasnet_mobile"])
+def test_encoders_of_keras_at_small_sizes(name):
+    model = kseg.models.build("unet", 2, encoder=name, weights=None)
+    for size in ((75, 75), (97, 83), (40, 64), (5, 9)):
+        found = keras.ops.convert_to_numpy(model(np.full((1, *size, 3), 99, "float32")))
+        assert found.shape == (1, *size, 2)
+        assert np.isfinite(found).all()
