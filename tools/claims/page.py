@@ -21,6 +21,7 @@ Line = dict[str, Any]
 FEWEST = 3  # seeds for a verdict
 NO_GAIN = 1.0  # points
 NAMES = {"voc": "VOC's animals and people", "camvid": "CamVid", "whole": "whole networks"}
+IMAGES = {"camvid": "CamVid", "people": "VOC's people"}  # of the tests
 
 
 def verdict(claim: Claim, low: float, high: float) -> str:
@@ -139,9 +140,12 @@ WHOLE = """Backbone and head are trained together, except where the backbone is 
 networks stand on EfficientNet-Lite0 with ImageNet weights. PSPNet (output stride 16) and FCN-8s are trained and scored
 on CamVid at 144 x 192 pixels. PSPNet is trained with SGD: the learning rate falls from 0.01 by the poly schedule, the
 head has ten times that rate, and images are scaled at random by 0.5 to 1.5. Each other variant of it changes one of
-these things. FCN-8s and DeconvNet are trained with AdamW. DeconvNet is trained at 96 x 96 pixels on 200 of VOC's images
-with people, twice as long as the table says: two stages, on crops around objects and then around proposals, have as
-many steps together as the training on whole images. Differences are in points of mean IoU."""
+these things. FCN-8s is trained with AdamW. Differences are in points of mean IoU."""
+DECONVNET = """
+
+DeconvNet is trained with AdamW at 96 x 96 pixels on 200 of VOC's images with people, twice as long as the table says.
+Its two stages, on crops around objects and then around proposals, have as many steps together as the training on whole
+images."""
 
 
 def _trained(data: str, chosen: dict[Claim, tuple[Interval, int]], lines: Sequence[Line], out: Path) -> str:
@@ -162,10 +166,11 @@ def _trained(data: str, chosen: dict[Claim, tuple[Interval, int]], lines: Sequen
     head = "| claim | paper | its difference | ours, 95 % | | could see | seeds | steps |\n" + 8 * "|---" + "|"
     shown = {(key, steps) for claim, (_, steps) in chosen.items() for key in _keys(claim)}
     scores = "\n".join(_scores([line for line in lines if (line["variant"], line["steps"]) in shown]))
-    title = _title(data)
+    title, text = _title(data), WHOLE if data == "whole" else HEADS
+    text += DECONVNET if any(key.startswith("whole-deconv") for key, _ in shown) else ""
     return f"""## {title[0].upper()}{title[1:]}
 
-{WHOLE if data == "whole" else HEADS}
+{text}
 
 {head}
 {chr(10).join(rows)}
@@ -201,7 +206,7 @@ def _tests(tests: dict[str, Line], out: Path) -> str:
             continue
         mean, low, high = (100 * value for value in _difference(line, claim))
         one = Interval(mean, low, high, line["images"], (high - low) / 2 * (1.96 + 0.84) / 1.96)
-        rows.append(_row(claim, one, verdict(claim, low, high), f" of {line['data']}"))
+        rows.append(_row(claim, one, verdict(claim, low, high), f" of {IMAGES[line['data']]}"))
     head = "| claim | paper | its difference | ours, 95 % | | could see | images |\n|---|---|---|---|---|---|---|"
     scores = [
         f"| {key} | " + ", ".join(f"{name} {100 * value:.2f}" for name, value in line["mean_iou"].items()) + " |"
@@ -210,8 +215,9 @@ def _tests(tests: dict[str, Line], out: Path) -> str:
     edges = "".join(_edges(key, line, out) for key, line in tests.items() if "trimap" in line)
     return f"""## Testing, with the packaged presets
 
-The network is trained; what differs is how it predicts. The interval is that of images drawn with replacement (2,000
-draws, both ways on the same ones), so it tells of other images, not of other trainings.
+These networks are trained already, and differ only in how they predict. The interval comes from a bootstrap over the
+images (2,000 draws with replacement, the same ones for both ways), so it says what other images would change, not what
+another training would.
 
 {head}
 {chr(10).join(rows)}
@@ -228,7 +234,8 @@ def _edges(key: str, line: Line, out: Path) -> str:
     figure = f"claims_trimap{key.removeprefix('crf').replace('-', '_')}.png"
     _save(out / "images" / figure, trimap_picture(curves))
     widths = [width for width in (1, 2, 3, 5, 10, 20) if width <= len(next(iter(curves.values())))]
-    text = f"\n| {line['data']}: mean IoU within so many pixels of a true edge | {' | '.join(map(str, widths))} |\n"
+    what = f"{IMAGES[line['data']]}: mean IoU within so many pixels of a true edge"
+    text = f"\n| {what} | {' | '.join(map(str, widths))} |\n"
     text += f"|---{'|---' * len(widths)}|\n"
     for name, curve in curves.items():
         text += f"| {name} | {' | '.join(f'{100 * curve[width - 1]:.2f}' for width in widths)} |\n"

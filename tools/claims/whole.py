@@ -107,7 +107,7 @@ NETWORKS = (
     Network("whole-psp-batch-4", psp, {"batch_size": 4}),
     Network("whole-fcn8s", fcn8s, ADAMW),
     Network("whole-fcn8s-frozen", fcn8s, {**ADAMW, "freeze_backbone": True}),
-    Network("whole-psp-input-scales", psp, {"input_scales": INPUT_SCALES}),
+    Network("whole-psp-inputs", psp, {"input_scales": INPUT_SCALES}),
     Network("whole-deconv-stages", deconv, data="people", stages=TWO_STAGES, times=2),
     Network("whole-deconv-images", deconv, data="people", times=2),
 )
@@ -115,7 +115,7 @@ PAIR = ("whole-psp-base", "whole-fcn8s")
 SCORED = (
     Scored("whole-mean", PAIR, ensemble("mean")),
     Scored("whole-product", PAIR, ensemble("product")),
-    Scored("whole-psp-fused", ("whole-psp-input-scales",), fused),
+    Scored("whole-psp-fused", ("whole-psp-inputs",), fused),
     Scored("whole-deconv-stages-boxes", ("whole-deconv-stages",), boxes, "people", whole=False),
     Scored("whole-deconv-images-boxes", ("whole-deconv-images",), boxes, "people", whole=False),
 )

@@ -13,7 +13,7 @@ CHANGED = {
     "whole-psp-one-scale": {"scale"},
     "whole-psp-one-rate": {"head_multiplier"},
     "whole-psp-batch-4": {"batch_size"},
-    "whole-psp-input-scales": {"input_scales"},
+    "whole-psp-inputs": {"input_scales"},
 }
 
 
