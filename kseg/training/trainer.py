@@ -115,7 +115,7 @@ class Trainer:
         callbacks.on_train_begin()
         while self.epoch < self.recipe.epochs:
             epoch = self.epoch
-            if not self.step:  # not where an epoch goes on in its midst
+            if not self.step:  # not where the run resumes within an epoch
                 for metric in self.metrics:
                     metric.reset_state()
             callbacks.on_epoch_begin(epoch)

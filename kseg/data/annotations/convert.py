@@ -31,7 +31,8 @@ def convert(
 ) -> Path:
     """Writes a data set as `images/SPLIT/NAME`, `masks/SPLIT/NAME.png` and `classes.txt`.
 
-    Where classes overlap, masks are `masks/SPLIT/CLASS/NAME.png`; what images are that are no RGB says `channels.json`.
+    Where classes overlap, masks are `masks/SPLIT/CLASS/NAME.png`; what images that are not RGB are
+    stands in `channels.json`.
 
     Args:
         dataset: what to write, or several splits of it. Image files are copied as they are; masks become indexed PNG
@@ -68,8 +69,6 @@ def convert(
         parts = sum(parts[1:], parts[0]).split(val, seed=seed, stratify=stratify)
     total, done = sum(map(len, parts)), 0
     for part in parts:
-        images, masks = (out / kind / str(part.split) for kind in ("images", "masks"))
-        colours = [*part.palette, *default_palette(256)[len(part.palette) :]]
         taken: set[str] = set()
         for index in range(len(part)):
             stem = part.name_of(index).replace("/", "_").replace("\\", "_").lstrip(".") or "sample"
@@ -77,24 +76,7 @@ def convert(
             while name.casefold() in taken:  # some file systems ignore case
                 name, number = f"{stem}_{number}", number + 1
             taken.add(name.casefold())
-            image, labels = part.load(index)
-            file = part.file_of(index)
-            if file is None and part.is_rgb:
-                suffix, data = ".png", _png(Image.fromarray(image))
-            elif file is None:
-                suffix, data = ".npy", _npy(image)
-            else:
-                suffix, data = file.suffix.lower(), read_regular(file, part.max_pixels)
-            images.mkdir(parents=True, exist_ok=True)
-            write_bytes(images / f"{name}{suffix}", data)
-            layers = {masks: (labels, colours)}
-            if part.multilabel:
-                layers = {masks / one: (labels[..., i], ((0, 0, 0), colours[i])) for i, one in enumerate(part.classes)}
-            for folder, (layer, shown) in layers.items():
-                folder.mkdir(parents=True, exist_ok=True)
-                mask = Image.fromarray(np.ascontiguousarray(layer))
-                mask.putpalette(bytes(channel for colour in shown for channel in colour))
-                write_bytes(folder / f"{name}.png", _png(mask))
+            _write_sample(part, index, out, name)
             done += 1
             if on_sample is not None:
                 on_sample(done, total)
@@ -106,6 +88,30 @@ def convert(
     if not parts[0].is_rgb:
         write_json(out / "channels.json", {"channels": parts[0].channels, "value_range": parts[0].value_range})
     return out
+
+
+def _write_sample(part: Dataset, index: int, out: Path, name: str) -> None:
+    """The files of one sample: its image as it is, and a mask, or one for each of the classes that overlap."""
+    images, masks = (out / kind / str(part.split) for kind in ("images", "masks"))
+    image, labels = part.load(index)
+    file = part.file_of(index)
+    if file is not None:
+        suffix, data = file.suffix.lower(), read_regular(file, part.max_pixels)
+    elif part.is_rgb:
+        suffix, data = ".png", _png(Image.fromarray(image))
+    else:
+        suffix, data = ".npy", _npy(image)
+    images.mkdir(parents=True, exist_ok=True)
+    write_bytes(images / f"{name}{suffix}", data)
+    colours = [*part.palette, *default_palette(256)[len(part.palette) :]]
+    layers = {masks: (labels, colours)}
+    if part.multilabel:
+        layers = {masks / one: (labels[..., i], ((0, 0, 0), colours[i])) for i, one in enumerate(part.classes)}
+    for folder, (layer, shown) in layers.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        mask = Image.fromarray(np.ascontiguousarray(layer))
+        mask.putpalette(bytes(channel for colour in shown for channel in colour))
+        write_bytes(folder / f"{name}.png", _png(mask))
 
 
 def _npy(image: np.ndarray) -> bytes:
