@@ -8,13 +8,13 @@ from kseg.errors import SettingsError
 
 
 def test_stages_keep_their_order():
-    backbone = VGG16(filters=3)
+    backbone = VGG16(widths=(4, 4, 4, 4, 4), filters=3)
     assert list(backbone.stages)[-1] == "fc7"
     assert backbone.deepest is backbone.stages["fc7"]
 
 
 def test_saves_and_loads_bit_equal(tmp_path):
-    backbone = VGG16(filters=3)
+    backbone = VGG16(widths=(4, 4, 4, 4, 4), filters=3)
     backbone.save(tmp_path / "b.keras")
     twin = keras.saving.load_model(tmp_path / "b.keras")
     image = np.random.default_rng(0).uniform(0, 255, (1, 33, 33, 3)).astype("float32")
@@ -26,7 +26,7 @@ def test_a_graph_of_ones_own_keeps_its_range(tmp_path):
     backbone = Backbone(image, {"x": keras.layers.Conv2D(2, 1)(image)}, value_range=[0, 4095])
     backbone.save(tmp_path / "b.keras")
     assert keras.saving.load_model(tmp_path / "b.keras").value_range == backbone.value_range == (0, 4095)
-    assert VGG16(filters=3).value_range == (0, 255)
+    assert VGG16(widths=(4, 4, 4, 4, 4), filters=3).value_range == (0, 255)
     with pytest.raises(SettingsError, match="value_range"):
         Backbone(image, backbone.stages, value_range=(5, 5))
 

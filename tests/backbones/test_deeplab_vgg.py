@@ -31,7 +31,7 @@ def test_holes_and_config():
 
 def test_average_counts_the_padding():
     """Caffe divides a corner's four values by nine."""
-    backbone = DeepLabVGG16(filters=None)
+    backbone = DeepLabVGG16(widths=(2, 2, 2, 2, 2), filters=None)
     pad, pool = backbone.get_layer("pool5a_pad"), backbone.get_layer("pool5a")
     y = np.asarray(pool(pad(np.ones((1, 3, 3, 1), "float32"))))[0, :, :, 0]
     np.testing.assert_allclose(y, np.array([[4, 6, 4], [6, 9, 6], [4, 6, 4]]) / 9, rtol=1e-6)

@@ -25,9 +25,9 @@ def of(backbone):
 
 def test_vgg16():
     """212 at pool5 (Araujo et al. 2019) and 404 at fc6 (Chen et al. 2015, section 3)."""
-    stages = of(VGG16(filters=2))
+    stages = of(VGG16(widths=(2, 2, 2, 2, 2), filters=2))
     assert stages["stage5"] == (212, 32)
-    assert receptive_fields(VGG16(filters=2))["fc6"].size == (404, 404)
+    assert receptive_fields(VGG16(widths=(2, 2, 2, 2, 2), filters=2))["fc6"].size == (404, 404)
 
 
 @pytest.mark.full
@@ -53,7 +53,7 @@ def test_large_field_of_view():
     same, halve, holes = (3, 1, 1), (3, 2, 1), (3, 1, 2)
     windows = [same, same, halve, same, same, halve, same, same, same, halve]
     windows += [same, same, same, same, holes, holes, holes, same, same, (3, 1, 12), (1, 1, 1)]
-    assert of(DeepLabVGG16(filters=2))["fc7"] == by_recurrence(windows)
+    assert of(DeepLabVGG16(widths=(2, 2, 2, 2, 2), filters=2))["fc7"] == by_recurrence(windows)
 
 
 def support(model, gradients, size=64, beside=0):

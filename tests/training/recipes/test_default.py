@@ -61,7 +61,7 @@ def test_none_starts_from_another_training():
 
 
 def test_the_names_of_backbones_are_those_of_real_ones():
-    model = FCN(VGG16(filters=4, name="vgg16"), 2, stride=32)
+    model = FCN(VGG16(widths=(2, 2, 2, 2, 2), filters=4, name="vgg16"), 2, stride=32)
     assert backbone_name(model) == "VGG16"
     assert backbone_name(keras.Sequential([keras.layers.Dense(1)])) == ""
     assert {recipe.backbone for recipe in RECIPES.values()} == {
