@@ -9,7 +9,7 @@ from kseg.backbones.deeplab_vgg import copy_vgg16
 @pytest.mark.parametrize("size", [(33, 41), (32, 46)])
 def test_sizes_are_rounded_up_as_by_caffe(size):
     """Caffe: ceil((n + 2 pad - window) / stride) + 1 for each pooling."""
-    stages = DeepLabVGG16(filters=2)(np.zeros((1, *size, 3), "float32"))
+    stages = DeepLabVGG16(widths=(2, 2, 2, 2, 2), filters=2)(np.zeros((1, *size, 3), "float32"))
     expected = size
     for number in (1, 2, 3):
         expected = tuple(int(np.ceil((n + 2 - 3) / 2)) + 1 for n in expected)
@@ -19,7 +19,15 @@ def test_sizes_are_rounded_up_as_by_caffe(size):
 
 
 def test_holes_and_config():
-    arguments = {"kernel": 4, "rate": 8, "filters": 3, "pool_size": 2, "average": False, "dropout": 0.25}
+    arguments = {
+        "widths": (2, 3, 4, 5, 6),
+        "kernel": 4,
+        "rate": 8,
+        "filters": 3,
+        "pool_size": 2,
+        "average": False,
+        "dropout": 0.25,
+    }
     backbone = DeepLabVGG16(**arguments)
     again = DeepLabVGG16.from_config(backbone.get_config())
     assert {k: again.get_config()[k] for k in arguments} == arguments
