@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -208,7 +209,9 @@ def load(
         if path.suffix.lower() == ".keras":
             frames, working_size = keras_frames(path, threads, values, output)
             return Segmentation(frames, size or working_size)
-        frames = format_for(path).open(path, threads).frames(values, size)
+        runtime = format_for(path).open(path, threads)
+        _check_frames(runtime.metadata, path)
+        frames = runtime.frames(values, size)
         return Segmentation(frames if output is None else replace(frames, output=output), size)
     except NoMap as error:
         raise ModelError(f"{path}: {error}") from None
@@ -218,6 +221,16 @@ def load(
         raise ModelError(
             f"{path}: cannot be run on one RGB image: {' '.join(str(error).split())[:200]}"
         ) from error
+
+
+def _check_frames(metadata: dict[str, Any], path: Path) -> None:
+    """Errors, as of a .keras file, where an exported file takes no RGB frames of 0-255, or its classes overlap."""
+    given = metadata.get("input") or {}
+    channels, (low, high) = given.get("channels", "RGB"), given.get("range", (0, 255))
+    if (channels, low, high) != ("RGB", 0, 255):
+        raise ModelError(f"{path} takes images of {channels} channels of {low:g} to {high:g}; expected RGB, 0 to 255")
+    if metadata.get("multilabel"):
+        raise SettingsError(f"The classes of {path} overlap, and the webcam needs one class a pixel")
 
 
 def keras_frames(
