@@ -87,7 +87,7 @@ def within_budget(
         lost: what a flatbuffer loses beside the Keras model.
         budget: what may be lost.
         measure: what `lost` counts, in words.
-        layers: names of the Keras model's layers, the one that gives the output last.
+        layers: see `layer_names`.
 
     Raises:
         BudgetError: the budget needs every layer that has weights in float32.
@@ -231,15 +231,19 @@ def _fewest(holds: Callable[[int], bool], most: int) -> int:
 
 
 def layer_names(model: keras.Model) -> list[str]:
-    """The names of a model's layers, nested ones too, and again that of the layer which gives the output."""
-    names = [layer.name for layer in model._flatten_layers(include_self=False)]
-    return [*names, model.outputs[0]._keras_history.operation.name]
+    """The names of a model's layers, nested ones too, those with kernels first, and again that of the output's."""
+    layers = model._flatten_layers(include_self=False)
+    layers = sorted(layers, key=lambda layer: not any(len(one.shape) > 1 for one in layer.weights))
+    return [*(layer.name for layer in layers), model.outputs[0]._keras_history.operation.name]
 
 
 def _layer_of(operation: str, layers: Sequence[str]) -> str:
-    """The Keras layer of an operation, by the parts of its name; the last layer where it is the output."""
+    """The Keras layer of an operation, by the parts of its name; the last layer where it is the output.
+
+    A convolution, its normalisation and its activation are one operation: the one with a kernel names it.
+    """
     if operation.startswith("StatefulPartitionedCall"):
         return layers[-1]
     parts = re.split("[/;]", operation)
-    either = [form for part in parts for form in (part, re.sub(r"_\d+$", "", part))]
-    return next((form for form in either if form in layers), operation)
+    either = {form for part in parts for form in (part, re.sub(r"_\d+$", "", part))}
+    return next((layer for layer in layers if layer in either), operation)
