@@ -69,7 +69,7 @@ def from_coco(
     shapes: dict[Any, list[Shape]] = {}
     for number, entry in enumerate(found["annotations"]):
         where = f"{path}, annotation {_described(entry, number)}"
-        if not isinstance(entry, dict) or entry.get("category_id") not in ids:
+        if _number(entry, "category_id") not in ids:
             raise DataError(
                 f"{where}: the category {_field(entry, 'category_id')!r} is in no list of the file"
             )
@@ -78,7 +78,10 @@ def from_coco(
             continue
         if entry.get("iscrowd") and crowd == "ignore":
             label = IGNORE_LABEL
-        shapes.setdefault(entry.get("image_id"), []).append(_shape(where, label, entry.get("segmentation")))
+        image = _field(entry, "image_id")
+        if not isinstance(image, (int, float, str)):
+            raise DataError(f"{where}: the image {image!r}, where its id is expected")
+        shapes.setdefault(image, []).append(_shape(where, label, entry.get("segmentation")))
     drawn = _drawn_images(path, folder, found["images"], shapes)
     rest = 0 if background is not None else IGNORE_LABEL
     return Dataset(name, split, names, None, DrawnMasks(tuple(drawn), rest))
@@ -94,9 +97,11 @@ def _drawn_images(
         file = _field(entry, "file_name")
         if not isinstance(file, str) or not file:
             raise DataError(f"{where}: it has no file_name")
-        if entry.get("id") in known:
+        if not isinstance(entry.get("id"), (int, float, str)):
+            raise DataError(f"{where}: it has no id")
+        if entry["id"] in known:
             raise DataError(f"{where}: two images have this id")
-        known.add(entry.get("id"))
+        known.add(entry["id"])
         size = (entry.get("height"), entry.get("width"))
         size = size if all(isinstance(side, int) and side > 0 for side in size) else None
         image = inside(folder, file, path)
@@ -121,6 +126,12 @@ def read_json(path: Path) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a JSON file ({error})") from None
+
+
+def _number(entry: Any, key: str) -> int | float | None:
+    """A number of an entry; None where it is another thing."""
+    found = _field(entry, key)
+    return found if isinstance(found, (int, float)) and not isinstance(found, bool) else None
 
 
 def _field(entry: Any, key: str) -> Any:
@@ -161,15 +172,21 @@ def _shape(where: str, label: int, segmentation: Any) -> Shape:
         counts = segmentation.get("counts")
         if not isinstance(counts, (str, list)):
             raise DataError(f"{where}: run lengths without counts")
-        return Shape(label, runs=counts if isinstance(counts, str) else tuple(counts), where=where)
+        if isinstance(counts, list) and not all(type(count) is int for count in counts):
+            raise DataError(f"{where}: run lengths that are no whole numbers")
+        size = segmentation.get("size")
+        size = tuple(size) if isinstance(size, list) else None
+        return Shape(label, runs=counts if isinstance(counts, str) else tuple(counts), where=where, size=size)
     if segmentation in (None, []):
         raise DataError(f"{where}: it has no segmentation, as a box alone: draw its outline, or remove it")
     if not isinstance(segmentation, list):
         raise DataError(f"{where}: a segmentation that is neither polygons nor run lengths")
     polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
     for points in polygons:
-        numbers = isinstance(points, list) and all(isinstance(one, (int, float)) for one in points)
-        if not numbers or len(points) % 2 or len(points) < 6 or not np.isfinite(points).all():
+        numbers = isinstance(points, list) and all(type(one) in (int, float) for one in points)
+        if isinstance(points, list) and not (numbers and np.isfinite(np.float64(points)).all()):
+            raise DataError(f"{where}: a polygon whose points are not all numbers; expected x1, y1, x2, y2, ...")
+        if not numbers or len(points) % 2 or len(points) < 6:
             count = len(points) if isinstance(points, list) else 0
             raise DataError(
                 f"{where}: a polygon of {count} numbers; it needs x and y of three corners at least"

@@ -19,16 +19,24 @@ IGNORE_LABEL = 255
 
 @dataclass(frozen=True)
 class Shape:
-    """One annotation: a class id and what it covers, polygons in pixels or run lengths; `where` names it."""
+    """One annotation: a class id and what it covers, polygons in pixels or run lengths; `where` names it.
+
+    `size`: (height, width) that run lengths were made for, where that is known.
+    """
 
     label: int
     polygons: tuple[tuple[float, ...], ...] = ()
     runs: tuple[int, ...] | str | None = None
     where: str = ""
+    size: tuple[int, int] | None = None
 
     def mask(self, height: int, width: int) -> np.ndarray:
         """Its pixels, bool `(height, width)`."""
         if self.runs is not None:
+            if self.size is not None and self.size != (height, width):
+                raise DataError(
+                    f"{self.where}: run lengths for {self.size} pixels (height, width), in one of {(height, width)}"
+                )
             try:
                 return fill_runs(self.runs, height, width)
             except ValueError as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from kseg.data.annotations.coco import from_coco
+from kseg.data.annotations.coco import from_coco, read_json
 from kseg.data.class_list import read_classes
 from kseg.data.dataset import Dataset, Sample
 from kseg.data.pairs import list_images
@@ -42,6 +43,7 @@ def from_roboflow(
     folder = existing_folder(root / _SPLITS.get(split, split), "Roboflow's images and annotations")
     annotations, listed = folder / "_annotations.coco.json", folder / "_classes.csv"
     if annotations.is_file():
+        classes = _classes(read_json(annotations)) if classes is None else classes
         return from_coco(annotations, folder, classes, name=name, split=split)
     if not listed.is_file():
         raise DataError(
@@ -62,3 +64,14 @@ def from_roboflow(
     if not samples:
         raise DataError(f"{folder}: no image has a mask; expected NAME_mask.png beside NAME.jpg")
     return Dataset(name, split, names, None, samples)
+
+
+def _classes(found: Any) -> list[str] | None:
+    """The categories without the group that Roboflow puts first, which is no class; None where they are unusual."""
+    try:
+        used = {entry["category_id"] for entry in found["annotations"]}
+        entries = sorted(found["categories"], key=lambda entry: entry["id"])
+        groups = {entry.get("supercategory") for entry in entries if entry.get("supercategory") != entry["name"]}
+        return [entry["name"] for entry in entries if entry["name"] not in groups or entry["id"] in used] or None
+    except (KeyError, TypeError, AttributeError):
+        return None

@@ -29,7 +29,8 @@ def from_yolo(
     """Reads segmentations as YOLO stores them: "class x1 y1 x2 y2 ...", in parts of the width and height.
 
     Args:
-        root: the folder with `data.yaml`, `images/SPLIT` and `labels/SPLIT`, or `SPLIT/images` and `SPLIT/labels`.
+        root: the folder with `data.yaml`, `images/SPLIT` and `labels/SPLIT`, or `SPLIT/images` and `SPLIT/labels`;
+            without folders of splits, `images` and `labels` are "train".
         split: the folder's name.
         classes: names of YOLO's classes in their order; default: those in `data.yaml`.
         images, labels: the two folders, where they lie elsewhere.
@@ -56,6 +57,8 @@ def from_yolo(
             (root / "images" / split, root / "labels" / split),
             (root / split / "images", root / split / "labels"),
         ]
+        if split == "train" and list_images(root / "images", deep=False).files:
+            pairs.append((root / "images", root / "labels"))
         found = next((pair for pair in pairs if pair[0].is_dir()), None)
         if found is None:
             raise DataError(

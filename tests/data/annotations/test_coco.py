@@ -73,7 +73,7 @@ def test_run_lengths_and_crowds(make):
         ({"bbox": [1, 2, 3, 4]}, "it has no segmentation"),
         ({"segmentation": [[1, 2, 3, 4]]}, "a polygon of 4 numbers"),
         ({"segmentation": [[1, 2, 3, 4, 5]]}, "a polygon of 5 numbers"),
-        ({"segmentation": [[1, 2, "x", 4, 5, 6]]}, "a polygon of 6 numbers"),
+        ({"segmentation": [[1, 2, "x", 4, 5, 6]]}, "a polygon whose points are not all numbers"),
         ({"segmentation": [BOX], "category_id": 4}, "the category 4 is in no list"),
         ({"segmentation": [BOX], "image_id": 9}, "annotations of the image 9"),
         ({"segmentation": {"size": [6, 8]}}, "run lengths without counts"),
@@ -188,3 +188,29 @@ def test_classes_that_overlap_are_all_written(tmp_path):
         region = fill_runs(tuple(one["segmentation"]["counts"]), 9, 11)
         again[one["image_id"] - 1, region, one["category_id"]] = 255 if one["iscrowd"] else 1
     np.testing.assert_array_equal(again, masks)
+
+
+ODD = [
+    ({"image_id": [1]}, "annotation id 1: the image \\[1\\], where its id is expected"),
+    ({"category_id": [3]}, "annotation id 1: the category \\[3\\] is in no list"),
+    ({"segmentation": [[2, 1, float("nan"), 1, 7, 4]]}, "a polygon whose points are not all numbers"),
+    ({"segmentation": [["2", 1, 7, 1, 7, 4]]}, "a polygon whose points are not all numbers"),
+    ({"segmentation": [[True, 1, 7, 1, 7, 4]]}, "a polygon whose points are not all numbers"),
+    ({"segmentation": {"counts": [9, "a"], "size": [6, 8]}}, "run lengths that are no whole numbers"),
+    ({"segmentation": {"counts": [9, 39], "size": [8, 6]}}, r"run lengths for \(8, 6\) pixels .* of \(6, 8\)"),
+]
+
+
+@pytest.mark.parametrize(("changes", "says"), ODD)
+def test_odd_entries(tmp_path, changes, says):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((6, 8, 3), np.uint8))
+    entry = {"id": 1, "image_id": 1, "category_id": 3, "segmentation": [BOX], "iscrowd": 0, **changes}
+    content = {"images": [{"id": 1, "file_name": "a.png"}], "categories": [{"id": 3, "name": "x"}]}
+    content["annotations"] = [entry]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=says):
+        from_coco(tmp_path / "a.json", tmp_path)[0]
+    content["images"][0]["id"] = [1]
+    (tmp_path / "a.json").write_text(json.dumps({**content, "annotations": []}))
+    with pytest.raises(DataError, match=r"image id .*: it has no id"):
+        from_coco(tmp_path / "a.json", tmp_path)

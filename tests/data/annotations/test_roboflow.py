@@ -47,3 +47,19 @@ def test_what_is_missing(tmp_path):
     (tmp_path / "train/_classes.csv").write_text("Pixel Value, Class\n0, background\n")
     with pytest.raises(DataError, match="no image has a mask"):
         from_roboflow(tmp_path)
+
+
+def test_the_group_that_roboflow_puts_first_is_no_class(tmp_path):
+    (tmp_path / "train").mkdir()
+    cv2.imwrite(str(tmp_path / "train" / "a.jpg"), np.zeros((6, 8, 3), np.uint8))
+    group = {"id": 0, "name": "things", "supercategory": "none"}
+    categories = [group, {"id": 1, "name": "car", "supercategory": "things"}]
+    box = {"id": 0, "image_id": 0, "category_id": 1, "segmentation": [[2, 1, 7, 1, 7, 4, 2, 4]], "iscrowd": 0}
+    content = {"images": [{"id": 0, "file_name": "a.jpg"}], "annotations": [box], "categories": categories}
+    (tmp_path / "train" / "_annotations.coco.json").write_text(json.dumps(content))
+    data = from_roboflow(tmp_path)
+    assert data.classes == ("background", "car")
+    assert data[0][1].max() == 1
+    box["category_id"] = 0  # used as a class, it stays one
+    (tmp_path / "train" / "_annotations.coco.json").write_text(json.dumps(content))
+    assert from_roboflow(tmp_path).classes == ("background", "things", "car")

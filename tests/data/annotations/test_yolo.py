@@ -63,3 +63,14 @@ def test_what_is_missing(make, tmp_path):
     next(root.rglob("a.txt")).unlink()
     with pytest.raises(DataError, match="no text belongs to an image"):
         from_yolo(root, classes=["a"])
+
+
+def test_without_folders_of_splits(tmp_path):
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), np.zeros((10, 10, 3), np.uint8))
+    (tmp_path / "labels" / "a.txt").write_text("0 0 0 0.5 0 0.5 0.5 0 0.5\n")
+    (tmp_path / "data.yaml").write_text("names: [x]\n")
+    assert from_yolo(tmp_path)[0][1].sum() == 25
+    with pytest.raises(DataError, match="expected images/val"):
+        from_yolo(tmp_path, "val")
