@@ -17,6 +17,7 @@ def test_scores_of_both_answers_at_the_labels_size(dataset):
     assert Scores(None).mean_iou() == (None, None)
 
 
+@pytest.mark.full
 def test_what_a_file_loses(net, dataset, tmp_path):
     size, info = (24, 36), inspected(net)
     other = type(net).from_config(net.get_config())

@@ -136,9 +136,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=30, help="timed (30)")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     args = parser.parse_args(argv)
-    networks = {path.stem: Preset(path) for path in args.models} | (
-        rivals(args.references) if args.references else {}
-    )
+    stems = [path.stem for path in args.models]
+    names = [path.stem if stems.count(path.stem) == 1 else str(path) for path in args.models]
+    networks = dict(zip(names, map(Preset, args.models), strict=True))
+    if args.references:
+        networks |= rivals(args.references)
     samples, found = load(args.packed, args.limit, split="val"), {}
     for name, sees in networks.items():
         found[name] = scores(sees, samples)

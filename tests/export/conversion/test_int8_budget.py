@@ -67,6 +67,7 @@ def export(model, path, calibration, **options):
     )
 
 
+@pytest.mark.full
 def test_the_layers_about_the_wide_map_stay_in_float(images, tmp_path):
     model = wide_channel(1000.0)
     expected = np.argmax(model(np.stack(images).astype("float32")), -1)
