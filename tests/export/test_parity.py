@@ -40,7 +40,7 @@ def test_what_is_no_answer():
             parity(wrong)
     with pytest.raises(ModelError, match="class 7"):
         parity(np.full((1, 2, 2), 7))
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="are not numbers"):
         parity(np.full_like(EXPECTED, np.nan))
 
 

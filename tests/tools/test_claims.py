@@ -111,6 +111,7 @@ def test_cache_goes_on_and_refuses_others(claims, pictures, cached):
         claims.cache.make(folder, pictures[0], network, SIZE)
 
 
+@pytest.mark.full
 def test_fixed_places_are_the_first_of_each_window(claims, cached):
     """Unpooling at fixed places is zeros between the values: a transposed convolution of stride 2."""
     backbone = claims.stored.CachedLite(cached[0], unpooling="fixed")

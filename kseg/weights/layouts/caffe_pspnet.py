@@ -32,7 +32,7 @@ class Pyramid(Source):
         counts = tuple(count_of(arrays, f"conv{stage}_{{}}_1x1_reduce/0", 1) for stage in range(2, 6))
         depth = _DEPTHS.get(counts)
         if depth is None:
-            raise ModelError(f"{self.name}: stages of {counts} blocks are no ResNet that kseg builds")
+            raise ModelError(f"{self.name}: stages of {counts} blocks are not a ResNet that kseg builds")
         backbone = ResNet(depth, stem="deep", output_stride=output_stride, epsilon=1e-5, name=f"resnet{depth}")
         return PSPNet(backbone, int(arrays["conv6/1"].size), bins=_BINS)
 

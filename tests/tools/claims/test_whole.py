@@ -44,6 +44,7 @@ def test_members_are_networks_on_the_same_data(claims):
         assert {data[key] for key in scored.members} == {scored.data}
 
 
+@pytest.mark.full
 def test_stages_share_the_steps_and_start_from_each_other(claims, images, tmp_path, monkeypatch):
     trained = []
 

@@ -41,5 +41,5 @@ def test_every_array_finds_its_layer():
 
 
 def test_others_are_refused():
-    with pytest.raises(ModelError, match="no MobileNetV3"):
+    with pytest.raises(ModelError, match="not a MobileNetV3"):
         mobilenet({"f.1.block.0.0.weight": np.zeros((1, 1, 1, 1))}, "f.", 16, "s")
