@@ -17,6 +17,7 @@ def test_stages_strides_and_widths(size):
         assert tuple(out[stage].shape) == (1, *(side // 2**exponent for side in filled), width)
 
 
+@pytest.mark.full
 def test_the_same_function_as_keras_applications():
     """Weights carried over by order; keras.applications has ReLU6 and the same padding on even sizes."""
     theirs = keras.applications.MobileNetV2((64, 96, 3), weights=None, include_top=False)

@@ -35,6 +35,7 @@ class Batches(keras.utils.PyDataset):
         return X[2 * index : 2 * index + 2], Y[2 * index : 2 * index + 2]
 
 
+@pytest.mark.full
 def test_it_is_the_search_on_the_models_probabilities(model):
     predictor, told = Predictor(model), []
     samples = [(X[index], predictor.probabilities(X[index]), Y[index]) for index in (0, 2)]

@@ -98,6 +98,7 @@ def test_callbacks_need_no_mode(tmp_path):
 
 
 @pytest.mark.tensorflow
+@pytest.mark.full
 def test_a_confusion_matrix_breaks_no_log(tmp_path):
     from kseg import backbones, models
 

@@ -47,6 +47,7 @@ def test_auxiliary_head_trains_with_the_model_and_stays_outside_it():
     np.testing.assert_array_equal(np.asarray(outputs["logits"]), np.asarray(model(image)))
 
 
+@pytest.mark.full
 def test_a_second_head_is_saved_with_its_network_and_left_out_for_other_classes(tmp_path):
     twin = with_auxiliary_head(small(), filters=2, stage="stage3")
     twin.save(tmp_path / "twin.keras")

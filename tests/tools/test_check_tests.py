@@ -34,6 +34,7 @@ def project(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.full
 def test_marked_tests_count(project, capsys):
     assert check_tests.main([str(project)]) == 0
     assert "every module" in capsys.readouterr().out

@@ -106,6 +106,7 @@ def test_warm_up_records_are_prediction_logs_that_the_model_answers(served, stub
         assert mask.shape == (1, 30, 42)
 
 
+@pytest.mark.full
 def test_clients_at_the_same_time_get_their_own_masks(served, stub):
     expected = np.asarray(served.network(served.images.astype("float32"))).argmax(-1)
     wrong = []

@@ -96,6 +96,7 @@ def test_a_model_of_other_images_or_masks(six, masks, tmp_path):
         fit(overlap, RECIPE, rgb, None, tmp_path, **QUIET)
 
 
+@pytest.mark.full
 def test_arrays_that_model_fit_refuses(six, masks):
     model, ids = kseg.models.with_channels(network(), **SIX), masks[..., 0]
     model.compile()

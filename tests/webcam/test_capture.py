@@ -72,6 +72,7 @@ def test_a_stall_is_said_and_ends_by_itself(started, camera, until):
     assert until(lambda: capture.message == "")
 
 
+@pytest.mark.full
 def test_a_read_that_hangs_is_left_behind(started, camera):
     """The device is opened anew while the old read still hangs, whose late frame is not shown."""
     late = np.full((8, 8, 3), 1, np.uint8)

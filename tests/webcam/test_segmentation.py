@@ -155,8 +155,8 @@ def test_files_of_every_kind_agree(exported, name):
     np.testing.assert_allclose(found[:, 14:, 0], 1 / (1 + np.exp(-255 / 50)), atol=0.01)
 
 
-@pytest.mark.parametrize("kind", ["keras", "tflite", "int8"])
-@pytest.mark.parametrize("end", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("kind", ["keras", pytest.param("tflite", marks=pytest.mark.full), "int8"])
+@pytest.mark.parametrize("end", ["softmax", pytest.param("sigmoid", marks=pytest.mark.full)])
 def test_models_that_give_probabilities(tmp_path, end, kind):
     """The probabilities of a frame are the model's own output, in every kind of file."""
     import keras

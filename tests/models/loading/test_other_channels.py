@@ -14,6 +14,7 @@ def rgb():
     return model
 
 
+@pytest.mark.full
 def test_a_network_on_other_channels(rgb, tmp_path):
     grey = np.random.default_rng(0).uniform(0, 255, (1, 33, 40, 1)).astype("float32")
     other = models.with_channels(rgb, 2, value_range=(0, 1), first_convolution="mean")

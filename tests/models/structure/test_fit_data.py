@@ -104,6 +104,7 @@ def test_tensorflows_data(model):
     assert np.isfinite(model.fit(once, verbose=0).history["loss"][0])
 
 
+@pytest.mark.full
 def test_labels_of_other_losses_are_their_own_business():
     """Several classes a pixel, and a loss of one's own."""
     several = network(kseg.losses.Dice(mode="multilabel"))

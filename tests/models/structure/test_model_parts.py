@@ -44,6 +44,7 @@ def test_the_last_factor_counts_and_frozen_layers_have_none(model):
     layer.trainable = True
 
 
+@pytest.mark.full
 def test_layers_inside_of_layers_count():
     model = DeepLabV2(ResNet(18, filters=1, output_stride=8), 3, rates=(1, 2))
     model.compile("sgd", learning_rates={"backbone": 0.0, "head": 1.0})

@@ -45,6 +45,7 @@ def test_left_out_channels_are_as_if_they_were_silent(lite0):
     assert wide.std() > 0.1
 
 
+@pytest.mark.full
 def test_fewer_expanded_channels():
     whole, slim = DeepLabMobileNetV2(0.25), DeepLabMobileNetV2(0.25, expansions=(1, 4, 4, 6, 6, 6, 6))
     slim_from(slim, whole)

@@ -45,6 +45,7 @@ def test_a_model_without_images_gets_float16_alone(runtime, tmp_path, saved):
         publish(saved, tmp_path / "site", size=(8, 8), runtime=runtime)
 
 
+@pytest.mark.full
 def test_a_model_calibrated_on_a_data_set(runtime, tmp_path, saved):
     class Dataset:
         def __len__(self):

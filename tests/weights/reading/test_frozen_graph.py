@@ -36,6 +36,7 @@ def test_constants_that_were_variables(tmp_path):
         np.testing.assert_array_equal(found[name], array)
 
 
+@pytest.mark.full
 def test_a_deeplab_of_a_frozen_graph_is_that_of_its_checkpoint(tmp_path):
     arrays = narrow_checkpoint()
     (tmp_path / "net.pb").write_bytes(frozen(arrays))
