@@ -49,7 +49,7 @@ bands = kseg.data.from_arrays(random.uniform(0, 1000, (4, 20, 24, 6)), random.in
 loader = kseg.data.Loader(bands, batch_size=2, size=(16, 16), augment=kseg.data.Augment(mirror=True, contrast=0.2))
 image = keras.Input((None, None, 6))
 several = keras.Model(image, keras.layers.Conv2D(2, 1)(keras.layers.Rescaling(1e-3)(image)))
-several.compile("adam", kseg.losses.Dice("multilabel"), metrics=[kseg.metrics.IoU(2, mode="multilabel")])
+several.compile("adam", kseg.losses.Dice(mode="multilabel"), metrics=[kseg.metrics.IoU(2, mode="multilabel")])
 assert np.isfinite(several.fit(loader, epochs=2, verbose=0).history["loss"]).all()
 
 crf = kseg.inference.DenseCRF(iterations=2)

@@ -122,7 +122,7 @@ def rest_server(models: Models, port: int = 0) -> tuple[ThreadingHTTPServer, int
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     return server, server.server_address[1]
 
 

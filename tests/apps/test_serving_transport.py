@@ -180,7 +180,7 @@ def test_an_answer_that_comes_in_drops_or_never_ends(transport, png, drops):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     client = transport.RestClient(f"127.0.0.1:{server.server_address[1]}", "m", timeout=0.5)
     start = time.monotonic()
     with pytest.raises(transport.Unavailable, match=r"within 0\.5 s" if drops == 20 else "no server answers"):
@@ -201,7 +201,7 @@ def test_another_program_listens_there(transport, png):
             pass
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     with pytest.raises(transport.ServingError, match=r"500.*It works"):
         transport.RestClient(f"127.0.0.1:{server.server_address[1]}", "m").mask(png)
     server.shutdown()

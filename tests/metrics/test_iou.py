@@ -77,6 +77,7 @@ def test_comes_back_from_its_config():
         assert again.get_config() == metric.get_config()
 
 
+@pytest.mark.full
 def test_callbacks_need_no_mode(tmp_path):
     """`ModelCheckpoint` and `EarlyStopping` find the direction; TensorBoard and CSV get single numbers."""
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1)])

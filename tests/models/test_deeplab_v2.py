@@ -25,6 +25,7 @@ def small_vgg(hidden=4):
     return DeepLabV2(backbone, 3, rates=(2, 4), hidden=hidden, dropout=0.25)
 
 
+@pytest.mark.full
 def test_contract_on_vgg(tmp_path):
     check_segmenter(small_vgg(), tmp_path)
 

@@ -66,6 +66,7 @@ def test_official_stubs_get_the_masks_of_keras(served, stub):
         np.testing.assert_array_equal(found, mask)
 
 
+@pytest.mark.full
 def test_bad_requests_have_the_codes_of_a_server(served, stub):
     import grpc
 

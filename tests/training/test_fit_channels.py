@@ -77,6 +77,7 @@ def test_classes_that_overlap(six, masks, tmp_path):
     assert (result.labels[~none] < 2).all()
 
 
+@pytest.mark.full
 def test_a_model_of_other_images_or_masks(six, masks, tmp_path):
     rgb = kseg.data.from_arrays((six[..., :3] >> 8).astype(np.uint8), masks[..., 0], classes=["a", "b"])
     model = kseg.models.with_channels(network(), **SIX)

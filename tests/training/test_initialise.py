@@ -134,6 +134,7 @@ def test_twins_are_not_mixed_up(tmp_path):
     np.testing.assert_array_equal(second.get_layer("a").get_weights()[0], before[0])
 
 
+@pytest.mark.full
 def test_a_second_head_goes_on_from_a_file_that_has_one(tmp_path):
     def network(classes):
         backbone = kseg.backbones.ResNet(18, filters=4, output_stride=8)

@@ -277,6 +277,7 @@ def test_every_early_end_is_told(bright, camera, tmp_path):
     assert (counted["frames"], counted["complete"], counted["ended"]) == (4, True, "max frames")
 
 
+@pytest.mark.full
 def test_a_slow_file_is_waited_for(bright, tmp_path):
     """A network folder may take long for one image; a camera that is silent as long is given up."""
     report = finished(Ends(3, seconds=0.3), bright, tmp_path, give_up=0.1)

@@ -171,6 +171,7 @@ def test_opening_may_take_longer_than_reading(started, camera):
     assert len(opens) == 1
 
 
+@pytest.mark.full
 def test_a_file_of_few_frames_a_second_goes_on(started, film):
     """Between two of its frames lies more than a hanging read of a camera may take."""
     capture = started(lambda: film(fps=2.5), abandon=0.2, stall=0.1)
@@ -180,6 +181,7 @@ def test_a_file_of_few_frames_a_second_goes_on(started, film):
     assert capture.message == ""
 
 
+@pytest.mark.full
 def test_a_file_that_is_held_stands_still(started, film):
     """Held, nothing is lost; let go, it goes on at its own speed."""
     capture = started(lambda: film(fps=50.0))

@@ -4,6 +4,7 @@
 
 import contextlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -273,11 +274,19 @@ class ClassifierBackbone(Backbone):
 def _least_size(body: keras.Model) -> int:
     """The least multiple of the stride whose maps are nowhere smaller than the next window; 0 where it is the stride.
 
-    InceptionV3 takes no windows beyond a map's edge, and images of 64 pixels leave none for its last ones.
+    InceptionV3 takes no windows beyond a map's edge, and images of 64 pixels leave none for its last ones. The size
+    that a classifier was made for does not count.
     """
+
+    def shape_after(operation: keras.Operation) -> Callable[..., Any]:
+        if isinstance(operation, keras.Model) and hasattr(operation, "_run_through_graph"):
+            return lambda x, **_: operation._run_through_graph(x, operation_fn=shape_after)
+        return operation.compute_output_spec
+
     for size in range(LARGEST_STRIDE, 8 * LARGEST_STRIDE + 1, LARGEST_STRIDE):
+        image = keras.KerasTensor((1, size, size, body.input.shape[-1]))
         with contextlib.suppress(ValueError):
-            body.compute_output_shape((1, size, size, body.input.shape[-1]))
+            shape_after(body)(image)
             return 0 if size == LARGEST_STRIDE else size
     return 0
 

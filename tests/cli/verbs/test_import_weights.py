@@ -18,6 +18,7 @@ def source(tmp_path_factory):
     return path
 
 
+@pytest.mark.full
 def test_a_model_and_its_card(source, tmp_path, capsys):
     out = tmp_path / "m.keras"
     line = [

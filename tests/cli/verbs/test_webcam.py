@@ -172,7 +172,7 @@ def test_a_stream_that_dies_is_not_finished(tmp_path, model, capsys, monkeypatch
     monkeypatch.setattr("kseg.webcam.app.Settings.give_up", 0.5)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Dying)
     server.served = False
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     arguments = (
         f"--source http://127.0.0.1:{server.server_port}/x.mjpg --model {model} --size 16 --headless "
         f"--report {tmp_path}/r.json --output {tmp_path}/o.mp4"

@@ -30,6 +30,7 @@ def test_a_network_on_other_channels(rgb, tmp_path):
     assert multi.input_shape[-1] == 2
 
 
+@pytest.mark.full
 def test_of_the_catalog():
     model = models.build("unet", 1, weights=None, channels=4, value_range=(0, 65535), mean=100, std=50)
     assert (model.input_shape[-1], model.value_range) == (4, (0, 65535))
