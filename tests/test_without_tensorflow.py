@@ -48,7 +48,7 @@ six = {"channels": 6, "value_range": (0, 1000), "multilabel": True}
 bands = kseg.data.from_arrays(random.uniform(0, 1000, (4, 20, 24, 6)), random.integers(0, 2, (4, 20, 24, 2)), **six)
 loader = kseg.data.Loader(bands, batch_size=2, size=(16, 16), augment=kseg.data.Augment(mirror=True, contrast=0.2))
 image = keras.Input((None, None, 6))
-several = keras.Model(image, keras.layers.Conv2D(2, 1)(keras.layers.Rescaling(1e-3)(image)))
+several = keras.Model(image, keras.layers.Conv2D(2, 1)(image * 1e-3))
 several.compile("adam", kseg.losses.Dice(mode="multilabel"), metrics=[kseg.metrics.IoU(2, mode="multilabel")])
 assert np.isfinite(several.fit(loader, epochs=2, verbose=0).history["loss"]).all()
 
