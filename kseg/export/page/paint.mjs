@@ -21,8 +21,9 @@ export class Painter {
     const output = this.#output;
     output.setTransform(view.mirror ? -1 : 1, 0, 0, 1, view.mirror ? width : 0, 0);
     if (front && view.background !== "none") {
-      this.#drawBehind(output, bitmap, view);
-      output.drawImage(this.#cutOut(bitmap, front), 0, 0, width, height);
+      const mask = put(this.#front, front);
+      this.#drawBehind(output, bitmap, mask, view);
+      output.drawImage(this.#cutOut(bitmap, mask), 0, 0, width, height);
     } else output.drawImage(bitmap, 0, 0, width, height);
     if (view.alpha > 0) {
       output.globalAlpha = view.alpha;
@@ -31,9 +32,9 @@ export class Painter {
     }
   }
 
-  #drawBehind(output, bitmap, { background, colour, image, mirror }) {
+  #drawBehind(output, bitmap, mask, { background, colour, image, mirror }) {
     const { width, height } = bitmap;
-    if (background === "blur") return output.drawImage(this.#blurred(bitmap), 0, 0, width, height);
+    if (background === "blur") return output.drawImage(this.#blurred(bitmap, mask), 0, 0, width, height);
     output.fillStyle = colour;
     output.fillRect(0, 0, width, height);
     if (background !== "image" || !image) return;
@@ -45,22 +46,28 @@ export class Painter {
     output.restore();
   }
 
-  #blurred(bitmap) {
+  #blurred(bitmap, mask) {
     const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side / BLUR)));
-    fit(this.#behind.canvas, width, height);
-    this.#behind.imageSmoothingQuality = "high";
-    this.#behind.drawImage(bitmap, 0, 0, width, height);
-    const pixels = this.#behind.getImageData(0, 0, width, height);
-    for (let round = 0; round < 3; round++) blurRows(pixels.data, width, height); // three boxes are nearly a Gaussian
-    this.#behind.putImageData(pixels, 0, 0);
-    return this.#behind.canvas;
+    const behind = this.#behind;
+    fit(behind.canvas, width, height);
+    behind.imageSmoothingQuality = "high";
+    const shrunk = (image) => {
+      behind.globalCompositeOperation = "copy"; // a mask does not cover what was there
+      behind.drawImage(image, 0, 0, width, height);
+      return behind.getImageData(0, 0, width, height);
+    };
+    const share = shrunk(mask).data;
+    const pixels = shrunk(bitmap);
+    blurBehind(pixels.data, share, width, height);
+    behind.putImageData(pixels, 0, 0);
+    return behind.canvas;
   }
 
-  #cutOut(bitmap, front) {
+  #cutOut(bitmap, mask) {
     const cut = this.#cut;
     fit(cut.canvas, bitmap.width, bitmap.height);
     cut.globalCompositeOperation = "copy";
-    cut.drawImage(put(this.#front, front), 0, 0, bitmap.width, bitmap.height);
+    cut.drawImage(mask, 0, 0, bitmap.width, bitmap.height);
     cut.globalCompositeOperation = "source-in";
     cut.drawImage(bitmap, 0, 0, bitmap.width, bitmap.height);
     return cut.canvas;
@@ -83,18 +90,31 @@ function put(context, { size: [height, width], rgba }) {
   return context.canvas;
 }
 
-/** A box of five pixels a side over RGBA pixels, in place; the border's pixels count on beyond it. */
-function blurRows(pixels, width, height) {
+/** Blurs RGBA pixels in place, each counted by what the alpha of the mask's pixel leaves free: the mean is of the
+    background alone, as a bright person would shine into it all around. */
+export function blurBehind(pixels, mask, width, height) {
+  const values = new Float32Array(pixels.length); // red, green and blue by weight, and the weight
+  for (let i = 0; i < pixels.length; i += 4) {
+    values[i + 3] = 1.001 - mask[i + 3] / 255;
+    for (let channel = 0; channel < 3; channel++) values[i + channel] = pixels[i + channel] * values[i + 3];
+  }
+  for (let round = 0; round < 3; round++) blurRows(values, width, height); // three boxes are nearly a Gaussian
+  for (let i = 0; i < pixels.length; i += 4)
+    for (let channel = 0; channel < 3; channel++) pixels[i + channel] = Math.round(values[i + channel] / values[i + 3]);
+}
+
+/** A box of five pixels a side over four channels, in place; the border's pixels count on beyond it. */
+function blurRows(values, width, height) {
   const along = (lines, length, lineStep, step) => {
     const line = new Float32Array(length);
     for (let number = 0; number < lines; number++)
-      for (let channel = 0; channel < 3; channel++) {
+      for (let channel = 0; channel < 4; channel++) {
         const start = 4 * number * lineStep + channel;
-        for (let i = 0; i < length; i++) line[i] = pixels[start + 4 * i * step];
+        for (let i = 0; i < length; i++) line[i] = values[start + 4 * i * step];
         for (let i = 0; i < length; i++) {
           let sum = 0;
           for (let k = -2; k <= 2; k++) sum += line[Math.min(Math.max(i + k, 0), length - 1)];
-          pixels[start + 4 * i * step] = sum / 5;
+          values[start + 4 * i * step] = sum / 5;
         }
       }
   };

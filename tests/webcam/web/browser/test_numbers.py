@@ -122,3 +122,29 @@ def test_the_share_on_the_clip_is_python_s(tab, url, frames):
         one.page.wait_for_timeout(170)
         shares.append(one.share(1))
     assert abs(np.mean(shares) - expected) < 0.02
+
+
+BLURRED = """async ([pixels, mask, height, width]) => {
+    const { blurBehind } = await import(new URL("paint.mjs", document.baseURI));
+    const image = new Uint8ClampedArray(pixels);
+    blurBehind(image, new Uint8ClampedArray(mask), width, height);
+    return Array.from(image);
+}"""
+
+
+def test_the_blurred_background_is_the_backgrounds_alone(still):
+    """Three boxes of five pixels over what the mask leaves free, by plain loops; a bright person shines nowhere."""
+    rng = np.random.default_rng(0)
+    height, width = 9, 16
+    image = rng.integers(10, 40, (height, width, 4)).astype(np.uint8)
+    mask = np.zeros_like(image)
+    image[:, 6:10, :3], mask[:, 6:10, 3], mask[:, 10, 3] = 250, 255, 100
+    found = still.evaluate(BLURRED, [image.ravel().tolist(), mask.ravel().tolist(), height, width])
+    free = 1.001 - mask[..., 3:] / 255
+    values = np.concatenate([image[..., :3] * free, free], -1)
+    for axis in (1, 0) * 3:
+        padded = np.pad(values, [(2, 2) if a == axis else (0, 0) for a in range(3)], "edge")
+        values = np.mean([np.take(padded, range(k, k + values.shape[axis]), axis) for k in range(5)], axis=0)
+    found = np.array(found).reshape(image.shape)[..., :3]
+    np.testing.assert_allclose(found, values[..., :3] / values[..., 3:], atol=0.51)
+    assert found.max() < 50
