@@ -132,14 +132,14 @@ BLURRED = """async ([pixels, mask, height, width]) => {
 }"""
 
 
-def test_the_blurred_background_is_the_backgrounds_alone(still):
+def test_the_blurred_background_is_the_backgrounds_alone(tab, url):
     """Three boxes of five pixels over what the mask leaves free, by plain loops; a bright person shines nowhere."""
     rng = np.random.default_rng(0)
     height, width = 9, 16
     image = rng.integers(10, 40, (height, width, 4)).astype(np.uint8)
     mask = np.zeros_like(image)
     image[:, 6:10, :3], mask[:, 6:10, 3], mask[:, 10, 3] = 250, 255, 100
-    found = still.evaluate(BLURRED, [image.ravel().tolist(), mask.ravel().tolist(), height, width])
+    found = tab(url).evaluate(BLURRED, [image.ravel().tolist(), mask.ravel().tolist(), height, width])
     free = 1.001 - mask[..., 3:] / 255
     values = np.concatenate([image[..., :3] * free, free], -1)
     for axis in (1, 0) * 3:
