@@ -31,6 +31,9 @@ class SegmentationModels(Source):
     licence = "MIT for the code; that of weights is their trainer's"
     page = "https://github.com/qubvel-org/segmentation_models.pytorch"
 
+    def left_out(self, key: str) -> bool:
+        return is_counter(key) or key.startswith("classification_head.")  # of `aux_params`
+
 
 class DeepLab(SegmentationModels):
     """DeepLabV3."""
@@ -119,7 +122,7 @@ class Pyramid(SegmentationModels):
         return torch_moves(model, modules, {"conv": np.roll(channels, -len(_BINS) * model.level_filters)})
 
     def left_out(self, key: str) -> bool:
-        return is_counter(key) or key.startswith(("encoder.layer3.", "encoder.layer4.", "classification_head."))
+        return super().left_out(key) or key.startswith(("encoder.layer3.", "encoder.layer4."))
 
 
 SOURCES = (DeepLab(), DeepLabPlus(), Pyramid())

@@ -124,7 +124,7 @@ class ResNetClassifier(Torchvision):
     marks = ("layer1.0.conv1.weight", "conv1.weight")
 
     def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
-        return resnet(arrays, "", output_stride, self.name)
+        return resnet(arrays, "", output_stride, self.name, first_rate="previous")  # `replace_stride_with_dilation`
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
         return torch_moves(model, resnet_modules(model, arrays, ""))

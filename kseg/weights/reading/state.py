@@ -20,6 +20,7 @@ _WRAPPERS = (
     "params",
 )
 _DEPTH = 4
+_PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of `torch.compile`, any number of times
 
 
 def unwrap(tree: Any, path: Path, tensor: type) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -31,8 +32,8 @@ def unwrap(tree: Any, path: Path, tensor: type) -> tuple[dict[str, Any], dict[st
         tensor: the class of its tensors.
 
     Returns:
-        Tensors by key, without a leading "module." where all have it; and `meta`: "wrappers" (the keys that were
-        looked through), and "classes" and "palette" where the file names them (OpenMMLab's files do).
+        Tensors by key, without a leading "module." or "_orig_mod." where all have it; and `meta`: "wrappers" (the keys
+        that were looked through), and "classes" and "palette" where the file names them (OpenMMLab's files do).
 
     Raises:
         ModelError: no dict with tensors in it, or a whole Python object.
@@ -54,9 +55,9 @@ def unwrap(tree: Any, path: Path, tensor: type) -> tuple[dict[str, Any], dict[st
             raise ModelError(f"{path}: has no state dict with tensors in it; its keys are {keys}")
         wrappers.append(inner)
         tree = tree[inner]
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): one for key, one in state.items()}
-        wrappers.append("module.")
+    while prefix := next((one for one in _PREFIXES if all(key.startswith(one) for key in state)), None):
+        state = {key.removeprefix(prefix): one for key, one in state.items()}
+        wrappers.append(prefix)
     return state, {"wrappers": tuple(wrappers), **_labels(outer)}
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from kseg.errors import ModelError
 from kseg.weights import import_weights
+from kseg.weights.layouts.smp import SOURCES
 from tests.weights.layouts.conftest import (
     assert_same_logits,
     assert_same_state,
@@ -81,3 +82,10 @@ def test_a_pyramid_on_channels_of_no_stage_is_refused(folder):
     np.savez(folder / "net.npz", **arrays)
     with pytest.raises(ModelError, match="12 channels, which no stage"):
         import_weights(folder / "net.npz")
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda one: one.name)
+def test_a_classification_head_is_left_out(source):
+    """`aux_params` gives every network one."""
+    assert source.left_out("classification_head.3.weight")
+    assert not source.left_out("segmentation_head.0.weight")

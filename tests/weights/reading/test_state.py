@@ -21,6 +21,7 @@ PREFIXED = {f"module.{key}": one for key, one in STATE.items()}
     [
         (STATE, ()),
         (PREFIXED, ("module.",)),
+        ({f"_orig_mod.module.module.{key}": one for key, one in STATE.items()}, ("_orig_mod.", "module.", "module.")),
         ({"state_dict": STATE, "epoch": 3}, ("state_dict",)),
         ({"model": {"state_dict": PREFIXED}, "optimizer": {}}, ("model", "state_dict", "module.")),
         ({"state_dict": STATE, "best": Tensor(), "epoch": 1}, ("state_dict",)),
