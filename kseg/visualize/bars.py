@@ -59,7 +59,7 @@ def interval_figure(
     theirs = [(expected[name], row) for row, name in enumerate(differences) if name in (expected or {})]
     if theirs:
         axes.plot(*zip(*theirs, strict=True), "D", color=INK, markerfacecolor="none", label="the paper's")
-        axes.legend(loc="lower right", frameon=False)
+        figure.legend(loc="outside upper right", frameon=False)  # among the bars its mark would be one more value
     axes.axvline(0, color=INK, linewidth=1)
     axes.set_yticks(rows, [literal(name) for name in differences])
     axes.invert_yaxis()

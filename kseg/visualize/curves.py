@@ -45,6 +45,7 @@ def trimap_figure(curves: Mapping[str, Sequence[float]]) -> Figure:
         widths, colour = np.arange(1, len(curve) + 1), COLOURS[number % len(COLOURS)]
         axes.plot(widths, curve, color=colour, marker=".", label=literal(name))
     axes.set_xlim(1, max(2, *(len(curve) for curve in drawn.values())))
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("pixels")
     axes.set_ylabel("mean IoU")
     axes.set_title("mean IoU within this many pixels of a true edge")

@@ -31,6 +31,13 @@ def test_what_others_found_stands_in_its_row():
     np.testing.assert_array_equal(marks.get_xydata(), [[0.75, 1]])
 
 
+def test_the_legend_stands_outside_of_the_bars():
+    """Its diamond would be one more value there."""
+    figure = interval_figure(DIFFERENCES, {"worse": 0.75})
+    figure.canvas.draw()
+    assert not figure.legends[0].get_window_extent().overlaps(figure.axes[0].get_window_extent())
+
+
 def test_picture_has_a_row_for_each_difference():
     small, large = interval_image({"one": (1, 0, 2)}), interval_image(DIFFERENCES)
     assert small.dtype == np.uint8

@@ -2,8 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-import kseg
-from kseg.errors import KsegError, ModelError, SettingsError
+from kseg.errors import ModelError, SettingsError
 from kseg.webcam.segmentation import Segmentation, foreground, load, softmax
 from kseg.webcam.smoothing import Smoothing, labels_of
 
@@ -127,7 +126,6 @@ def test_files_that_are_no_models(tmp_path):
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """A small Keras model that scores red against blue, as files of every kind."""
-    import keras
 
     from kseg import export
 
@@ -159,7 +157,6 @@ def test_files_of_every_kind_agree(exported, name):
 @pytest.mark.parametrize("end", ["softmax", pytest.param("sigmoid", marks=pytest.mark.full)])
 def test_models_that_give_probabilities(tmp_path, end, kind):
     """The probabilities of a frame are the model's own output, in every kind of file."""
-    import keras
 
     from kseg import export
 
@@ -200,7 +197,6 @@ def test_threads_of_keras_models(exported, monkeypatch):
 
 
 def test_wrong_rank_is_refused(tmp_path):
-    import keras
     import tensorflow as tf
 
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
@@ -242,7 +238,6 @@ def test_presets_by_precision(monkeypatch, exported):
 
 def test_the_range_of_a_keras_model_is_honoured(tmp_path):
     """Class 1 where red is more than 0.2 above blue, of pixels from 0 to 1: a quarter of this frame."""
-    import keras
 
     image = keras.Input((64, 64, 3))
     layer = keras.layers.Conv2D(2, 1)
@@ -256,50 +251,3 @@ def test_the_range_of_a_keras_model_is_honoured(tmp_path):
     for values, share in ((None, 0.265625), ("0..1", 0.25), ("0..255", 0.265625), ("-1..1", 0.265625)):
         found = load(str(tmp_path / "m.keras"), values=values)(frame)
         assert (found.argmax(-1) == 1).mean() == share, values
-
-
-def small_segmenter(channels, inputs=3):
-    image = keras.Input((None, None, inputs))
-    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(image / 60 - 2)
-    logits = keras.layers.Conv2D(channels, 3, padding="same", dtype="float32")(x)
-    backbone = kseg.backbones.Backbone(image, {"x": x})
-    return kseg.models.Segmenter(image, logits, backbone=backbone, num_classes=channels)
-
-
-@pytest.mark.full
-@pytest.mark.tensorflow
-def test_one_class_in_files_of_every_kind(tmp_path):
-    keras.utils.set_random_seed(1)
-    model = small_segmenter(1)
-    model.classes = ("ground", "disk")
-    image = np.random.default_rng(0).integers(0, 256, (32, 40, 3), np.uint8)
-    logits = keras.ops.convert_to_numpy(model(image[None].astype("float32")))[0, ..., 0]
-    expected = 1 / (1 + np.exp(-logits.astype(np.float64)))  # the sigmoid
-    model.save(tmp_path / "m.keras")
-    kseg.export.tflite(model, tmp_path / "m.tflite", size=(32, 40))
-    kseg.export.onnx(model, tmp_path / "m.onnx", size=(32, 40))
-    for name in ("m.keras", "m.tflite", "m.onnx"):
-        loaded = load(str(tmp_path / name), size=(32, 40), trust=True)
-        assert loaded.classes == ("ground", "disk")
-        found = loaded(image[..., ::-1])
-        np.testing.assert_allclose(found, np.stack([1 - expected, expected], -1), atol=1e-4)
-        for threshold in (0.5, 0.7):
-            labels = kseg.predict(str(tmp_path / name), image, threshold=threshold).labels
-            assert (labels == (expected > threshold)).mean() > 0.999
-    import tensorflow as tf
-
-    kseg.export.saved_model(model, tmp_path / "served")
-    served = tf.saved_model.load(str(tmp_path / "served" / "1"))
-    mask = served.signatures["serving_default"](images=tf.constant(image[None]))["mask"].numpy()[0]
-    np.testing.assert_array_equal(mask, expected > 0.5)
-
-
-@pytest.mark.full
-@pytest.mark.tensorflow
-@pytest.mark.parametrize(("inputs", "words"), [(3, "overlap, and the webcam needs one class"), (4, "4 channels")])
-def test_exported_files_that_are_not_for_frames_are_refused(tmp_path, inputs, words):
-    model = small_segmenter(2, inputs)
-    model.multilabel = True
-    kseg.export.tflite(model, tmp_path / "m.tflite", size=(32, 32))
-    with pytest.raises(KsegError, match=words):
-        load(str(tmp_path / "m.tflite"), trust=True)
