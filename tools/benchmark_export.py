@@ -93,13 +93,14 @@ def exported(network, size, folder: Path, stem: str) -> Iterator[tuple[str, Path
 
     rng = np.random.default_rng(1)
     images = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for _ in range(4)]
+    settings = {"size": size, "min_agreement": 0.0}  # an untrained network's scores lie close together
     for kind, ending in KINDS.items():
         path = folder / f"{stem}.{ending}"
         try:
             if not path.exists() and kind == "onnx":
-                kseg.export.onnx(network, path, size=size)
+                kseg.export.onnx(network, path, **settings)
             elif not path.exists():
-                kseg.export.tflite(network, path, size=size, precision=kind, calibration=images)
+                kseg.export.tflite(network, path, precision=kind, calibration=images, **settings)
         except kseg.errors.SettingsError as error:
             print(f"  {error}")
             continue
