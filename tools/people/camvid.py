@@ -25,12 +25,12 @@ CLASSES, VOID = 11, 11
 POINTS = 16  # of each class in each image, about which windows lie
 
 
-def load(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 images (n, height, width, 3), RGB, and masks (n, height, width) of one split."""
+def load(folder: Path, splits: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 images (n, height, width, 3), RGB, and masks (n, height, width) of some splits."""
     index = json.loads((folder / "camvid.json").read_text(encoding="utf-8"))
     content, images, masks = np.fromfile(folder / "camvid.bin", np.uint8), [], []
     for of_split, _, offset, image, mask in index:
-        if of_split == split:
+        if of_split in splits:
             images.append(cv2.imdecode(content[offset : offset + image], cv2.IMREAD_COLOR)[:, :, ::-1])
             start = offset + image
             masks.append(cv2.imdecode(content[start : start + mask], cv2.IMREAD_GRAYSCALE))
@@ -145,8 +145,8 @@ def run(args: argparse.Namespace) -> dict:
     device, out = torch.device("cpu" if args.cpu else "cuda"), Path(args.out)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.manual_seed(args.seed)
-    images, masks = load(Path(args.data), "train")
-    val = load(Path(args.data), "val")
+    images, masks = load(Path(args.data), args.splits)
+    val = load(Path(args.data), ["val"])
     weights = torch.from_numpy(class_weights(masks)).to(device)
     windows = Windows(images, masks, tuple(args.size), args.batch, device, args.seed)
     network = load_network(args.network).to(device, memory_format=torch.channels_last).train()
@@ -192,6 +192,13 @@ def parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=108, help="of training; the schedule ends with them (108)"
     )
     made.add_argument("--steps", type=int, help="at most")
+    made.add_argument(
+        "--splits",
+        nargs="+",
+        choices=["train", "val"],
+        default=["train"],
+        help="to train on (train); val's scores say nothing once it is among them",
+    )
     made.add_argument("--batch", type=int, default=24)
     made.add_argument("--size", type=int, nargs=2, default=(288, 384), metavar=("H", "W"))
     made.add_argument(
