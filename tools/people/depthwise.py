@@ -56,7 +56,9 @@ def _of_input(gradient, weight, size: tuple[int, int], stride: int, dilation: in
     return F.conv2d(spread, weight.flip(2, 3), None, 1, 0, dilation, channels)
 
 
-def depthwise(x: torch.Tensor, weight: torch.Tensor, stride: int, padding: int, dilation: int) -> torch.Tensor:
+def depthwise(
+    x: torch.Tensor, weight: torch.Tensor, stride: int, padding: int, dilation: int
+) -> torch.Tensor:
     """The convolution, in bfloat16 under autocast, as `conv2d` would be."""
     x = F.pad(x, (padding,) * 4) if padding else x
     if torch.is_autocast_enabled(x.device.type):
