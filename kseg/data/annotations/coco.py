@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ def from_coco(
 ) -> Dataset:
     """Reads a COCO annotation file (instances, segmentations) as label maps.
 
-    Categories become classes in the order of their ids, without gaps, after the background. Where objects overlap,
-    the smaller is on top. Polygons are filled as COCO's own tool fills them.
+    Categories become classes in the order of their ids, without gaps, after the background; those of one name become
+    one class. Where objects overlap, the smaller is on top. Polygons are filled as COCO's own tool fills them.
 
     Args:
         annotations: the JSON file.
@@ -134,6 +135,13 @@ def _number(entry: Any, key: str) -> int | float | None:
     return found if isinstance(found, (int, float)) and not isinstance(found, bool) else None
 
 
+def _finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number beyond every float
+        return False
+
+
 def _field(entry: Any, key: str) -> Any:
     return entry.get(key) if isinstance(entry, dict) else None
 
@@ -184,7 +192,7 @@ def _shape(where: str, label: int, segmentation: Any) -> Shape:
     polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
     for points in polygons:
         numbers = isinstance(points, list) and all(type(one) in (int, float) for one in points)
-        if isinstance(points, list) and not (numbers and np.isfinite(np.float64(points)).all()):
+        if isinstance(points, list) and not (numbers and all(map(_finite, points))):
             raise DataError(f"{where}: a polygon whose points are not all numbers; expected x1, y1, x2, y2, ...")
         if not numbers or len(points) % 2 or len(points) < 6:
             count = len(points) if isinstance(points, list) else 0

@@ -43,7 +43,10 @@ class Shape:
                 raise DataError(f"{self.where}: {error}") from None
         found = np.zeros((height, width), bool)
         for polygon in self.polygons:
-            found |= fill_polygon(polygon, height, width)
+            try:
+                found |= fill_polygon(polygon, height, width)
+            except ValueError as error:
+                raise DataError(f"{self.where}: {error}") from None
         return found
 
 
@@ -100,13 +103,16 @@ class DrawnMasks:
                 )
                 shape = Shape(shape.label, polygons, where=shape.where)
             mask = shape.mask(height, width)
-            found.append((int(mask.sum()), mask, shape))
-        for area, mask, shape in sorted(found, key=lambda one: -one[0]):
+            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)) if len(rows) else (slice(0),)
+            # A copy of the part alone, or many shapes of a large image would fill the memory.
+            found.append((int(mask.sum()), box, mask[box].copy(), shape))
+        for area, box, mask, shape in sorted(found, key=lambda one: -one[0]):
             # Polygons thinner than a pixel may cover none.
             extents = [np.ptp(np.reshape(points, (-1, 2)), axis=0).min() for points in shape.polygons]
             if area == 0 and max(extents, default=0) >= 2:
                 raise DataError(
                     f"{shape.where}: a polygon that lies outside of the image of {height}x{width} pixels"
                 )
-            labels[mask] = shape.label
+            labels[box][mask] = shape.label
         return labels

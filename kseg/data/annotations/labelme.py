@@ -16,6 +16,7 @@ from kseg.data.annotations.polygons import runs_of
 from kseg.data.dataset import Dataset
 from kseg.data.reading.layout import existing_folder, inside
 from kseg.errors import DataError
+from kseg.io.image_file import MAX_PIXELS
 from kseg.io.masks import read_mask
 
 _IGNORED = ("__ignore__", "ignore")
@@ -106,7 +107,7 @@ def _shape(where: str, label: int, shape: dict[str, Any], size: tuple[int, int] 
     kind = shape.get("shape_type") or "polygon"
     try:
         points = np.asarray(shape.get("points"), np.float64).reshape(-1, 2)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(f"{where}: points that are not pairs of numbers") from None
     if not np.isfinite(points).all():
         raise DataError(f"{where}: points that are not pairs of numbers")
@@ -118,6 +119,8 @@ def _shape(where: str, label: int, shape: dict[str, Any], size: tuple[int, int] 
     if kind == "mask":  # a PNG in text, put where its box says
         if size is None:
             raise DataError(f"{where}: a mask in a file that does not say the image's size")
+        if size[0] * size[1] > MAX_PIXELS:
+            raise DataError(f"{where}: a mask for an image of {size[0]}x{size[1]} pixels; {MAX_PIXELS} at most are read")
         try:
             part = read_mask(base64.b64decode(shape.get("mask"), validate=True), name=where) > 0
         except (TypeError, ValueError, binascii.Error):

@@ -15,6 +15,8 @@ from kseg.data.reading.layout import existing_folder
 from kseg.errors import DataError
 from kseg.io.regular import read_regular
 
+_BEYOND = 0.05  # of the width and height: other programs round, and draw a little beyond the edge
+
 
 def from_yolo(
     root: str | Path,
@@ -115,9 +117,10 @@ def _shapes(path: Path, count: int) -> tuple[Shape, ...]:
             raise DataError(
                 f"{where}: a polygon of {len(points)} numbers; it needs x and y of three corners at least"
             )
-        if not np.isfinite(points).all() or points.min() < -0.01 or points.max() > 1.01:
+        if not np.isfinite(points).all() or points.min() < -_BEYOND or points.max() > 1 + _BEYOND:
             raise DataError(
-                f"{where}: points from {points.min():g} to {points.max():g}; expected parts from 0 to 1"
+                f"{where}: points from {points.min():g} to {points.max():g}; expected parts of the width and height, from "
+                "0 to 1 (pixels divided by them)"
             )
         found.append(Shape(label + 1, (tuple(points),), where=where))
     return tuple(found)

@@ -56,6 +56,15 @@ def test_chosen_classes_and_no_background(make):
         from_coco(*files, classes=["bird"])
 
 
+def test_corners_far_outside(make):
+    far = 1e9
+    assert (from_coco(*make({"segmentation": [[-far, -far, far, -far, far, far, -far, far]]}))[0][1] == 2).all()
+    with pytest.raises(DataError, match="annotation id 0: a polygon whose points are not all numbers"):
+        from_coco(*make({"segmentation": [[0, 0, 10**400, 0, 5, 5]]}))
+    with pytest.raises(DataError, match="annotation id 0: a corner"):
+        from_coco(*make({"segmentation": [[0, 0, 1e300, 0, 5, 5]]}))[0]
+
+
 def test_run_lengths_and_crowds(make):
     runs = {"counts": [7, 3, 38], "size": [6, 8]}
     dataset = from_coco(*make({"segmentation": [BOX]}, {"segmentation": runs, "iscrowd": 1}))

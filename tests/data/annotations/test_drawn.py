@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,24 @@ def test_a_shape_of_several_polygons_and_of_relative_points():
     assert both.sum() == 8
     relative = tuple(value / side for value, side in zip(SMALL, (8, 6) * 4, strict=True))
     np.testing.assert_array_equal(drawn(Shape(1, (relative,)), relative=True), drawn(Shape(1, (SMALL,))))
+
+
+def test_corners_far_away_and_without_a_place():
+    far = 1e9
+    assert (drawn(Shape(1, ((-far, -far, far, -far, far, far, -far, far),))) == 1).all()
+    with pytest.raises(DataError, match="here: a corner"):
+        drawn(Shape(1, ((0, 0, 1e300, 0, 5, 5),), where="here"))
+
+
+def test_many_shapes_keep_only_their_own_pixels():
+    image = DrawnImage("a.png", "a", None, tuple(Shape(1, (SMALL,)) for _ in range(300)), "a.json")
+    tracemalloc.start()
+    try:
+        labels = DrawnMasks((image,)).draw(image, 500, 500)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000  # 300 whole masks are 75 MB
+    finally:
+        tracemalloc.stop()
+    assert labels.sum() == 4
 
 
 def test_background_and_outside():

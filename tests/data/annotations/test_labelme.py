@@ -52,6 +52,18 @@ def test_polygons_rectangles_and_names(make):
     np.testing.assert_array_equal(chosen[0][1], BOX)
 
 
+def test_numbers_and_sizes_beyond_reason(make):
+    far = 1e9
+    square = ((-far, -far), (far, -far), (far, far), (-far, far))
+    assert (from_labelme(make(polygon(points=square)))[0][1] == 1).all()
+    assert (from_labelme(make(polygon(points=((4, 3), (far, 3)), kind="circle")))[0][1] == 1).all()
+    with pytest.raises(DataError, match="points that are not pairs of numbers"):
+        from_labelme(make(polygon(points=((0, 0), (10**400, 1), (2, 2)))))
+    huge = {"imageHeight": 10**6, "imageWidth": 10**6}
+    with pytest.raises(DataError, match="a mask for an image of 1000000x1000000 pixels"):
+        from_labelme(make({**polygon(points=((0, 0), (1, 1)), kind="mask"), "mask": "AA=="}, **huge))
+
+
 def test_ignored_and_background_labels(make):
     inner = ((3, 2), (5, 2), (5, 3), (3, 3))
     dataset = from_labelme(make(polygon(), polygon("__ignore__", inner)))

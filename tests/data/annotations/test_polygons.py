@@ -1,4 +1,6 @@
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,29 @@ def test_large_convex_polygons_cover_the_pixels_whose_centres_lie_within():
     assert not found[distance < -0.75].any()
 
 
+@pytest.mark.parametrize("far", [100.0, 1e9, 9e11])
+def test_corners_far_outside_take_no_more_memory(far):
+    """Half planes through the middle of the image, whose other corners are anywhere."""
+    y, x = np.mgrid[:48, :64] + 0.5
+    tracemalloc.start()
+    try:
+        below = fill_polygon([-far, 24 - far, far, 24 + far, -far, far], 48, 64)
+        everything = fill_polygon([-far, -far, far, -far, far, far, -far, far], 48, 64)
+        steep = fill_polygon([20, -far, 20, far, far, far, far, -far], 48, 64)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+    assert everything.all()
+    np.testing.assert_array_equal(steep, x > 20)
+    distance = (y - x - 24) / np.sqrt(2)
+    assert below[distance > 0.75].all() and not below[distance < -0.75].any()
+
+
+def test_a_corner_without_a_place_is_refused():
+    with pytest.raises(ValueError, match=r"a corner 1e\+13 pixels away"):
+        fill_polygon([0, 0, 1e13, 0, 3, 3], 5, 5)
+
+
 @pytest.mark.parametrize("points", [[], [1, 1], [1, 1, 3, 3], [2, 2, 2, 2, 2, 2]])
 def test_what_has_no_area_covers_nothing(points):
     assert not fill_polygon(points, 5, 5).any()
@@ -51,7 +76,7 @@ def test_runs_go_down_the_columns_from_zero():
     assert runs_of(~mask) == [0, 2, 3, 1]
 
 
-@pytest.mark.parametrize("counts", [[3, 2], [3, 3, 1], [-1, 7], "x", "~~", ""])
+@pytest.mark.parametrize("counts", [[3, 2], [3, 3, 1], [-1, 7], [10**30, 1], "x", "~~", "", "o" * 10**6])
 def test_runs_that_do_not_fit(counts):
     with pytest.raises(ValueError, match="run lengths"):
         fill_runs(counts, 2, 3)
@@ -64,7 +89,8 @@ def test_equal_to_cocos_own_tool():
     different = total = 0
     for number in range(500):
         height, width = (int(side) for side in RNG.integers(1, 90, 2))
-        points = (RNG.random((int(RNG.integers(3, 12)), 2)) * 1.6 - 0.3) * [width, height]
+        reach = (1.6, 1.6, 40, 20_000)[number % 4]
+        points = ((RNG.random((int(RNG.integers(3, 12)), 2)) - 0.5) * reach + 0.5) * [width, height]
         points = np.round(points) if number % 3 == 0 else points
         points = np.concatenate([points, points[-1:]]) if number % 7 == 0 else points
         expected = coco.decode(coco.frPyObjects([points.ravel().tolist()], height, width))[..., 0].astype(

@@ -36,9 +36,18 @@ def test_classes_move_up_behind_the_background(make):
     assert from_yolo(make(f"1 {BOX}\n"), classes=["a", "b"]).classes == ("background", "a", "b")
 
 
+def test_points_a_little_outside_are_cut_off_at_the_edge(make):
+    """As other programs round; what lies farther outside is no part of the width."""
+    for over in (0.002, 0.03):
+        far = f"{1 + over}"
+        labels = from_yolo(make(f"0 0.5 {-over} {far} {-over} {far} {far} 0.5 {far}"))[0][1]
+        np.testing.assert_array_equal(labels, np.repeat([[0, 0, 0, 0, 1, 1, 1, 1]], 6, 0))
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("0 -0.5 0 1.5 0 1.5 1", "points from -0.5 to 1.5; expected parts of the width"),
         (f"2 {BOX}", "line 1: class 2, but there are names for the classes 0 to 1"),
         (f"0 {BOX}\n0 0.5 0.5 0.2 0.2\n", "line 2: a box"),
         ("0 0.1 0.2 0.3\n", "a polygon of 3 numbers"),
