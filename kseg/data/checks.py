@@ -52,9 +52,11 @@ def check(
     data: all pixels of all 2 mask(s) are 0: nothing can be learned from them
     """
     if not isinstance(source, (str, Path)):
-        source = as_dataset(source, ONE_CLASS if num_classes == 1 else num_classes)
+        own = getattr(source, "dataset", source)  # of a Loader
+        declared = num_classes is not None or hasattr(own, "num_classes")
+        source = as_dataset(source, ONE_CLASS if num_classes == 1 else num_classes if declared else IGNORE_LABEL)
         examination = Examination(source.max_pixels, own=False, kind=kind_of(source))
-        examination.classes, examination.ignore_label = source.classes, source.ignore_label
+        examination.classes, examination.ignore_label = source.classes if declared else None, source.ignore_label
         for index in range(len(source)):
             if isinstance(source.samples, Sequence):
                 examination.examine(source.samples[index], source.mask_colours, source.to_labels)

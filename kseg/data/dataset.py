@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from kseg.checks import value_range, whole
-from kseg.data.masks import check_ids, read_masks, size_mismatch
+from kseg.data.masks import check_channels, check_ids, read_masks, size_mismatch
 from kseg.data.pairs import Sample
 from kseg.data.sources.subsets import Joined, SplitName, Subset
 from kseg.errors import DataError, SettingsError
@@ -57,7 +56,7 @@ class Dataset:
         multilabel: a pixel may belong to several classes, or to none: masks are `(height, width, classes)` of 0 and 1.
 
     Raises:
-        DataError: no class or more than 255, or a palette of another length.
+        DataError: no class or more than 255, a name twice, or a palette of another length.
 
     Example:
 
@@ -93,6 +92,14 @@ class Dataset:
         object.__setattr__(self, "value_range", value_range(self.value_range))
         if not self.classes or len(self.classes) > 255:
             raise DataError(f"data set {self.name}: 1 to 255 classes are expected, got {len(self.classes)}")
+        for number, label in enumerate(self.classes):
+            if not isinstance(label, str):
+                raise DataError(f"data set {self.name}: class names are texts, got {label!r}")
+            if label in self.classes[:number]:
+                raise DataError(
+                    f"data set {self.name}: the class {label!r} is there twice, as {self.classes.index(label)} and "
+                    f"{number}: give every class a name of its own (remap() merges classes)"
+                )
         if self.palette is None:
             colours = default_palette(len(self.classes) + 1)  # black is no colour of a class that overlaps
             object.__setattr__(self, "palette", colours[1:] if self.multilabel else colours[:-1])
@@ -105,29 +112,44 @@ class Dataset:
         return len(self.samples)
 
     def __getitem__(self, index: int | slice | Sequence[int]) -> tuple[np.ndarray, np.ndarray] | Dataset:
-        """The image and label map of a number, from either end; the data set of a slice or of several numbers."""
+        """The image and label map of a number, from either end; the data set of a slice, of several numbers, or of as
+        many bools as there are samples, as NumPy takes them."""
         if isinstance(index, slice):
             return self.take(range(len(self))[index])
-        if isinstance(index, (list, tuple, np.ndarray)):
+        if isinstance(index, (list, tuple, range)) or np.ndim(index) > 0:
             return self.take(index)
-        number = operator.index(index)
+        number = whole(index, "index", None)
         if not -len(self) <= number < len(self):
-            raise IndexError(f"sample {number} of {len(self)}")
+            raise IndexError(f"{self.name}: there is no sample {number}; it has {len(self)}")
         return self.load(number % len(self))
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return (self.load(index) for index in range(len(self)))
 
-    def take(self, indices: Sequence[int]) -> Dataset:
+    def take(self, indices: Sequence[int] | Sequence[bool]) -> Dataset:
         """Select samples by number.
 
         Args:
-            indices: numbers of the samples, in the order wanted.
+            indices: numbers of the samples, in the order wanted; or a bool for every sample.
 
         Returns:
             A `Dataset`.
+
+        Raises:
+            SettingsError: neither. IndexError: a number beyond the samples.
         """
-        numbers = [range(len(self))[operator.index(index)] for index in indices]
+        chosen = np.asarray(indices)
+        if chosen.dtype == bool and chosen.shape == (len(self),):
+            chosen = np.flatnonzero(chosen)
+        if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+            given = f"{chosen.dtype} of shape {chosen.shape}"
+            raise SettingsError(
+                f"{self.name}: samples are chosen by their numbers, or by {len(self)} bools, one a sample; got {given}"
+            )
+        beyond = chosen[(chosen < -len(self)) | (chosen >= len(self))] if chosen.size else ()
+        if len(beyond):
+            raise IndexError(f"{self.name}: there is no sample {beyond[0]}; it has {len(self)}")
+        numbers = [int(number) % len(self) for number in chosen]
         if isinstance(self.samples, Sequence):
             return replace(self, samples=tuple(self.samples[number] for number in numbers))
         return replace(self, samples=Subset(self.samples, numbers))
@@ -257,6 +279,7 @@ class Dataset:
                 mask = read_mask(sample.mask, self.max_pixels, self.mask_colours, num_classes=self.num_classes)
         if image.shape[:2] != mask.shape[:2]:
             raise DataError(size_mismatch(image_file, image.shape[:2], mask_file, mask.shape[:2]))
+        check_channels(mask, self, mask_file)
         return image, mask, mask_file
 
     def to_labels(self, stored: np.ndarray) -> np.ndarray:

@@ -170,6 +170,12 @@ def about_all_masks(
             f"{name}: the ids {ids} leave most of 0 to {highest} unused: grey levels rather than class ids?"
         )
         found.append(Finding("palette", name, message))
+    elif classes is None and (missing := sorted({*range(1, highest)} - {*used.tolist()})):
+        message = (
+            f"{name}: the highest id is {highest}, and no mask has {', '.join(map(str, missing[:8]))}: correct the "
+            "masks, or say how many classes there are"
+        )
+        found.append(Finding("number of classes", name, message))
     if np.count_nonzero(counts) == 1 and not multilabel:
         value = int(np.flatnonzero(counts)[0])
         message = f"{name}: all pixels of all {masks} mask(s) are {value}: nothing can be learned from them"

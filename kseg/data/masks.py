@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from kseg.errors import DataError
+from kseg.errors import DataError, KsegWarning
 from kseg.io.bands import BYTES
 from kseg.io.image_file import MAX_PIXELS
 from kseg.io.masks import read_mask
 
 if TYPE_CHECKING:
     from kseg.data.dataset import Dataset
+
+IGNORE_LABEL = 255
 
 
 class Kind(NamedTuple):
@@ -29,6 +32,52 @@ def kind_of(dataset: Any) -> Kind:
     """The kind of a data set; RGB of 0-255 and one class a pixel where it does not say."""
     values = tuple(getattr(dataset, "value_range", BYTES))
     return Kind(getattr(dataset, "channels", 3), values, getattr(dataset, "multilabel", False))
+
+
+def count_classes(
+    masks: Iterable[tuple[str, np.ndarray]], name: str, ignore_label: int = IGNORE_LABEL, *, strict: bool = True
+) -> int:
+    """How many classes masks show: one more than their highest id, where every id from 1 up to it occurs.
+
+    Args:
+        masks: pairs of what a mask is called and its ids, uint8 of any shape.
+        name: of the data set.
+        ignore_label: the id of pixels that do not count.
+        strict: False warns of ids without others below, where nobody can say how many classes there are.
+
+    Raises:
+        DataError: an id beyond others that no mask has, which may be a stray, or nothing but 0 and ignored pixels.
+    """
+    first: dict[int, str] = {}
+    for where, mask in masks:
+        for label in np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist():
+            first.setdefault(label, where)
+    ignored = first.pop(ignore_label, None)
+    highest = max(first, default=0)
+    if highest == 0 and ignored is not None and ignore_label == IGNORE_LABEL:
+        raise DataError(
+            f"{name}: the masks hold only 0 and 255, and 255 means ignored: store the classes as 0 and 1, or name them"
+        )
+    if missing := [str(label) for label in range(1, highest) if label not in first]:
+        listed = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
+        told = f"{first[highest]}: class id {highest} in the mask, and no mask of {name} has {listed}"
+        if strict:
+            raise DataError(
+                f"{told}: correct the mask, or say that there are so many classes (classes={highest + 1}; where that is "
+                f"no argument, give kseg.data.as_dataset(data, classes={highest + 1}))"
+            )
+        warnings.warn(f"{told}; all {highest + 1} are taken for classes", KsegWarning, stacklevel=3)
+    return highest + 1
+
+
+def check_channels(mask: np.ndarray, dataset: Dataset, where: str) -> None:
+    """DataError, which begins with `where`, for a mask without one channel for each of the classes that overlap."""
+    if dataset.multilabel and mask.shape[2:] != (dataset.num_classes,):
+        raise DataError(
+            f"{where}: a mask of shape {mask.shape}, where {dataset.name} has {dataset.num_classes} classes that "
+            f"overlap: expected (height, width, {dataset.num_classes}), a channel for each of "
+            f"{', '.join(dataset.classes)}"
+        )
 
 
 def check_ids(labels: np.ndarray, dataset: Dataset, where: str) -> None:

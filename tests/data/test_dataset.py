@@ -53,6 +53,10 @@ def test_frozen_and_checked(dataset):
         replace(dataset, palette=colour_map(2))
     with pytest.raises(DataError, match="1 to 255 classes"):
         replace(dataset, classes=(), palette=())
+    with pytest.raises(DataError, match="the class 'a' is there twice, as 0 and 2"):
+        replace(dataset, classes=("a", "b", "a"))
+    with pytest.raises(DataError, match="class names are texts, got 1"):
+        replace(dataset, classes=("a", "b", 1))
 
 
 def test_colour_map_is_the_devkit_one():

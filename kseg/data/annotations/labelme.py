@@ -120,7 +120,7 @@ def _shape(where: str, label: int, shape: dict[str, Any], size: tuple[int, int] 
         if size is None:
             raise DataError(f"{where}: a mask in a file that does not say the image's size")
         if size[0] * size[1] > MAX_PIXELS:
-            raise DataError(f"{where}: a mask for an image of {size[0]}x{size[1]} pixels; {MAX_PIXELS} at most are read")
+            raise DataError(f"{where}: a mask for an image of {size[0]}x{size[1]} pixels; at most {MAX_PIXELS}")
         try:
             part = read_mask(base64.b64decode(shape.get("mask"), validate=True), name=where) > 0
         except (TypeError, ValueError, binascii.Error):

@@ -119,8 +119,8 @@ def _shapes(path: Path, count: int) -> tuple[Shape, ...]:
             )
         if not np.isfinite(points).all() or points.min() < -_BEYOND or points.max() > 1 + _BEYOND:
             raise DataError(
-                f"{where}: points from {points.min():g} to {points.max():g}; expected parts of the width and height, from "
-                "0 to 1 (pixels divided by them)"
+                f"{where}: points from {points.min():g} to {points.max():g}; expected parts of the width and height, "
+                "from 0 to 1 (pixels divided by them)"
             )
         found.append(Shape(label + 1, (tuple(points),), where=where))
     return tuple(found)

@@ -10,6 +10,7 @@ import numpy as np
 
 from kseg.checks import whole
 from kseg.data.dataset import Dataset
+from kseg.data.masks import count_classes
 from kseg.errors import DataError
 from kseg.io.bands import BYTES, as_bands
 from kseg.io.images import to_8_bits
@@ -36,7 +37,8 @@ def from_arrays(
         x: images, `(samples, height, width, 3)`, or a list of `(height, width, 3)`; grey `(height, width)` or
             `(height, width, 1)` too. uint8, uint16 (scaled to 8 bits), or floats from 0 to 255.
         y: label maps of class ids, `(samples, height, width)` or with a last axis of 1; whole numbers or bool.
-        classes: their names, or how many there are; None: up to the highest id in `y`, which is read for it.
+        classes: their names, or how many there are; None: up to the highest id in `y`, which is read for it, where it
+            has every id from 1 up to that.
         name, split: for reports.
         palette: one RGB colour a class.
         ignore_label: the id of pixels that do not count.
@@ -47,7 +49,8 @@ def from_arrays(
         A `Dataset`.
 
     Raises:
-        DataError: at once, for no samples or different numbers of images and masks; when a sample is read, for one-hot
+        DataError: at once, for no samples, different numbers of images and masks, or a number of classes that the ids
+            leave open; when a sample is read, for one-hot
             labels, channels first, values of 0 to 1, NaN, sizes that differ, ids beyond the classes. It names the
             sample.
 
@@ -128,11 +131,8 @@ def _dataset(
     if classes is None and source.settings["multilabel"]:
         classes = np.shape(source.function(0)[1])[-1]
     if classes is None:
-        highest = 0
-        for index in range(len(source)):
-            mask = source.read(index)[1]
-            highest = max(highest, int(mask[mask != ignore_label].max(initial=0)))
-        classes = highest + 1
+        masks = ((f"{name}, sample {index}", source.read(index)[1]) for index in range(len(source)))
+        classes = count_classes(masks, name, ignore_label)
     if not isinstance(classes, (str, Iterable)):
         classes = [f"class {index}" for index in range(whole(classes, "classes", 1, 255))]
     if isinstance(classes, str):

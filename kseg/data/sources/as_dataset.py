@@ -41,7 +41,8 @@ def as_dataset(
             `from_arrays`, or the paths of images and of masks; or what gives samples or batches of them: a
             `tf.data.Dataset`, a `keras.utils.PyDataset`, a `Loader`, a PyTorch `DataLoader`, a list. These are read
             once, and kept in memory as uint8. Sample weights are 0 (ignored) or 1.
-        classes: their names, or how many there are; None: up to the highest id in the masks.
+        classes: their names, or how many there are; None: up to the highest id in the masks, where they have every id
+            from 1 up to that.
         ignore_label: the id of pixels that do not count.
         palette: one RGB colour a class.
         name, split: for reports.
@@ -51,8 +52,8 @@ def as_dataset(
         A `Dataset`.
 
     Raises:
-        DataError: something else, data without an end, more than half of the free memory holds, or samples that
-            `from_arrays` refuses; it names the sample.
+        DataError: something else, data without an end, a number of classes that the ids leave open, more than half of
+            the free memory holds, or samples that `from_arrays` refuses; it names the sample.
 
     Example:
 

@@ -9,8 +9,9 @@
 
 An image and its mask have the same name but for the ending; folders below a split are searched too. With colours in
 the class list masks may be drawn in them; a line named `ignore` gives the colour of ignored pixels. Without a class
-list the classes are numbered up to the highest id found in the masks. A class list of one class gets the background
-as class 0 in front. Classes that overlap have a folder of masks each, see `kseg.data.sources.overlapping`.
+list the classes are numbered up to the highest id found in the masks, where every id from 1 up to it is found. A class
+list of one class gets the background as class 0 in front. Classes that overlap have a folder of masks each, see
+`kseg.data.sources.overlapping`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 from kseg.checks import value_range, whole
 from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
 from kseg.data.dataset import Dataset, Sample
+from kseg.data.masks import count_classes
 from kseg.data.pairs import beside_splits, list_images, pair, require_files, split_folders, splits_of
 from kseg.data.reading.layout import existing_folder
 from kseg.data.reading.links import stay_inside
@@ -167,17 +169,12 @@ def _all_masks(root: Path) -> Iterator[Path]:
 
 def _count_classes(root: Path, max_pixels: int) -> tuple[str, ...]:
     """Names for the ids found in all masks of all splits, so that every split has the same classes."""
-    highest, ignored = 0, False
-    for mask in _all_masks(root):
-        ids = np.flatnonzero(np.bincount(read_mask(mask, max_pixels).ravel(), minlength=256))
-        ignored |= bool(ids[-1] == IGNORE_LABEL)
-        highest = max(highest, int(ids[ids != IGNORE_LABEL].max(initial=0)))
-    if highest == 0 and ignored:
-        raise DataError(
-            f"{root / 'masks'}: the masks hold only 0 and 255, and 255 means ignored: store the classes as 0 "
-            "and 1, or write a classes.txt"
-        )
-    return tuple(f"class {index}" for index in range(highest + 1))
+    masks = ((str(path), read_mask(path, max_pixels)) for path in _all_masks(root))
+    try:
+        count = count_classes(masks, str(root / "masks"))
+    except DataError as error:
+        raise DataError(f"{error}; in a folder, name the classes in classes.txt, one a line") from None
+    return tuple(f"class {index}" for index in range(count))
 
 
 def from_pairs(
@@ -200,7 +197,7 @@ def from_pairs(
             classes overlap, the folder of masks may hold a folder for each class, and the list of masks a list of one
             file a class for each image.
         classes: names; how many there are; or the path of a class list (see `read_classes`), with its colours. None:
-            up to the highest id in the masks, which are read for it.
+            up to the highest id in the masks, which are read for it, where they have every id from 1 up to that.
         colours: the RGB colours that the masks are drawn in, one a class in their order, or by name (with `ignore` for
             ignored pixels); they are the palette too.
         name, split: for reports.
@@ -241,8 +238,8 @@ def from_pairs(
         samples = tuple(Sample(image, mask) for image, mask in zip(images, masks, strict=True))
         require_files(samples, "the list of pairs")
     if classes is None:
-        ids = [read_mask(sample.mask) for sample in samples] if colours is None else [np.arange(len(colours))]
-        classes = 1 + max(int(mask[mask != ignore_label].max(initial=0)) for mask in ids)
+        masks = ((str(sample.mask), read_mask(sample.mask)) for sample in samples)
+        classes = count_classes(masks, name, ignore_label) if colours is None else len(colours)
     if not isinstance(classes, Iterable):
         classes = [f"class {index}" for index in range(whole(classes, "classes", 1, 255))]
     classes = tuple(classes)

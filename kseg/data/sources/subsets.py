@@ -87,7 +87,7 @@ class SplitName(str):
         """Two data sets, for training and for validation, at random; the same for the same seed.
 
         Args:
-            share: how much goes to the second, from 0 to 1; each gets one sample at least.
+            share: how much goes to the second, above 0 and below 1; each gets one sample at least.
             seed: of the random choice.
             stratify: let every class be in both in this share, as far as images allow; reads all masks.
 
@@ -95,7 +95,7 @@ class SplitName(str):
             SettingsError: a share that is not between 0 and 1.
             DataError: fewer than two samples.
         """
-        dataset, share = self.dataset, fraction(share, "share")
+        dataset, share = self.dataset, fraction(share, "share", zero=False, one=False)
         if len(dataset) < 2:
             raise DataError(f"{dataset.name}: {len(dataset)} sample(s) cannot be split in two")
         count = min(max(round(share * len(dataset)), 1), len(dataset) - 1)

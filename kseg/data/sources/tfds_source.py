@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kseg.data.dataset import Dataset
+from kseg.data.masks import count_classes
 from kseg.data.reading.links import stay_inside
 from kseg.data.reading.tfrecord import read_record, record_offsets
 from kseg.errors import DataError
@@ -135,9 +136,8 @@ def load_tfds(
     names = tuple(getattr(builder.info.features[mask], "names", None) or ())
     if not names:
         everywhere = [TfdsSource(builder, each, image, mask) for each in builder.info.splits]
-        ids = (each.read(index)[1] for each in everywhere for index in range(len(each)))
-        highest = max(int(map_[map_ != 255].max(initial=0)) for map_ in ids)
-        names = tuple(f"class {index}" for index in range(highest + 1))
+        masks = ((each.name_of(i), each.read(i)[1]) for each in everywhere for i in range(len(each)))
+        names = tuple(f"class {index}" for index in range(count_classes(masks, name, strict=False)))
     return Dataset(builder.info.name, split, names, colour_map(len(names)), source, max_pixels=max_pixels)
 
 

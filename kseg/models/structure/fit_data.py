@@ -71,7 +71,8 @@ def _check(model: Any, x: Any, y: Any, where: str) -> None:
         most = max(model.num_classes, 2)
         if dataset.num_classes > most:
             raise SettingsError(
-                f"{where}the data set {dataset.name} has {dataset.num_classes} classes, the model {model.num_classes}"
+                f"{where}the data set {dataset.name} has {dataset.num_classes} classes, the model {model.num_classes}: "
+                f"build the model with more, or load the data with classes={most}, which names a mask with other ids"
             )
         return
     if isinstance(x, (list, tuple)) and len(x) > 1:

@@ -112,3 +112,16 @@ def test_functions_by_number_and_generators():
         from_generator(stream, 6, classes=3)[5]
     with pytest.raises(DataError, match="expected an image and a mask"):
         from_generator(lambda index: X[index], 5, classes=3)[0]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_another_number_of_channels_than_of_overlapping_classes_names_the_sample(count):
+    masks = [np.zeros((8, 9, 3), np.uint8)] * 4 + [np.zeros((8, 9, count), np.uint8)]
+    dataset = from_arrays(X, masks, classes=["a", "b", "c"], multilabel=True)
+    assert dataset[3][1].shape == (8, 9, 3)
+    says = rf"arrays_00004: a mask of shape \(8, 9, {count}\).* 3 classes .* a channel for each of a, b, c"
+    with pytest.raises(DataError, match=says):
+        dataset[4]
+    with pytest.raises(DataError, match=says):
+        kseg.data.Loader(dataset, batch_size=5, shuffle=False)[0]
+    assert [one.file for one in kseg.data.check(dataset).findings if one.fatal] == ["arrays_00004"]

@@ -33,8 +33,21 @@ def test_as_a_list(dataset):
     assert dataset[np.int64(2)][0][0, 0, 0] == 2
     assert numbers(dataset[3:9][1:3]) == [4, 5]
     assert dataset[3:6].name_of(1) == dataset.name_of(4)
-    for wrong in (20, -21):
-        with pytest.raises(IndexError):
+    for wrong in (20, -21, [0, 20], [-21]):
+        with pytest.raises(IndexError, match=r"arrays: there is no sample -?2\d?\d?; it has 20"):
+            dataset[wrong]
+
+
+def test_chosen_as_numpy_chooses(dataset):
+    every = np.arange(COUNT)
+    for chosen in (every % 3 == 0, (every > 17).tolist(), np.array([5, 2], np.int8), (1, 3), range(2, 9, 3)):
+        assert numbers(dataset[chosen]) == every[list(chosen) if isinstance(chosen, tuple) else chosen].tolist()
+    assert len(dataset[[]]) == len(dataset[np.zeros(COUNT, bool)]) == 0
+    for wrong in ([True, False], np.ones(COUNT + 1, bool), [0.0, 1.0], ["a"], [[0, 1]], [None]):
+        with pytest.raises(SettingsError, match="by their numbers, or by 20 bools, one a sample; got"):
+            dataset[wrong]
+    for wrong in (1.0, "a", None, True):
+        with pytest.raises(SettingsError, match="`index` must be a whole number"):
             dataset[wrong]
 
 
@@ -72,7 +85,10 @@ def test_bad_splits(dataset):
             dataset.split(share)
     with pytest.raises(DataError, match="cannot be split"):
         dataset[:1].split(0.5)
-    assert [len(part) for part in dataset.split(0.0)] == [19, 1]
+    assert [len(part) for part in dataset.split(0.001)] == [19, 1]
+    for share in (0, 1, 0.0, 1.0, -0.1, 3, True, "0.2"):
+        with pytest.raises(SettingsError, match="`share` must be a number above 0 and below 1"):
+            dataset.split(share)
 
 
 def test_joined(dataset):
