@@ -63,8 +63,8 @@ def count_classes(
         told = f"{first[highest]}: class id {highest} in the mask, and no mask of {name} has {listed}"
         if strict:
             raise DataError(
-                f"{told}: correct the mask, or say that there are so many classes (classes={highest + 1}; where that is "
-                f"no argument, give kseg.data.as_dataset(data, classes={highest + 1}))"
+                f"{told}: correct the mask, or say that there are so many classes (classes={highest + 1}; where that "
+                f"is no argument, give kseg.data.as_dataset(data, classes={highest + 1}))"
             )
         warnings.warn(f"{told}; all {highest + 1} are taken for classes", KsegWarning, stacklevel=3)
     return highest + 1
