@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING
 from kseg.parts import on_demand
 
 if TYPE_CHECKING:
-    from kseg.weights.importing import SOURCES, Imported, identify, import_weights
+    from kseg.weights.identifying import SOURCES, identify
+    from kseg.weights.importing import Imported, import_weights
     from kseg.weights.published_files import Published, published
     from kseg.weights.reading.read import read
     from kseg.weights.writing import write
 
 _HOMES = {
-    "SOURCES": "importing",
+    "SOURCES": "identifying",
     "Imported": "importing",
     "Published": "published_files",
-    "identify": "importing",
+    "identify": "identifying",
     "import_weights": "importing",
     "published": "published_files",
     "read": "reading.read",

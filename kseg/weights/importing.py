@@ -1,10 +1,10 @@
-"""`import_weights`: a published weights file becomes a kseg model; `identify`: which source it is of."""
+"""`import_weights`: a published weights file becomes a kseg model."""
 
 from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,41 +15,12 @@ import keras
 from kseg.errors import KsegError, ModelError, SettingsError
 from kseg.models import with_auxiliary_head
 from kseg.weights.axes import torch_moves
-from kseg.weights.layouts import (
-    caffe_deeplab,
-    caffe_fcn,
-    caffe_pspnet,
-    huggingface,
-    kerashub,
-    mmseg,
-    mobilenet_v2,
-    semseg,
-    smp,
-    timm,
-    torchvision,
-)
+from kseg.weights.identifying import SOURCES, identify
 from kseg.weights.reading.read import read
+from kseg.weights.settings import Settled, settle
 from kseg.weights.source import Arrays, Source, classes_of, shape_of
-from kseg.weights.transfer import plan
+from kseg.weights.transfer import plan, some
 from kseg.weights.undrawn import undrawn
-
-SOURCES: dict[str, Source] = {
-    source.name: source
-    for layout in (
-        torchvision,
-        mmseg,
-        semseg,
-        smp,
-        timm,
-        huggingface,
-        kerashub,
-        mobilenet_v2,
-        caffe_fcn,
-        caffe_deeplab,
-        caffe_pspnet,
-    )
-    for source in layout.SOURCES
-}
 
 
 @dataclass(frozen=True)
@@ -61,7 +32,8 @@ class Imported:
         source: the name of the source, such as "mmseg/pspnet".
         copied: keys of the file whose values the model has.
         unused: keys that have no place in the model, such as those of an auxiliary head.
-        note: what was assumed, in a sentence.
+        note: what the network is, and every setting that no key shows: assumed, from the file's config, or as given.
+        settings: these settings by name, each with its value and where it is from: "assumed", "config" or "given".
         meta: what the file says besides its arrays.
         training_model: the network with its second head (see `kseg.models.with_auxiliary_head`), where it was asked
             for; it shares the layers of `model`.
@@ -78,36 +50,9 @@ class Imported:
     copied: tuple[str, ...]
     unused: tuple[str, ...]
     note: str
+    settings: dict[str, tuple[Any, str]] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
     training_model: keras.Model | None = None
-
-
-def identify(arrays: Arrays) -> str:
-    """The source of arrays, by their keys.
-
-    Args:
-        arrays: as `kseg.weights.read` gives them.
-
-    Returns:
-        The name of a source, such as "torchvision/fcn".
-
-    Raises:
-        ModelError: no source has such keys, or several do.
-
-    Example:
-        >>> arrays, _ = kseg.weights.read("deeplabv3_resnet50.pth")  # doctest: +SKIP
-        >>> kseg.weights.identify(arrays)  # doctest: +SKIP
-        'torchvision/deeplabv3'
-    """
-    found = [name for name, source in SOURCES.items() if source.recognises(arrays)]
-    if len(found) == 1:
-        return found[0]
-    keys = ", ".join(list(arrays)[:4])
-    if not found:
-        raise ModelError(
-            f"weights of no source that kseg knows (keys {keys}, ...); known are {', '.join(SOURCES)}"
-        )
-    raise ModelError(f"weights that fit {' and '.join(found)} alike: say which with `source` (--source)")
 
 
 def import_weights(
@@ -117,6 +62,8 @@ def import_weights(
     classes: Sequence[str] | None = None,
     palette: Sequence[Sequence[int]] | None = None,
     output_stride: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    part: str | None = None,
     auxiliary: bool = False,
 ) -> Imported:
     """Build the network that a published weights file belongs to, and give it the file's weights.
@@ -130,6 +77,10 @@ def import_weights(
         classes: names, one a class; None takes those of the file where it has them.
         palette: a colour (red, green, blue) a class; None takes the file's.
         output_stride: of the backbone, where the source has networks of several; None takes its usual one.
+        settings: what no key shows, by name, such as `{"aspp_rates": (6, 12, 18)}`; the note of the result names them
+            all with their values. None, and every name left out, takes that of the file's config, or of the
+            `config.json` beside it, and else the source's usual one.
+        part: as `kseg.weights.read` takes it.
         auxiliary: take the second head too, which only training needs (torchvision, mmsegmentation, semseg).
 
     Returns:
@@ -138,7 +89,7 @@ def import_weights(
     Raises:
         ModelError: a file that cannot be read, of an unknown or ambiguous source, or that does not fit it in full; with
             the file's name.
-        SettingsError: an unknown source, or names and colours that are not one a class.
+        SettingsError: an unknown source or setting, or names and colours that are not one a class.
 
     Example:
         >>> found = kseg.weights.import_weights("fcn_resnet50_coco-1167a1af.pth")  # doctest: +SKIP
@@ -149,38 +100,71 @@ def import_weights(
     if source != "auto" and source not in SOURCES:
         close = difflib.get_close_matches(str(source), SOURCES, n=2) or SOURCES
         raise SettingsError(f"there is no source {source!r}: expected auto, or one of {', '.join(close)}")
-    arrays, meta = read(path)
+    given = dict(settings or {}) | ({} if output_stride is None else {"output_stride": output_stride})
+    arrays, meta = read(path, part)
     try:
+        if meta.get("package") == "kseg":
+            raise ModelError(
+                "a model of kseg itself, and no other program's weights: load it with kseg.models.load"
+            )
         chosen = SOURCES[identify(arrays) if source == "auto" else source]
         if source == "auto":  # where the keys fit several networks, the published name of the file may tell
             chosen = SOURCES[chosen.by_name(Path(path).name) or chosen.name]
-        stride = chosen.output_strides[0] if output_stride is None else output_stride
-        if stride not in chosen.output_strides:
-            strides = " or ".join(map(str, chosen.output_strides))
-            raise SettingsError(f"{chosen.name} has networks of output stride {strides}, not {stride}")
-        try:
-            model = undrawn(partial(chosen.build, arrays, stride))
-            moves = list(chosen.moves(model, arrays))
-        except ModelError:
-            raise
-        except (KsegError, KeyError, IndexError, ValueError, StopIteration, TypeError) as error:
-            raise ModelError(f"{chosen.name}: its keys are not those of this source ({error})") from error
+        model, moves, settled = _built(chosen, arrays, given, meta.get("config") or {}, source == "auto")
         full = _with_second_head(chosen, model, arrays) if auxiliary else None
         if full is not None:
             names = ("auxiliary_conv", "auxiliary_bn", "auxiliary_score")
             moves += torch_moves(full, dict(zip(names, chosen.auxiliary, strict=True)))
-        settled = plan(full or model, arrays, moves, chosen.left_out, chosen.name)
+        transfer = plan(full or model, arrays, moves, chosen.left_out, chosen.name)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     del arrays
-    settled.apply()
-    backbone = getattr(model, "backbone", model)
-    note = f"{chosen.name}: {backbone.name}, output stride {getattr(backbone, 'output_stride', None)}"
+    transfer.apply()
+    note = [f"{chosen.name}: {getattr(model, 'backbone', model).name}"]
     if hasattr(model, "num_classes"):
-        _label(model, path, classes, meta.get("classes"), "classes")
-        _label(model, path, palette, meta.get("palette"), "palette")
-        note += f", {model.num_classes} classes"
-    return Imported(model, chosen.name, settled.copied, settled.unused, f"{note}; {chosen.note}", meta, full)
+        note[0] += f", {model.num_classes} classes"
+        dropped = [
+            _label(model, path, classes, meta.get("classes"), "classes"),
+            _label(model, path, palette, meta.get("palette"), "palette"),
+        ]
+    note += [chosen.note, str(settled), *(dropped if hasattr(model, "num_classes") else ()), *_besides(meta)]
+    unused = (*transfer.unused, *meta.get("set_aside", ()))
+    origins = {name: (value, settled.origins[name]) for name, value in settled.values.items()}
+    return Imported(
+        model, chosen.name, transfer.copied, unused, "; ".join(filter(None, note)), origins, meta, full
+    )
+
+
+def _built(
+    source: Source, arrays: Arrays, given: Mapping[str, Any], config: Mapping[str, Any], certain: bool
+) -> tuple[keras.Model, list, Settled]:
+    """The network, where its arrays go, and its settings; errors say what else the file looks like."""
+    try:
+        try:
+            settled = settle(source, arrays, given, config)
+            model = undrawn(partial(source.build, arrays, settled.values))
+            return model, list(source.moves(model, arrays)), settled
+        except KeyError as error:
+            raise ModelError(
+                f"{source.name}: its network cannot be drawn without {error}. Layers that got no array: {error}; keys "
+                f"that found no place, as nothing was looked up: {some(list(arrays))}"
+            ) from error
+        except (IndexError, ValueError, StopIteration, TypeError) as error:
+            if isinstance(error, SettingsError):
+                raise
+            raise ModelError(f"{source.name}: its keys are not those of this source ({error})") from error
+        except KsegError as error:
+            raise ModelError(str(error)) from error
+    except ModelError as error:
+        if certain:
+            raise
+        try:
+            other = identify(arrays)
+        except ModelError:
+            raise error from None
+        if other == source.name or SOURCES[other].marks == source.marks:
+            raise
+        raise ModelError(f"{error}. The file looks like {other}") from error
 
 
 def _with_second_head(source: Source, model: keras.Model, arrays: Arrays) -> keras.Model:
@@ -197,11 +181,25 @@ def _with_second_head(source: Source, model: keras.Model, arrays: Arrays) -> ker
     return undrawn(partial(with_auxiliary_head, model, classes_of(arrays, key), stages[0]))
 
 
-def _label(model: keras.Model, path: str | os.PathLike, given: Any, of_file: Any, what: str) -> None:
-    """Class names or a palette; those of the file only where they are one a class."""
+def _label(model: keras.Model, path: str | os.PathLike, given: Any, of_file: Any, what: str) -> str:
+    """Class names or a palette; those of the file only where they are one a class, and else a note of that."""
     values = given or of_file
-    if values is None or (given is None and len(values) != model.num_classes):
-        return
+    if values is None:
+        return ""
     if len(values) != model.num_classes:
-        raise SettingsError(f"{Path(path)}: {what} needs {model.num_classes} entries, one a class; got {len(values)}")
+        if given is None:
+            return f"the file's {len(values)} {what} were left out, as they are not one a class"
+        raise SettingsError(
+            f"{Path(path)}: {what} needs {model.num_classes} entries, one a class; got {len(values)}"
+        )
     setattr(model, what, [tuple(value) if what == "palette" else value for value in values])
+    return ""
+
+
+def _besides(meta: Mapping[str, Any]) -> list[str]:
+    """What else the file has, for the note."""
+    aside, parts = meta.get("set_aside", ()), meta.get("parts", ())
+    return [
+        *([f"{len(aside)} keys beside the network were left out ({some(aside, 4)})"] if aside else []),
+        *([f"the file also has {some(parts, 4)}, which `part` (--part) takes instead"] if parts else []),
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,6 @@ from kseg.errors import ModelError
 from kseg.ops.memory import empty_array, tensor_of
 
 _COLUMNS = 32
-_NAMED = 8  # keys named in a message
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def plan(
     targets, moves = variables(model), {move.target: move for move in moves}
     unknown = [name for name in moves if name not in targets]
     if unknown:
-        raise ModelError(f"{what}: the key map names {_some(unknown)}, which {model.name} does not have")
+        raise ModelError(f"{what}: the key map names {some(unknown)}, which {model.name} does not have")
     wanted = {key for move in moves.values() for key in move.keys}
     without = [name for name in targets if name not in moves]
     without += [name for name, move in moves.items() if not all(key in arrays for key in move.keys)]
@@ -95,24 +95,41 @@ def plan(
     if without or homeless:
         raise ModelError(
             f"{what}: does not fit {type(model).__name__} in full; nothing was written. Layers that got no array: "
-            f"{_some(without)}; keys that found no place: {_some(homeless)}"
+            f"{some(without)}; keys that found no place: {some(homeless)}"
         )
+    for key in (key for key in arrays if key in wanted):
+        _check_numbers(arrays[key], key, what)
     values, misfits = {}, []
     for name, move in moves.items():
         shape, value = tuple(targets[name].shape), None
         given = [arrays[key] for key in move.keys]
-        if all(array.dtype.kind in "biuf" for array in given):
-            try:
-                value = move.make(given, shape)
-            except ValueError:  # reshape and transpose of another shape
-                value = None
+        with suppress(ValueError):  # reshape and transpose of another shape
+            value = move.make(given, shape)
         if value is None or value.shape != shape:
             found = " and ".join(f"{key} {array.shape}" for key, array in zip(move.keys, given, strict=True))
             misfits.append(f"{name} {shape} from {found}")
+        elif name.endswith("/moving_variance") and value.size and not value.min() >= 0:
+            raise ModelError(
+                f"{what}: {', '.join(move.keys)} has negative variances, which no training makes"
+            )
         values[name] = value
     if misfits:
-        raise ModelError(f"{what}: shapes differ; nothing was written: {_some(misfits)}")
+        raise ModelError(f"{what}: shapes differ; nothing was written: {some(misfits)}")
     return Transfer(values, targets, tuple(key for key in arrays if key in wanted), tuple(rest))
+
+
+def _check_numbers(array: np.ndarray, key: str, what: str) -> None:
+    """Refuse what is no number that a network can have. The sum of an array is finite where all its numbers are."""
+    if array.dtype.kind not in "biuf":
+        kind = "complex numbers" if array.dtype.kind == "c" else f"values of the kind {array.dtype}"
+        raise ModelError(f"{what}: {key} holds {kind}, which no network of kseg has")
+    if array.dtype.kind == "f":
+        with np.errstate(all="ignore"):
+            total = array.sum(dtype=np.float32 if array.dtype.itemsize < 8 else np.float64)
+            if not np.isfinite(total) and not np.isfinite(array).all():
+                raise ModelError(
+                    f"{what}: {key} holds NaN or infinite numbers, as of a training that diverged; nothing was written"
+                )
 
 
 def variables(model: keras.Model) -> dict[str, Any]:
@@ -145,9 +162,9 @@ def state_of(model: keras.Model, moves: Iterable[Move]) -> dict[str, np.ndarray]
     }
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str], most: int = 8) -> str:
     """Names for a message, the first few of them."""
     if not names:
         return "none"
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(name[:120] for name in names[:_NAMED]) + more
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(name[:120] for name in names[:most]) + more

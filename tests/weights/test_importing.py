@@ -65,12 +65,74 @@ def test_unknown_and_incomplete_files(tmp_path, arrays):
     less = {key: array for key, array in arrays.items() if key != "layer2.0.bn1.running_mean"}
     with pytest.raises(ModelError, match=r"conv3_block1_1_bn/moving_mean.*no place: none"):
         import_weights(write(tmp_path / "less.pth", less))
+    lost = {key: array for key, array in arrays.items() if key != "layer2.1.conv1.weight"}
+    with pytest.raises(
+        ModelError, match=r"got no array: conv3_block2_1_conv/kernel; keys that found no place: none"
+    ):
+        import_weights(write(tmp_path / "lost.pth", lost))
+    lost = {
+        key: array for key, array in arrays.items() if key not in ("cls.4.weight", "layer2.1.conv1.weight")
+    }
+    with pytest.raises(
+        ModelError, match=r"drawn without 'cls\.4\.weight'. Layers that got no array: .*no place"
+    ):
+        import_weights(write(tmp_path / "lost.pth", lost))
+    lost = {key: array for key, array in arrays.items() if key != "ppm.features.0.1.weight"} | {
+        "ppm.features.0.1.bias": np.zeros(2)
+    }
+    with pytest.raises(
+        ModelError, match=r"look like semseg/pspnet.*ppm\.features\.0\.1\.weight.*no array.*no place"
+    ):
+        import_weights(write(tmp_path / "lost.pth", lost))
     more = {**arrays, "layer5.weight": np.zeros(3, "f4")}
     with pytest.raises(ModelError, match=r"no place: layer5\.weight"):
         import_weights(write(tmp_path / "more.pth", more))
     wrong = {**arrays, "cls.4.bias": np.zeros(4, "f4")}
     with pytest.raises(ModelError, match=r"score/bias \(3,\) from cls\.4\.bias \(4,\)"):
         import_weights(write(tmp_path / "wrong.pth", wrong))
+
+
+def test_a_part_of_a_file(tmp_path, arrays):
+    tree = {f"detector.backbone.{key}": array for key, array in arrays.items()} | {
+        "detector.head.x": np.zeros(3, "f4")
+    }
+    path = write(tmp_path / "net.pth", tree)
+    with pytest.raises(
+        ModelError, match=r"semseg/pspnet below 'detector\.backbone'.*--part detector\.backbone"
+    ):
+        import_weights(path)
+    found = import_weights(path, part="detector.backbone")
+    assert found.source == "semseg/pspnet"
+    assert "detector.head.x" in found.unused
+    assert "1 keys beside the network were left out (detector.head.x)" in found.note
+
+
+def test_what_an_import_says_besides(tmp_path, arrays):
+    tree = {f"model.{key}": array for key, array in arrays.items()} | {"mean": np.zeros(3, "f4")}
+    found = import_weights(write(tmp_path / "net.pth", tree, {"CLASSES": ("one",)}))
+    assert "1 keys beside the network were left out (mean)" in found.note
+    assert "the file's 1 classes were left out" in found.note
+    assert "mean" in found.unused
+
+
+def test_strangers_are_named(tmp_path):
+    kernel = np.zeros((2, 3, 3, 3), "f4")
+    for key, words in [
+        (
+            "decoder.blocks.0.conv1.0.weight",
+            "a U-Net of segmentation_models.pytorch, which kseg does not import",
+        ),
+        ("roi_heads.box_head.fc6.weight", "a detection network of torchvision"),
+    ]:
+        with pytest.raises(ModelError, match=words):
+            import_weights(write(tmp_path / "net.pth", {key: kernel}))
+
+
+def test_kseg_s_own_model_is_said_to_be_that(tmp_path):
+    model = kseg.models.PSPNet(kseg.backbones.ResNet(18, filters=2, output_stride=8), 3, filters=2)
+    model.save(tmp_path / "own.keras")
+    with pytest.raises(ModelError, match=r"own\.keras: a model of kseg itself.*kseg\.models\.load"):
+        import_weights(tmp_path / "own.keras")
 
 
 @pytest.mark.parametrize(

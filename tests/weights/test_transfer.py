@@ -36,7 +36,7 @@ SHAPES = {
 
 
 def arrays():
-    return {key: RNG.normal(size=shape).astype("f4") for key, shape in SHAPES.items()}
+    return {key: RNG.uniform(0.1, 2, shape).astype("f4") for key, shape in SHAPES.items()}
 
 
 def never(key):
@@ -99,10 +99,32 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(model, change, word
         np.testing.assert_array_equal(variable, value)
 
 
-def test_what_holds_no_numbers_is_refused(model):
-    given = {**arrays(), "a.bias": np.array(["a", "b", "c", "d"])}
-    with pytest.raises(ModelError, match="shapes differ"):
+@pytest.mark.parametrize(
+    ("key", "change", "words"),
+    [
+        ("a.bias", lambda _: np.array(["a", "b", "c", "d"]), "a.bias holds values of the kind <U1"),
+        ("a.weight", lambda a: a.astype("c8"), "a.weight holds complex numbers"),
+        ("a.weight", lambda a: np.where(a == a.max(), np.nan, a), "a.weight holds NaN or infinite"),
+        (
+            "d.weight",
+            lambda a: np.where(a == a.max(), np.inf, a).astype("f2"),
+            "d.weight holds NaN or infinite",
+        ),
+        ("b.running_var", lambda a: a - 1, "b.running_var has negative variances"),
+    ],
+)
+def test_what_is_no_network_s_number_is_refused(model, key, change, words):
+    given = arrays()
+    given[key] = change(given[key])
+    with pytest.raises(ModelError, match=words):
         settled(model, given)
+
+
+def test_large_numbers_are_finite_though_their_sum_is_not(model):
+    given = arrays()
+    given["a.bias"] = np.full(4, 3e38, "f4")
+    settled(model, given).apply()
+    np.testing.assert_array_equal(model.get_layer("conv").bias, given["a.bias"])
 
 
 def test_a_map_that_names_what_is_not_there(model):

@@ -2,6 +2,7 @@
 
 kseg import-weights deeplabv3_resnet50_coco-cd0a2569.pth --palette voc --out deeplabv3.keras
 kseg import-weights pspnet50_ADE20K.caffemodel --classes ade20k --palette ade20k --out pspnet.keras
+kseg import-weights deeplabv3plus.pth --set aspp_rates=6,12,18 --out deeplabv3plus.keras
 kseg import-weights unknown.pth --list
 kseg import-weights fcn_resnet50_coco-1167a1af.pth --download --out fcn.keras
 
@@ -57,6 +58,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="output stride of the backbone (default: the source's usual one)",
     )
     parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting that no key of the file shows, such as aspp_rates=6,12,18; may be given several times "
+        "(default: that of the file's config, and else the source's usual one; all are printed)",
+    )
+    parser.add_argument(
+        "--part",
+        metavar="P",
+        help="take only this dictionary of a checkpoint, such as model_ema, or only the arrays whose keys begin with "
+        "this, such as backbone",
+    )
+    parser.add_argument(
         "--auxiliary",
         metavar="FILE.keras",
         type=Path,
@@ -83,30 +98,31 @@ def run(args: argparse.Namespace) -> int:
             "classes",
             "palette",
             "output_stride",
+            "set",
             "auxiliary",
         )
     elif args.out is None:
         raise SettingsError("kseg import-weights needs --out MODEL.keras, or --list to look into the file")
-    elif args.auxiliary is not None and (args.auxiliary.suffix != ".keras" or args.auxiliary == args.out):
-        raise SettingsError(f"--auxiliary {args.auxiliary}: needs a .keras file other than --out")
     if args.download:
         download(args.file)
     if args.list:
-        return show(args.file, args.json)
+        return show(args.file, args.json, args.part)
     from kseg.weights import import_weights
-    from kseg.weights.writing import write, write_training_model
+    from kseg.weights.settings import parse
+    from kseg.weights.writing import check_targets, write
 
+    check_targets(args.file, args.out, args.auxiliary)
     found = import_weights(
         args.file,
         args.source,
         classes=class_names(args.classes),
         palette=colours(args.palette),
         output_stride=args.output_stride,
+        settings=parse(args.set),
+        part=args.part,
         auxiliary=args.auxiliary is not None,
     )
-    card = write(found, args.file, args.out)
-    if args.auxiliary is not None:
-        write_training_model(found, args.auxiliary)
+    card = write(found, args.file, args.out, args.auxiliary)
     if args.json:
         print(json.dumps(card, indent=2))
         return 0
@@ -119,14 +135,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def show(path: Path, as_json: bool) -> int:
+def show(path: Path, as_json: bool, part: str | None = None) -> int:
     """Print keys, shapes and what they look like."""
     from kseg.errors import ModelError
     from kseg.weights import identify, read
 
-    arrays, meta = read(path)
+    arrays, meta = read(path, part)
     try:
-        looks_like = identify(arrays)
+        looks_like = "a model of kseg itself" if meta.get("package") == "kseg" else identify(arrays)
     except ModelError as error:
         looks_like = str(error)
     if as_json:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import keras
 
@@ -32,6 +33,13 @@ class DeepLabOfCaffe(Source):
         return key.split("/")[0].endswith(("_res075", "_res05"))
 
 
+class DeepLabTwo(DeepLabOfCaffe):
+    """What both networks of v2 share: an ASPP, of whose rates no key tells (those of ASPP-S are 2, 4, 8, 12)."""
+
+    def usual(self, arrays: Arrays, known: Mapping[str, Any]) -> dict[str, Any]:
+        return {**super().usual(arrays, known), "aspp_rates": (6, 12, 18, 24)}
+
+
 class DeepLabOne(DeepLabOfCaffe):
     """v1: LargeFOV, 4x4 and 7x7, and the multi-scale (MSc) networks."""
 
@@ -45,13 +53,15 @@ class DeepLabOne(DeepLabOfCaffe):
     def recognises(self, arrays: Arrays) -> bool:
         return "fc6/0" in arrays and self.scores(arrays) is not None
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
         out, _, side, _ = arrays["fc6/0"].shape
         multi_scale = "data_conv/0" in arrays
         kinds = {(3, 1024): {}, (4, FIRST_FILTERS): {"rate": 4 if multi_scale else 8, "average": False}}
         kinds |= {} if multi_scale else {(7, FIRST_FILTERS): {"rate": 4, "average": False}}
         if (side, out) not in kinds:
-            raise ModelError(f"{self.name}: fc6 of {side}x{side} and {out} filters is not one of the release's")
+            raise ModelError(
+                f"{self.name}: fc6 of {side}x{side} and {out} filters is not one of the release's"
+            )
         if out == FIRST_FILTERS and not multi_scale and not self.pooling_is_given:
             raise ModelError(
                 f"{self.name}: fc6 of {side}x{side} and {out} filters fits two networks: with pooling of 2x2 as in the "
@@ -87,17 +97,17 @@ class DeepLabOnePool3(DeepLabOne):
         return False
 
 
-class DeepLabTwoVGG(DeepLabOfCaffe):
+class DeepLabTwoVGG(DeepLabTwo):
     """v2 on VGG16 (ASPP-L)."""
 
     name = "caffe/deeplabv2_vgg16"
-    note = "rates 6, 12, 18, 24; BGR without the mean of the release"
+    note = "BGR without the mean of the release"
     marks = ("fc8_voc12_1/0",)
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
         backbone = DeepLabVGG16(filters=None, average=False, name="vgg16")
         hidden, classes = int(arrays["fc6_1/1"].size), int(arrays["fc8_voc12_1/1"].size)
-        return DeepLabV2(backbone, classes, hidden=hidden)
+        return DeepLabV2(backbone, classes, rates=settings["aspp_rates"], hidden=hidden)
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
         names, blobs = variables(model), vgg_blobs(model)
@@ -108,20 +118,20 @@ class DeepLabTwoVGG(DeepLabOfCaffe):
             yield from convolution(layer, blob, names)
 
 
-class DeepLabTwoResNet(DeepLabOfCaffe):
+class DeepLabTwoResNet(DeepLabTwo):
     """v2 on ResNet-101 (ASPP-L)."""
 
     name = "caffe/deeplabv2_resnet101"
     note = (
-        "rates 6, 12, 18, 24; one scale (for the release's 1, 0.75 and 0.5 wrap it in MultiScale); BGR without the "
+        "one scale (for the release's 1, 0.75 and 0.5 wrap it in MultiScale); BGR without the "
         "mean of the release"
     )
     marks = ("fc1_voc12_c0/0",)
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
         settings = {"epsilon": 1e-5, "mean": MEAN, "frozen_normalization": True}
-        backbone = ResNet(101, output_stride=output_stride, name="resnet101", **settings)
-        return DeepLabV2(backbone, int(arrays["fc1_voc12_c0/1"].size))
+        backbone = ResNet(101, output_stride=settings["output_stride"], name="resnet101", **settings)
+        return DeepLabV2(backbone, int(arrays["fc1_voc12_c0/1"].size), rates=settings["aspp_rates"])
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
         yield kernel("conv1_conv/kernel", "conv1/0")

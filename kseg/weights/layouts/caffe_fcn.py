@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +29,6 @@ class FCNOfCaffe(Source):
     """FCN-32s, 16s, 8s, 8s at once, and 8s of 2015."""
 
     name = "caffe/fcn"
-    output_strides = (8, 16, 32)
     note = "the image padded by 100, BGR without the mean of the release"
     licence = "unrestricted (BVLC model licence), as the authors' page states"
     page = "https://github.com/shelhamer/fcn.berkeleyvision.org"
@@ -36,7 +36,7 @@ class FCNOfCaffe(Source):
     def recognises(self, arrays: Arrays) -> bool:
         return "fc7/0" in arrays and f"{self.blob(arrays, 'score_fr')}/0" in arrays
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
         """The network whose stride, 32, 16 or 8, is what the file has."""
         if any(key.startswith(("score_fr_sem", "score_fr_geo", "score_fr_geometric")) for key in arrays):
             raise ModelError(f"{self.name}: an FCN with two heads (SIFT Flow), which kseg does not build")
@@ -74,7 +74,9 @@ class FCNOfCaffe(Source):
                     biases = [f"{ups[order.index(f'upsampling_{layer[6:]}')]}/1"]
                 keys = (f"{blob}/1", *(key for key in biases if key in arrays))
                 yield Move(
-                    f"{layer}/bias", keys, lambda blobs, shape: sum(b.astype(np.float64) for b in blobs).reshape(shape)
+                    f"{layer}/bias",
+                    keys,
+                    lambda blobs, shape: sum(b.astype(np.float64) for b in blobs).reshape(shape),
                 )
         for layer, blob in zip(order, ups, strict=True):
             if f"{layer}/kernel" in names:
@@ -106,7 +108,6 @@ class DeconvNetOfCaffe(Source):
     """The inference file of DeconvNet."""
 
     name = "caffe/deconvnet"
-    output_strides = (1,)
     note = (
         "made for windows of 224x224; statistics of the batch normalisation are folded into scale and shift: freeze "
         "these layers before training on"
@@ -115,7 +116,7 @@ class DeconvNetOfCaffe(Source):
     page = "https://github.com/HyeonwooNoh/DeconvNet"
     marks = ("seg-score-voc/0",)
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
         if any(f"bn1_1/{number}" in arrays for number in (2, 3)):
             raise ModelError(
                 f"{self.name}: its BN layers have statistics of their own; expected the inference file"

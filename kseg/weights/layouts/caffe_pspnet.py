@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import keras
 
@@ -28,12 +29,14 @@ class Pyramid(Source):
     page = "https://github.com/hszhao/PSPNet"
     marks = ("conv5_3_pool6_conv/0",)
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
-        counts = tuple(count_of(arrays, f"conv{stage}_{{}}_1x1_reduce/0", 1) for stage in range(2, 6))
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
+        counts = tuple(count_of(arrays, f"conv{stage}_{{}}_1x1_", 1) for stage in range(2, 6))
         depth = _DEPTHS.get(counts)
         if depth is None:
             raise ModelError(f"{self.name}: stages of {counts} blocks are not a ResNet that kseg builds")
-        backbone = ResNet(depth, stem="deep", output_stride=output_stride, epsilon=1e-5, name=f"resnet{depth}")
+        backbone = ResNet(
+            depth, stem="deep", output_stride=settings["output_stride"], epsilon=1e-5, name=f"resnet{depth}"
+        )
         return PSPNet(backbone, int(arrays["conv6/1"].size), bins=_BINS)
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:

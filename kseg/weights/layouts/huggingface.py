@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import keras
 
+from kseg.errors import ModelError
 from kseg.weights.axes import torch_moves
-from kseg.weights.layouts.resnet import resnet, resnet_modules
-from kseg.weights.source import Arrays, Source, is_counter
+from kseg.weights.layouts.resnet import IMAGES, resnet, resnet_modules
+from kseg.weights.source import ENDING, Arrays, Source
 from kseg.weights.transfer import Move
 
 _STEM = "embedder.embedder.convolution.weight"
@@ -24,28 +26,39 @@ class ResNetOfTransformers(Source):
 
     name = "huggingface/resnet"
     output_strides = (32, 16, 8)
-    note = (
-        "an ImageNet backbone that strides in the 3x3 convolutions (downsample_in_bottleneck false), RGB with "
-        "ImageNet's mean and standard deviation"
-    )
+    note = "an ImageNet backbone, RGB"
+    spare = rf"classifier\.\d{ENDING}"
     licence = "Apache-2.0 for the code; that of weights is on their page"
     page = "https://huggingface.co/microsoft/resnet-50"
 
     def recognises(self, arrays: Arrays) -> bool:
         return _STEM in arrays or f"resnet.{_STEM}" in arrays
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+    def usual(self, arrays: Arrays, known: Mapping[str, Any]) -> dict[str, Any]:
+        return {**super().usual(arrays, known), "downsample_in_bottleneck": False, **IMAGES}
+
+    def of_config(self, config: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
+        if config.get("model_type") != "resnet":
+            return {}
+        if config.get("hidden_act", "relu") != "relu" or config.get("downsample_in_first_stage"):
+            raise ModelError(
+                f"{self.name}: its config.json says another activation than ReLU, or a stride in the first "
+                "stage, which kseg does not build"
+            )
+        early = config.get("downsample_in_bottleneck")
+        return {} if early is None else {"downsample_in_bottleneck": early}
+
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
         renamed = {name: arrays[key] for name, key in self.names(arrays).items()}
-        return resnet(renamed, "", output_stride, self.name)
+        form = {name: settings[name] for name in IMAGES}
+        form["stride_in"] = "1x1" if settings["downsample_in_bottleneck"] else "3x3"
+        return resnet(renamed, "", settings["output_stride"], self.name, **form)
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
         names = self.names(arrays)
         modules = resnet_modules(model, {name: arrays[key] for name, key in names.items()}, "")
         own = {module: names[f"{module}.weight"].removesuffix(".weight") for module in modules.values()}
         return torch_moves(model, {layer: own[module] for layer, module in modules.items()})
-
-    def left_out(self, key: str) -> bool:
-        return is_counter(key) or key.startswith("classifier.")
 
     def names(self, arrays: Arrays) -> dict[str, str]:
         """torchvision's key -> transformers' key."""

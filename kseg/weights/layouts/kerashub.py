@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import keras
 
@@ -15,7 +16,6 @@ from kseg.weights.layouts.resnet import DEPTHS
 from kseg.weights.source import Arrays, Source, count_of, shape_of
 from kseg.weights.transfer import Move, variables
 
-_RATES = (6, 12, 18)
 _BLOCK = re.compile(r"conv(\d)_block(\d+)_(\d_(?:conv|bn))")
 _NUMBERS = {"kernel": 0, "gamma": 0, "beta": 1, "moving_mean": 2, "moving_variance": 3}
 _HEAD = {
@@ -31,9 +31,6 @@ _HEAD = {
     "decoder1_bn": "segmentation_head_norm",
     "score": "segmentation_output",
 }
-_HEAD |= {
-    f"aspp_{rate}_{kind}": f"aspp_{kind}_{n}" for n, rate in enumerate(_RATES, 2) for kind in ("conv", "bn")
-}
 
 
 class DeepLabPlus(Source):
@@ -42,29 +39,36 @@ class DeepLabPlus(Source):
     name = "kerashub/deeplabv3plus"
     output_strides = (32,)
     note = (
-        "images scaled to 0..1, rates 6, 12, 18 on a map that is not dilated, half-pixel resizing; images whose sides "
+        "images scaled to 0..1, an ASPP on a map that is not dilated, half-pixel resizing; images whose sides "
         "divide by 32"
     )
     licence = "Apache-2.0 for the code; that of weights is on their page"
     page = "https://www.kaggle.com/models/keras/deeplabv3plus"
     marks = ("segmentation_head_conv/0", "aspp_conv_1/0")
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+    def usual(self, arrays: Arrays, known: Mapping[str, Any]) -> dict[str, Any]:
+        return {**super().usual(arrays, known), "aspp_rates": (6, 12, 18)}
+
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
         if "segmentation_output/0" not in arrays:
             raise ModelError(
                 f"{self.name}: a network without its scores, such as a preset's model.weights.h5 alone: give the "
                 "preset's folder, or what the segmenter's save or save_weights wrote"
             )
-        counts = tuple(count_of(arrays, f"stack{stack}_block{{}}_3_conv/0") for stack in range(4))
+        counts = tuple(count_of(arrays, f"stack{stack}_block{{}}_") for stack in range(4))
         if counts not in DEPTHS:
-            raise ModelError(f"{self.name}: stages of {counts} blocks, which is not a ResNet that kseg builds")
+            raise ModelError(
+                f"{self.name}: stages of {counts} blocks, which is not a ResNet that kseg builds"
+            )
         form = {**TORCH, "mean": (0.0, 0.0, 0.0), "std": (255.0, 255.0, 255.0), "momentum": 0.9}
         form["filters"] = shape_of(arrays, "conv1_conv/0", self.name)[3]
-        backbone = ResNet(DEPTHS[counts], output_stride=output_stride, name=f"resnet{DEPTHS[counts]}", **form)
+        backbone = ResNet(
+            DEPTHS[counts], output_stride=settings["output_stride"], name=f"resnet{DEPTHS[counts]}", **form
+        )
         return DeepLabV3Plus(
             backbone,
             shape_of(arrays, "segmentation_output/0", self.name)[3],
-            rates=_RATES,
+            rates=settings["aspp_rates"],
             filters=shape_of(arrays, "conv_projection/0", self.name)[3],
             separable=False,
             low_level_filters=shape_of(arrays, "decoder_conv/0", self.name)[3],
@@ -77,13 +81,18 @@ class DeepLabPlus(Source):
         )
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+        names = dict(_HEAD)
+        for number, rate in enumerate(model.rates, start=2):
+            names |= {f"aspp_{rate}_{kind}": f"aspp_{kind}_{number}" for kind in ("conv", "bn")}
         for target in variables(model):
             layer, _, name = target.rpartition("/")
             block = _BLOCK.fullmatch(layer)
-            theirs = _HEAD.get(layer, layer)  # the stem has its name in both
+            theirs = names.get(layer, layer)  # the stem has its name in both
             if block:
                 theirs = f"stack{int(block[1]) - 2}_block{int(block[2]) - 1}_{block[3]}"
-            if target == "score/bias":  # KerasHub scores after the upsampling, without a bias: the same function
+            if (
+                target == "score/bias"
+            ):  # KerasHub scores after the upsampling, without a bias: the same function
                 yield constant(target, 0)
             else:
                 yield kept(target, f"{theirs}/{_NUMBERS[name]}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -11,18 +11,18 @@ import numpy as np
 from kseg.errors import ModelError
 from kseg.models import DeepLabV3, DeepLabV3Plus, DilatedFCN, PSPNet
 from kseg.weights.axes import torch_moves
-from kseg.weights.layouts.resnet import resnet, resnet_modules
-from kseg.weights.source import Arrays, Source, classes_of, is_counter
+from kseg.weights.layouts.mmseg_config import settings_of
+from kseg.weights.layouts.resnet import IMAGES, resnet, resnet_modules
+from kseg.weights.source import ENDING, Arrays, Source, classes_of
 from kseg.weights.transfer import Move
 
-_BINS = (1, 2, 3, 6)
 _CORNERS = "-corners"
 
 
 class MMSegmentation(Source):
     """What its networks share.
 
-    Those trained on 769x769 resize with aligned corners, all others with the half-pixel rule. No file says so: the
+    Those trained on 769x769 resize with aligned corners, all others with the half-pixel rule. No key says so: the
     former are sources of their own, by the names of their files.
 
     Args:
@@ -30,41 +30,52 @@ class MMSegmentation(Source):
     """
 
     output_strides = (8, 16)
+    note = "strides in the 3x3 convolutions, RGB"
     licence = "Apache-2.0"
     page = "https://github.com/open-mmlab/mmsegmentation/tree/main/configs"
     marks = ("decode_head.conv_seg.weight", "backbone.layer1.0.conv1.weight")
     mark: str
     auxiliary = ("auxiliary_head.convs.0.conv", "auxiliary_head.convs.0.bn", "auxiliary_head.conv_seg")
+    spare = rf"auxiliary_head\.(\d\.)?(convs\.\d\.(conv|bn)|conv_cat\.(conv|bn)|conv_seg){ENDING}"
+    pools = atrous = False  # whether the head has a pyramid, or an ASPP
 
     def __init__(self, corners: bool = False) -> None:
         self.corners = corners
         self.name = f"{type(self).name}{_CORNERS if corners else ''}"
-        self.note = (
-            "the first block of a dilated stage at the rate before, RGB with ImageNet's mean and standard deviation, "
-            f"{'aligned corners' if corners else 'half-pixel resizing'}"
-        )
 
     def recognises(self, arrays: Arrays) -> bool:
         return not self.corners and super().recognises(arrays) and f"decode_head.{self.mark}" in arrays
 
-    def left_out(self, key: str) -> bool:
-        return is_counter(key) or key.startswith("auxiliary_head.")
+    def usual(self, arrays: Arrays, known: Mapping[str, Any]) -> dict[str, Any]:
+        own = {
+            "align_corners": self.corners,
+            "first_rate": "previous",
+            **IMAGES,
+            **super().usual(arrays, known),
+        }
+        if self.pools:
+            own["pool_scales"] = (1, 2, 3, 6)
+        elif self.atrous:
+            own["aspp_rates"] = (6, 12, 18) if known.get("output_stride") == 16 else (12, 24, 36)
+        return own
+
+    def of_config(self, config: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
+        return settings_of(config, self.name, self.atrous)
 
     def by_name(self, file: str) -> str | None:
         if "mg124" in file or "-d6_" in file or "-d16" in file:
-            raise ModelError(f"{file}: a network with multi-grid or other rates, which kseg does not import yet")
+            raise ModelError(
+                f"{file}: a network with multi-grid or other rates, which kseg does not import yet"
+            )
         return f"{type(self).name}{_CORNERS}" if "769x769" in file else None
 
-    def parts(self, arrays: Arrays, output_stride: int) -> tuple[keras.Model, int, dict[str, Any]]:
+    def parts(self, arrays: Arrays, settings: Mapping[str, Any]) -> tuple[keras.Model, int, dict[str, Any]]:
         """The backbone, the number of classes, and what all heads are built with."""
-        settings = {"first_rate": "previous", "rate_in": "first"}
-        backbone = resnet(arrays, "backbone.", output_stride, "mmseg", **settings)
-        head = {"upsampling": "corners" if self.corners else "size", "momentum": 0.9, "epsilon": 1e-5, "dropout": 0.1}
+        form = {name: settings[name] for name in ("first_rate", *IMAGES)}
+        backbone = resnet(arrays, "backbone.", settings["output_stride"], "mmseg", rate_in="first", **form)
+        way = "corners" if settings["align_corners"] else "size"
+        head = {"upsampling": way, "momentum": 0.9, "epsilon": 1e-5, "dropout": 0.1}
         return backbone, classes_of(arrays, "decode_head.conv_seg.weight"), head
-
-    def rates(self, output_stride: int) -> tuple[int, ...]:
-        """Those of its ASPP."""
-        return (12, 24, 36) if output_stride == 8 else (6, 12, 18)
 
     def filters(self, arrays: Arrays, unit: str) -> int:
         """The width of a unit of the head."""
@@ -92,15 +103,16 @@ class Pyramid(MMSegmentation):
     """PSPNet."""
 
     name, mark = "mmseg/pspnet", "psp_modules.0.1.conv.weight"
+    pools = True
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
-        backbone, classes, head = self.parts(arrays, output_stride)
-        filters = self.filters(arrays, "bottleneck")
-        return PSPNet(backbone, classes, bins=_BINS, filters=filters, align_corners=self.corners, **head)
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
+        backbone, classes, head = self.parts(arrays, settings)
+        form = {"filters": self.filters(arrays, "bottleneck"), "align_corners": settings["align_corners"]}
+        return PSPNet(backbone, classes, bins=settings["pool_scales"], **form, **head)
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
         head = {"conv": "decode_head.bottleneck.conv", "bn": "decode_head.bottleneck.bn"}
-        for number, bins in enumerate(_BINS):
+        for number, bins in enumerate(model.bins):
             for part in ("conv", "bn"):
                 head[f"pyramid/{part}_{bins}"] = f"decode_head.psp_modules.{number}.1.{part}"
         return self.moves_of(model, arrays, head)
@@ -111,10 +123,10 @@ class FCN(MMSegmentation):
 
     name, mark = "mmseg/fcn", "conv_cat.conv.weight"
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
-        backbone, classes, head = self.parts(arrays, output_stride)
-        settings = {"filters": self.filters(arrays, "convs.0"), "convolutions": 2, "concatenate": True}
-        return DilatedFCN(backbone, classes, **settings, **head)
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
+        backbone, classes, head = self.parts(arrays, settings)
+        form = {"filters": self.filters(arrays, "convs.0"), "convolutions": 2, "concatenate": True}
+        return DilatedFCN(backbone, classes, **form, **head)
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
         units = self.units({"head1": "convs.0", "head2": "convs.1", "mix": "conv_cat"})
@@ -125,11 +137,12 @@ class DeepLab(MMSegmentation):
     """DeepLabV3."""
 
     name, mark = "mmseg/deeplabv3", "aspp_modules.1.conv.weight"
+    atrous = True
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
-        backbone, classes, head = self.parts(arrays, output_stride)
-        settings = {"filters": self.filters(arrays, "bottleneck"), "projection": 3, "head": False}
-        return DeepLabV3(backbone, classes, rates=self.rates(output_stride), **settings, **head)
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
+        backbone, classes, head = self.parts(arrays, settings)
+        form = {"filters": self.filters(arrays, "bottleneck"), "projection": 3, "head": False}
+        return DeepLabV3(backbone, classes, rates=settings["aspp_rates"], **form, **head)
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
         head = {"image_level": "image_pool.1", "aspp_1x1": "aspp_modules.0", "projection": "bottleneck"}
@@ -141,12 +154,16 @@ class DeepLabPlus(MMSegmentation):
     """DeepLabV3+."""
 
     name, mark = "mmseg/deeplabv3plus", "aspp_modules.1.depthwise_conv.conv.weight"
+    atrous = True
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
-        backbone, classes, head = self.parts(arrays, output_stride)
-        settings = {"filters": self.filters(arrays, "bottleneck"), "projection": 3}
-        settings |= {"low_level_filters": self.filters(arrays, "c1_bottleneck"), "align_corners": self.corners}
-        return DeepLabV3Plus(backbone, classes, rates=self.rates(output_stride), **settings, **head)
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
+        backbone, classes, head = self.parts(arrays, settings)
+        form = {"filters": self.filters(arrays, "bottleneck"), "projection": 3}
+        form |= {
+            "low_level_filters": self.filters(arrays, "c1_bottleneck"),
+            "align_corners": settings["align_corners"],
+        }
+        return DeepLabV3Plus(backbone, classes, rates=settings["aspp_rates"], **form, **head)
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
         units = {"image_level": "image_pool.1", "aspp_1x1": "aspp_modules.0", "projection": "bottleneck"}
@@ -154,7 +171,9 @@ class DeepLabPlus(MMSegmentation):
         pairs = {f"aspp_{rate}": f"aspp_modules.{number}" for number, rate in enumerate(model.rates, start=1)}
         pairs |= {"decoder1": "sep_bottleneck.0", "decoder2": "sep_bottleneck.1"}
         for layer, module in pairs.items():
-            found = self.units({f"{layer}_dwconv": f"{module}.depthwise_conv", layer: f"{module}.pointwise_conv"})
+            found = self.units(
+                {f"{layer}_dwconv": f"{module}.depthwise_conv", layer: f"{module}.pointwise_conv"}
+            )
             found[f"{layer}_dwconv"] = found.pop(f"{layer}_dwconv_conv")
             head |= found
         return self.moves_of(model, arrays, head)

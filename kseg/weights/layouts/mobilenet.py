@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from kseg.backbones import MobileNetV3
@@ -13,7 +15,7 @@ _BLOCKS = {15: "large", 11: "small"}
 
 
 def mobilenet(
-    arrays: Arrays, prefix: str, output_stride: int, what: str, stage_block: str = "last"
+    arrays: Arrays, prefix: str, output_stride: int, what: str, stage_block: str = "last", **images: Any
 ) -> MobileNetV3:
     """The backbone that the keys ask for, with random weights.
 
@@ -23,21 +25,21 @@ def mobilenet(
         output_stride: 32, 16 or 8.
         what: for messages.
         stage_block: as `MobileNetV3` takes it.
+        **images: its `mean` and `std`.
     """
-    count = count_of(arrays, f"{prefix}{{}}.block.0.0.weight", 1)
+    count = count_of(arrays, f"{prefix}{{}}.block.", 1)
     if count not in _BLOCKS:
         raise ModelError(f"{what}: a backbone of {count} blocks, which is not a MobileNetV3 that kseg builds")
     width = shape_of(arrays, f"{prefix}{count + 1}.0.weight", what)[0] / {15: 960, 11: 576}[count]
     name = f"mobilenet_v3_{_BLOCKS[count]}"
-    return MobileNetV3(
-        _BLOCKS[count], output_stride=output_stride, stage_block=stage_block, width=width or 1, name=name
-    )
+    form = {"output_stride": output_stride, "stage_block": stage_block, "width": width or 1, **images}
+    return MobileNetV3(_BLOCKS[count], name=name, **form)
 
 
 def mobilenet_modules(model: keras.Model, arrays: Arrays, prefix: str) -> dict[str, str]:
     """kseg's layers of a MobileNetV3 -> torchvision's modules."""
     del model
-    count = count_of(arrays, f"{prefix}{{}}.block.0.0.weight", 1)
+    count = count_of(arrays, f"{prefix}{{}}.block.", 1)
     modules = {}
     for layer, module in (("stem", f"{prefix}0"), ("last", f"{prefix}{count + 1}")):
         modules |= {f"{layer}_conv": f"{module}.0", f"{layer}_bn": f"{module}.1"}

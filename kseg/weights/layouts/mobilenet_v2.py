@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from kseg.backbones import MobileNetV2
 from kseg.errors import ModelError
 from kseg.models import DeepLabV3
 from kseg.weights.axes import kept, torch_moves, turned
-from kseg.weights.source import Arrays, Source, classes_of, is_counter, shape_of
+from kseg.weights.source import ENDING, Arrays, Source, classes_of, shape_of
 from kseg.weights.transfer import Move, variables
 
 _BLOCKS = 17
@@ -49,7 +50,14 @@ class DeepLabOnMobileNetV2(Source):
             )
         form = {"output_stride": output_stride, "width": stem / 32, "last_filters": None, "momentum": 0.997}
         backbone = MobileNetV2(name="mobilenet_v2", **form)
-        head = {"rates": (), "filters": branch, "head": False, "dropout": 0.1, "momentum": 0.9997, "epsilon": 1e-5}
+        head = {
+            "rates": (),
+            "filters": branch,
+            "head": False,
+            "dropout": 0.1,
+            "momentum": 0.9997,
+            "epsilon": 1e-5,
+        }
         return DeepLabV3(backbone, classes, upsampling=self.upsampling, **head)
 
     def image_level_last(self, inputs: int) -> np.ndarray:
@@ -66,10 +74,10 @@ class OfTensorFlow(DeepLabOnMobileNetV2):
     marks = ("MobilenetV2/Conv/weights", "aspp0/weights", "image_pooling/weights")
     upsampling = "corners"
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
         names = ("MobilenetV2/Conv", "aspp0", "logits/semantic")
         sizes = [shape_of(arrays, f"{name}/weights", self.name)[3] for name in names]
-        return self.network(*sizes, output_stride)
+        return self.network(*sizes, settings["output_stride"])
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
         order = self.image_level_last(arrays["concat_projection/weights"].shape[2])
@@ -97,25 +105,45 @@ class OfTransformers(DeepLabOnMobileNetV2):
     """Hugging Face's copies."""
 
     name = "huggingface/deeplabv3_mobilenet_v2"
-    note = (
-        "TensorFlow's padding, RGB scaled to -1..1, half-pixel resizing to the image's size, as its processor does"
-    )
+    note = "TensorFlow's padding, RGB scaled to -1..1, half-pixel resizing to the image's size, as its processor does"
     page = "https://huggingface.co/google/deeplabv3_mobilenet_v2_1.0_513"
     marks = (
         "mobilenet_v2.conv_stem.first_conv.convolution.weight",
         "segmentation_head.conv_aspp.convolution.weight",
     )
     upsampling = "size"
+    spare = rf"mobilenet_v2\.conv_1x1\.(convolution|normalization){ENDING}"
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+    def of_config(self, config: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
+        if config.get("model_type") != "mobilenet_v2":
+            return {}
+        usual = {
+            "tf_padding": True,
+            "first_layer_is_expansion": True,
+            "finegrained_output": True,
+            "hidden_act": "relu6",
+        }
+        for name, value in usual.items():
+            if config.get(name, value) != value:
+                raise ModelError(
+                    f"{self.name}: its config.json says {name} {config[name]}; kseg builds these networks with {value}"
+                )
+        stride = config.get("output_stride")
+        return {} if stride is None else {"output_stride": stride}
+
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
         stem = shape_of(arrays, self.marks[0], self.name)[0]
         branch = classes_of(arrays, self.marks[1])
         classes = classes_of(arrays, "segmentation_head.classifier.convolution.weight")
-        return self.network(stem, branch, classes, output_stride)
+        return self.network(stem, branch, classes, settings["output_stride"])
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
         stem, head = "mobilenet_v2.conv_stem", "segmentation_head"
-        parts = {"stem": f"{stem}.first_conv", "block1_dw": f"{stem}.conv_3x3", "block1_project": f"{stem}.reduce_1x1"}
+        parts = {
+            "stem": f"{stem}.first_conv",
+            "block1_dw": f"{stem}.conv_3x3",
+            "block1_project": f"{stem}.reduce_1x1",
+        }
         names = {"expand": "expand_1x1", "dw": "conv_3x3", "project": "reduce_1x1"}
         for block in range(2, _BLOCKS + 1):
             for mine, theirs in names.items():
@@ -127,9 +155,6 @@ class OfTransformers(DeepLabOnMobileNetV2):
             modules |= {f"{layer}_conv": f"{module}.convolution", f"{layer}_bn": f"{module}.normalization"}
         inputs = arrays[f"{head}.conv_projection.convolution.weight"].shape[1]
         return torch_moves(model, modules, {"projection_conv": self.image_level_last(inputs)})
-
-    def left_out(self, key: str) -> bool:
-        return is_counter(key) or key.startswith("mobilenet_v2.conv_1x1.")
 
 
 SOURCES = (OfTensorFlow(), OfTransformers())

@@ -10,6 +10,8 @@ from kseg.backbones import TORCH, ResNet
 from kseg.errors import ModelError
 from kseg.weights.source import Arrays, count_of, shape_of
 
+# How images are scaled, which no key shows.
+IMAGES = {"mean": TORCH["mean"], "std": TORCH["std"]}
 DEPTHS = {
     (3, 4, 6, 3): 50,
     (3, 4, 23, 3): 101,
@@ -55,7 +57,7 @@ def depth_of(arrays: Arrays, prefix: str, what: str) -> int:
     Raises:
         ModelError: no ResNet that kseg builds, or one of another width (ResNeXt, Wide ResNet).
     """
-    counts = tuple(count_of(arrays, f"{prefix}layer{stage}.{{}}.conv1.weight") for stage in range(1, 5))
+    counts = tuple(count_of(arrays, f"{prefix}layer{stage}.{{}}.conv") for stage in range(1, 5))
     bottleneck = f"{prefix}layer1.0.conv3.weight" in arrays
     depth = (DEPTHS if bottleneck else _BASIC_DEPTHS).get(counts)
     if depth is None:
@@ -90,6 +92,10 @@ def resnet(arrays: Arrays, prefix: str, output_stride: int, what: str, **setting
         **settings: of `ResNet`, such as `first_rate`.
     """
     depth, stem = depth_of(arrays, prefix, what), stem_of(arrays, prefix)
+    first, _ = next(iter(STEMS[stem].values()))
+    channels = shape_of(arrays, f"{prefix}{first}.weight", what)[1]
+    if channels != 3:
+        raise ModelError(f"{what}: a network for images of {channels} channels; kseg imports those for RGB")
     own = {**TORCH, "momentum": 0.9, "filters": width_of(arrays, prefix, what)}
     if stem != "conv1":
         own["stem"] = "deep"

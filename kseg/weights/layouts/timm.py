@@ -10,7 +10,7 @@ class DeepStemClassifier(ResNetClassifier):
 
     name = "timm/resnet"
     note = (
-        "an ImageNet backbone, RGB with ImageNet's mean and standard deviation, without anti-aliasing (resnetaa and "
+        "an ImageNet backbone, RGB, without anti-aliasing (resnetaa and "
         "resnetblur have the same keys and are other networks)"
     )
     licence = "Apache-2.0 for the code; that of weights is on their page"

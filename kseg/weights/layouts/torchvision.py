@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import keras
 
@@ -10,13 +11,13 @@ from kseg.errors import ModelError
 from kseg.models import LRASPP, DeepLabV3, DilatedFCN
 from kseg.weights.axes import torch_moves
 from kseg.weights.layouts.mobilenet import mobilenet, mobilenet_modules
-from kseg.weights.layouts.resnet import resnet, resnet_modules
-from kseg.weights.source import Arrays, Source, classes_of, is_counter
+from kseg.weights.layouts.resnet import IMAGES, resnet, resnet_modules
+from kseg.weights.source import ENDING, Arrays, Source, classes_of
 from kseg.weights.transfer import Move
 
 _RATES = (12, 24, 36)
 _HEAD = {"upsampling": "size", "momentum": 0.9, "epsilon": 1e-5}
-_NOTE = "half-pixel resizing to the image's size, RGB with ImageNet's mean and standard deviation"
+_NOTE = "half-pixel resizing to the image's size, RGB"
 _RESNET = "backbone.layer1.0.conv1.weight"
 # timm's networks that have a plain ResNet's keys, by a part of their files' names.
 _OTHERS = {
@@ -43,8 +44,8 @@ class Torchvision(Source):
     licence = "BSD-3-Clause"
     page = "https://docs.pytorch.org/vision/stable/models.html"
 
-    def left_out(self, key: str) -> bool:
-        return is_counter(key) or key.startswith("aux_classifier.")
+    def usual(self, arrays: Arrays, known: Mapping[str, Any]) -> dict[str, Any]:
+        return {**super().usual(arrays, known), **IMAGES}
 
 
 class FCN(Torchvision):
@@ -54,14 +55,18 @@ class FCN(Torchvision):
     output_strides = (8,)
     note = f"the first block of a dilated stage at the rate before; {_NOTE}"
     auxiliary = ("aux_classifier.0", "aux_classifier.1", "aux_classifier.4")
+    spare = rf"aux_classifier\.[014]{ENDING}"
     marks = (_RESNET, "classifier.0.weight")
 
     def recognises(self, arrays: Arrays) -> bool:
         return super().recognises(arrays) and "decode_head.conv_seg.weight" not in arrays
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
-        backbone = resnet(arrays, "backbone.", output_stride, self.name, first_rate="previous")
-        classes, filters = classes_of(arrays, "classifier.4.weight"), classes_of(arrays, "classifier.0.weight")
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
+        backbone = resnet(arrays, "backbone.", what=self.name, first_rate="previous", **settings)
+        classes, filters = (
+            classes_of(arrays, "classifier.4.weight"),
+            classes_of(arrays, "classifier.0.weight"),
+        )
         return DilatedFCN(backbone, classes, filters=filters, dropout=0.1, **_HEAD)
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
@@ -75,20 +80,26 @@ class DeepLab(Torchvision):
 
     name = "torchvision/deeplabv3"
     output_strides = (8, 16)
-    note = f"the first block of a dilated stage at the rate before, ASPP rates 12, 24, 36; {_NOTE}"
-    auxiliary = FCN.auxiliary
+    note = f"the first block of a dilated stage at the rate before; {_NOTE}"
+    auxiliary, spare = FCN.auxiliary, FCN.spare
     marks = ("classifier.0.convs.0.0.weight",)
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+    def usual(self, arrays: Arrays, known: Mapping[str, Any]) -> dict[str, Any]:
+        stride = 8 if _RESNET in arrays else 16
+        return {**super().usual(arrays, known), "output_stride": stride, "aspp_rates": _RATES}
+
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
+        form = {name: settings[name] for name in ("output_stride", *IMAGES)}
         if _RESNET in arrays:
-            backbone = resnet(arrays, "backbone.", output_stride, self.name, first_rate="previous")
+            backbone = resnet(arrays, "backbone.", what=self.name, first_rate="previous", **form)
         else:  # whose auxiliary head stands on the first map of stride 8
-            backbone = mobilenet(arrays, "backbone.", 16, self.name, "first")
-        return DeepLabV3(backbone, classes_of(arrays, "classifier.4.weight"), rates=_RATES, **_HEAD)
+            backbone = mobilenet(arrays, "backbone.", what=self.name, stage_block="first", **form)
+        classes = classes_of(arrays, "classifier.4.weight")
+        return DeepLabV3(backbone, classes, rates=settings["aspp_rates"], **_HEAD)
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
         own = resnet_modules if _RESNET in arrays else mobilenet_modules
-        modules = own(model, arrays, "backbone.") | aspp_modules("classifier.0.")
+        modules = own(model, arrays, "backbone.") | aspp_modules("classifier.0.", model.rates)
         modules |= {"head_conv": "classifier.1", "head_bn": "classifier.2", "score": "classifier.4"}
         return torch_moves(model, modules)
 
@@ -101,9 +112,9 @@ class LiteRASPP(Torchvision):
     note = _NOTE
     marks = ("classifier.low_classifier.weight",)
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
         # its low level is the first map of stride 8
-        backbone = mobilenet(arrays, "backbone.", output_stride, self.name, "first")
+        backbone = mobilenet(arrays, "backbone.", what=self.name, stage_block="first", **settings)
         classes = classes_of(arrays, "classifier.low_classifier.weight")
         return LRASPP(backbone, classes, filters=classes_of(arrays, "classifier.cbr.0.weight"), **_HEAD)
 
@@ -120,17 +131,16 @@ class ResNetClassifier(Torchvision):
 
     name = "torchvision/resnet"
     output_strides = (32, 16, 8)
-    note = "an ImageNet backbone, RGB with ImageNet's mean and standard deviation"
+    note = "an ImageNet backbone, RGB"
     marks = ("layer1.0.conv1.weight", "conv1.weight")
+    spare = rf"fc{ENDING}"
 
-    def build(self, arrays: Arrays, output_stride: int) -> keras.Model:
-        return resnet(arrays, "", output_stride, self.name, first_rate="previous")  # `replace_stride_with_dilation`
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
+        # as `replace_stride_with_dilation` does
+        return resnet(arrays, "", what=self.name, first_rate="previous", **settings)
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
         return torch_moves(model, resnet_modules(model, arrays, ""))
-
-    def left_out(self, key: str) -> bool:
-        return is_counter(key) or key.startswith("fc.")
 
     def by_name(self, file: str) -> str | None:
         for part, what in _OTHERS.items():
@@ -141,4 +151,20 @@ class ResNetClassifier(Torchvision):
         return None
 
 
-SOURCES = (FCN(), DeepLab(), LiteRASPP(), ResNetClassifier())
+class MobileNetV3Classifier(Torchvision):
+    """An ImageNet classifier, whose scores are left out."""
+
+    name = "torchvision/mobilenet_v3"
+    output_strides = (32, 16, 8)
+    note = "an ImageNet backbone, RGB"
+    marks = ("features.0.0.weight", "features.1.block.0.0.weight")
+    spare = rf"classifier\.[03]{ENDING}"
+
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
+        return mobilenet(arrays, "features.", what=self.name, **settings)
+
+    def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+        return torch_moves(model, mobilenet_modules(model, arrays, "features."))
+
+
+SOURCES = (FCN(), DeepLab(), LiteRASPP(), ResNetClassifier(), MobileNetV3Classifier())

@@ -53,7 +53,11 @@ def read_hdf5(path: Path, source: Any = None) -> tuple[dict[str, np.ndarray], di
 
 
 def read_keras(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays of a `.keras` file, named as `read_hdf5` does, and `meta`: "class" of the model where it says so."""
+    """The arrays of a `.keras` file, named as `read_hdf5` does.
+
+    Returns:
+        The arrays, and `meta`: "class" of the model, and "package" under which it is registered, where it says so.
+    """
     check_archive(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -62,7 +66,11 @@ def read_keras(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     except (*UNREADABLE, RecursionError, NotImplementedError) as error:
         raise ModelError(f"{path}: not a readable Keras model file ({str(error)[:200]})") from None
     arrays, _ = read_hdf5(path, io.BytesIO(content))
-    return arrays, {"class": config.get("class_name")} if isinstance(config, dict) else {}
+    if not isinstance(config, dict):
+        return arrays, {}
+    names = str(config.get("registered_name")), str(config.get("module"))
+    own = names[0].startswith("kseg>") or names[1].split(".")[0] == "kseg"
+    return arrays, {"class": config.get("class_name"), **({"package": "kseg"} if own else {})}
 
 
 def read_preset(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -211,6 +211,12 @@ class _Machine:
         self.pop()
         self.reduce(None)
 
+    def build(self, _: Any) -> None:
+        state = self.pop()
+        fill = getattr(self.top(), "fill", None)  # of what `calls` made; all else stays as it is
+        if fill is not None:
+            fill(state)
+
     def make_object(self, _: Any) -> None:
         items = self.since_mark()
         self.push(self.call(items[0], tuple(items[1:])))
@@ -281,7 +287,7 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "NEWOBJ_EX": _Machine.new_with_keywords,
     "OBJ": _Machine.make_object,
     "INST": _Machine.make_instance,
-    "BUILD": lambda m, _: m.pop() and None,
+    "BUILD": _Machine.build,
     "BINPERSID": lambda m, _: m.push(m.persistent(m.pop())),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.remember),
     "MEMOIZE": lambda m, _: m.remember(len(m.memo)),

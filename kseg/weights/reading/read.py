@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -16,10 +17,10 @@ from kseg.weights.reading.checkpoint import checkpoint_prefix, read_checkpoint
 from kseg.weights.reading.frozen_graph import read_frozen_graph
 from kseg.weights.reading.keras_file import PRESET, read_hdf5, read_keras, read_preset
 from kseg.weights.reading.safetensors import read_safetensors
+from kseg.weights.reading.state import select, without_prefixes
 from kseg.weights.reading.torch_file import read_torch
 
 _READERS = {
-    "torch": read_torch,
     "safetensors": read_safetensors,
     "caffemodel": read_caffemodel,
     "npz": lambda path: (read_npz(path), {}),
@@ -44,7 +45,12 @@ _BY_SUFFIX = {
 }
 
 
-def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+# What programs that keep PyTorch's keys write besides `torch.save`.
+_LIKE_TORCH = ("safetensors", "npz")
+_CONFIG, _LONGEST = "config.json", 1 << 20
+
+
+def read(path: str | os.PathLike, part: str | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read the arrays of a weights file. Nothing in the file is executed or imported.
 
     Knows PyTorch checkpoints (`.pth`, `.pt`, `.bin`: the zip container and the older stream), `.safetensors`,
@@ -55,10 +61,14 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
     Args:
         path: the file; of a TensorFlow checkpoint its prefix or one of its files; of a SavedModel or a KerasHub preset
             its folder.
+        part: take only this dictionary of a PyTorch checkpoint (such as "model_ema"), or only the arrays whose keys
+            begin with this (such as "backbone"), without it. None takes the network's weights.
 
     Returns:
         A dict from key to array, with the axes that the source gave them, and a dict of what else the file says:
-        "format", and where it has them "classes" (a tuple of names), "palette" (a tuple of colours), "wrappers".
+        "format", and where it has them "classes" (a tuple of names), "palette" (a tuple of colours), "wrappers" (what
+        stood around the weights), "set_aside" (keys that are no network's), "parts" (other dictionaries of tensors),
+        "config" (of the network, from the file or from the `config.json` beside a `.safetensors` or `.bin` file).
 
     Raises:
         ModelError: no such file, an unknown or damaged one, one that could run code, or one that claims to hold more
@@ -72,8 +82,32 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
     """
     path = Path(path)
     kind = _kind(path)
-    arrays, meta = _READERS[kind](path)
+    if kind == "torch":
+        arrays, meta = read_torch(path, part)
+    else:
+        arrays, meta = _READERS[kind](path)
+        if kind in _LIKE_TORCH:
+            arrays, found = without_prefixes(arrays)
+            meta |= {name: value for name, value in found.items() if value}
+        if part is not None:
+            arrays, others = select(arrays, part, path)
+            meta["set_aside"] = (*meta.get("set_aside", ()), *others)
+    if path.suffix.lower() in (".safetensors", ".bin") and "config" not in meta:
+        config = _config_beside(path)
+        meta |= {"config": config} if config else {}
     return arrays, {"format": kind, **meta}
+
+
+def _config_beside(path: Path) -> dict[str, Any] | None:
+    """What `save_pretrained` writes beside the weights: JSON, which is only parsed."""
+    file = path.with_name(_CONFIG)
+    try:
+        if not file.is_file() or file.stat().st_size > _LONGEST:
+            return None
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _kind(path: Path) -> str:
@@ -81,8 +115,17 @@ def _kind(path: Path) -> str:
         return "checkpoint"
     if (path / PRESET).is_file():
         return "preset"
+    if path.is_dir():
+        names = os.listdir(path) if os.access(path, os.R_OK) else []
+        inside = sorted(name for name in names if Path(name).suffix.lower() in _BY_SUFFIX)
+        has = (
+            f"it has {', '.join(inside[:5])}: give one of these" if inside else "and none of its files is one"
+        )
+        raise ModelError(f"{path}: a folder, and not a weights file; {has}")
     if not path.is_file():
         raise ModelError(f"{path}: there is no such weights file")
+    if path.stat().st_size == 0:
+        raise ModelError(f"{path}: an empty file (0 bytes): it was never written or its download broke off")
     try:
         with open(path, "rb") as file:
             head = file.read(16)
@@ -110,7 +153,9 @@ def _kind_of_zip(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path}: a zip archive that is damaged or was cut off ({str(error)[:200]})") from None
+        raise ModelError(
+            f"{path}: a zip archive that is damaged or was cut off ({str(error)[:200]})"
+        ) from None
     if any(name.rpartition("/")[2] == "data.pkl" for name in names):
         return "torch"
     if "model.weights.h5" in names:

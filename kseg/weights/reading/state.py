@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kseg.errors import ModelError
+from kseg.weights.reading.numpy_values import plain
+from kseg.weights.reading.python_config import read_config
 
 # What programs call the network's weights in a checkpoint, the usual first.
 _WRAPPERS = (
@@ -20,45 +24,128 @@ _WRAPPERS = (
     "params",
 )
 _DEPTH = 4
-_PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of `torch.compile`, any number of times
+# Of DataParallel, of `torch.compile` and of Lightning's modules, any number of times.
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "segmentor.")
+# What stands beside a network in a training module: counters of its average, the images' statistics, losses, metrics.
+_BESIDE = re.compile(
+    r"n_averaged|steps?|(pixel_)?(mean|std)|(\w+_)?(loss|losses|criterion|criteria|metrics?)(_fn|_func|_function)?\b.*"
+)
 
 
-def unwrap(tree: Any, path: Path, tensor: type) -> tuple[dict[str, Any], dict[str, Any]]:
+def unwrap(
+    tree: Any, path: Path, tensor: type, part: str | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The tensors of a checkpoint by key, without wrappers around them, and what the file says about them.
 
     Args:
         tree: what the pickle holds.
         path: the file, for messages.
         tensor: the class of its tensors.
+        part: which of its dictionaries to take, or what the keys begin with; None takes the network's weights.
 
     Returns:
-        Tensors by key, without a leading "module." or "_orig_mod." where all have it; and `meta`: "wrappers" (the keys
-        that were looked through), and "classes" and "palette" where the file names them (OpenMMLab's files do).
+        Tensors by key, without a leading "module.", "model." and the like; and `meta`: "wrappers" (the keys that were
+        looked through), "set_aside" (keys that are no network's), "parts" (the other dictionaries of tensors), and
+        "classes", "palette" and "config" where the file has them (OpenMMLab's files do).
 
     Raises:
-        ModelError: no dict with tensors in it, or a whole Python object.
+        ModelError: no dict with tensors in it, several of which none is the usual one, or a whole Python object.
     """
-    wrappers, outer = [], tree
+    wrappers, parts, outer = [], [], tree
     while True:
         if not isinstance(tree, dict):
-            name, kind = getattr(tree, "name", None), type(tree).__name__.strip("_").lower()
-            what = f"a whole Python object ({str(name)[:60]})" if name else f"a {kind}"
-            raise ModelError(
-                f"{path}: holds {what} rather than a state dict: save `model.state_dict()` in PyTorch and import that"
-            )
+            raise ModelError(f"{path}: holds {_kind(tree)} rather than a state dict; {_ADVICE}")
         state = {key: one for key, one in tree.items() if isinstance(one, tensor) and isinstance(key, str)}
-        inner = next((name for name in _WRAPPERS if _holds(tree.get(name), tensor)), None)
-        if state and not (inner and len(state) < len(tree) / 2):
+        inner = [key for key, one in tree.items() if isinstance(key, str) and _holds(one, tensor)]
+        chosen = part if part in inner else next((name for name in _WRAPPERS if name in inner), None)
+        if state and not (chosen and (len(state) < len(tree) / 2 or chosen == part)):
             break
-        if inner is None or len(wrappers) == _DEPTH:
-            keys = ", ".join(str(key)[:40] for key in list(tree)[:5]) or "none"
-            raise ModelError(f"{path}: has no state dict with tensors in it; its keys are {keys}")
-        wrappers.append(inner)
-        tree = tree[inner]
-    while prefix := next((one for one in _PREFIXES if all(key.startswith(one) for key in state)), None):
-        state = {key.removeprefix(prefix): one for key, one in state.items()}
+        if chosen is None and len(inner) == 1:  # such as "model_ema" alone
+            chosen = inner[0]
+        if chosen is None or len(wrappers) == _DEPTH:
+            raise _without_state(tree, inner, path)
+        parts += [name for name in inner if name != chosen]
+        wrappers.append(chosen)
+        part = None if chosen == part else part
+        tree = tree[chosen]
+    state, meta = without_prefixes(state)
+    if part is not None:
+        state, others = select(state, part, path, parts)
+        meta["set_aside"] = (*meta.get("set_aside", ()), *others)
+    meta["wrappers"] = (*wrappers, *meta["wrappers"])
+    return state, {**meta, **({"parts": tuple(parts)} if parts else {}), **_labels(outer)}
+
+
+_ADVICE = "save `model.state_dict()` in PyTorch and import that"
+
+
+def _without_state(tree: dict, inner: list[str], path: Path) -> ModelError:
+    if len(inner) > 1:
+        named = ", ".join(name[:40] for name in inner[:8])
+        return ModelError(
+            f"{path}: has several dictionaries of tensors ({named}): say which with `part` (--part {inner[0][:40]})"
+        )
+    whole = next((name for name in _WRAPPERS if getattr(tree.get(name), "name", None)), None)
+    if whole:
+        return ModelError(f"{path}: its {whole} is {_kind(tree[whole])} rather than a state dict; {_ADVICE}")
+    keys = ", ".join(str(key)[:40] for key in list(tree)[:5]) or "none"
+    return ModelError(f"{path}: has no state dict with tensors in it; its keys are {keys}")
+
+
+def _kind(tree: Any) -> str:
+    name = getattr(tree, "name", None)
+    return (
+        f"a whole Python object ({str(name)[:60]})" if name else f"a {type(tree).__name__.strip('_').lower()}"
+    )
+
+
+def without_prefixes(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arrays without what all keys begin with, where a training program put it there.
+
+    Returns:
+        The arrays of the network; and "wrappers" (the prefixes), and "set_aside" where there are any: keys of counters,
+        images' statistics, losses and metrics beside the network, and mmcv's second copies of a running average.
+    """
+    flat = {key.replace(".", "_"): key for key in state}
+    aside = [key for key in state if key.startswith("ema_") and flat.get(key[4:], key) != key]
+    state, wrappers = {key: one for key, one in state.items() if key not in set(aside)}, []
+    while True:
+        for prefix in _PREFIXES:
+            outside = [key for key in state if not key.startswith(prefix)]
+            if len(outside) < len(state) and all(_BESIDE.fullmatch(key) for key in outside):
+                break
+        else:
+            break
+        aside += outside
+        state = {key.removeprefix(prefix): one for key, one in state.items() if key.startswith(prefix)}
         wrappers.append(prefix)
-    return state, {"wrappers": tuple(wrappers), **_labels(outer)}
+    return state, {"wrappers": tuple(wrappers), **({"set_aside": tuple(aside)} if aside else {})}
+
+
+def select(
+    arrays: Mapping[str, Any], part: str, path: Path, parts: Iterable[str] = ()
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The arrays whose keys begin with `part` (without it), and the keys of the others.
+
+    Raises:
+        ModelError: no key does.
+    """
+    prefix = (
+        part
+        if part.endswith((".", "/"))
+        else next((f"{part}{s}" for s in "./" if _any(arrays, part + s)), part)
+    )
+    chosen = {key.removeprefix(prefix): one for key, one in arrays.items() if key.startswith(prefix)}
+    if not chosen or "" in chosen:
+        firsts = dict.fromkeys([*parts, *(re.split("[./]", key)[0] for key in arrays)])
+        raise ModelError(
+            f"{path}: has no part {part!r}; its parts are {', '.join(one[:40] for one in list(firsts)[:12])}"
+        )
+    return chosen, tuple(key for key in arrays if not key.startswith(prefix))
+
+
+def _any(arrays: Mapping[str, Any], prefix: str) -> bool:
+    return any(key.startswith(prefix) for key in arrays)
 
 
 def _holds(tree: Any, tensor: type) -> bool:
@@ -71,19 +158,29 @@ def _holds(tree: Any, tensor: type) -> bool:
 
 
 def _labels(outer: Any) -> dict[str, Any]:
-    """Class names and colours of an OpenMMLab file: `meta.CLASSES` before version 1, then `dataset_meta`."""
+    """Class names, colours and config of an OpenMMLab file: `meta.CLASSES` before version 1, then `dataset_meta`."""
     meta = outer.get("meta") if isinstance(outer, dict) else None
     places = [meta, meta.get("dataset_meta")] if isinstance(meta, dict) else []
     found = {}
     for place in (one for one in places if isinstance(one, dict)):
-        classes, palette = (place.get(name.upper(), place.get(name)) for name in ("classes", "palette"))
+        classes, palette = (
+            plain(place.get(name.upper(), place.get(name))) for name in ("classes", "palette")
+        )
         if isinstance(classes, (list, tuple)) and classes and all(isinstance(one, str) for one in classes):
             found["classes"] = tuple(classes)
         if (
             isinstance(palette, (list, tuple))
             and palette
             and all(isinstance(colour, (list, tuple)) and len(colour) == 3 for colour in palette)
-            and all(type(value) is int and 0 <= value <= 255 for colour in palette for value in colour)
+            and all(_is_byte(value) for colour in palette for value in colour)
         ):
-            found["palette"] = tuple(tuple(colour) for colour in palette)
+            found["palette"] = tuple(tuple(map(int, colour)) for colour in palette)
+        text = place.get("config", place.get("cfg"))
+        model, images = (read_config(text, name) for name in ("model", "img_norm_cfg"))
+        if isinstance(model, dict):
+            found["config"] = {**model, **({"img_norm_cfg": images} if images else {})}
     return found
+
+
+def _is_byte(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 255 and value == int(value)

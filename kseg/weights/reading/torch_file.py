@@ -15,6 +15,7 @@ import numpy as np
 
 from kseg.errors import ModelError
 from kseg.io.archive import check_archive
+from kseg.weights.reading.numpy_values import CALLS as NUMPY_CALLS
 from kseg.weights.reading.pickles import DAMAGED, Inert, Named, load_pickle
 from kseg.weights.reading.state import unwrap
 from kseg.weights.reading.views import BFLOAT16, as_numpy, check_total, mapped, strided
@@ -57,7 +58,7 @@ class _Tensor:
     strides: Any
 
 
-def read_torch(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_torch(path: Path, part: str | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The state dict of a PyTorch checkpoint (`.pth`, `.pt`, `.bin`), as views of the mapped file.
 
     Reads the zip container (PyTorch 1.6 and later) and the older stream of pickles. Nothing that the file names is
@@ -65,6 +66,7 @@ def read_torch(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
     Args:
         path: the file.
+        part: as `unwrap` takes it.
 
     Returns:
         Arrays by key, and `meta` as `unwrap` gives it.
@@ -78,7 +80,7 @@ def read_torch(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             tree, numbers = _read_zip(path, content)
         else:
             tree, numbers = _read_stream(path, content)
-        state, meta = unwrap(tree, path, _Tensor)
+        state, meta = unwrap(tree, path, _Tensor, part)
         views = {
             key: strided(numbers(one.storage), one.offset, one.shape, one.strides, f"{path}: {key}")
             for key, one in state.items()
@@ -195,15 +197,17 @@ def _numbers(content: mmap, start: int, end: int, storage: _Storage, order: str,
     return np.frombuffer(content, dtype, storage.count, begin)
 
 
-def _load(
-    stream: BinaryIO | mmap, size: int, path: Path, declared: dict[str, _Storage] | None = None
-) -> Any:
+def _load(stream: BinaryIO | mmap, size: int, path: Path, declared: dict[str, _Storage] | None = None) -> Any:
     def persistent(identity: Any) -> _Storage:
         sound = isinstance(identity, tuple) and len(identity) in (5, 6) and identity[0] == "storage"
         if not sound or not isinstance(identity[1], Named):
             raise ValueError("a reference to something that is not a storage")
         _, kind, key, _, count, *view = identity
         dtype = _STORAGES.get(kind.name.rpartition(".")[2]) if kind.name.startswith("torch.") else None
+        if "Complex" in kind.name:
+            raise ModelError(
+                f"{path}: holds complex numbers ({kind.name[:60]}), which no network of kseg has"
+            )
         if dtype is None or not isinstance(key, (str, int)) or type(count) is not int:
             raise ValueError(f"storage of the unknown kind {kind.name[:60]}")
         storage = _Storage(str(key), dtype, count)
@@ -232,6 +236,7 @@ def _typed_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: An
 
 
 _CALLS: dict[str, Callable[..., Any]] = {
+    **NUMPY_CALLS,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": _typed_tensor,

@@ -72,6 +72,11 @@ def test_list(source, capsys):
     ("more", "words"),
     [
         ([], "--out"),
+        (["--list", "--set", "aspp_rates=1"], "--set would do nothing"),
+        (["--out", "m.keras", "--set", "aspp_rates=1"], "no setting 'aspp_rates'"),
+        (["--out", "m.keras", "--set", "aspp_rates"], "NAME=VALUE"),
+        (["--out", "m.keras", "--part", "ema"], "no part 'ema'"),
+        (["--out", "m.keras", "--source", "torchvision/fcn"], "looks like semseg/pspnet"),
         (["--list", "--palette", "voc"], "--palette would do nothing"),
         (["--out", "m.keras", "--source", "x/y"], "no source"),
         (["--out", "m.h5"], ".keras"),

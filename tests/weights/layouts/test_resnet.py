@@ -40,7 +40,7 @@ def test_deeper_ones_are_counted():
 def test_others_are_refused():
     arrays = resnet_state(50)
     with pytest.raises(ModelError, match="not a ResNet"):
-        depth_of({key: a for key, a in arrays.items() if not key.startswith("layer3.4.")}, "", "s")
+        depth_of({key: a for key, a in arrays.items() if not key.startswith("layer3.5.")}, "", "s")
     with pytest.raises(ModelError, match="ResNeXt"):
         width_of({**arrays, "layer1.0.conv2.weight": np.zeros((4, 1, 3, 3))}, "", "s")
     with pytest.raises(ModelError, match="Wide"):

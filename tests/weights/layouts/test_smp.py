@@ -38,7 +38,8 @@ def test_against_smp(name, encoder, stride, size, needs, folder):
     deep = {"encoder_depth": 5, "upsampling": 32} if stride == 32 else {}
     net = randomised(getattr(smp, name)(encoder, encoder_weights=None, classes=5, **deep))
     torch.save(net.state_dict(), folder / "net.pth")
-    found, image = import_weights(folder / "net.pth"), image_of(*size)
+    found = import_weights(folder / "net.pth", settings={"upsampling": 32} if deep else None)
+    image = image_of(*size)
     assert found.source == f"smp/{name.lower()}"
     assert found.model.backbone.output_stride == stride
     assert_same_state(found, net)
@@ -64,7 +65,13 @@ def narrow_pspnet(inputs):
 def test_every_array_of_a_pspnet_finds_its_layer(inputs, stage, folder):
     arrays = narrow_pspnet(inputs)
     np.savez(folder / "net.npz", **arrays)
-    found = import_weights(folder / "net.npz")
+    depth = int(stage[-1])
+    if depth > 3:
+        with pytest.raises(ModelError, match=f"encoder_depth {depth}, and no key shows `upsampling`"):
+            import_weights(folder / "net.npz")
+    with pytest.raises(ModelError, match=f"16/{2**depth} of the image|{2**depth}"):
+        import_weights(folder / "net.npz", settings={"upsampling": 16 if depth != 4 else 8})
+    found = import_weights(folder / "net.npz", settings={"upsampling": 2**depth})
     assert found.source == "smp/pspnet"
     assert list(found.model.backbone.stages)[-1] == stage
     assert {key.split(".")[1] for key in found.unused} == {"layer3", "layer4"} - {
@@ -80,7 +87,7 @@ def test_every_array_of_a_pspnet_finds_its_layer(inputs, stage, folder):
 def test_a_pyramid_on_channels_of_no_stage_is_refused(folder):
     arrays = narrow_pspnet(8) | {"decoder.conv.0.weight": np.zeros((6, 20, 1, 1), "f4")}
     np.savez(folder / "net.npz", **arrays)
-    with pytest.raises(ModelError, match="12 channels, which no stage"):
+    with pytest.raises(ModelError, match="12 channels, which no stage of its encoder"):
         import_weights(folder / "net.npz")
 
 

@@ -104,9 +104,38 @@ def test_other_files(tmp_path):
         (tmp_path / "x.dat").write_bytes(content)
         with pytest.raises(ModelError, match=r"x\.dat"):
             read(tmp_path / "x.dat")
-    for path in (tmp_path, tmp_path / "missing.pth"):
-        with pytest.raises(ModelError, match="no such"):
-            read(path)
+    with pytest.raises(ModelError, match="no such"):
+        read(tmp_path / "missing.pth")
+
+
+def test_a_folder_and_an_empty_file_are_said_to_be_that(tmp_path):
+    with pytest.raises(ModelError, match="a folder, and not a weights file; and none"):
+        read(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"a folder.*model\.safetensors: give one of these"):
+        read(tmp_path)
+    with pytest.raises(ModelError, match="an empty file"):
+        read(tmp_path / "model.safetensors")
+
+
+def test_part_of_a_file(tmp_path, arrays):
+    np.savez(
+        tmp_path / "a.npz", **{f"net.backbone.{key}": a for key, a in arrays.items()}, **{"net.x": np.ones(2)}
+    )
+    found, meta = read(tmp_path / "a.npz", "backbone")
+    assert found.keys() == arrays.keys()
+    assert meta["set_aside"] == ("x",)
+    with pytest.raises(ModelError, match="no part 'head'; its parts are backbone, x"):
+        read(tmp_path / "a.npz", "head")
+
+
+@pytest.mark.parametrize(("text", "config"), [('{"classes": 3}', {"classes": 3}), ("[1]", None), ("{", None)])
+def test_the_config_beside_a_file(text, config, tmp_path, arrays):
+    (tmp_path / "config.json").write_text(text)
+    (tmp_path / "model.safetensors").write_bytes(safetensors(arrays))
+    assert read(tmp_path / "model.safetensors")[1].get("config") == config
+    np.savez(tmp_path / "a.npz", **arrays)
+    assert "config" not in read(tmp_path / "a.npz")[1]  # which nothing writes a config.json beside
 
 
 def mutated(content, rng):

@@ -21,9 +21,15 @@ PREFIXED = {f"module.{key}": one for key, one in STATE.items()}
     [
         (STATE, ()),
         (PREFIXED, ("module.",)),
-        ({f"_orig_mod.module.module.{key}": one for key, one in STATE.items()}, ("_orig_mod.", "module.", "module.")),
+        (
+            {f"_orig_mod.module.module.{key}": one for key, one in STATE.items()},
+            ("_orig_mod.", "module.", "module."),
+        ),
         ({"state_dict": STATE, "epoch": 3}, ("state_dict",)),
-        ({"model": {"state_dict": PREFIXED}, "optimizer": {}}, ("model", "state_dict", "module.")),
+        (
+            {"model": {"state_dict": PREFIXED}, "optimizer": {}, "epoch": 1},
+            ("model", "state_dict", "module."),
+        ),
         ({"state_dict": STATE, "best": Tensor(), "epoch": 1}, ("state_dict",)),
         ({**STATE, "note": "text"}, ()),
         ({"state_dict": STATE, "model": {"other": Tensor()}}, ("state_dict",)),
@@ -32,7 +38,59 @@ PREFIXED = {f"module.{key}": one for key, one in STATE.items()}
 def test_wrappers(tree, wrappers):
     state, meta = unwrap(tree, Path("f.pth"), Tensor)
     assert list(state) == list(STATE)
-    assert meta == {"wrappers": wrappers}
+    assert meta == {"wrappers": wrappers} | (
+        {"parts": ("model",)} if len(tree) == 2 and "model" in tree else {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("tree", "wrappers", "aside"),
+    [
+        ({f"model.{key}": one for key, one in STATE.items()}, ("model.",), ()),
+        (
+            {
+                **{f"model.{key}": one for key, one in STATE.items()},
+                "mean": Tensor(),
+                "loss_fn.weight": Tensor(),
+            },
+            ("model.",),
+            ("mean", "loss_fn.weight"),
+        ),
+        ({"n_averaged": Tensor(), **PREFIXED}, ("module.",), ("n_averaged",)),
+        ({"model_ema": PREFIXED, "epoch": 1}, ("model_ema", "module."), ()),
+        ({"ema": STATE}, ("ema",), ()),
+        ({"state_dict_ema": STATE, "arch": "x"}, ("state_dict_ema",), ()),
+        ({"state_dict": {**STATE, "ema_a_weight": Tensor()}}, ("state_dict",), ("ema_a_weight",)),
+    ],
+)
+def test_what_stands_around_and_beside_a_network(tree, wrappers, aside):
+    state, meta = unwrap(tree, Path("f.pth"), Tensor)
+    assert list(state) == list(STATE)
+    assert (meta["wrappers"], meta.get("set_aside", ())) == (wrappers, aside)
+
+
+def test_other_keys_stop_a_prefix_from_being_looked_through():
+    tree = {"model.a": Tensor(), "neck.b": Tensor()}
+    assert unwrap(tree, Path("f.pth"), Tensor)[0] == tree
+
+
+def test_several_dictionaries_ask_which():
+    tree = {"generator": STATE, "discriminator": {"c": Tensor()}}
+    with pytest.raises(ModelError, match=r"several dictionaries.*generator, discriminator.*--part"):
+        unwrap(tree, Path("f.pth"), Tensor)
+    state, meta = unwrap(tree, Path("f.pth"), Tensor, "discriminator")
+    assert list(state) == ["c"]
+    assert meta["parts"] == ("generator",)
+    assert list(
+        unwrap({"model": STATE, "model_ema": PREFIXED}, Path("f.pth"), Tensor, "model_ema")[0]
+    ) == list(STATE)
+
+
+def test_numpy_palette_and_config():
+    meta = {"PALETTE": [[1.0, 2.0, 3.0]], "config": "model = dict(a=1)\nimg_norm_cfg = dict(to_rgb=True)"}
+    _, said = unwrap({"meta": meta, "state_dict": STATE}, Path("f.pth"), Tensor)
+    assert said["palette"] == ((1, 2, 3),)
+    assert said["config"] == {"a": 1, "img_norm_cfg": {"to_rgb": True}}
 
 
 @pytest.mark.parametrize(

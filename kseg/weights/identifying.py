@@ -1,0 +1,120 @@
+"""`SOURCES`, and `identify`: which source a file is of, by its keys."""
+
+from __future__ import annotations
+
+import re
+
+from kseg.errors import ModelError
+from kseg.weights.layouts import (
+    caffe_deeplab,
+    caffe_fcn,
+    caffe_pspnet,
+    huggingface,
+    kerashub,
+    mmseg,
+    mobilenet_v2,
+    semseg,
+    smp,
+    timm,
+    torch_mobilenet_v2,
+    torchvision,
+)
+from kseg.weights.source import Arrays, Source
+from kseg.weights.transfer import some
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for layout in (
+        torchvision,
+        torch_mobilenet_v2,
+        mmseg,
+        semseg,
+        smp,
+        timm,
+        huggingface,
+        kerashub,
+        mobilenet_v2,
+        caffe_fcn,
+        caffe_deeplab,
+        caffe_pspnet,
+    )
+    for source in layout.SOURCES
+}
+# Networks that kseg knows and does not import, by a key of theirs.
+_STRANGERS = {
+    r"(model\.)?roi_heads\..*": "a detection network of torchvision",
+    r"decoder\.blocks\.0\.(conv1|attention1)\..*": "a U-Net of segmentation_models.pytorch",
+    r"decoder\.p5\..*": "an FPN of segmentation_models.pytorch",
+    r"decoder\.pab\..*": "a MAnet of segmentation_models.pytorch",
+    r"(segformer|decode_head\.linear_c)\..*": "a SegFormer of Hugging Face",
+    r"(backbone\.)?patch_embed\..*": "a vision transformer",
+    r"features\.0\.0\.weight": "a convolutional classifier of torchvision",
+    r"features\.denseblock1\..*": "a DenseNet",
+    r"encoder\.features\..*": "a network of segmentation_models.pytorch on an encoder that kseg does not import",
+    r"(_blocks|blocks)\.0\..*": "a network of timm or efficientnet_pytorch",
+    r"inc\.double_conv\..*": "a U-Net of milesial/Pytorch-UNet",
+    r"resnet_features\..*|Conv1\.conv\..*": "a network of its own",
+}
+
+
+def identify(arrays: Arrays) -> str:
+    """The source of arrays, by their keys.
+
+    Args:
+        arrays: as `kseg.weights.read` gives them.
+
+    Returns:
+        The name of a source, such as "torchvision/fcn".
+
+    Raises:
+        ModelError: no source has such keys, or several do.
+
+    Example:
+        >>> arrays, _ = kseg.weights.read("deeplabv3_resnet50.pth")  # doctest: +SKIP
+        >>> kseg.weights.identify(arrays)  # doctest: +SKIP
+        'torchvision/deeplabv3'
+    """
+    found = _recognised(arrays)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ModelError(f"weights that fit {' and '.join(found)} alike: say which with `source` (--source)")
+    keys = f"keys {some(list(arrays), 4)}"
+    for prefix in _prefixes(arrays):
+        inner = _recognised(
+            {key.removeprefix(prefix): one for key, one in arrays.items() if key.startswith(prefix)}
+        )
+        if inner:
+            part = prefix.rstrip("./")
+            raise ModelError(
+                f"a network with {' or '.join(inner)} below {part!r} and other layers beside it ({keys}): to import "
+                f"only that, say so with `part` (--part {part})"
+            )
+    for name, source in SOURCES.items():
+        lacking = [mark for mark in source.marks if mark not in arrays]
+        modules = {key.rpartition(".")[0] for key in arrays} - {""}
+        if lacking and all(mark.rpartition(".")[0] in modules for mark in lacking):
+            raise ModelError(
+                f"weights that look like {name}, whose network cannot be drawn without {some(lacking)}. Layers that got "
+                f"no array: {some(lacking)}; keys that found no place, as nothing was looked up: {some(list(arrays))}"
+            )
+    for pattern, what in _STRANGERS.items():
+        if any(re.fullmatch(pattern, key) for key in arrays):
+            raise ModelError(f"{what}, which kseg does not import ({keys}); it imports {', '.join(SOURCES)}")
+    raise ModelError(f"weights of no source that kseg knows ({keys}); known are {', '.join(SOURCES)}")
+
+
+def _recognised(arrays: Arrays) -> list[str]:
+    return [name for name, source in SOURCES.items() if source.recognises(arrays)]
+
+
+def _prefixes(arrays: Arrays) -> list[str]:
+    """What stands before a mark of a source."""
+    ends = {source.marks[0] for source in SOURCES.values() if source.marks}
+    found = {
+        key[: -len(end)]
+        for end in ends
+        for key in arrays
+        if key.endswith(f".{end}") or key.endswith(f"/{end}")
+    }
+    return sorted(found, key=len)
