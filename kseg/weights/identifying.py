@@ -95,8 +95,9 @@ def identify(arrays: Arrays) -> str:
         modules = {key.rpartition(".")[0] for key in arrays} - {""}
         if lacking and all(mark.rpartition(".")[0] in modules for mark in lacking):
             raise ModelError(
-                f"weights that look like {name}, whose network cannot be drawn without {some(lacking)}. Layers that "
-                f"got no array: {some(lacking)}; keys that found no place, as nothing was looked up: {some(list(arrays))}"
+                f"weights that look like {name}, whose network cannot be drawn without {some(lacking)}. "
+                f"Layers that got no array: {some(lacking)}; keys that found no place, as nothing was looked up: "
+                f"{some(list(arrays))}"
             )
     for pattern, what in _STRANGERS.items():
         if any(re.fullmatch(pattern, key) for key in arrays):
