@@ -16,7 +16,6 @@ from kseg.weights.layouts import (
     semseg,
     smp,
     timm,
-    torch_mobilenet_v2,
     torchvision,
 )
 from kseg.weights.source import Arrays, Source
@@ -26,8 +25,7 @@ SOURCES: dict[str, Source] = {
     source.name: source
     for layout in (
         torchvision,
-        torch_mobilenet_v2,
-        mmseg,
+            mmseg,
         semseg,
         smp,
         timm,

@@ -12,8 +12,8 @@ from kseg.backbones import Backbone
 from kseg.errors import ModelError
 from kseg.models import DeepLabV3, DeepLabV3Plus, PSPNet
 from kseg.weights.axes import torch_moves
+from kseg.weights.layouts.mobilenet import mobilenet_v2, mobilenet_v2_modules
 from kseg.weights.layouts.resnet import IMAGES, resnet, resnet_modules
-from kseg.weights.layouts.torch_mobilenet_v2 import mobilenet, mobilenet_modules
 from kseg.weights.layouts.torchvision import aspp_modules
 from kseg.weights.source import ENDING, Arrays, Source, classes_of, shape_of
 from kseg.weights.transfer import Move, some
@@ -104,12 +104,12 @@ class SegmentationModels(Source):
         form = {name: settings[name] for name in IMAGES}
         stride = min(settings.get("output_stride", 32), 2**depth)
         if _MOBILENET in arrays:
-            return mobilenet(arrays, "encoder.", stride, self.name, first_rate="stage", **form)
+            return mobilenet_v2(arrays, "encoder.", stride, self.name, first_rate="stage", **form)
         return resnet(arrays, "encoder.", stride, self.name, last_stage=f"stage{depth}", **form)
 
     def modules(self, model: keras.Model, arrays: Arrays) -> dict[str, str]:
         """Layers of the encoder and of the scores -> modules."""
-        own = mobilenet_modules if _MOBILENET in arrays else resnet_modules
+        own = mobilenet_v2_modules if _MOBILENET in arrays else resnet_modules
         return own(model, arrays, "encoder.") | {"score": "segmentation_head.0"}
 
 

@@ -10,7 +10,13 @@ import keras
 from kseg.errors import ModelError
 from kseg.models import LRASPP, DeepLabV3, DilatedFCN
 from kseg.weights.axes import torch_moves
-from kseg.weights.layouts.mobilenet import mobilenet, mobilenet_modules
+from kseg.weights.layouts.mobilenet import (
+    V2_BLOCKS,
+    mobilenet,
+    mobilenet_modules,
+    mobilenet_v2,
+    mobilenet_v2_modules,
+)
 from kseg.weights.layouts.resnet import IMAGES, resnet, resnet_modules
 from kseg.weights.source import ENDING, Arrays, Source, classes_of
 from kseg.weights.transfer import Move
@@ -167,4 +173,30 @@ class MobileNetV3Classifier(Torchvision):
         return torch_moves(model, mobilenet_modules(model, arrays, "features."))
 
 
-SOURCES = (FCN(), DeepLab(), LiteRASPP(), ResNetClassifier(), MobileNetV3Classifier())
+class MobileNetV2Classifier(Torchvision):
+    """An ImageNet classifier, whose scores are left out."""
+
+    name = "torchvision/mobilenet_v2"
+    output_strides = (32, 16, 8)
+    note = "an ImageNet backbone, RGB"
+    marks = ("features.0.0.weight", "features.1.conv.0.0.weight", f"features.{V2_BLOCKS + 1}.0.weight")
+    spare = rf"classifier\.1{ENDING}"
+
+    def usual(self, arrays: Arrays, known: Mapping[str, Any]) -> dict[str, Any]:
+        return {**super().usual(arrays, known), "first_rate": "previous", **IMAGES}
+
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
+        return mobilenet_v2(arrays, "", what=self.name, **settings)
+
+    def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+        return torch_moves(model, mobilenet_v2_modules(model, arrays, ""))
+
+
+SOURCES = (
+    FCN(),
+    DeepLab(),
+    LiteRASPP(),
+    ResNetClassifier(),
+    MobileNetV3Classifier(),
+    MobileNetV2Classifier(),
+)
