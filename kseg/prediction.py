@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -231,9 +231,11 @@ def predict(model: Any, source: Any, **settings: Any) -> Result | list[Result] |
 
     Args:
         model: a Keras model, the path of a .keras file, the name of a preset, or a predictor.
-        source: one image: a path, the bytes of a file, a PIL image, an array `(height, width, 3)`. Several: an array
-            `(batch, height, width, 3)`, or a list or tuple of such. A folder, a pattern such as ``"photos/*.jpg"``, a
-            video's path, the number of a camera, or anything that can be iterated.
+        source: one image: a path, the bytes of a file, a file open in binary mode, a PIL image, an array
+            `(height, width, 3)`. Several: an array `(batch, height, width, 3)`, or a list or tuple of such; `(x, y)`
+            of arrays as Keras takes them. A folder, a pattern such as ``"photos/*.jpg"``, a video's path, the number of
+            a camera, a data set (`kseg.data.Dataset`, `tf.data.Dataset`, `PyDataset`), or anything that can be
+            iterated. Of (image, mask) the image is predicted.
         **settings: of `predictor`.
 
     Returns:
@@ -252,7 +254,7 @@ def predict(model: Any, source: Any, **settings: Any) -> Result | list[Result] |
         ```
     """
     from kseg.inference.files.images import find_images
-    from kseg.inference.results.sources import camera, frames, result_of
+    from kseg.inference.results.sources import camera, frames, images_in, result_of
     from kseg.io.video import SUFFIXES
 
     is_predictor = hasattr(model, "probabilities")
@@ -274,15 +276,25 @@ def predict(model: Any, source: Any, **settings: Any) -> Result | list[Result] |
     if isinstance(source, np.ndarray) and source.ndim == 4:
         return [result_of(used, image) for image in source]
     if isinstance(source, list | tuple):
-        if source and all(isinstance(one, list | tuple | int | float) for one in source):
+        if source and all(map(_of_numbers, source)):
             raise DataError(
                 "Expected images; got nested lists of numbers: make an array of them, np.array(images)"
             )
-        return [result_of(used, one) for one in source]
-    if isinstance(source, bytes | bytearray | np.ndarray) or hasattr(source, "getexif"):
+        return [result_of(used, one) for one in images_in(source)]
+    open_file = hasattr(source, "read") and not hasattr(source, "__getitem__")
+    if isinstance(source, bytes | bytearray | np.ndarray) or hasattr(source, "getexif") or open_file:
         return result_of(used, source)
     if hasattr(source, "__array__"):
         return predict(used, np.asarray(source))
-    if hasattr(source, "__iter__"):
-        return (result_of(used, one) for one in source)
+    if isinstance(source, Mapping):
+        raise DataError(f"Expected images to predict; got a dict with the keys {', '.join(map(str, source))}")
+    if hasattr(source, "__iter__") or hasattr(source, "__getitem__"):
+        return (result_of(used, one) for one in images_in(source))
     raise DataError(f"Expected images to predict; got {type(source).__name__}")
+
+
+def _of_numbers(value: Any) -> bool:
+    """Whether a value is a number or nested lists of numbers."""
+    if isinstance(value, list | tuple):
+        return all(map(_of_numbers, value[:1]))
+    return isinstance(value, int | float)

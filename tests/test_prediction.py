@@ -1,5 +1,6 @@
 """`kseg.predict` takes anything with images in it, and gives what the model's own output says."""
 
+import io
 import json
 
 import cv2
@@ -41,6 +42,54 @@ def test_one_image_in_every_form(model, tmp_path):
         np.testing.assert_allclose(result.probabilities, expected(model), atol=1e-5)
         np.testing.assert_array_equal(result.image, IMAGE)
     assert kseg.predict(model, tmp_path / "a.png").path == tmp_path / "a.png"
+
+
+def test_files_that_are_open(model, tmp_path):
+    Image.fromarray(IMAGE).save(tmp_path / "a.png")
+    content = io.BytesIO((tmp_path / "a.png").read_bytes())
+    for several in (False, True):
+        content.seek(0)
+        with open(tmp_path / "a.png", "rb") as file:
+            for source in (content, file):
+                result = predict(model, [source])[0] if several else predict(model, source)
+                np.testing.assert_array_equal(result.image, IMAGE)
+    (tmp_path / "a.txt").write_text("abc")
+    with open(tmp_path / "a.txt") as text, pytest.raises(DataError, match="open it in binary mode"):
+        predict(model, text)
+
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return np.stack([IMAGE, IMAGE[::-1]])[index : index + 1], np.zeros((1, 12, 17))
+
+
+def test_labelled_data_are_predicted_without_the_labels(model, tmp_path):
+    x, y = np.stack([IMAGE, IMAGE[::-1]]), np.zeros((2, 12, 17), np.uint8)
+    data = kseg.data.from_arrays(x, y, classes=["a", "b", "c"])
+    for index in range(2):
+        Image.fromarray(x[index]).save(tmp_path / f"{index}.png")
+    nowhere = [kseg.data.Sample(tmp_path / f"{index}.png") for index in range(2)]
+    files = kseg.data.Dataset("files", "test", ("a",), None, nowhere)
+    sources = {
+        "pair": (x, y),
+        "weighted": (x, y, np.ones(2)),
+        "pairs": list(zip(x, y, strict=True)),
+        "data set": data,
+        "part": data[:2],
+        "files without masks": files,
+        "loader": kseg.data.Loader(data, batch_size=2, shuffle=False),
+        "batches": Batches(),
+    }
+    for name, source in sources.items():
+        found = list(predict(model, source))
+        assert len(found) == 2, name
+        for result, image in zip(found, x, strict=True):
+            np.testing.assert_array_equal(result.image, image, err_msg=name)
+    assert [result.path for result in predict(model, files)] == [tmp_path / "0.png", tmp_path / "1.png"]
+    assert isinstance(predict(model, sources["pairs"]), list)
 
 
 def test_a_pil_image_lying_on_its_side(model):
@@ -92,6 +141,8 @@ def test_frames_of_a_video(model, tmp_path):
         (None, "NoneType"),
         ("nowhere.png", "no such file"),
         (b"not an image", "image"),
+        ({"image": IMAGE}, "a dict with the keys image"),
+        ([{"image": IMAGE}], "a dict with the keys image: choose"),
     ],
 )
 def test_what_holds_no_image(model, source, words):

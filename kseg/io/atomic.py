@@ -91,7 +91,7 @@ def write_bytes(target: str | Path, data: bytes | memoryview) -> None:
     """Write a file whole or not at all, and bring it to the disk.
 
     Args:
-        target: the file; what it held is replaced. A pipe or a device is written to directly.
+        target: the file, whose folder is made; what it held is replaced. A pipe or a device is written to directly.
         data: its content.
 
     Raises:
@@ -105,6 +105,7 @@ def write_bytes(target: str | Path, data: bytes | memoryview) -> None:
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):  # /dev/stdout, a pipe
             target.write_bytes(data)
             return
+        target.parent.mkdir(parents=True, exist_ok=True)
         with _part(target) as part:
             with open(part, "xb") as file:
                 file.write(data)

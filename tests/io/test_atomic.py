@@ -112,10 +112,12 @@ def test_a_write_that_breaks_off_halfway(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_a_folder_that_is_gone_or_cannot_be_made(tmp_path):
-    with pytest.raises(FileError, match=os.strerror(errno.ENOENT)):
-        write_bytes(tmp_path / "gone" / "a.png", b"")
+def test_the_folder_is_made_or_cannot_be_made(tmp_path):
+    write_bytes(tmp_path / "new" / "er" / "a.png", b"x")
+    assert (tmp_path / "new" / "er" / "a.png").read_bytes() == b"x"
     (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match=r"a\.png: could not be written"):
+        write_bytes(tmp_path / "file" / "a.png", b"")
     with pytest.raises(FileError, match=r"x: could not be written"), temporary_path(tmp_path / "file" / "x"):
         pass
 

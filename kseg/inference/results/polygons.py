@@ -30,14 +30,17 @@ class Region:
         """The outline, clockwise on the screen, then the holes, counter-clockwise.
 
         Args:
-            tolerance: pixels by which the outline may be simplified (Douglas-Peucker); 0 keeps every corner.
+            tolerance: pixels by which the outline may be simplified (Douglas-Peucker); 0 keeps every corner. An outline
+                that would vanish is simplified less; a hole that would vanish is left out.
         """
-        found = outlines(self.mask)
-        if tolerance > 0:
-            simpler = (cv2.approxPolyDP(one.astype(np.float32), tolerance, closed=True) for one in found)
-            found = [ring[:, 0].astype(np.float64) for ring in simpler]
-        found = [ring + self.box[:2] for ring in found if len(ring) >= 3]
-        return sorted(found, key=signed_area, reverse=True)
+        exact = sorted(outlines(self.mask), key=signed_area, reverse=True)
+        if tolerance == 0:
+            return [ring + self.box[:2] for ring in exact]
+        outline, less = _simplified(exact[0], tolerance), min(tolerance, sum(self.box[2:])) / 2
+        while signed_area(outline) <= 0:
+            outline, less = (_simplified(exact[0], less), less / 2) if less > 0.25 else (exact[0], less)
+        holes = [ring for ring in (_simplified(one, tolerance) for one in exact[1:]) if signed_area(ring) < 0]
+        return [ring + self.box[:2] for ring in (outline, *sorted(holes, key=signed_area, reverse=True))]
 
 
 def regions(labels: np.ndarray, ids: list[int], least: int = 1) -> list[Region]:
@@ -58,6 +61,10 @@ def regions(labels: np.ndarray, ids: list[int], least: int = 1) -> list[Region]:
                 mask = numbered[top : top + height, left : left + width] == number
                 found.append(Region(class_id, area, (left, top, width, height), mask))
     return found
+
+
+def _simplified(ring: Ring, tolerance: float) -> Ring:
+    return cv2.approxPolyDP(ring.astype(np.float32), tolerance, closed=True)[:, 0].astype(np.float64)
 
 
 def outlines(mask: np.ndarray) -> list[Ring]:

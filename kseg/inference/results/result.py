@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kseg import checks
 from kseg.errors import DataError, SettingsError
 from kseg.inference.labels import NO_CLASS, best_classes
 from kseg.inference.results.polygons import Region, regions, signed_area
@@ -109,12 +110,13 @@ class Result:
         """The connected regions of some classes.
 
         Args:
-            classes: names; None: every class but the first, the background; all where classes overlap.
+            classes: a name or several; None: every class but the first, the background; all where classes overlap.
             least: regions of fewer pixels are left out.
 
         Raises:
-            SettingsError: a name that is not a class.
+            SettingsError: a name that is not a class, or a number of pixels below 0.
         """
+        least, classes = checks.whole(least, "least", 0), [classes] if isinstance(classes, str) else classes
         wanted = classes if classes is not None else self.classes if self.multilabel else self.classes[1:]
         if unknown := [name for name in wanted if name not in self.classes]:
             raise SettingsError(
@@ -132,18 +134,17 @@ class Result:
         """Outlines of the regions along their pixels' edges.
 
         Args:
-            tolerance: pixels by which outlines may be simplified.
+            tolerance: pixels by which outlines may be simplified, from 0 on; every region keeps an outline.
             classes, least: see `regions`.
 
         Returns:
             Dicts with `class`, `class_id`, `score` (mean confidence), `area`, `exterior` and `holes`: lists of
             (x, y) in pixels, whose origin is the upper left corner of the image.
         """
-        found = []
+        tolerance, found = checks.number(tolerance, "tolerance", least=0), []
         for region in self.regions(classes, least):
             rings = [[(float(x), float(y)) for x, y in ring] for ring in region.rings(tolerance)]
-            if rings:
-                found.append({**self._about(region), "exterior": rings[0], "holes": rings[1:]})
+            found.append({**self._about(region), "exterior": rings[0], "holes": rings[1:]})
         return found
 
     def boxes(self, classes: Sequence[str] | None = None, least: int = 1) -> list[dict[str, Any]]:
@@ -154,8 +155,8 @@ class Result:
         self, tolerance: float = 0.0, classes: Sequence[str] | None = None, least: int = 1
     ) -> dict[str, Any]:
         """The regions as a COCO data set of one image; those with holes as run lengths, which COCO's polygons lack."""
+        tolerance, annotations = checks.number(tolerance, "tolerance", least=0), []
         height, width = self.labels.shape
-        annotations = []
         for number, region in enumerate(self.regions(classes, least), 1):
             rings = region.rings(tolerance)
             if len(rings) == 1:
@@ -199,10 +200,18 @@ class Result:
 
         Args:
             transform: (a, b, c, d, e, f) that turns pixels into map coordinates, X = a x + b y + c and
-                Y = d x + e y + f, as rasterio and affine order them; None: pixels, y upwards.
+                Y = d x + e y + f, as rasterio and affine order them (also their 3x3 matrix); None: pixels, y upwards.
             tolerance, classes, least: see `polygons`.
+
+        Raises:
+            SettingsError: a transform of other numbers, or as of `polygons`.
         """
-        a, b, c, d, e, f = (1, 0, 0, 0, -1, 0) if transform is None else tuple(transform)[:6]
+        tolerance = checks.number(tolerance, "tolerance", least=0)
+        given = (1, 0, 0, 0, -1, 0) if transform is None else transform
+        flat = list(np.ravel(np.asarray(given, object)))
+        if len(flat) not in (6, 9) or len(checks.numbers(flat, "transform")) != len(flat):
+            raise checks.wrong("transform", "six numbers (a, b, c, d, e, f), as rasterio's, or a 3x3 matrix", given)
+        a, b, c, d, e, f = map(float, flat[:6])
         features = []
         for region in self.regions(classes, least):
             rings = []
@@ -213,14 +222,8 @@ class Result:
                 # The outline counter-clockwise, holes clockwise, where Y points upwards.
                 moved = moved[::-1] if (signed_area(moved) > 0) == bool(number) else moved
                 rings.append([*moved.tolist(), moved[0].tolist()])
-            if rings:
-                features.append(
-                    {
-                        "type": "Feature",
-                        "geometry": {"type": "Polygon", "coordinates": rings},
-                        "properties": self._about(region),
-                    }
-                )
+            geometry = {"type": "Polygon", "coordinates": rings}
+            features.append({"type": "Feature", "geometry": geometry, "properties": self._about(region)})
         return {"type": "FeatureCollection", "features": features}
 
     def overlay(self, alpha: float = 0.5, legend: bool = True) -> np.ndarray:
@@ -246,8 +249,8 @@ class Result:
         """Write the result in the form that the file's ending says, whole or not at all.
 
         Args:
-            path: `.png` the mask, with the palette; `.jpg` the overlay; `.json` COCO; `.geojson` the polygons; `.csv`
-                the areas; `.npz` the probabilities and labels.
+            path: the file, whose folder is made: `.png` the mask, with the palette; `.jpg` the overlay; `.json` COCO;
+                `.geojson` the polygons; `.csv` the areas; `.npz` the probabilities and labels.
 
         Raises:
             SettingsError: another ending.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ def result_of(predictor: Any, source: Any) -> Result:
 
     Args:
         predictor: a `Predictor`, `FilePredictor`, `ProposalPredictor` or `Ensemble`.
-        source: a path, the bytes of a file, a PIL image or an array `(height, width, 3)`; or of the channels and the
-            values that the model takes.
+        source: a path, the bytes of a file, a file open in binary mode, a PIL image or an array `(height, width, 3)`;
+            or of the channels and the values that the model takes.
 
     Returns:
         A `Result`; without class names of the model those of one channel are "background" and "object".
@@ -32,6 +32,15 @@ def result_of(predictor: Any, source: Any) -> Result:
     """
     path = source if isinstance(source, str | Path) else None
     info = getattr(predictor, "info", None)
+    if isinstance(source, Mapping):
+        raise DataError(
+            f"Expected an image; got a dict with the keys {', '.join(map(str, source))}: choose the image of each, as "
+            "by (each['image'] for each in data)"
+        )
+    if hasattr(source, "read") and not hasattr(source, "__getitem__"):
+        source = source.read()
+        if isinstance(source, str):
+            raise DataError('Expected an image; got a file open as text: open it in binary mode, open(path, "rb")')
     if isinstance(source, str | Path | bytes | bytearray):
         image = read(predictor, bytes(source) if isinstance(source, bytearray) else source)
     elif hasattr(source, "getexif"):  # PIL
@@ -50,6 +59,30 @@ def result_of(predictor: Any, source: Any) -> Result:
     names = getattr(model, "classes", None) or unnamed
     palette = getattr(model, "palette", None) or default_palette(count)
     return result_from(predictor, image, probabilities, names, palette, path)
+
+
+def images_in(source: Any) -> Iterator[Any]:
+    """The images of a data set, of batches, or of what else can be iterated; of (image, mask) the image.
+
+    Args:
+        source: a `kseg.data.Dataset`, whose masks are not read where its images are files; `(x, y)` or
+            `(x, y, weights)` of arrays; or what gives images, batches of them, or tuples that begin with either.
+    """
+    if hasattr(source, "num_classes") and hasattr(source, "load"):
+        for index in range(len(source)):
+            yield source.file_of(index) or source.load(index)[0]
+        return
+    if isinstance(source, tuple) and 2 <= len(source) <= 3 and len(getattr(source[0], "shape", ())) == 4:
+        ranks = [len(getattr(part, "shape", ())) for part in source]
+        source = source[:1] if ranks[1] in (3, 4) and len(source[0]) == len(source[1]) else source
+    by_number = not hasattr(source, "__iter__")  # a PyDataset
+    for one in (source[index] for index in range(len(source))) if by_number else source:
+        if isinstance(one, tuple) and 2 <= len(one) <= 3:
+            one = one[0]
+        if len(getattr(one, "shape", ())) == 4:
+            yield from np.asarray(one)
+        else:
+            yield one
 
 
 def result_from(

@@ -77,3 +77,14 @@ def test_simplified_outlines_stay_near():
     exact, simple = region.rings()[0], region.rings(1.5)[0]
     assert len(simple) < len(exact) / 3
     assert abs(signed_area(simple) / disc.sum() - 1) < 0.05
+
+
+@pytest.mark.parametrize("tolerance", [0.5, 3.0, 100.0, 1e9])
+def test_simplified_regions_keep_an_outline(tolerance):
+    labels = np.random.default_rng(0).integers(0, 2, (12, 15)).astype(np.uint8)
+    labels[:, 13] = 1  # a line of one pixel
+    for region in regions(labels, [0, 1]):
+        outline, *holes = region.rings(tolerance)
+        assert len(outline) >= 3
+        assert signed_area(outline) > 0
+        assert all(signed_area(hole) < 0 for hole in holes)

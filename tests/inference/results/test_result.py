@@ -131,6 +131,13 @@ def test_saved_by_the_ending(result, tmp_path):
         result.save(tmp_path / "x.txt")
 
 
+def test_the_folder_is_made(result, tmp_path):
+    for ending in ("png", "jpg", "json", "geojson", "csv", "npz"):
+        path = tmp_path / ending / "new" / f"a.{ending}"
+        assert result.save(path) == path
+        assert path.stat().st_size > 0
+
+
 def test_names_for_other_classes():
     with pytest.raises(DataError, match="3 classes"):
         Result(np.zeros((2, 2, 3), np.uint8), np.ones((2, 2, 3), np.float32) / 3, ("a",), PALETTE)
@@ -152,3 +159,32 @@ def test_cocos_own_tool_draws_the_labels_again():
         assert mask.sum() == each["area"]
         found[mask] = each["category_id"]
     assert (found == result.labels).mean() >= 0.999
+
+
+def test_arguments_are_checked(result):
+    for call in (result.polygons, result.to_coco, result.to_geojson):
+        for wrong in (-1, float("nan"), "2"):
+            with pytest.raises(SettingsError, match="`tolerance` must be a number from 0 on"):
+                call(tolerance=wrong)
+        with pytest.raises(SettingsError, match="`least` must be a whole number from 0 on"):
+            call(least=-1)
+        with pytest.raises(SettingsError, match="No class 'cat'; there are background, road, car"):
+            call(classes="cat")
+    for wrong in ((1, 2), "abcdef", (1, 2, 3, 4, 5, "x"), range(7), (1, 2, 3, 4, 5, np.inf)):
+        with pytest.raises(SettingsError, match="`transform` must be"):
+            result.to_geojson(transform=wrong)
+    assert [one["class"] for one in result.polygons(classes="car")] == ["car"]
+
+
+def test_strong_simplification_keeps_every_region(result):
+    boxes = [(one["class"], one["area"]) for one in result.boxes()]
+    assert len(boxes) == 2
+    assert [(one["class"], one["area"]) for one in result.polygons(tolerance=100)] == boxes
+    assert len(result.to_geojson(tolerance=100)["features"]) == len(result.to_coco(100)["annotations"]) == 2
+
+
+def test_a_transform_as_six_numbers_or_a_matrix(result):
+    six = (2.0, 0, 100, 0, -2, 50)
+    expected = result.to_geojson(six)
+    for same in (np.array(six), (*six, 0, 0, 1), np.reshape((*six, 0, 0, 1), (3, 3))):
+        assert result.to_geojson(same) == expected
