@@ -45,7 +45,8 @@ def whole(value: Any, name: str, least: int | None = 1, most: int | None = None)
     """
     found = _as_whole(value)
     if found is None or not _within(found, least, most):
-        raise wrong(name, f"a whole number{_range(least, most)}", value)
+        of_names = isinstance(value, list | tuple) and value and all(isinstance(one, str) for one in value)
+        raise wrong(name, f"a whole number{_range(least, most)}{', as len(names) is' * bool(of_names)}", value)
     return found
 
 
@@ -180,6 +181,28 @@ def value_range(values: Any, name: str = "value_range") -> tuple[float, float]:
     if len(found) != 2 or None in found or found[0] >= found[1]:
         raise wrong(name, "the lowest and the highest value of images, such as (0, 255)", values)
     return found
+
+
+def colour(value: Any, name: str) -> tuple[int, int, int]:
+    """An RGB colour of 0-255: three whole numbers, or a text such as "#ff8000", "orange" or "rgb(255, 128, 0)".
+
+    Example:
+
+    >>> colour("#ff8000", "colour"), colour([255, 128, 0], "colour")
+    ((255, 128, 0), (255, 128, 0))
+    """
+    found = value
+    if isinstance(value, str):
+        from PIL import ImageColor
+
+        try:
+            found = ImageColor.getrgb(value)
+        except ValueError:
+            found = ()
+    numbers = tuple(map(_as_whole, _as_tuple(found)))
+    if len(numbers) != 3 or any(number is None or not 0 <= number <= 255 for number in numbers):
+        raise wrong(name, 'a colour of three whole numbers from 0 to 255, or a text such as "#ff8000"', value)
+    return numbers
 
 
 def arguments(given: Mapping[str, Any], function: Callable, owner: str) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from kseg.checks import value_range, whole
+from kseg.checks import colour, value_range, whole
 from kseg.data.masks import check_channels, check_ids, read_masks, size_mismatch
 from kseg.data.pairs import Sample
 from kseg.data.sources.subsets import Joined, SplitName, Subset
@@ -43,7 +43,7 @@ class Dataset:
         name: short name for reports.
         split: `"train"`, `"val"`, ...
         classes: class names; a mask's class id is the place in this tuple.
-        palette: one RGB colour (0-255) a class, for drawing; None for PASCAL VOC's, without black where they overlap.
+        palette: a colour a class, (r, g, b) of 0-255 or "#ff8000"; None for VOC's, without black where they overlap.
         samples: `Sample`s of files, or an `ArraySource`.
         ignore_label: the id of pixels that neither loss nor metric counts.
         stored_ids: `(stored, id)` pairs for masks whose stored ids are not the class ids (CamVid's void,
@@ -103,6 +103,7 @@ class Dataset:
         if self.palette is None:
             colours = default_palette(len(self.classes) + 1)  # black is no colour of a class that overlaps
             object.__setattr__(self, "palette", colours[1:] if self.multilabel else colours[:-1])
+        object.__setattr__(self, "palette", tuple(colour(one, "a colour of `palette`") for one in self.palette))
         if len(self.palette) != len(self.classes):
             raise DataError(
                 f"data set {self.name}: {len(self.classes)} classes but {len(self.palette)} palette colours"

@@ -101,8 +101,12 @@ class ClassScores(ConfusionMatrix):
         return ops.diagonal(counts), ops.sum(counts, 1), ops.sum(counts, 0)
 
     def named(self, part: Any, whole: Any) -> dict[str, Any]:
-        """Shares of each class and the mean of those whose whole is above 0, by the names they are logged under."""
-        scores = ops.where(whole > 0, ops.divide_no_nan(part, whole), float("nan"))
+        """Shares of each class and the mean of those whose whole is above 0, by the names they are logged under.
+
+        Without a pixel counted all are 0, as every metric of Keras is; else a class that has none is NaN.
+        """
+        absent = ops.where(ops.any(whole > 0), float("nan"), 0.0)
+        scores = ops.where(whole > 0, ops.divide_no_nan(part, whole), absent)
         present = ops.cast(whole > 0, "float32")
         mean = ops.divide_no_nan(ops.sum(ops.divide_no_nan(part, whole)), ops.sum(present))
         bad = self.unknown > 0

@@ -52,7 +52,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         threshold: float = 0.5,
     ) -> None:
         super().__init__(name=name or self.usual_name, dtype=dtype)
-        self.num_classes = max(int(num_classes), 2)
+        self.num_classes = max(checks.whole(num_classes, "num_classes"), 2)
         self.from_logits, self.threshold = bool(from_logits), checks.fraction(threshold, "threshold")
         self.ignore_label = ignore_label
         self.counts = self.add_variable(

@@ -21,8 +21,10 @@ class IoU(ClassScores):
         threshold: of a sigmoid, above which a pixel is of its class.
         mode: "multiclass", or "multilabel": labels `(batch, height, width, classes)` of 0 and 1.
 
-    A class that neither truth nor prediction has is NaN, and no part of the mean. All are NaN once a label outside the
-    classes was met.
+    A class that neither truth nor prediction has is NaN, and no part of the mean (scikit-learn counts it as 0, which
+    makes a score depend on classes that were not there). As long as no pixel was counted, such as where all are
+    ignored, all are 0, as in `MeanIoU` and in every metric of Keras. All are NaN once a label outside the classes was
+    met.
 
     Raises:
         SettingsError: an argument out of its range.

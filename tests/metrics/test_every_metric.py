@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from kseg.errors import SettingsError
 from kseg.metrics import BoundaryF1, ConfusionMatrix, Dice, IoU, MeanIoU, PixelAccuracy
 
 NAMES = ["ground", "road", "car", "never"]
@@ -181,3 +182,30 @@ def test_weighted_metrics_of_keras():
     )
     assert logged["some"] == 1
     assert logged["all"] == pytest.approx(13 / 16)
+
+
+def test_nothing_counted_is_nought_everywhere_and_one_absent_class_is_nan():
+    """As every metric of Keras is before the first batch, and as torchmetrics' and scikit-learn's of nothing are."""
+    labels, logits = np.full((1, 4, 5), 255), np.random.default_rng(0).normal(size=(1, 4, 5, 2)).astype("float32")
+    for metric in (MeanIoU(2), PixelAccuracy(2), BoundaryF1(2), IoU(["a", "b"]), Dice(["a", "b"])):
+        for ignored in (False, True):
+            if ignored:
+                metric.update_state(labels, logits)
+            found = metric.result()
+            values = list(found.values()) if isinstance(found, dict) else [found]
+            np.testing.assert_array_equal(np.array(values, float), 0.0)
+    overlapping = Dice(["a", "b"], mode="multilabel")
+    masks = np.stack([labels, labels * 0 + 1], -1)
+    overlapping.update_state(np.full_like(masks, 255), logits)
+    assert {float(value) for value in overlapping.result().values()} == {0.0}
+    overlapping.update_state(masks, np.abs(logits))
+    found = {name: float(value) for name, value in overlapping.result().items()}
+    assert np.isnan(found["dice_a"])
+    assert found["dice_b"] == found["dice"] == 1.0
+
+
+@pytest.mark.parametrize("kind", [ConfusionMatrix, MeanIoU, PixelAccuracy, BoundaryF1])
+def test_names_where_their_number_is_needed(kind):
+    says = r"`num_classes` must be a whole number from 1 on, as len\(names\) is; got \['a', 'b'\]"
+    with pytest.raises(SettingsError, match=says):
+        kind(["a", "b"])

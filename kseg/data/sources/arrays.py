@@ -40,7 +40,7 @@ def from_arrays(
         classes: their names, or how many there are; None: up to the highest id in `y`, which is read for it, where it
             has every id from 1 up to that.
         name, split: for reports.
-        palette: one RGB colour a class.
+        palette: one RGB colour a class, three numbers or a text such as "#ff8000".
         ignore_label: the id of pixels that do not count.
         channels, value_range: of images that are not RGB of 0-255; see `Dataset`.
         multilabel: `y` is `(samples, height, width, classes)` of 0 and 1.
@@ -137,7 +137,6 @@ def _dataset(
         classes = [f"class {index}" for index in range(whole(classes, "classes", 1, 255))]
     if isinstance(classes, str):
         raise DataError(f"{name}: classes are several names or a number, got {classes!r}")
-    palette = None if palette is None else tuple(tuple(map(int, colour)) for colour in palette)
     return Dataset(name, split, tuple(classes), palette, source, ignore_label, **source.settings)
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from kseg.checks import value_range, whole
+from kseg.checks import colour, value_range, whole
 from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
 from kseg.data.dataset import Dataset, Sample
 from kseg.data.masks import count_classes
@@ -182,7 +182,7 @@ def from_pairs(
     masks: str | Path | Sequence[str | Path],
     classes: Sequence[str] | int | str | Path | None = None,
     *,
-    colours: Sequence[tuple[int, int, int]] | Mapping[str, tuple[int, int, int]] | None = None,
+    colours: Sequence[tuple[int, int, int] | str] | Mapping[str, tuple[int, int, int] | str] | None = None,
     name: str = "pairs",
     split: str = "train",
     ignore_label: int = IGNORE_LABEL,
@@ -199,7 +199,8 @@ def from_pairs(
         classes: names; how many there are; or the path of a class list (see `read_classes`), with its colours. None:
             up to the highest id in the masks, which are read for it, where they have every id from 1 up to that.
         colours: the RGB colours that the masks are drawn in, one a class in their order, or by name (with `ignore` for
-            ignored pixels); they are the palette too.
+            ignored pixels), whose names are the classes unless they are given; numbers from 0 to 255, or texts such as
+            "#ff8000". They are the palette too.
         name, split: for reports.
         ignore_label: the id of pixels that do not count.
         channels, value_range: of images that are not RGB of 0-255, such as (0, 65535); see `Dataset`.
@@ -220,6 +221,8 @@ def from_pairs(
     ```
     """
     named: dict[str, tuple[int, int, int]] = {}
+    if classes is None and isinstance(colours, Mapping):
+        classes = [label for label in colours if label != "ignore"]
     if isinstance(classes, (str, Path)):
         classes, named = read_classes(classes)
     if classes is None and multilabel:
@@ -250,8 +253,12 @@ def from_pairs(
             colours = dict(zip(classes, colours, strict=True))
         unknown = set(colours) - {*classes, "ignore"}
         if unknown:
-            raise DataError(f"{name}: a colour for {sorted(unknown)[0]!r}, which is not a class")
-        named = {label: tuple(map(int, colour)) for label, colour in colours.items()}
+            raise DataError(f"{name}: a colour for {sorted(unknown, key=str)[0]!r}, which is not a class")
+        named = {label: colour(one, f"the colour of {label!r}") for label, one in colours.items()}
+        for label, one in named.items():
+            same = next(other for other in named if named[other] == one)
+            if same != label:
+                raise DataError(f"{name}: {same!r} and {label!r} have the same colour, {one}: nothing tells them apart")
     drawn = default_palette(len(classes) + multilabel)[multilabel:]
     palette = tuple(named.get(label, drawn[index]) for index, label in enumerate(classes))
     kind = {"channels": channels, "value_range": value_range, "multilabel": multilabel}

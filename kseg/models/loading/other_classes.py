@@ -85,6 +85,10 @@ def _with_classes(
 
 def number_of_classes(num_classes: int | None, classes: Sequence[str] | None) -> int:
     """The number of classes that a number and names agree on; SettingsError where they do not."""
+    if np.ndim(num_classes) == 1:
+        raise SettingsError(
+            f"`num_classes` is a number; got {num_classes!r}: give names as classes={[str(one) for one in num_classes]}"
+        )
     if isinstance(classes, str) or (classes is None and num_classes is None):
         raise checks.wrong("classes", "a list of class names, or give num_classes", classes)
     if classes is None:

@@ -33,6 +33,8 @@ class Labelling:
 
     @classes.setter
     def classes(self, names: Sequence[str] | None) -> None:
+        if isinstance(names, str):
+            raise checks.wrong("classes", "a list of names, one a class", names)
         self._classes = self._one_per_class(names, "classes")
 
     @property
@@ -42,7 +44,8 @@ class Labelling:
     @palette.setter
     def palette(self, colours: Sequence[Sequence[int]] | None) -> None:
         colours = self._one_per_class(colours, "palette")
-        self._palette = None if colours is None else tuple(tuple(int(v) for v in one) for one in colours)
+        named = (checks.colour(one, "a colour of `palette`") for one in colours or ())
+        self._palette = None if colours is None else tuple(named)
 
     @property
     def working_size(self) -> tuple[int, int] | None:

@@ -4,7 +4,7 @@ import pytest
 
 from kseg.data import from_pairs, load
 from kseg.data.class_list import read_classes
-from kseg.errors import DataError, KsegWarning
+from kseg.errors import DataError, KsegWarning, SettingsError
 
 
 def test_flat_folder(tmp_path, write):
@@ -231,6 +231,9 @@ def test_from_pairs_in_colours(tmp_path, write):
     for settings in (
         {"classes": tmp_path / "list.csv"},
         {"classes": ["tree", "car"], "colours": by_name},
+        {"colours": by_name},  # the names are the classes
+        {"classes": ["tree", "car"], "colours": {"tree": "#008000", "car": "#c80a0a", "ignore": "white"}},
+        {"colours": {"tree": "green", "car": np.array([200, 10, 10]), "ignore": "white"}},
         {"classes": ["tree", "car", "sky"], "colours": [tuple(colours[0, i]) for i in range(3)]},
     ):
         dataset = from_pairs(images, masks, **settings)
@@ -247,5 +250,12 @@ def test_from_pairs_refuses(tmp_path, write):
         from_pairs(images, [masks[0], tmp_path / "no.png"])
     with pytest.raises(DataError, match="does not exist"):
         from_pairs(tmp_path / "nowhere", tmp_path / "masks")
+    for wrong in ("#12", (1, 2), (1, 2, 300)):
+        with pytest.raises(SettingsError, match="the colour of 'b' must be a colour of three whole numbers"):
+            from_pairs(images, masks, colours={"a": "black", "b": wrong})
+    with pytest.raises(DataError, match=r"'a' and 'b' have the same colour, \(0, 0, 0\)"):
+        from_pairs(images, masks, colours={"a": "black", "b": (0, 0, 0)})
+    with pytest.raises(DataError, match="the class 'a' is there twice"):
+        from_pairs(images, masks, classes=["a", "a"])
     with pytest.raises(DataError, match="2 colours for 3 classes"):
         from_pairs(images, masks, classes=3, colours=[(0, 0, 0), (1, 1, 1)])

@@ -51,6 +51,8 @@ def test_others_are_refused():
         with_classes(keras.Model(image, image), 3)
     with pytest.raises(SettingsError):
         with_classes(FCN(VGG16(filters=4), 2, stride=32), 0)
+    with pytest.raises(SettingsError, match=r"`num_classes` is a number; .* give names as classes=\['cat', 'dog'\]"):
+        FCN(VGG16(filters=4), 2, stride=32).change_classes(["cat", "dog"])
 
 
 def drawn():

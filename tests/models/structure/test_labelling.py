@@ -18,5 +18,13 @@ def test_one_channel_has_two_names_unless_classes_overlap():
 def test_what_is_saved():
     labelling = Labelling(3)
     assert labelling.to_config() == {"classes": None, "palette": None, "working_size": None}
-    labelling.palette, labelling.working_size = [[1, 2, 3]] * 3, [4, 5]
+    labelling.palette, labelling.working_size = [[1, 2, 3], "#010203", (1, 2, 3)], [4, 5]
     assert labelling.to_config() == {"classes": None, "palette": ((1, 2, 3),) * 3, "working_size": (4, 5)}
+
+
+def test_what_is_no_list_of_names_or_colours():
+    labelling = Labelling(3)
+    with pytest.raises(SettingsError, match="`classes` must be a list of names, one a class; got 'cat'"):
+        labelling.classes = "cat"
+    with pytest.raises(SettingsError, match="a colour of `palette` must be a colour of three whole numbers"):
+        labelling.palette = [(0, 0, 0), (1, 1, 1), (0, 0, 256)]
