@@ -12,6 +12,7 @@ import numpy as np
 from kseg.errors import KsegError, ModelError, SettingsError
 from kseg.export.formats import format_for, suffixes
 from kseg.export.runtimes.frames import RANGES, Frames, scaled
+from kseg.inference.checks import checked_threshold
 from kseg.io.untrusted import check_runs
 from kseg.visualize.palette import default_palette
 from kseg.webcam.smoothing import of_two, planes_of
@@ -35,9 +36,11 @@ class Segmentation:
     Args:
         runner: what runs the model, as `kseg.webcam.load` opens it; its `output` says, once, what its values are.
         size: (height, width) that frames are stretched to; None: the model's own, else 256x256.
+        threshold: above which probability a pixel is class 1, of a model of one channel or two classes. The odds are
+            moved so that it lies at 0.5, for labels, smoothing and soft edges alike.
 
     Raises:
-        SettingsError: a size that the model does not take.
+        SettingsError: a size that the model does not take, or a threshold of a model of more classes.
         NoMap: what the model gives is no map of classes.
 
     Example:
@@ -50,19 +53,22 @@ class Segmentation:
     2
     """
 
-    def __init__(self, runner: Frames, size: tuple[int, int] | None = None) -> None:
+    def __init__(self, runner: Frames, size: tuple[int, int] | None = None, threshold: float = 0.5) -> None:
         if size is not None and runner.size is not None and size != runner.size:
             raise SettingsError(
                 f"--size: this model takes {runner.size[0]}x{runner.size[1]} pixels only, not {size[0]}x{size[1]}; "
                 "a .keras file, and a preset with --precision float32, take others"
             )
-        self.runner, self.size = runner, size or runner.size or DEFAULT_SIZE
+        self.runner, self.size, self.threshold = runner, size or runner.size or DEFAULT_SIZE, 0.5
         first = self.probabilities(runner(np.full((*self.size, 3), 127, np.uint8)))
         self.gives_ids = first.ndim == 2
         names = list(runner.names or ())
         count = first.shape[-1] if first.ndim == 3 else len(names) or IDS
         if count > IDS:
             raise NoMap(f"the model gives {count} classes; expected {IDS} at most")
+        if self.gives_ids and threshold != 0.5:
+            raise SettingsError("A threshold is of probabilities, and this model gives class ids")
+        self.threshold = checked_threshold(threshold, count)
         if len(names) != count and count == VOC:
             from kseg.data.sources.voc import CLASSES as names
         elif len(names) != count:
@@ -129,8 +135,13 @@ class Segmentation:
             )
         logits = self.runner.output == "logits"
         if output.shape[-1] == 1:
-            return foreground(output, logits)
-        return softmax(output) if logits else output.astype(np.float32, copy=False)
+            found = foreground(output, logits)
+        else:
+            found = softmax(output) if logits else output.astype(np.float32, copy=False)
+        if self.threshold == 0.5:
+            return found
+        more, less = found[..., 1] * (1 - self.threshold), found[..., 0] * self.threshold
+        return of_two(more / (more + less))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -158,6 +169,7 @@ def load(
     precision: str = "int8",
     values: str | None = None,
     output: str | None = None,
+    threshold: float = 0.5,
     trust: bool = False,
 ) -> Segmentation:
     """A model for frames by the name of a preset or by its file.
@@ -171,6 +183,7 @@ def load(
         values: what a foreign float model takes, one of `RANGES`; None: -1..1, or 0..255 for kseg's own.
         output: what the model's output is, "logits", "probabilities" or "labels"; None: what its file says, by its
             metadata or the end of its graph.
+        threshold: see `Segmentation`.
         trust: open a .tflite or .onnx file without having run it in a process of its own before, where a file that
             was damaged or made to do harm crashes alone.
 
@@ -179,7 +192,7 @@ def load(
 
     Raises:
         ModelError: no such preset or file, or one that cannot be run on images.
-        SettingsError: a size the model does not take, an unknown range.
+        SettingsError: a size the model does not take, an unknown range, a threshold of more than two classes.
 
     Example:
 
@@ -208,11 +221,12 @@ def load(
     try:
         if path.suffix.lower() == ".keras":
             frames, working_size = keras_frames(path, threads, values, output)
-            return Segmentation(frames, size or working_size)
+            return Segmentation(frames, size or working_size, threshold)
         runtime = format_for(path).open(path, threads)
         _check_frames(runtime.metadata, path)
         frames = runtime.frames(values, size)
-        return Segmentation(frames if output is None else replace(frames, output=output), size)
+        frames = frames if output is None else replace(frames, output=output)
+        return Segmentation(frames, size, threshold)
     except NoMap as error:
         raise ModelError(f"{path}: {error}") from None
     except KsegError:

@@ -251,3 +251,23 @@ def test_the_range_of_a_keras_model_is_honoured(tmp_path):
     for values, share in ((None, 0.265625), ("0..1", 0.25), ("0..255", 0.265625), ("-1..1", 0.265625)):
         found = load(str(tmp_path / "m.keras"), values=values)(frame)
         assert (found.argmax(-1) == 1).mean() == share, values
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_threshold_moves_the_border_of_two_classes(channels):
+    chance = np.random.default_rng(0).uniform(0.01, 0.99, (6, 8, 1)).astype("float32")
+    given = chance if channels == 1 else np.concatenate([1 - chance, chance], -1)
+    for threshold in (0.2, 0.5, 0.9):
+        model = Segmentation(Runner(lambda image: given, (6, 8), "probabilities"), threshold=threshold)
+        found = model(np.zeros((6, 8, 3), np.uint8))
+        np.testing.assert_allclose(found.sum(-1), 1, atol=1e-6)
+        np.testing.assert_array_equal(labels_of(found, (6, 8)), chance[..., 0] > threshold)
+        odds = chance[..., 0] / (1 - chance[..., 0]) * (1 - threshold) / threshold
+        np.testing.assert_allclose(found[..., 1] / found[..., 0], odds, rtol=1e-3)
+
+
+def test_a_threshold_needs_two_classes():
+    with pytest.raises(SettingsError, match="one channel or two classes; of 3 the most probable is taken"):
+        Segmentation(Runner(lambda image: np.zeros((6, 8, 3)), (6, 8)), threshold=0.3)
+    with pytest.raises(SettingsError, match="this model gives class ids"):
+        Segmentation(Runner(lambda image: np.zeros((6, 8)), (6, 8), "labels"), threshold=0.3)

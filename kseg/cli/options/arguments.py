@@ -71,6 +71,17 @@ def add_output_kind(parser: Any) -> None:
     )
 
 
+def add_threshold(parser: Any, also: str = "") -> None:
+    """``--threshold``; `also` says for which other models it is."""
+    parser.add_argument(
+        "--threshold",
+        type=fraction,
+        default=0.5,
+        metavar="P",
+        help=f"above which probability a pixel is class 1, of one channel or two classes{also} (default: 0.5)",
+    )
+
+
 def add_prediction(parser: argparse.ArgumentParser) -> None:
     """How an image is predicted: ``--scales``, ``--flip``, ``--window`` and so on, and ``add_combined``'s."""
     from kseg.cli.options.combined import add_combined
@@ -93,13 +104,7 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--flip", action="store_true", help="also predict the mirrored image and average")
     _add_sizes(group)
-    group.add_argument(
-        "--threshold",
-        type=fraction,
-        default=0.5,
-        metavar="P",
-        help="above which probability a pixel is class 1, of a model of one channel or two classes (0.5)",
-    )
+    add_threshold(group, ", or of each class where they overlap")
     add_output_kind(group)
     add_combined(parser)
 

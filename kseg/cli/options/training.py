@@ -167,3 +167,15 @@ def add_safety(group: Any) -> None:
     group.add_argument(
         "--devices", type=positive, metavar="N", help="number of devices for --strategy mirrored"
     )
+
+
+def one_channel(train: Any) -> int:
+    """1, the channels of a network that tells background and object; SettingsError for other classes."""
+    from kseg.errors import SettingsError
+
+    if train.num_classes != 2 or train.multilabel:
+        kind = "classes that overlap" if train.multilabel else "classes"
+        raise SettingsError(
+            f"--one-channel is for two classes, background and object; {train.name} has {train.num_classes} {kind}"
+        )
+    return 1

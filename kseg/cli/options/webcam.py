@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from kseg.cli.options.arguments import add_output_kind, fraction, positive
+from kseg.cli.options.arguments import add_output_kind, add_threshold, fraction, positive
 
 COLOUR_MAPS = ("model", "voc", "bright")
 
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: 0..255 for .keras, -1..1 for others)",
     )
     add_output_kind(parser)
+    add_threshold(parser)
     parser.add_argument(
         "--trust",
         action="store_true",

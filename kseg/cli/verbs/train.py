@@ -19,7 +19,7 @@ from typing import Any
 from kseg.cli.options.arguments import add_data
 from kseg.cli.options.given import refuse
 from kseg.cli.options.own_code import own_loss, own_model
-from kseg.cli.options.training import add_losses, add_safety, add_settings, add_teacher, add_weights
+from kseg.cli.options import training as options
 
 # Option of the command -> setting of the recipe.
 _SETTINGS = {
@@ -61,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="name of a network (see kseg models), or FILE.py:NAME, a function that takes the number "
         "of classes and returns a Keras model (default: the network in the file of --init-from)",
     )
+    parser.add_argument(
+        "--one-channel",
+        action="store_true",
+        help="of two classes, background and object: learn one sigmoid channel, the probability of the object",
+    )
     add_data(parser)
     parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/MODEL-DATA)")
     parser.add_argument(
@@ -84,11 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="W",
         help="weights of the backbone: packaged (default), imagenet, none, or a file",
     )
-    add_settings(parser.add_argument_group("settings of the recipe"))
-    add_weights(parser.add_argument_group("which weights are trained, and how they are computed"))
-    add_losses(parser.add_argument_group("what the loss counts, and losses of the papers"))
-    add_teacher(parser.add_argument_group("learning from another model"))
-    add_safety(parser.add_argument_group("faults and devices"))
+    options.add_settings(parser.add_argument_group("settings of the recipe"))
+    options.add_weights(parser.add_argument_group("which weights are trained, and how they are computed"))
+    options.add_losses(parser.add_argument_group("what the loss counts, and losses of the papers"))
+    options.add_teacher(parser.add_argument_group("learning from another model"))
+    options.add_safety(parser.add_argument_group("faults and devices"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -178,8 +183,13 @@ def recipe_and_model(args: argparse.Namespace, train: Any) -> tuple[Any, Any]:
     recipe = changed(named or Recipe(), args)
     keras.utils.set_random_seed(recipe.seed)
     weights, num_classes = None if args.weights == "none" else args.weights, train.num_classes
+    if args.one_channel:
+        num_classes = options.one_channel(train)
     if args.of_file:
-        model = models.with_classes(models.load_trained(args.init_from), num_classes, dtype=recipe.mixed_precision)
+        trained = models.load_trained(args.init_from)
+        if num_classes == 2 and getattr(trained, "num_classes", 2) == 1:
+            num_classes = options.one_channel(train)
+        model = models.with_classes(trained, num_classes, dtype=recipe.mixed_precision)
     elif ":" in args.model:
         refuse(args, "a network of your own brings its weights itself", "weights")
         model = own_model(args.model, num_classes, recipe.mixed_precision)

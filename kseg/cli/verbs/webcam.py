@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
                 precision=args.precision,
                 values=args.input_range,
                 output=args.output_kind,
+                threshold=args.threshold,
                 trust=args.trust,
             )
     except BaseException:
