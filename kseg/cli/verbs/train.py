@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kseg.cli.options import training as options
 from kseg.cli.options.arguments import add_data
 from kseg.cli.options.given import refuse
 from kseg.cli.options.own_code import own_loss, own_model
-from kseg.cli.options import training as options
 
 # Option of the command -> setting of the recipe.
 _SETTINGS = {
