@@ -25,7 +25,7 @@ SOURCES: dict[str, Source] = {
     source.name: source
     for layout in (
         torchvision,
-            mmseg,
+        mmseg,
         semseg,
         smp,
         timm,
@@ -46,12 +46,12 @@ _STRANGERS = {
     r"decoder\.pab\..*": "a MAnet of segmentation_models.pytorch",
     r"(segformer|decode_head\.linear_c)\..*": "a SegFormer of Hugging Face",
     r"(backbone\.)?patch_embed\..*": "a vision transformer",
+    r"features\.[02]\.weight": "a classifier of torchvision, such as VGG of another depth than 16 or AlexNet",
     r"features\.0\.0\.weight": "a convolutional classifier of torchvision",
     r"features\.denseblock1\..*": "a DenseNet",
     r"encoder\.features\..*": "a network of segmentation_models.pytorch on an encoder that kseg does not import",
     r"(_blocks|blocks)\.0\..*": "a network of timm or efficientnet_pytorch",
     r"inc\.double_conv\..*": "a U-Net of milesial/Pytorch-UNet",
-    r"resnet_features\..*|Conv1\.conv\..*": "a network of its own",
 }
 
 
@@ -72,12 +72,23 @@ def identify(arrays: Arrays) -> str:
         >>> kseg.weights.identify(arrays)  # doctest: +SKIP
         'torchvision/deeplabv3'
     """
-    found = _recognised(arrays)
+    found = _recognised(arrays) or _recognised(without_prefix(arrays)[0])
     if len(found) == 1:
         return found[0]
     if found:
         raise ModelError(f"weights that fit {' and '.join(found)} alike: say which with `source` (--source)")
     keys = f"keys {some(list(arrays), 4)}"
+    kinds = [
+        what for pattern, what in _STRANGERS.items() if any(re.fullmatch(pattern, key) for key in arrays)
+    ]
+    network = kinds[0] if kinds else "a network"
+    nearly = {name: lacking for name, source in SOURCES.items() if (lacking := _lacking(source, arrays))}
+    if nearly:
+        absent = " or ".join(dict.fromkeys(nearly.values()))
+        raise ModelError(
+            f"weights that look like {' or '.join(nearly)}, whose network cannot be drawn without {absent}. Layers "
+            f"that got no array: {absent}; keys that found no place, as nothing was looked up: {some(list(arrays))}"
+        )
     for prefix in _prefixes(arrays):
         inner = _recognised(
             {key.removeprefix(prefix): one for key, one in arrays.items() if key.startswith(prefix)}
@@ -85,22 +96,37 @@ def identify(arrays: Arrays) -> str:
         if inner:
             part = prefix.rstrip("./")
             raise ModelError(
-                f"a network with {' or '.join(inner)} below {part!r} and other layers beside it ({keys}): to import "
-                f"only that, say so with `part` (--part {part})"
+                f"{network}, which kseg does not import as a whole, with {' or '.join(inner)} below {part!r} ({keys}): "
+                f"to import only that, say so with `part` (--part {part})"
             )
-    for name, source in SOURCES.items():
-        lacking = [mark for mark in source.marks if mark not in arrays]
-        modules = {key.rpartition(".")[0] for key in arrays} - {""}
-        if lacking and all(mark.rpartition(".")[0] in modules for mark in lacking):
-            raise ModelError(
-                f"weights that look like {name}, whose network cannot be drawn without {some(lacking)}. "
-                f"Layers that got no array: {some(lacking)}; keys that found no place, as nothing was looked up: "
-                f"{some(list(arrays))}"
-            )
-    for pattern, what in _STRANGERS.items():
-        if any(re.fullmatch(pattern, key) for key in arrays):
-            raise ModelError(f"{what}, which kseg does not import ({keys}); it imports {', '.join(SOURCES)}")
+    if kinds:
+        raise ModelError(f"{network}, which kseg does not import ({keys}); it imports {', '.join(SOURCES)}")
     raise ModelError(f"weights of no source that kseg knows ({keys}); known are {', '.join(SOURCES)}")
+
+
+def without_prefix(arrays: Arrays) -> tuple[Arrays, str]:
+    """Arrays of a network without what all their keys begin with, such as "backbone.", and that prefix, or ""."""
+    for prefix in () if _recognised(arrays) else _prefixes(arrays):
+        if all(key.startswith(prefix) for key in arrays):
+            inner = {key.removeprefix(prefix): one for key, one in arrays.items()}
+            if _recognised(inner):
+                return inner, prefix
+    return arrays, ""
+
+
+def _lacking(source: Source, arrays: Arrays) -> str | None:
+    """The one mark of a source that arrays lack, though they have others, or another array, of its module."""
+    lacking = [mark for mark in source.marks if mark not in arrays]
+    if len(lacking) != 1:
+        return None
+    *outer, module, _ = ("", *re.split("[./]", lacking[0]))
+    around = ".".join(outer[1:] if len(source.marks) > 1 else [*outer[1:], module])
+    near = (
+        any(key.replace("/", ".").startswith(f"{around}.") for key in arrays)
+        if around
+        else len(source.marks) > 2
+    )
+    return lacking[0] if near else None
 
 
 def _recognised(arrays: Arrays) -> list[str]:

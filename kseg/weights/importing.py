@@ -15,7 +15,7 @@ import keras
 from kseg.errors import KsegError, ModelError, SettingsError
 from kseg.models import with_auxiliary_head
 from kseg.weights.axes import torch_moves
-from kseg.weights.identifying import SOURCES, identify
+from kseg.weights.identifying import SOURCES, identify, without_prefix
 from kseg.weights.reading.read import read
 from kseg.weights.settings import Settled, settle
 from kseg.weights.source import Arrays, Source, classes_of, shape_of
@@ -107,6 +107,7 @@ def import_weights(
             raise ModelError(
                 "a model of kseg itself, and no other program's weights: load it with kseg.models.load"
             )
+        arrays, prefix = without_prefix(arrays)
         chosen = SOURCES[identify(arrays) if source == "auto" else source]
         if source == "auto":  # where the keys fit several networks, the published name of the file may tell
             chosen = SOURCES[chosen.by_name(Path(path).name) or chosen.name]
@@ -120,7 +121,10 @@ def import_weights(
         raise ModelError(f"{path}: {error}") from error
     del arrays
     transfer.apply()
-    note = [f"{chosen.name}: {getattr(model, 'backbone', model).name}"]
+    note = [
+        f"{chosen.name}: {getattr(model, 'backbone', model).name}"
+        + (f" (keys below {prefix})" if prefix else "")
+    ]
     if hasattr(model, "num_classes"):
         note[0] += f", {model.num_classes} classes"
         dropped = [
@@ -200,6 +204,6 @@ def _besides(meta: Mapping[str, Any]) -> list[str]:
     """What else the file has, for the note."""
     aside, parts = meta.get("set_aside", ()), meta.get("parts", ())
     return [
-        *([f"{len(aside)} keys beside the network were left out ({some(aside, 4)})"] if aside else []),
+        *([f"left out beside the network: {some(aside, 4)}"] if aside else []),
         *([f"the file also has {some(parts, 4)}, which `part` (--part) takes instead"] if parts else []),
     ]

@@ -127,9 +127,39 @@ def count_of(arrays: Arrays, pattern: str, first: int = 0) -> int:
     return max((number for number in found if number >= first), default=first - 1) - first + 1
 
 
+def row_of(
+    name: str, usual: tuple[int, ...], arrays: Arrays, pattern: str, known: Mapping[str, Any], first: int = 0
+) -> tuple[int, ...]:
+    """The usual values of a row of modules, such as the rates of an ASPP, where the file has as many modules.
+
+    Args:
+        name: of the setting.
+        usual: a value for each module.
+        arrays, pattern, first: as `count_of` takes them.
+        known: settings that are known; of another number of modules, they have to be.
+
+    Raises:
+        ModelError: another number of modules, and the setting is not known.
+    """
+    count = count_of(arrays, pattern, first)
+    if count == len(usual) or not count:
+        return usual
+    if name not in known:
+        raise ModelError(
+            f"{count} modules {pattern.format('N')}* and not {len(usual)}: no key shows their {name}; say them with "
+            f"`settings` (--set {name}={','.join(map(str, range(1, count + 1)))})"
+        )
+    return tuple(range(1, count + 1))
+
+
 def shape_of(arrays: Arrays, key: str, what: str) -> tuple[int, ...]:
-    """The shape of a convolution's kernel; ModelError where it is no convolution's."""
-    shape = arrays[key].shape if key in arrays else ()
+    """The shape of a convolution's kernel.
+
+    Raises:
+        KeyError: the file has no such key.
+        ModelError: it is no convolution's.
+    """
+    shape = arrays[key].shape
     if len(shape) != 4:
         raise ModelError(f"{what}: {key} is not the kernel of a convolution (its shape is {shape})")
     return shape

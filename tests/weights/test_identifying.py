@@ -15,6 +15,7 @@ def test_marks(name, source):
     arrays = dict.fromkeys(source.marks, KERNEL)
     if source.recognises(arrays):
         assert identify(arrays) == name
+        assert identify({f"net.{key}": one for key, one in arrays.items()}) == name
         below = {f"net.{key}": one for key, one in arrays.items()}
         with pytest.raises(ModelError, match=f"{name} below 'net'"):
             identify({**below, "other.weight": KERNEL})

@@ -61,7 +61,7 @@ def test_sources(tmp_path, arrays):
 
 def test_unknown_and_incomplete_files(tmp_path, arrays):
     with pytest.raises(ModelError, match="no source"):
-        import_weights(write(tmp_path / "other.pth", {"features.0.weight": np.zeros((2, 3, 3, 3), "f4")}))
+        import_weights(write(tmp_path / "other.pth", {"first.0.weight": np.zeros((2, 3, 3, 3), "f4")}))
     less = {key: array for key, array in arrays.items() if key != "layer2.0.bn1.running_mean"}
     with pytest.raises(ModelError, match=r"conv3_block1_1_bn/moving_mean.*no place: none"):
         import_weights(write(tmp_path / "less.pth", less))
@@ -98,19 +98,19 @@ def test_a_part_of_a_file(tmp_path, arrays):
     }
     path = write(tmp_path / "net.pth", tree)
     with pytest.raises(
-        ModelError, match=r"semseg/pspnet below 'detector\.backbone'.*--part detector\.backbone"
+        ModelError, match=r"as a whole, with semseg/pspnet below 'detector\.backbone'.*--part detector\.backbone"
     ):
         import_weights(path)
     found = import_weights(path, part="detector.backbone")
     assert found.source == "semseg/pspnet"
     assert "detector.head.x" in found.unused
-    assert "1 keys beside the network were left out (detector.head.x)" in found.note
+    assert "left out beside the network: detector.head.x" in found.note
 
 
 def test_what_an_import_says_besides(tmp_path, arrays):
     tree = {f"model.{key}": array for key, array in arrays.items()} | {"mean": np.zeros(3, "f4")}
     found = import_weights(write(tmp_path / "net.pth", tree, {"CLASSES": ("one",)}))
-    assert "1 keys beside the network were left out (mean)" in found.note
+    assert "left out beside the network: mean" in found.note
     assert "the file's 1 classes were left out" in found.note
     assert "mean" in found.unused
 

@@ -13,7 +13,8 @@ from kseg.models import DeepLabV3, DeepLabV3Plus, DilatedFCN, PSPNet
 from kseg.weights.axes import torch_moves
 from kseg.weights.layouts.mmseg_config import settings_of
 from kseg.weights.layouts.resnet import IMAGES, resnet, resnet_modules
-from kseg.weights.source import ENDING, Arrays, Source, classes_of
+from kseg.weights.layouts.torchvision import ResNetClassifier
+from kseg.weights.source import ENDING, Arrays, Source, classes_of, count_of, row_of
 from kseg.weights.transfer import Move
 
 _CORNERS = "-corners"
@@ -42,9 +43,10 @@ class MMSegmentation(Source):
     def __init__(self, corners: bool = False) -> None:
         self.corners = corners
         self.name = f"{type(self).name}{_CORNERS if corners else ''}"
+        self.marks = (*type(self).marks, f"decode_head.{self.mark}")
 
     def recognises(self, arrays: Arrays) -> bool:
-        return not self.corners and super().recognises(arrays) and f"decode_head.{self.mark}" in arrays
+        return not self.corners and super().recognises(arrays)
 
     def usual(self, arrays: Arrays, known: Mapping[str, Any]) -> dict[str, Any]:
         own = {
@@ -54,9 +56,12 @@ class MMSegmentation(Source):
             **super().usual(arrays, known),
         }
         if self.pools:
-            own["pool_scales"] = (1, 2, 3, 6)
+            own["pool_scales"] = row_of(
+                "pool_scales", (1, 2, 3, 6), arrays, "decode_head.psp_modules.{}.", known
+            )
         elif self.atrous:
-            own["aspp_rates"] = (6, 12, 18) if known.get("output_stride") == 16 else (12, 24, 36)
+            rates = (6, 12, 18) if known.get("output_stride") == 16 else (12, 24, 36)
+            own["aspp_rates"] = row_of("aspp_rates", rates, arrays, "decode_head.aspp_modules.{}.", known, 1)
         return own
 
     def of_config(self, config: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
@@ -119,18 +124,22 @@ class Pyramid(MMSegmentation):
 
 
 class FCN(MMSegmentation):
-    """FCN with two convolutions whose map is concatenated with their input."""
+    """FCN with two convolutions, whose map is usually concatenated with their input."""
 
-    name, mark = "mmseg/fcn", "conv_cat.conv.weight"
+    name, mark = "mmseg/fcn", "convs.0.conv.weight"
 
     def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
         backbone, classes, head = self.parts(arrays, settings)
-        form = {"filters": self.filters(arrays, "convs.0"), "convolutions": 2, "concatenate": True}
+        form = {
+            "filters": self.filters(arrays, "convs.0"),
+            "convolutions": count_of(arrays, "decode_head.convs.{}."),
+        }
+        form["concatenate"] = "decode_head.conv_cat.conv.weight" in arrays
         return DilatedFCN(backbone, classes, **form, **head)
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
-        units = self.units({"head1": "convs.0", "head2": "convs.1", "mix": "conv_cat"})
-        return self.moves_of(model, arrays, units)
+        units = {f"head{number + 1}": f"convs.{number}" for number in range(model.convolutions)}
+        return self.moves_of(model, arrays, self.units({**units, "mix": "conv_cat"}))
 
 
 class DeepLab(MMSegmentation):
@@ -179,4 +188,15 @@ class DeepLabPlus(MMSegmentation):
         return self.moves_of(model, arrays, head)
 
 
-SOURCES = tuple(kind(corners) for corners in (False, True) for kind in (Pyramid, FCN, DeepLab, DeepLabPlus))
+class Backbone(ResNetClassifier):
+    """A ResNet-V1c as a backbone, such as OpenMMLab's own ImageNet files (resnet50_v1c)."""
+
+    name = "mmseg/resnet"
+    licence, page = MMSegmentation.licence, MMSegmentation.page
+    marks = ("layer1.0.conv1.weight", "stem.0.weight")
+
+
+SOURCES = (
+    Backbone(),
+    *(kind(corners) for corners in (False, True) for kind in (Pyramid, FCN, DeepLab, DeepLabPlus)),
+)

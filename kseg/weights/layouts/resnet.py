@@ -42,13 +42,9 @@ STEMS = {
 
 def stem_of(arrays: Arrays, prefix: str) -> str:
     """Which of `STEMS` the keys have."""
-    firsts = {
-        "stem": "stem.0.weight",
-        "layer0": "layer0.0.weight",
-        "timm": "conv1.0.weight",
-        "conv1": "conv1.weight",
-    }
-    return next((name for name, key in firsts.items() if prefix + key in arrays), "conv1")
+    firsts = {"stem": "stem.", "layer0": "layer0.", "timm": "conv1.1."}
+    found = (name for name, first in firsts.items() if any(key.startswith(prefix + first) for key in arrays))
+    return next(found, "conv1")
 
 
 def depth_of(arrays: Arrays, prefix: str, what: str) -> int:

@@ -10,7 +10,7 @@ import keras
 from kseg.models import PSPNet
 from kseg.weights.axes import torch_moves
 from kseg.weights.layouts.resnet import IMAGES, resnet, resnet_modules
-from kseg.weights.source import ENDING, Arrays, Source, classes_of
+from kseg.weights.source import ENDING, Arrays, Source, classes_of, row_of
 from kseg.weights.transfer import Move
 
 
@@ -27,7 +27,8 @@ class Semseg(Source):
     spare = rf"aux\.[014]{ENDING}"
 
     def usual(self, arrays: Arrays, known: Mapping[str, Any]) -> dict[str, Any]:
-        return {**super().usual(arrays, known), "pool_scales": (1, 2, 3, 6), **IMAGES}
+        scales = row_of("pool_scales", (1, 2, 3, 6), arrays, "ppm.features.{}.", known)
+        return {**super().usual(arrays, known), "pool_scales": scales, **IMAGES}
 
     def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
         images = {name: settings[name] for name in IMAGES}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
+from kseg.backbones import VGG16, VGG16BatchNorm
 from kseg.errors import ModelError
 from kseg.models import LRASPP, DeepLabV3, DilatedFCN
-from kseg.weights.axes import torch_moves
+from kseg.weights.axes import CONVOLUTION, kept, torch_moves, turned
+from kseg.weights.layouts.caffe import kernel as dense_kernel
 from kseg.weights.layouts.mobilenet import (
     V2_BLOCKS,
     mobilenet,
@@ -18,7 +22,7 @@ from kseg.weights.layouts.mobilenet import (
     mobilenet_v2_modules,
 )
 from kseg.weights.layouts.resnet import IMAGES, resnet, resnet_modules
-from kseg.weights.source import ENDING, Arrays, Source, classes_of
+from kseg.weights.source import ENDING, Arrays, Source, classes_of, row_of
 from kseg.weights.transfer import Move
 
 _RATES = (12, 24, 36)
@@ -92,7 +96,8 @@ class DeepLab(Torchvision):
 
     def usual(self, arrays: Arrays, known: Mapping[str, Any]) -> dict[str, Any]:
         stride = 8 if _RESNET in arrays else 16
-        return {**super().usual(arrays, known), "output_stride": stride, "aspp_rates": _RATES}
+        rates = row_of("aspp_rates", _RATES, arrays, "classifier.0.convs.{}.0.", known, 1)
+        return {**super().usual(arrays, known), "output_stride": stride, "aspp_rates": rates}
 
     def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
         form = {name: settings[name] for name in ("output_stride", *IMAGES)}
@@ -138,7 +143,7 @@ class ResNetClassifier(Torchvision):
     name = "torchvision/resnet"
     output_strides = (32, 16, 8)
     note = "an ImageNet backbone, RGB"
-    marks = ("layer1.0.conv1.weight", "conv1.weight")
+    marks = ("layer1.0.conv1.weight", "conv1.weight", "bn1.weight")
     spare = rf"fc{ENDING}"
 
     def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
@@ -192,7 +197,73 @@ class MobileNetV2Classifier(Torchvision):
         return torch_moves(model, mobilenet_v2_modules(model, arrays, ""))
 
 
+class VGGClassifier(Torchvision):
+    """vgg16, whose dense layers but the last become fc6 and fc7, as in FCN.
+
+    kseg's VGG16 subtracts a mean from blue, green, red: the standard deviations and the order of the colours go into
+    the first kernel, which gives the same map.
+    """
+
+    name = "torchvision/vgg16"
+    note = (
+        "an ImageNet backbone, RGB over ImageNet's standard deviations; its poolings round odd sides up, torchvision's "
+        "down: the same on sides that divide by 32"
+    )
+    marks = ("features.0.weight", "features.2.weight", "features.28.weight")
+    deeper = "features.30.weight"  # VGG-19 has it
+    convolutions = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+    spare = rf"classifier\.6{ENDING}"
+
+    def recognises(self, arrays: Arrays) -> bool:
+        return super().recognises(arrays) and self.deeper not in arrays
+
+    def usual(self, arrays: Arrays, known: Mapping[str, Any]) -> dict[str, Any]:
+        return {"mean": IMAGES["mean"]}
+
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
+        filters = classes_of(arrays, "classifier.0.weight") if "classifier.0.weight" in arrays else None
+        return VGG16(filters=filters, mean=settings["mean"], name="vgg16")
+
+    def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+        std = np.array(IMAGES["std"][::-1], np.float32)[:, None]
+        names = [layer.name for layer in model.layers if re.fullmatch(r"block\d_conv\d", layer.name)]
+        for name, number in zip(names, self.convolutions, strict=True):
+            kernel = turned(f"{name}/kernel", f"features.{number}.weight", CONVOLUTION)
+            if name == names[0]:
+                kernel = Move(kernel.target, kernel.keys, lambda given, _: _bgr(given[0], std))
+            yield kernel
+            yield kept(f"{name}/bias", f"features.{number}.bias")
+        for name, number in (("fc6", 0), ("fc7", 3)) if model.filters else ():
+            yield dense_kernel(f"{name}/kernel", f"classifier.{number}.weight")
+            yield kept(f"{name}/bias", f"classifier.{number}.bias")
+
+
+def _bgr(kernel: np.ndarray, std: np.ndarray) -> np.ndarray:
+    return kernel.transpose(CONVOLUTION)[:, :, ::-1] / std
+
+
+class VGGBatchNormClassifier(VGGClassifier):
+    """vgg16_bn without its dense layers."""
+
+    name = "torchvision/vgg16_bn"
+    marks = ("features.0.weight", "features.1.running_mean", "features.40.weight")
+    deeper = "features.43.weight"
+    convolutions = (0, 3, 7, 10, 14, 17, 20, 24, 27, 30, 34, 37, 40)
+    spare = rf"classifier\.[036]{ENDING}"
+
+    def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
+        return VGG16BatchNorm(filters=None, mean=settings["mean"], name="vgg16_bn")
+
+    def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
+        yield from super().moves(model, arrays)
+        norms = [layer.name for layer in model.layers if re.fullmatch(r"bn\d_\d", layer.name)]
+        modules = (f"features.{number + 1}" for number in self.convolutions)
+        yield from torch_moves(model, dict(zip(norms, modules, strict=True)))
+
+
 SOURCES = (
+    VGGClassifier(),
+    VGGBatchNormClassifier(),
     FCN(),
     DeepLab(),
     LiteRASPP(),

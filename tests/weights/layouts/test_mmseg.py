@@ -167,6 +167,53 @@ def test_every_array_finds_its_layer(head, folder):
         np.testing.assert_array_equal(own[:, :, :-4], kernel[:, :, 4:])
 
 
+@pytest.mark.parametrize("concatenate", [True, False])
+def test_an_fcn_of_other_convolutions(concatenate, folder):
+    arrays = {key: one for key, one in narrow_state("fcn").items() if "convs.1" not in key}
+    if not concatenate:
+        arrays = {key: one for key, one in arrays.items() if "conv_cat" not in key}
+    np.savez(folder / "net.npz", **arrays)
+    found = import_weights(folder / "net.npz")
+    assert (found.source, found.model.convolutions, found.model.concatenate) == ("mmseg/fcn", 1, concatenate)
+
+
+@pytest.mark.parametrize(
+    ("head", "key", "words"),
+    [
+        (
+            "pspnet",
+            "decode_head.conv_seg.weight",
+            "look like mmseg/pspnet.*without decode_head.conv_seg.weight",
+        ),
+        ("pspnet", "decode_head.psp_modules.0.1.conv.weight", "look like mmseg/pspnet"),
+        ("fcn", "backbone.layer1.0.conv1.weight", "look like mmseg/fcn"),
+        ("fcn", "backbone.stem.0.weight", "without 'backbone.stem.0.weight'"),
+        ("deeplabv3", "decode_head.bottleneck.conv.weight", "without 'decode_head.bottleneck.conv.weight'"),
+        ("deeplabv3", "backbone.layer3.1.conv2.weight", "conv4_block2_2_conv/kernel"),
+        ("deeplabv3plus", "decode_head.aspp_modules.2.pointwise_conv.bn.bias", "aspp_24_bn/beta"),
+    ],
+)
+def test_a_missing_key_gives_both_lists(head, key, words, folder):
+    arrays = narrow_state(head)
+    del arrays[key]
+    np.savez(folder / "net.npz", **arrays)
+    with pytest.raises(
+        ModelError, match=f"(?=.*{words}).*(?i:layers that got no array:) .*keys that found no place"
+    ):
+        import_weights(folder / "net.npz")
+
+
+def test_pyramids_and_branches_of_other_numbers_ask_for_their_settings(folder):
+    arrays = narrow_state("pspnet")
+    more = {key.replace(".3.1.", ".4.1."): one for key, one in arrays.items() if "psp_modules.3" in key}
+    arrays |= more | {"decode_head.bottleneck.conv.weight": np.ones((4, 52, 3, 3), "f4")}
+    np.savez(folder / "net.npz", **arrays)
+    with pytest.raises(ModelError, match=r"5 modules .*--set pool_scales=1,2,3,4,5"):
+        import_weights(folder / "net.npz")
+    found = import_weights(folder / "net.npz", settings={"pool_scales": (1, 2, 3, 6, 8)})
+    assert found.model.bins == (1, 2, 3, 6, 8)
+
+
 def test_what_only_the_name_of_the_file_says():
     source = SOURCES["mmseg/pspnet"]
     assert (

@@ -47,6 +47,69 @@ def test_against_smp(name, encoder, stride, size, needs, folder):
         assert_same_logits(found.model, image, torch_logits(net(torch_input(image))))
 
 
+SETTINGS = [
+    ("DeepLabV3Plus", "resnet18", {"decoder_atrous_rates": (6, 12, 18)}),
+    ("DeepLabV3Plus", "resnet18", {"encoder_depth": 4, "encoder_output_stride": 8}),
+    ("DeepLabV3", "resnet18", {"decoder_atrous_rates": (2, 4, 6), "encoder_output_stride": 16}),
+    ("DeepLabV3Plus", "mobilenet_v2", {"encoder_output_stride": 8}),
+    ("DeepLabV3", "mobilenet_v2", {"encoder_output_stride": 16}),
+    ("PSPNet", "resnet18", {"encoder_depth": 4, "upsampling": 16}),
+]
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "encoder", "given"), SETTINGS)
+def test_settings_that_no_key_shows(name, encoder, given, needs, folder):
+    """Said, and read from the config.json that `save_pretrained` writes."""
+    needs("torchvision")
+    torch, smp = needs("torch"), needs("segmentation_models_pytorch")
+    net = randomised(getattr(smp, name)(encoder, encoder_weights=None, classes=5, **given))
+    torch.save(net.state_dict(), folder / "net.pth")
+    ours = {
+        "decoder_atrous_rates": "aspp_rates",
+        "encoder_output_stride": "output_stride",
+        "upsampling": "upsampling",
+    }
+    settings = {ours[key]: value for key, value in given.items() if key in ours}
+    net.save_pretrained(folder / "hub")
+    image = image_of(96, 160)
+    with torch.no_grad():
+        expected = torch_logits(net(torch_input(image)))
+    assert_same_logits(import_weights(folder / "net.pth", settings=settings).model, image, expected)
+    found = import_weights(folder / "hub" / "model.safetensors")
+    assert_same_logits(found.model, image, expected)
+    assert {found.settings[key][1] for key in settings} == {"config"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, None),
+        ({"classes": 7}, "says classes 7, and the network that its keys show has 3"),
+        ({"encoder_depth": 5}, "says encoder_depth 5"),
+        ({"in_channels": 4}, "says in_channels 4"),
+        ({"upsampling": 4}, "4/8 of the image's height"),
+        ({"_model_class": "FPN"}, "says _model_class FPN"),
+    ],
+)
+def test_a_config_that_contradicts_the_keys(change, words):
+    source, arrays = next(one for one in SOURCES if one.network == "PSPNet"), narrow_pspnet(8)
+    config = {
+        "encoder_name": "resnet18",
+        "encoder_depth": 3,
+        "classes": 3,
+        "in_channels": 3,
+        "upsampling": 8,
+        **change,
+    }
+    if words is None:
+        assert source.of_config(config, arrays) == {"upsampling": 8}
+        return
+    with pytest.raises(ModelError, match=words):
+        source.of_config(config, arrays)
+
+
 def narrow_pspnet(inputs):
     """smp's keys of a PSPNet on a ResNet-18 a few channels wide, whose pyramid stands on `inputs` channels."""
     rng, found, level = np.random.default_rng(0), resnet_state(18, prefix="encoder."), inputs // 4
