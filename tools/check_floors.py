@@ -27,7 +27,7 @@ FLOORS = {
     "models": {"ops", "layers", "losses", "metrics", "optimizers", "backbones"},
     "weights": {"ops", "layers", "backbones", "models"},
     "data": {"ops"},
-    "inference": {"ops", "data", "metrics", "visualize"},
+    "inference": {"ops", "layers", "data", "metrics", "visualize"},
     "evaluation": {"inference", "metrics", "data", "ops", "visualize"},
     "export": {"ops", "data", "inference", "metrics"},
     "training": {

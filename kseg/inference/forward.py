@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from kseg.errors import KsegWarning, ModelError
+from kseg.inference.folding import folded_call
 from kseg.inference.model_info import ModelInfo, inspect_model
 from kseg.ops.labels import class_ids
 from kseg.ops.resize import resize, spatial_shape
@@ -110,7 +111,7 @@ class Forward(keras.Model):
         return class_ids(probabilities) if self.labels else probabilities
 
     def _scores(self, image):
-        scores = self.info.scores(self.model(image, training=False))
+        scores = self.info.scores(folded_call(self.model, image))
         wanted, had = tuple(image.shape[1:3]), tuple(scores.shape[1:3])
         if wanted == had and None not in wanted:
             return scores

@@ -59,11 +59,17 @@ def step_torch() -> Work:
 
 
 def inference_kseg() -> Work:
+    return predicting(_deeplab(), noise(1, IMAGE)[0])
+
+
+def predicting(model, images: np.ndarray) -> Work:
+    """A model's logits as `Predictor` computes them, with its batch normalisations folded."""
     import tensorflow as tf
 
-    model = _deeplab()
-    graph = tf.function(lambda images: model(images, training=False), autograph=False)
-    images = tf.constant(noise(1, IMAGE)[0])
+    from kseg.inference.folding import folded_call
+
+    graph = tf.function(lambda x: folded_call(model, x), autograph=False)
+    images = tf.constant(images)
     return lambda: graph(images).numpy()
 
 
@@ -240,14 +246,11 @@ def pspnet_step_torch() -> Work:
 
 
 def pspnet_inference_kseg() -> Work:
-    import tensorflow as tf
     from benchmark_pspnet import CLASSES, batch
 
     import kseg
 
-    model = kseg.models.build("pspnet_resnet50", CLASSES)
-    graph, images = tf.function(lambda x: model(x, training=False), autograph=False), tf.constant(batch()[0])
-    return lambda: graph(images).numpy()
+    return predicting(kseg.models.build("pspnet_resnet50", CLASSES), batch()[0])
 
 
 def pspnet_inference_torch() -> Work:
