@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 from kseg.errors import DataError, KsegWarning
 from kseg.io.bands import BYTES
 from kseg.io.image_file import MAX_PIXELS
-from kseg.io.masks import read_mask
+from kseg.io.masks import only_white, read_mask
 
 if TYPE_CHECKING:
     from kseg.data.dataset import Dataset
@@ -68,6 +69,23 @@ def count_classes(
             )
         warnings.warn(f"{told}; all {highest + 1} are taken for classes", KsegWarning, stacklevel=3)
     return highest + 1
+
+
+def white_as_class(masks: Iterable[np.ndarray], dataset: Dataset) -> Dataset:
+    """The data set with 255 as class 1, and a warning that says so, if it has two classes and its masks only 0 and 255.
+
+    Where classes overlap, 255 is where a class is.
+    """
+    two = dataset.multilabel or dataset.num_classes == 2
+    if not two or dataset.ignore_label != IGNORE_LABEL or dataset.stored_ids or not only_white(masks):
+        return dataset
+    what = "where a class is" if dataset.multilabel else f"class 1, {dataset.classes[1]}"
+    warnings.warn(
+        f"{dataset.name}: all masks hold only 0 and 255, so 255 is taken for {what}, and no pixel is ignored",
+        KsegWarning,
+        stacklevel=3,
+    )
+    return replace(dataset, stored_ids=((IGNORE_LABEL, 1),))
 
 
 def check_channels(mask: np.ndarray, dataset: Dataset, where: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -244,3 +244,14 @@ def _ids_of_colours(name: str, pixels: np.ndarray, colours: Colours) -> np.ndarr
             "the class list, or draw the mask without antialiasing"
         )
     return ids.astype(np.uint8)
+
+
+def only_white(masks: Iterable[np.ndarray]) -> bool:
+    """Whether masks hold 0 and 255 alone, and some 255: drawn in black and white. Read until one holds more."""
+    white = False
+    for mask in masks:
+        present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+        if not np.isin(present, (0, 255)).all():
+            return False
+        white = white or 255 in present
+    return white

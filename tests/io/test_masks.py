@@ -8,6 +8,7 @@ from PIL import Image
 from kseg.data import read_mask
 from kseg.data.reading.files import png_palette
 from kseg.errors import DataError
+from kseg.io.masks import only_white
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (15, 22, 3), dtype=np.uint8)  # RGB
@@ -179,3 +180,13 @@ def test_ids_in_three_equal_channels_are_ids_where_colours_are_declared():
         data = encoded(Image.merge("RGB", [grey] * 3), form, **settings)
         np.testing.assert_array_equal(read_mask(data, colours=colours), IDS)
     np.testing.assert_array_equal(read_mask(encoded(grey), colours=colours), IDS)
+
+
+def test_black_and_white_masks_are_told_from_ids_and_read_no_further():
+    black, white, ids = (np.array([row], np.uint8) for row in ([0, 0], [0, 255], [1, 255]))
+    assert only_white([black, white])
+    assert not only_white([black, black])
+    assert not only_white([])
+    rest = iter([white, ids, white])
+    assert not only_white(rest)
+    assert len(list(rest)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from kseg.checks import whole
 from kseg.data.dataset import Dataset
-from kseg.data.masks import count_classes
+from kseg.data.masks import count_classes, white_as_class
 from kseg.errors import DataError
 from kseg.io.bands import BYTES, as_bands
 from kseg.io.images import to_8_bits
@@ -36,7 +37,8 @@ def from_arrays(
     Args:
         x: images, `(samples, height, width, 3)`, or a list of `(height, width, 3)`; grey `(height, width)` or
             `(height, width, 1)` too. uint8, uint16 (scaled to 8 bits), or floats from 0 to 255.
-        y: label maps of class ids, `(samples, height, width)` or with a last axis of 1; whole numbers or bool.
+        y: label maps of class ids, `(samples, height, width)` or with a last axis of 1; whole numbers or bool. Of two
+            classes 255 may be the second, if no mask holds anything but 0 and 255; a warning then says so.
         classes: their names, or how many there are; None: up to the highest id in `y`, which is read for it, where it
             has every id from 1 up to that.
         name, split: for reports.
@@ -66,7 +68,15 @@ def from_arrays(
         raise DataError(f"{name}: {len(x)} images but {len(y)} masks")
     settings = {"channels": channels, "value_range": value_range, "multilabel": multilabel}
     source = _Arrays(_Pairs(x, y), len(x), name, **settings)
-    return _dataset(source, classes, name, split, palette, ignore_label)
+    dataset = _dataset(source, classes, name, split, palette, ignore_label)
+    return white_as_class(_readable(y, as_masks if multilabel else as_mask), dataset)
+
+
+def _readable(masks: Any, check: Callable[[Any, str], np.ndarray]) -> Iterator[np.ndarray]:
+    """The masks without those that will be refused when they are read."""
+    for index in range(len(masks)):
+        with contextlib.suppress(DataError):
+            yield check(masks[index], "")
 
 
 def from_generator(

@@ -16,6 +16,7 @@ list of one class gets the background as class 0 in front. Classes that overlap 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ import numpy as np
 from kseg.checks import colour, value_range, whole
 from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
 from kseg.data.dataset import Dataset, Sample
-from kseg.data.masks import count_classes
+from kseg.data.masks import count_classes, white_as_class
 from kseg.data.pairs import beside_splits, list_images, pair, require_files, split_folders, splits_of
 from kseg.data.reading.layout import existing_folder
 from kseg.data.reading.links import stay_inside
@@ -36,7 +37,7 @@ from kseg.errors import DataError, KsegWarning
 from kseg.io.bands import BAND_SUFFIXES, BYTES
 from kseg.io.colour_map import default_palette
 from kseg.io.image_file import MAX_PIXELS, SUFFIXES
-from kseg.io.masks import read_mask
+from kseg.io.masks import only_white, read_mask
 from kseg.io.regular import read_regular
 
 IGNORE_LABEL = 255
@@ -147,16 +148,16 @@ def _only_white(masks: Iterable[Path], num_classes: int, mask_colours: tuple, ma
     """Whether the masks hold 0 and 255 alone, and some 255."""
     if any(colour == (255, 255, 255) for colour, _ in mask_colours):
         return False
-    white = False
+    return only_white(_readable(masks, num_classes, mask_colours, max_pixels))
+
+
+def _readable(
+    masks: Iterable[Path], num_classes: int, mask_colours: tuple = (), max_pixels: int = MAX_PIXELS
+) -> Iterator[np.ndarray]:
+    """The masks without those that will be refused when they are read."""
     for mask in masks:
-        try:
-            values = np.unique(read_mask(mask, max_pixels, mask_colours, num_classes=num_classes))
-        except DataError:  # raised where it is used
-            continue
-        if not np.isin(values, (0, 255)).all():
-            return False
-        white = white or bool(values[-1] == 255)
-    return white
+        with contextlib.suppress(DataError):
+            yield read_mask(mask, max_pixels, mask_colours, num_classes=num_classes)
 
 
 def _all_masks(root: Path) -> Iterator[Path]:
@@ -195,7 +196,7 @@ def from_pairs(
     Args:
         images, masks: two folders, whose files are paired by name; or two lists of the same length, in one order. Where
             classes overlap, the folder of masks may hold a folder for each class, and the list of masks a list of one
-            file a class for each image.
+            file a class for each image. Of two classes 255 may be the second, as of `from_arrays`.
         classes: names; how many there are; or the path of a class list (see `read_classes`), with its colours. None:
             up to the highest id in the masks, which are read for it, where they have every id from 1 up to that.
         colours: the RGB colours that the masks are drawn in, one a class in their order, or by name (with `ignore` for
@@ -268,4 +269,7 @@ def from_pairs(
         raise DataError(f"{name}: several masks an image are of classes that overlap: give multilabel=True")
     if _only_white(by_class, 2, ()):
         kind["stored_ids"] = ((255, 1),)
-    return Dataset(name, split, classes, palette, samples, ignore_label, **kind)
+    dataset = Dataset(name, split, classes, palette, samples, ignore_label, **kind)
+    if multilabel or named:
+        return dataset
+    return white_as_class(_readable((sample.mask for sample in samples), len(classes)), dataset)

@@ -11,6 +11,7 @@ import numpy as np
 
 from kseg.errors import DataError, KsegError, SettingsError, find_user_error
 from kseg.io.bands import check_values
+from kseg.io.masks import only_white
 from kseg.layers import Normalize
 
 LOOKED_AT = 2**31  # bytes of an array
@@ -18,7 +19,7 @@ PART = 2**26  # bytes at once
 
 
 @contextmanager
-def checked_data(model: Any, x: Any, y: Any, settings: Mapping[str, Any]) -> Iterator[Any]:
+def checked_data(model: Any, x: Any, y: Any, settings: Mapping[str, Any] | None = None) -> Iterator[Any]:
     """Around Keras's `fit` or `evaluate` of a `Segmenter`.
 
     Arrays are looked at up to two gigabytes; of batches of floating-point images the first, where that takes nothing
@@ -27,7 +28,7 @@ def checked_data(model: Any, x: Any, y: Any, settings: Mapping[str, Any]) -> Ite
     Args:
         model: the model, compiled.
         x, y: as Keras takes them.
-        settings: the other arguments of `fit`.
+        settings: the other arguments of `fit`; None in `evaluate`.
 
     Yields:
         `y`; masks (batch, height, width, 1) as (batch, height, width), so that Keras traces one form of them.
@@ -36,12 +37,16 @@ def checked_data(model: Any, x: Any, y: Any, settings: Mapping[str, Any]) -> Ite
         DataError: images or labels that the model cannot be trained on; it names the sample of an array.
         SettingsError: data in another form than Keras takes, or weights of classes, which belong to the loss.
     """
+    training, settings = settings is not None, settings or {}
     if settings.get("class_weight") is not None:
         raise SettingsError(
             "Keras's `class_weight` is made for one label an image; compile with "
             "kseg.losses.CrossEntropy(class_weights=...), which takes the same dict."
         )
     _check(model, x, y, "")
+    two = isinstance(y, np.ndarray) and max(model.num_classes, 2) == 2 and 255 in _ignored(model.loss)
+    if training and two and (y == 0).any() and only_white(np.asarray(part, np.uint8) for _, part in _parts(y)):
+        raise DataError("the masks hold only 0 and 255, and 255 is ignored: where it means class 1, give masks // 255")
     validation = settings.get("validation_data")
     if validation is not None:
         pair = validation if isinstance(validation, (tuple, list)) else (validation, None)

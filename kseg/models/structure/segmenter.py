@@ -251,7 +251,7 @@ class Segmenter(keras.Model):
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Keras's `evaluate`, checked as `fit` is."""
-        with checked_data(self, x, y, {}) as y:
+        with checked_data(self, x, y) as y:
             return super().evaluate(x, y, *args, **kwargs)
 
     def save(self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None) -> None:

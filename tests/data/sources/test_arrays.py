@@ -3,7 +3,7 @@ import pytest
 
 import kseg
 from kseg.data import from_arrays, from_generator
-from kseg.errors import DataError
+from kseg.errors import DataError, KsegWarning
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (5, 8, 9, 3), dtype=np.uint8)
@@ -112,6 +112,24 @@ def test_functions_by_number_and_generators():
         from_generator(stream, 6, classes=3)[5]
     with pytest.raises(DataError, match="expected an image and a mask"):
         from_generator(lambda index: X[index], 5, classes=3)[0]
+
+
+def test_masks_in_black_and_white_are_two_classes():
+    white = (Y > 1).astype(np.uint8) * 255
+    with pytest.warns(KsegWarning, match="arrays: all masks hold only 0 and 255, so 255 is taken for class 1, person"):
+        dataset = from_arrays(X, white, classes=["background", "person"])
+    same(dataset, y=white // 255)
+    np.testing.assert_array_equal(dataset.split(0.4)[1][0][1].max(), 1)
+    ignored = white.copy()
+    ignored[4, 0, 0] = 1  # now 255 is what it always is
+    np.testing.assert_array_equal(from_arrays(X, ignored, classes=2)[0][1], ignored[0])
+    np.testing.assert_array_equal(from_arrays(X, white, classes=3)[0][1], white[0])
+    with pytest.raises(DataError, match="class id 255 in the mask"):
+        from_arrays(X, white, classes=2, ignore_label=254)[0]
+    overlapping = np.stack([white, 255 - white], -1)
+    with pytest.warns(KsegWarning, match="255 is taken for where a class is"):
+        dataset = from_arrays(X, overlapping, classes=2, multilabel=True)
+    np.testing.assert_array_equal(dataset[1][1], overlapping[1] // 255)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])

@@ -241,6 +241,15 @@ def test_from_pairs_in_colours(tmp_path, write):
         assert dataset.palette[:2] == ((0, 128, 0), (200, 10, 10))
 
 
+def test_from_pairs_in_black_and_white(tmp_path, write):
+    write.folder_pair(tmp_path, count=2, size=(1, 3))
+    for index in range(2):
+        cv2.imwrite(str(tmp_path / "masks" / f"p{index}.png"), np.array([[0, 255, 255 * index]], np.uint8))
+    with pytest.warns(KsegWarning, match="255 is taken for class 1, car"):
+        dataset = from_pairs(tmp_path / "images", tmp_path / "masks", ["road", "car"])
+    np.testing.assert_array_equal(np.concatenate([mask for _, mask in dataset]), [[0, 1, 0], [0, 1, 1]])
+
+
 def test_from_pairs_refuses(tmp_path, write):
     write.folder_pair(tmp_path, count=2)
     images, masks = (sorted((tmp_path / part).iterdir()) for part in ("images", "masks"))

@@ -138,3 +138,13 @@ def test_other_errors_stay_what_they_are(model):
 
     with pytest.raises(RuntimeError, match="mine"):
         model.fit(X, Y, callbacks=[Fails()], verbose=0)
+
+
+def test_masks_in_black_and_white_would_teach_nothing():
+    model, white = network(num_classes=2), np.where(Y == 1, 255, 0).astype(np.uint8)
+    with pytest.raises(DataError, match=r"only 0 and 255, and 255 is ignored: .* give masks // 255"):
+        model.fit(X, white, verbose=0)
+    with pytest.raises(DataError, match="only 0 and 255"):
+        model.fit(X, white.astype("float32")[..., None], verbose=0)
+    assert np.isfinite(model.evaluate(X, white, verbose=0))  # background alone may be scored
+    assert np.isfinite(model.fit(X, white // 255, verbose=0).history["loss"][0])
