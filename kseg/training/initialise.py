@@ -42,7 +42,7 @@ class Initialised:
     def __str__(self) -> str:
         text = f"{len(self.copied)} layers from the file"
         if self.kept:
-            text += f"; as they were: {', '.join(self.kept)}"
+            text += f"; not in the file in that shape, so newly initialised: {', '.join(self.kept)}"
         if self.unused:
             text += f"; not used: {', '.join(self.unused)}"
         return text

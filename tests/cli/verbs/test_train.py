@@ -74,7 +74,7 @@ def test_the_network_of_a_file_for_other_classes(labelled, tmp_path, capsys):
     del words[1:3]
     assert main(words) == 0
     said = capsys.readouterr().err
-    assert "as they were: score" in said
+    assert "newly initialised: score" in said
     trained = kseg.models.load(out / "last.keras")
     assert isinstance(trained, kseg.models.DeepLabV3)
     assert trained.num_classes != 7
