@@ -47,6 +47,9 @@ def draws_graph(init: Callable) -> Callable:
     @functools.wraps(init)
     def construct(self, *args: Any, **kwargs: Any) -> None:
         checks.arguments(kwargs, init, type(self).__name__)
+        if "num_classes" in own:  # before a layer is made of it
+            given = inspect.signature(init).bind_partial(self, *args, **kwargs).arguments
+            checks.whole(given.get("num_classes", 1), "num_classes")
         with graph_settings(kwargs.get("dtype") if "dtype" in own else None):
             init(self, *args, **kwargs)
 

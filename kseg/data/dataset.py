@@ -113,8 +113,7 @@ class Dataset:
         return len(self.samples)
 
     def __getitem__(self, index: int | slice | Sequence[int]) -> tuple[np.ndarray, np.ndarray] | Dataset:
-        """The image and label map of a number, from either end; the data set of a slice, of several numbers, or of as
-        many bools as there are samples, as NumPy takes them."""
+        """The image and label map of a number, from either end; the data set of a slice, of numbers, or of bools."""
         if isinstance(index, slice):
             return self.take(range(len(self))[index])
         if isinstance(index, (list, tuple, range)) or np.ndim(index) > 0:
@@ -143,17 +142,15 @@ class Dataset:
         if chosen.dtype == bool and chosen.shape == (len(self),):
             chosen = np.flatnonzero(chosen)
         if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
-            given = f"{chosen.dtype} of shape {chosen.shape}"
             raise SettingsError(
-                f"{self.name}: samples are chosen by their numbers, or by {len(self)} bools, one a sample; got {given}"
+                f"{self.name}: samples are chosen by their numbers, or by {len(self)} bools, one a sample; got "
+                f"{chosen.dtype} of shape {chosen.shape}"
             )
-        beyond = chosen[(chosen < -len(self)) | (chosen >= len(self))] if chosen.size else ()
-        if len(beyond):
+        if len(beyond := chosen[(chosen < -len(self)) | (chosen >= len(self))]):
             raise IndexError(f"{self.name}: there is no sample {beyond[0]}; it has {len(self)}")
         numbers = [int(number) % len(self) for number in chosen]
-        if isinstance(self.samples, Sequence):
-            return replace(self, samples=tuple(self.samples[number] for number in numbers))
-        return replace(self, samples=Subset(self.samples, numbers))
+        files, all_ = isinstance(self.samples, Sequence), self.samples
+        return replace(self, samples=tuple(all_[one] for one in numbers) if files else Subset(all_, numbers))
 
     def __add__(self, other: Dataset) -> Dataset:
         """Both data sets' samples, first this one's; SettingsError unless they have the same classes."""
@@ -169,6 +166,9 @@ class Dataset:
             )
         name = self.name if self.name == other.name else f"{self.name}+{other.name}"
         return replace(self, name=name, samples=Joined(self, other), stored_ids=(), mask_colours=())
+
+    def __radd__(self, other: object) -> Dataset:
+        return self if other == 0 else NotImplemented  # where sum() begins
 
     def remap(self, names: Mapping[str, str | None]) -> Dataset:
         """Merge, rename or ignore classes.

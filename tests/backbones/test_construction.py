@@ -117,3 +117,11 @@ def test_constructors():
     assert (Drawn(3).seen, Drawn(3, name="a").name) == ("float32", "a")
     with pytest.raises(SettingsError, match="Drawn has no argument `nmae`: did you mean `name`"):
         Drawn(3, nmae="a")
+
+
+@pytest.mark.parametrize("wrong", [["cat", "dog"], "cat", 0, 2.0, None])
+def test_the_number_of_classes_is_checked_before_a_layer_is_made(wrong):
+    backbone = kseg.backbones.VGG16(widths=(2, 2, 2, 2, 2), filters=3)
+    for settings in ({"num_classes": wrong}, None):
+        with pytest.raises(SettingsError, match="`num_classes` must be a whole number from 1 on"):
+            kseg.models.FCN(backbone, **settings) if settings else kseg.models.FCN(backbone, wrong)

@@ -59,6 +59,12 @@ def test_files_can_be_sliced_too(tmp_path):
     assert files.palette == ((0, 0, 0),)
 
 
+def test_sums(dataset):
+    assert numbers(sum([dataset[:2], dataset[5:6], dataset[:1]])) == [0, 1, 5, 0]
+    with pytest.raises(TypeError):
+        1 + dataset
+
+
 def test_split_is_a_name_and_splits(dataset):
     assert dataset.split == "train"
     assert json.dumps(dataset.split) == '"train"'
