@@ -19,9 +19,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from growth import GROWTHS, Growth
+from growth import line as growth_line
+
 FOLDER = Path(__file__).resolve().parent
 OUT = FOLDER.parents[1] / "docs" / "results" / "speed.md"
-PACKAGES = ("keras", "tensorflow", "ai-edge-litert", "numpy", "torch", "pydensecrf2")
+PACKAGES = ("keras", "tensorflow", "ai-edge-litert", "numpy", "torch", "albumentations", "pydensecrf2")
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,38 @@ ROWS = (
         memory=True,
     ),
     Row("its inference", "pspnet_inference_kseg", "pspnet_inference_torch", "the same", 1.3, 5, memory=True),
+    Row(
+        "input pipeline, decode and augment 80 images of CamVid",
+        "whole.input_kseg",
+        "whole.input_torch",
+        "DataLoader and albumentations",
+        1.0,
+        5,
+    ),
+    Row(
+        "`kseg evaluate`, CamVid's 101 validation images, DeepLabV3+ on EfficientNet-Lite0",
+        "whole.evaluate_command",
+        "whole.evaluate_torch",
+        "PyTorch and torchmetrics, a script",
+        1.0,
+        1,
+    ),
+    Row(
+        "`kseg train` up to its first step, checkpoint included",
+        "whole.first_step_command",
+        "whole.first_step_torch",
+        "PyTorch, a script",
+        1.0,
+        1,
+    ),
+    Row(
+        "prediction at six scales, 0.5 to 1.75, mirrored, one image of 360x480",
+        "whole.scales_kseg",
+        "whole.scales_torch",
+        "segmentation_models.pytorch, a loop",
+        1.3,
+        3,
+    ),
 )
 
 
@@ -109,7 +145,7 @@ class Side:
     """The process of one side."""
 
     def __init__(self, name: str):
-        command = [sys.executable, str(FOLDER / "worker.py"), name]
+        command = [sys.executable, str(FOLDER / "worker.py"), *name.split()]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -185,17 +221,21 @@ def _spread(times: Sequence[float]) -> str:
     return f"{middle:.{digits}f} {unit} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def written(rows: Sequence[Row] = ROWS, out: Path = OUT) -> None:
+def written(rows: Sequence[Row] = ROWS, out: Path = OUT, growths: Sequence[Growth] = GROWTHS) -> None:
     """Measure the rows, print each as it comes, and write the page."""
     lines = ["| work | peer | kseg | peer's | peer / kseg | goal |", "|---|---|---|---|---|---|"]
     for row in rows:
         found = measured(row)
         lines += found
         print("\n".join(found), flush=True)
+    for growth in growths:
+        lines.append(growth_line(growth, opened))
+        print(lines[-1], flush=True)
     head = (
         "# Speed beside peers\n\n"
         "Written by `python tools/benchmark.py table`: both sides of a row took turns on the same machine; median "
-        "(fastest to slowest). Above 1, kseg is ahead.\n\n"
+        "(fastest to slowest). Above 1, kseg is ahead. "
+        "Of growth: the power of the size that time and memory grow with.\n\n"
         f"{machine()}\n\n"
     )
     out.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,11 +68,35 @@ def test_what_is_missing_is_said(table):
 
 def test_the_page_has_every_row_and_the_machine(table, tmp_path, capsys):
     rows = (table.Row("one", "fast", None, "", 0.3, 1), table.Row("two", "gone", "fast", "peer", 1.0, 1))
-    table.written(rows, tmp_path / "speed.md")
+    table.written(rows, tmp_path / "speed.md", growths=())
     page = (tmp_path / "speed.md").read_text()
     assert [cells(line)[0] for line in page.splitlines() if line.startswith("| ")][1:] == ["one", "two"]
     assert "cores" in page
     assert "keras " in page
+
+
+def test_the_slope_is_the_power_that_time_and_memory_grow_with(table):
+    import growth
+
+    class Square:
+        """A side whose time grows as the square of the batch, and whose memory with it, from 100 on."""
+
+        def __init__(self, name):
+            self.batch, self.times = int(name.split()[1]) * (name != growth.LEAST), []
+
+        def run(self):
+            self.times.append(self.batch**2 / 1000)
+
+        def peak(self):
+            return 100 + 8 * self.batch
+
+    @contextmanager
+    def opened(name):
+        yield [Square(name)]
+
+    squared = growth.Growth("batch", ((2, 8, 3), (4, 8, 3), (16, 8, 3)), lambda batch, *_: batch)
+    found = cells(growth.line(squared, opened))
+    assert found[2:5] == ["time: 2.00", "memory: 1.00", "**2.00**"]
 
 
 def test_every_row_names_sides_that_are_there():
@@ -79,8 +104,8 @@ def test_every_row_names_sides_that_are_there():
     module = importlib.util.module_from_spec(spec)
     sys.modules["speed_table_rows"] = module
     spec.loader.exec_module(module)
-    defined = (SPEED / "sides.py").read_text()
     for row in module.ROWS:
         for name in filter(None, (row.kseg, row.peer)):
-            assert f"def {name}()" in defined
+            file, _, function = name.rpartition(".")
+            assert f"def {function}()" in (SPEED / f"{file or 'sides'}.py").read_text()
     del sys.modules["speed_table_rows"]
