@@ -45,7 +45,7 @@ def network() -> torch.nn.Module:
 
 
 def evaluate(folder: Path) -> None:
-    metrics, model = peer("torchmetrics"), network().eval()
+    model, metrics = network().eval(), peer("torchmetrics")
     score = metrics.JaccardIndex("multiclass", num_classes=CLASSES, ignore_index=255, average="none")
     pairs = Pairs(folder, "val")
     with torch.inference_mode():

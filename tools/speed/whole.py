@@ -69,8 +69,7 @@ def evaluate_command() -> Work:
 
 
 def evaluate_torch() -> Work:
-    peer("torchmetrics")
-    return _torch_command("evaluate")
+    return _torch_command("evaluate", "torchmetrics")
 
 
 def first_step_command() -> Work:
@@ -85,8 +84,9 @@ def first_step_torch() -> Work:
     return _torch_command("first_step")
 
 
-def _torch_command(what: str) -> Work:
-    peer("segmentation_models_pytorch")
+def _torch_command(what: str, *packages: str) -> Work:
+    for package in ("segmentation_models_pytorch", *packages):
+        peer(package)  # which says what is absent
     command = [sys.executable, str(Path(__file__).with_name("in_torch.py")), what, str(camvid())]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return lambda: subprocess.run(command, check=True, **quiet)
