@@ -9,9 +9,11 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kseg.checks import colour
 from kseg.data.reading.class_lines import (
     COLOUR_COLUMNS,
     EXPECTED,
@@ -201,3 +203,25 @@ def mask_colours_of(names: tuple[str, ...], colours: dict[str, Colour]) -> tuple
     """(colour, class id) pairs, as `Dataset.mask_colours`; the name `ignore` stands for 255."""
     ids = {name: index for index, name in enumerate(names)} | {"ignore": IGNORE_LABEL}
     return tuple((colour, ids[name]) for name, colour in colours.items())
+
+
+def named_colours(
+    colours: Sequence[Colour | str] | Mapping[str, Colour | str], classes: Sequence[str], name: str
+) -> dict[str, Colour]:
+    """Colours given to Python, one a class in their order or by name, as RGB by name; `name` is the data set's.
+
+    Raises:
+        DataError: another number of colours, a colour of no class, or one twice. SettingsError: what is no colour.
+    """
+    if not isinstance(colours, Mapping):
+        if len(colours) != len(classes):
+            raise DataError(f"{name}: {len(colours)} colours for {len(classes)} classes")
+        colours = dict(zip(classes, colours, strict=True))
+    if unknown := set(colours) - {*classes, "ignore"}:
+        raise DataError(f"{name}: a colour for {sorted(unknown, key=str)[0]!r}, which is not a class")
+    named = {label: colour(one, f"the colour of {label!r}") for label, one in colours.items()}
+    for label, one in named.items():
+        same = next(other for other in named if named[other] == one)
+        if same != label:
+            raise DataError(f"{name}: {same!r} and {label!r} have the same colour, {one}: nothing tells them apart")
+    return named

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -69,6 +70,13 @@ def count_classes(
             )
         warnings.warn(f"{told}; all {highest + 1} are taken for classes", KsegWarning, stacklevel=3)
     return highest + 1
+
+
+def readable(read: Callable[[Any], np.ndarray], masks: Iterable[Any]) -> Iterator[np.ndarray]:
+    """Masks as `read` reads them, without those that it refuses: they are refused when they are used."""
+    for mask in masks:
+        with contextlib.suppress(DataError):
+            yield read(mask)
 
 
 def white_as_class(masks: Iterable[np.ndarray], dataset: Dataset) -> Dataset:

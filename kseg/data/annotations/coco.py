@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from kseg.errors import DataError
 from kseg.io.atomic import write_json
 from kseg.io.regular import read_regular
 
+_LARGEST = sys.float_info.max  # whole numbers in a JSON file have no end
 MAX_BYTES = 1 << 30  # COCO's own instances_train2017.json has 450 MB
 
 
@@ -135,13 +136,6 @@ def _number(entry: Any, key: str) -> int | float | None:
     return found if isinstance(found, (int, float)) and not isinstance(found, bool) else None
 
 
-def _finite(number: float) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # a whole number beyond every float
-        return False
-
-
 def _field(entry: Any, key: str) -> Any:
     return entry.get(key) if isinstance(entry, dict) else None
 
@@ -192,7 +186,7 @@ def _shape(where: str, label: int, segmentation: Any) -> Shape:
     polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
     for points in polygons:
         numbers = isinstance(points, list) and all(type(one) in (int, float) for one in points)
-        if isinstance(points, list) and not (numbers and all(map(_finite, points))):
+        if isinstance(points, list) and not (numbers and all(abs(one) <= _LARGEST for one in points)):
             raise DataError(f"{where}: a polygon whose points are not all numbers; expected x1, y1, x2, y2, ...")
         if not numbers or len(points) % 2 or len(points) < 6:
             count = len(points) if isinstance(points, list) else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from kseg.checks import whole
 from kseg.data.dataset import Dataset
-from kseg.data.masks import count_classes, white_as_class
+from kseg.data.masks import count_classes, readable, white_as_class
 from kseg.errors import DataError
 from kseg.io.bands import BYTES, as_bands
 from kseg.io.images import to_8_bits
@@ -69,14 +68,8 @@ def from_arrays(
     settings = {"channels": channels, "value_range": value_range, "multilabel": multilabel}
     source = _Arrays(_Pairs(x, y), len(x), name, **settings)
     dataset = _dataset(source, classes, name, split, palette, ignore_label)
-    return white_as_class(_readable(y, as_masks if multilabel else as_mask), dataset)
-
-
-def _readable(masks: Any, check: Callable[[Any, str], np.ndarray]) -> Iterator[np.ndarray]:
-    """The masks without those that will be refused when they are read."""
-    for index in range(len(masks)):
-        with contextlib.suppress(DataError):
-            yield check(masks[index], "")
+    check = as_masks if multilabel else as_mask
+    return white_as_class(readable(lambda index: check(y[index], ""), range(len(y))), dataset)
 
 
 def from_generator(

@@ -16,19 +16,17 @@ list of one class gets the background as class 0 in front. Classes that overlap 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from kseg.checks import colour, value_range, whole
-from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
+from kseg.checks import value_range, whole
+from kseg.data.class_list import find_class_list, mask_colours_of, named_colours, read_classes
 from kseg.data.dataset import Dataset, Sample
-from kseg.data.masks import count_classes, white_as_class
+from kseg.data.masks import count_classes, readable, white_as_class
 from kseg.data.pairs import beside_splits, list_images, pair, require_files, split_folders, splits_of
 from kseg.data.reading.layout import existing_folder
 from kseg.data.reading.links import stay_inside
@@ -148,16 +146,8 @@ def _only_white(masks: Iterable[Path], num_classes: int, mask_colours: tuple, ma
     """Whether the masks hold 0 and 255 alone, and some 255."""
     if any(colour == (255, 255, 255) for colour, _ in mask_colours):
         return False
-    return only_white(_readable(masks, num_classes, mask_colours, max_pixels))
-
-
-def _readable(
-    masks: Iterable[Path], num_classes: int, mask_colours: tuple = (), max_pixels: int = MAX_PIXELS
-) -> Iterator[np.ndarray]:
-    """The masks without those that will be refused when they are read."""
-    for mask in masks:
-        with contextlib.suppress(DataError):
-            yield read_mask(mask, max_pixels, mask_colours, num_classes=num_classes)
+    read = partial(read_mask, max_pixels=max_pixels, colours=mask_colours, num_classes=num_classes)
+    return only_white(readable(read, masks))
 
 
 def _all_masks(root: Path) -> Iterator[Path]:
@@ -248,18 +238,7 @@ def from_pairs(
         classes = [f"class {index}" for index in range(whole(classes, "classes", 1, 255))]
     classes = tuple(classes)
     if colours is not None:
-        if not isinstance(colours, Mapping):
-            if len(colours) != len(classes):
-                raise DataError(f"{name}: {len(colours)} colours for {len(classes)} classes")
-            colours = dict(zip(classes, colours, strict=True))
-        unknown = set(colours) - {*classes, "ignore"}
-        if unknown:
-            raise DataError(f"{name}: a colour for {sorted(unknown, key=str)[0]!r}, which is not a class")
-        named = {label: colour(one, f"the colour of {label!r}") for label, one in colours.items()}
-        for label, one in named.items():
-            same = next(other for other in named if named[other] == one)
-            if same != label:
-                raise DataError(f"{name}: {same!r} and {label!r} have the same colour, {one}: nothing tells them apart")
+        named = named_colours(colours, classes, name)
     drawn = default_palette(len(classes) + multilabel)[multilabel:]
     palette = tuple(named.get(label, drawn[index]) for index, label in enumerate(classes))
     kind = {"channels": channels, "value_range": value_range, "multilabel": multilabel}
@@ -272,4 +251,5 @@ def from_pairs(
     dataset = Dataset(name, split, classes, palette, samples, ignore_label, **kind)
     if multilabel or named:
         return dataset
-    return white_as_class(_readable((sample.mask for sample in samples), len(classes)), dataset)
+    read = partial(read_mask, num_classes=len(classes))
+    return white_as_class(readable(read, (sample.mask for sample in samples)), dataset)
