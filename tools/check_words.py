@@ -59,7 +59,8 @@ ALLOWED = (
         "NetParameter",
         "net.py",
         "nets/mobilenet",
-        '"net",',
+        '"net",',  # what checkpoints call the model: a key, a prefix of keys
+        '"net."',
     ),
 )
 FOLDERS = ("kseg", "apps", "tools")

@@ -34,7 +34,9 @@ class Settled:
         parts = []
         for origin, word in words.items():
             own = [
-                f"{name} {_text(self.values[name])}" for name, one in self.origins.items() if one == origin
+                f"{name} {','.join(f'{one:g}' for one in value) if isinstance(value, tuple) else str(value).lower()}"
+                for name, value in self.values.items()
+                if self.origins[name] == origin
             ]
             if own:
                 parts.append(word + ", ".join(own))
@@ -108,7 +110,3 @@ def _checked(name: str, value: Any, usual: Any) -> Any:
     if all(isinstance(one, int) for one in usual):
         return checks.wholes(values, name, count=len(usual))
     return checks.numbers(values, name, count=len(usual))
-
-
-def _text(value: Any) -> str:
-    return ",".join(f"{one:g}" for one in value) if isinstance(value, tuple) else str(value).lower()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -230,16 +231,14 @@ class VGGClassifier(Torchvision):
         for name, number in zip(names, self.convolutions, strict=True):
             kernel = turned(f"{name}/kernel", f"features.{number}.weight", CONVOLUTION)
             if name == names[0]:
-                kernel = Move(kernel.target, kernel.keys, lambda given, _: _bgr(given[0], std))
+                kernel = replace(
+                    kernel, make=lambda given, _: given[0].transpose(CONVOLUTION)[:, :, ::-1] / std, back=None
+                )
             yield kernel
             yield kept(f"{name}/bias", f"features.{number}.bias")
         for name, number in (("fc6", 0), ("fc7", 3)) if model.filters else ():
             yield dense_kernel(f"{name}/kernel", f"classifier.{number}.weight")
             yield kept(f"{name}/bias", f"classifier.{number}.bias")
-
-
-def _bgr(kernel: np.ndarray, std: np.ndarray) -> np.ndarray:
-    return kernel.transpose(CONVOLUTION)[:, :, ::-1] / std
 
 
 class VGGBatchNormClassifier(VGGClassifier):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from itertools import accumulate
 from typing import Any
 
 _LONGEST = 1 << 18  # letters; such a config has some 10,000
@@ -24,7 +25,10 @@ def read_config(text: Any, name: str) -> Any:
     >>> read_config("model = dict(backbone=dict(depth=50), rates=(1, 12))", "model")
     {'backbone': {'depth': 50}, 'rates': (1, 12)}
     """
-    if not isinstance(text, str) or len(text) > _LONGEST or _depth(text) > _DEEPEST:
+    if not isinstance(text, str) or len(text) > _LONGEST:
+        return None
+    depths = accumulate((letter in "([{") - (letter in ")]}") for letter in text)
+    if max(depths, default=0) > _DEEPEST:
         return None
     try:
         for statement in ast.parse(text).body:
@@ -34,14 +38,6 @@ def read_config(text: Any, name: str) -> Any:
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         pass
     return None
-
-
-def _depth(text: str) -> int:
-    deepest = depth = 0
-    for letter in text:
-        depth += (letter in "([{") - (letter in ")]}")
-        deepest = max(deepest, depth)
-    return deepest
 
 
 def _value(node: ast.expr) -> Any:

@@ -133,7 +133,7 @@ def select(
     prefix = (
         part
         if part.endswith((".", "/"))
-        else next((f"{part}{s}" for s in "./" if _any(arrays, part + s)), part)
+        else next((f"{part}{s}" for s in "./" if any(key.startswith(part + s) for key in arrays)), part)
     )
     chosen = {key.removeprefix(prefix): one for key, one in arrays.items() if key.startswith(prefix)}
     if not chosen or "" in chosen:
@@ -142,10 +142,6 @@ def select(
             f"{path}: has no part {part!r}; its parts are {', '.join(one[:40] for one in list(firsts)[:12])}"
         )
     return chosen, tuple(key for key in arrays if not key.startswith(prefix))
-
-
-def _any(arrays: Mapping[str, Any], prefix: str) -> bool:
-    return any(key.startswith(prefix) for key in arrays)
 
 
 def _holds(tree: Any, tensor: type) -> bool:
@@ -172,7 +168,7 @@ def _labels(outer: Any) -> dict[str, Any]:
             isinstance(palette, (list, tuple))
             and palette
             and all(isinstance(colour, (list, tuple)) and len(colour) == 3 for colour in palette)
-            and all(_is_byte(value) for colour in palette for value in colour)
+            and all(type(value) in (int, float) and value in range(256) for colour in palette for value in colour)
         ):
             found["palette"] = tuple(tuple(map(int, colour)) for colour in palette)
         text = place.get("config", place.get("cfg"))
@@ -180,7 +176,3 @@ def _labels(outer: Any) -> dict[str, Any]:
         if isinstance(model, dict):
             found["config"] = {**model, **({"img_norm_cfg": images} if images else {})}
     return found
-
-
-def _is_byte(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value <= 255 and value == int(value)
