@@ -89,16 +89,19 @@ def identify(arrays: Arrays) -> str:
             f"weights that look like {' or '.join(nearly)}, whose network cannot be drawn without {absent}. Layers "
             f"that got no array: {absent}; keys that found no place, as nothing was looked up: {some(list(arrays))}"
         )
+    parts = {}
     for prefix in _prefixes(arrays):
         inner = _recognised(
             {key.removeprefix(prefix): one for key, one in arrays.items() if key.startswith(prefix)}
         )
         if inner:
-            part = prefix.rstrip("./")
-            raise ModelError(
-                f"{network}, which kseg does not import as a whole, with {' or '.join(inner)} below {part!r} ({keys}): "
-                f"to import only that, say so with `part` (--part {part})"
-            )
+            parts[prefix.rstrip("./")] = " or ".join(inner)
+    if parts:
+        places = " and ".join(f"{inner} below {part!r}" for part, inner in parts.items())
+        raise ModelError(
+            f"{network}, which kseg does not import as a whole, with {places} ({keys}): to import only "
+            f"{'that' if len(parts) == 1 else 'one of them'}, say so with `part` (--part {' or --part '.join(parts)})"
+        )
     if kinds:
         raise ModelError(f"{network}, which kseg does not import ({keys}); it imports {', '.join(SOURCES)}")
     raise ModelError(f"weights of no source that kseg knows ({keys}); known are {', '.join(SOURCES)}")

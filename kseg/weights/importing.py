@@ -100,7 +100,11 @@ def import_weights(
     if source != "auto" and source not in SOURCES:
         close = difflib.get_close_matches(str(source), SOURCES, n=2) or SOURCES
         raise SettingsError(f"there is no source {source!r}: expected auto, or one of {', '.join(close)}")
-    given = dict(settings or {}) | ({} if output_stride is None else {"output_stride": output_stride})
+    given = dict(settings or {})
+    if output_stride is not None and given.setdefault("output_stride", output_stride) != output_stride:
+        raise SettingsError(
+            f"output_stride was given twice, as {given['output_stride']} and as {output_stride}"
+        )
     arrays, meta = read(path, part)
     try:
         if meta.get("package") == "kseg":
@@ -204,6 +208,11 @@ def _besides(meta: Mapping[str, Any]) -> list[str]:
     """What else the file has, for the note."""
     aside, parts = meta.get("set_aside", ()), meta.get("parts", ())
     return [
+        *(
+            ["the file has a config that kseg cannot read: none of it was taken"]
+            if meta.get("config_unread")
+            else []
+        ),
         *([f"left out beside the network: {some(aside, 4)}"] if aside else []),
         *([f"the file also has {some(parts, 4)}, which `part` (--part) takes instead"] if parts else []),
     ]

@@ -76,7 +76,7 @@ def parse(pairs: Iterable[str]) -> dict[str, Any]:
     """Settings as the command line has them: "aspp_rates=6,12,18", "align_corners=true".
 
     Raises:
-        SettingsError: one without a name or a value.
+        SettingsError: one without a name or a value, or a name twice.
     """
     found = {}
     for pair in pairs:
@@ -85,6 +85,8 @@ def parse(pairs: Iterable[str]) -> dict[str, Any]:
         if not name or not text:
             raise SettingsError(f"--set {pair}: expected NAME=VALUE, such as aspp_rates=6,12,18")
         parts = [_value(one) for one in text.strip("()[]").rstrip(",").split(",")]
+        if name in found:
+            raise SettingsError(f"--set {pair}: {name} was given twice")
         found[name] = tuple(parts) if "," in text else parts[0]
     return found
 
@@ -108,5 +110,11 @@ def _checked(name: str, value: Any, usual: Any) -> Any:
         return checks.one_of(value, name, ("stage", "previous"))
     values = (value,) if isinstance(value, (int, float)) else value
     if all(isinstance(one, int) for one in usual):
-        return checks.wholes(values, name, count=len(usual))
-    return checks.numbers(values, name, count=len(usual))
+        found = checks.wholes(values, name, count=len(usual))
+        if len(set(found)) < len(found):
+            raise checks.wrong(name, f"{len(usual)} different whole numbers (kseg builds no others)", value)
+        return found
+    found = checks.numbers(values, name, count=len(usual))
+    if all(0 < one < 1 for one in found):  # as PyTorch's programs write them
+        raise checks.wrong(name, "on the scale of images, 0 to 255 (255 times PyTorch's)", value)
+    return found

@@ -98,13 +98,27 @@ def test_a_part_of_a_file(tmp_path, arrays):
     }
     path = write(tmp_path / "net.pth", tree)
     with pytest.raises(
-        ModelError, match=r"as a whole, with semseg/pspnet below 'detector\.backbone'.*--part detector\.backbone"
+        ModelError,
+        match=r"as a whole, with semseg/pspnet below 'detector\.backbone'.*--part detector\.backbone",
     ):
         import_weights(path)
     found = import_weights(path, part="detector.backbone")
     assert found.source == "semseg/pspnet"
     assert "detector.head.x" in found.unused
     assert "left out beside the network: detector.head.x" in found.note
+
+
+def test_a_running_average_beside_the_network_asks_which(tmp_path, arrays):
+    average = {f"ema_model.{key}": 2 * array for key, array in arrays.items()}
+    path = write(tmp_path / "net.pth", {f"model.{key}": array for key, array in arrays.items()} | average)
+    with pytest.raises(
+        ModelError, match=r"below 'model' and .* below 'ema_model'.*--part model or --part ema_model"
+    ):
+        import_weights(path)
+    found = import_weights(path, part="ema_model")
+    np.testing.assert_array_equal(
+        found.model.get_layer("score").kernel, 2 * arrays["cls.4.weight"].transpose(2, 3, 1, 0)
+    )
 
 
 def test_what_an_import_says_besides(tmp_path, arrays):

@@ -23,6 +23,8 @@ def test_the_command_line_s_form():
     assert (
         parse(["aspp_rates=(6, 12, 18)"]) == parse(["aspp_rates=[6,12,18,]"]) == {"aspp_rates": (6, 12, 18)}
     )
+    with pytest.raises(SettingsError, match="output_stride was given twice"):
+        parse(["output_stride=8", "output-stride=16"])
     for wrong in ("aspp_rates", "=3", "aspp_rates="):
         with pytest.raises(SettingsError, match="NAME=VALUE"):
             parse([wrong])
@@ -61,12 +63,21 @@ def test_given_settings_reach_the_network_and_the_note(tmp_path):
         ({"pool_scales": "many"}, "pool_scales"),
         ({"output_stride": 16}, "output stride 8, not 16"),
         ({"mean": (1, 2, float("nan"))}, "mean"),
+        ({"mean": (0.485, 0.456, 0.406)}, "`mean` must be on the scale of images, 0 to 255"),
+        ({"std": (0.229, 0.224, 0.225)}, "`std` must be on the scale of images, 0 to 255"),
+        ({"pool_scales": (1, 2, 2, 6)}, "`pool_scales` must be 4 different whole numbers"),
     ],
 )
 def test_wrong_settings(settings, words, tmp_path):
     np.savez(tmp_path / "net.npz", **narrow_state())
     with pytest.raises(SettingsError, match=words):
         import_weights(tmp_path / "net.npz", settings=settings)
+
+
+def test_an_output_stride_that_is_given_twice(tmp_path):
+    np.savez(tmp_path / "net.npz", **mmseg_state("fcn"))
+    with pytest.raises(SettingsError, match="twice, as 8 and as 16"):
+        import_weights(tmp_path / "net.npz", output_stride=16, settings={"output_stride": 8})
 
 
 CONFIG = {
@@ -106,6 +117,7 @@ def test_a_config_of_the_file(tmp_path, monkeypatch):
         ("backbone", {"style": "caffe"}, "1x1"),
         ("backbone", {"norm_cfg": {"type": "GN"}}, "normalisation"),
         ("decode_head", {"dilations": (2, 3, 5, 7)}, "expected 1 first"),
+        ("decode_head", {"dilation": 6}, "a dilated head"),
         ("data_preprocessor", {"bgr_to_rgb": False}, "BGR"),
     ],
 )

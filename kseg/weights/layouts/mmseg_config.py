@@ -37,6 +37,7 @@ def settings_of(config: Mapping[str, Any], what: str, atrous: bool) -> dict[str,
         "strides in the 1x1 convolutions": backbone.get("style", "pytorch") != "pytorch",
         "another epsilon": any(norm.get("eps", _EPSILON) != _EPSILON for norm in norms),
         "another normalisation": any(norm.get("type", "BN") not in ("BN", "SyncBN") for norm in norms),
+        "a dilated head": head.get("dilation", 1) != 1,
         "another activation": head.get("act_cfg", {"type": "ReLU"}) != {"type": "ReLU"},
     }
     for name, found in odd.items():
@@ -57,7 +58,7 @@ def settings_of(config: Mapping[str, Any], what: str, atrous: bool) -> dict[str,
         settings["aspp_rates"] = tuple(rates)
     images = config.get("data_preprocessor") or config.get("img_norm_cfg")
     if isinstance(images, dict):
-        if not images.get("bgr_to_rgb", images.get("to_rgb", False)):
+        if not any(images.get(name) for name in ("bgr_to_rgb", "rgb_to_bgr", "to_rgb")):  # images are read as BGR
             raise ModelError(f"{what}: the file's config feeds images as BGR, which kseg does not import")
         settings |= {
             name: tuple(images[name])

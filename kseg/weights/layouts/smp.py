@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kseg import checks
 from kseg.backbones import Backbone
 from kseg.errors import ModelError
 from kseg.models import DeepLabV3, DeepLabV3Plus, PSPNet
@@ -43,8 +44,12 @@ class SegmentationModels(Source):
         if "encoder_name" not in config:
             return {}
         depth = self.encoder(arrays)[0]
-        shown = {"_model_class": self.network, "encoder_depth": depth, "in_channels": 3}
+        stem = _MOBILENET if _MOBILENET in arrays else "encoder.conv1.weight"
+        channels = shape_of(arrays, stem, self.name)[1]
+        shown = {"_model_class": self.network, "encoder_depth": depth, "in_channels": channels}
         shown |= {"classes": classes_of(arrays, _SCORE), "decoder_use_norm": "batchnorm"}
+        if config.get("decoder_use_norm") is True:  # the same
+            config = {**config, "decoder_use_norm": "batchnorm"}
         for name, value in shown.items():
             if config.get(name, value) != value:
                 raise ModelError(
@@ -58,8 +63,10 @@ class SegmentationModels(Source):
         }
         found = {ours: config[theirs] for ours, theirs in names.items() if config.get(theirs) is not None}
         ours = self.usual(arrays, found)
-        natural = 2**depth if self.network == "PSPNet" else 4 if self.network == "DeepLabV3Plus" else None
-        if natural and found.get("upsampling", natural) != natural:
+        natural = {"PSPNet": 2**depth, "DeepLabV3Plus": 4}.get(self.network)
+        if natural is None:
+            natural = min(found.get("output_stride", ours["output_stride"]), 2**depth)
+        if found.get("upsampling", natural) != natural:
             raise ModelError(f"{self.name}: {_other_size(found['upsampling'], natural)}")
         return {
             name: tuple(one) if isinstance(one, list) else one for name, one in found.items() if name in ours
@@ -126,23 +133,38 @@ class DeepLab(SegmentationModels):
     name, network = "smp/deeplabv3", "DeepLabV3"
     output_strides = (8, 16)
     marks = (_SCORE, "decoder.conv.weight", "decoder.aspp.project.0.weight")
+    older = (_SCORE, "decoder.1.weight", "decoder.0.project.0.weight")  # before smp 0.4
+
+    def recognises(self, arrays: Arrays) -> bool:
+        return super().recognises(arrays) or all(mark in arrays for mark in self.older)
+
+    def parts(self, arrays: Arrays) -> tuple[str, str, str]:
+        """The modules of the ASPP, of the convolution behind it and of its normalisation."""
+        older = self.older[1] in arrays
+        return (
+            ("decoder.0.", "decoder.1", "decoder.2")
+            if older
+            else ("decoder.aspp.", "decoder.conv", "decoder.bn")
+        )
 
     def inputs(self, arrays: Arrays) -> int:
-        return shape_of(arrays, "decoder.aspp.convs.0.0.weight", self.name)[1]
+        return shape_of(arrays, f"{self.parts(arrays)[0]}convs.0.0.weight", self.name)[1]
 
     def build(self, arrays: Arrays, settings: Mapping[str, Any]) -> keras.Model:
-        if "decoder.aspp.convs.1.0.0.weight" in arrays:
+        aspp, conv, _ = self.parts(arrays)
+        if f"{aspp}convs.1.0.0.weight" in arrays:
             raise ModelError(
                 f"{self.name}: its ASPP is separable (decoder_aspp_separable), which kseg does not build"
             )
-        backbone, filters = self.backbone(arrays, settings), classes_of(arrays, "decoder.conv.weight")
+        backbone, filters = self.backbone(arrays, settings), classes_of(arrays, f"{conv}.weight")
         return DeepLabV3(
             backbone, classes_of(arrays, _SCORE), rates=settings["aspp_rates"], filters=filters, **_HEAD
         )
 
     def moves(self, model: keras.Model, arrays: Arrays) -> Iterable[Move]:
-        modules = self.modules(model, arrays) | aspp_modules("decoder.aspp.", model.rates)
-        modules |= {"head_conv": "decoder.conv", "head_bn": "decoder.bn"}
+        aspp, conv, bn = self.parts(arrays)
+        modules = self.modules(model, arrays) | aspp_modules(aspp, model.rates)
+        modules |= {"head_conv": conv, "head_bn": bn}
         return torch_moves(model, modules)
 
 
@@ -205,6 +227,7 @@ class Pyramid(SegmentationModels):
         """smp upsamples by 8 unless told otherwise, whatever the depth."""
         depth, _ = self.encoder(arrays)
         given = known.get("upsampling")
+        given = None if given is None else checks.whole(given, "upsampling")
         if given is None and depth != 3:
             raise ModelError(
                 f"{self.name}: encoder_depth {depth}, and no key shows `upsampling`: with smp's own 8 the output has "

@@ -172,7 +172,10 @@ def _labels(outer: Any) -> dict[str, Any]:
         ):
             found["palette"] = tuple(tuple(map(int, colour)) for colour in palette)
         text = place.get("config", place.get("cfg"))
-        model, images = (read_config(text, name) for name in ("model", "img_norm_cfg"))
+        model = read_config(text, "model")
         if isinstance(model, dict):
-            found["config"] = {**model, **({"img_norm_cfg": images} if images else {})}
+            images = {name: read_config(text, name) for name in ("data_preprocessor", "img_norm_cfg")}
+            found["config"] = {name: one for name, one in images.items() if one} | model
+        elif text:
+            found["config_unread"] = True
     return found

@@ -42,5 +42,10 @@ def test_what_a_config_leaves_out_has_the_program_s_default():
     found = settings_of(model, "s", True)
     assert (found["output_stride"], found["first_rate"], found["aspp_rates"]) == (16, "stage", (6, 12, 18))
     assert settings_of({"backbone": 3}, "s", True) == {}
+    images = {
+        "rgb_to_bgr": True,
+        "mean": [1, 2, 3],
+    }  # images are read as BGR: either turns their channels around
+    assert settings_of(model | {"data_preprocessor": images}, "s", True)["mean"] == (1, 2, 3)
     with pytest.raises(ModelError, match="strides"):  # 32, mmsegmentation's default
         settings_of({"backbone": {}, "decode_head": {}}, "s", False)

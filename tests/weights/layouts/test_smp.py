@@ -12,6 +12,7 @@ from tests.weights.layouts.conftest import (
     image_of,
     randomised,
     resnet_state,
+    score_state,
     torch_input,
     torch_logits,
     unit_state,
@@ -108,6 +109,44 @@ def test_a_config_that_contradicts_the_keys(change, words):
         return
     with pytest.raises(ModelError, match=words):
         source.of_config(config, arrays)
+
+
+def narrow_deeplab(older=False):
+    """smp's keys of a DeepLabV3 on a ResNet-18 a few channels wide; `older` as before version 0.4."""
+    rng, found = np.random.default_rng(0), resnet_state(18, prefix="encoder.")
+    aspp, conv, bn = (
+        ("decoder.0", "decoder.1", "decoder.2") if older else ("decoder.aspp", "decoder.conv", "decoder.bn")
+    )
+    for branch in range(4):
+        names = f"{aspp}.convs.{branch}.0", f"{aspp}.convs.{branch}.1"
+        found |= unit_state(rng, *names, 32, 6, 3 if branch else 1)
+    found |= unit_state(rng, f"{aspp}.convs.4.1", f"{aspp}.convs.4.2", 32, 6)
+    found |= unit_state(rng, f"{aspp}.project.0", f"{aspp}.project.1", 30, 6)
+    return found | unit_state(rng, conv, bn, 6, 6, 3) | score_state(rng, "segmentation_head.0", 6, 3)
+
+
+def test_keys_of_a_deeplab_before_version_4(folder):
+    np.savez(folder / "new.npz", **narrow_deeplab())
+    np.savez(folder / "old.npz", **narrow_deeplab(older=True))
+    new, old = (import_weights(folder / name) for name in ("new.npz", "old.npz"))
+    assert (old.source, old.unused) == ("smp/deeplabv3", ())
+    for mine, theirs in zip(old.model.weights, new.model.weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("stride", "upsampling", "fits"),
+    [(8, 8, True), (8, None, True), (16, 16, True), (8, 4, False), (16, 8, False), (None, 16, False)],
+)
+def test_the_upsampling_of_a_deeplab_is_its_output_stride(stride, upsampling, fits):
+    source = next(one for one in SOURCES if one.network == "DeepLabV3")
+    config = {"encoder_name": "resnet18", "upsampling": upsampling, "decoder_use_norm": True}
+    config |= {} if stride is None else {"encoder_output_stride": stride}
+    if fits:
+        assert source.of_config(config, narrow_deeplab()) == {"output_stride": stride}
+        return
+    with pytest.raises(ModelError, match=f"{upsampling}/{stride or 8} of the image's height"):
+        source.of_config(config, narrow_deeplab())
 
 
 def narrow_pspnet(inputs):

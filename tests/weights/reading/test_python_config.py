@@ -23,6 +23,12 @@ model = dict(
     assert read_config(text, "other") is None
 
 
+def test_a_name_that_was_assigned_before():
+    text = "'''Notes.'''\nnorm = dict(type='BN')\nmodel = dict(norm_cfg=norm, head=dict(norm_cfg=norm))"
+    norm = {"type": "BN"}
+    assert read_config(text, "model") == {"norm_cfg": norm, "head": {"norm_cfg": norm}}
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -33,6 +39,13 @@ model = dict(
         "model = {**other}",
         "model = {[1]: 2}",
         "model = name",
+        "model = model",
+        "a = (1, 1)\nmodel = (a,)\na = (2, 2)",
+        "_base_ = ['a.py']\nmodel = dict(a=1)",
+        "model = dict(a=1)\nmodel['a'] = 2",
+        "model = dict(a=1)\nmodel.update(a=2)",
+        "if True:\n    model = dict(a=1)",
+        "a0 = 1\n" + "".join(f"a{i + 1} = (a{i}, a{i})\n" for i in range(60)) + "model = a60",
         "model = 'a' * 10**9",
         "model = (",
         "model = " + "(" * 3000 + "1" + ")" * 3000,
@@ -44,7 +57,7 @@ model = dict(
         None,
         3,
     ],
-    ids=range(17),
+    ids=range(24),
 )
 def test_everything_else_is_none(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

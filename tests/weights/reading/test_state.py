@@ -94,6 +94,26 @@ def test_numpy_palette_and_config():
 
 
 @pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("images = dict(mean=[1, 2, 3])\nmodel = dict(a=1)\ndata_preprocessor = images", {"mean": [1, 2, 3]}),
+        (
+            "data_preprocessor = dict(mean=[1])\nmodel = dict(a=1, data_preprocessor=dict(mean=[2]))",
+            {"mean": [2]},
+        ),
+        ("_base_ = 'a.py'\nmodel = dict(a=1)", None),
+    ],
+)
+def test_images_beside_the_model_and_a_config_that_cannot_be_read(text, found):
+    _, said = unwrap({"meta": {"cfg": text}, "state_dict": STATE}, Path("f.pth"), Tensor)
+    if found is None:
+        assert said["config_unread"]
+        assert "config" not in said
+    else:
+        assert said["config"] == {"a": 1, "data_preprocessor": found}
+
+
+@pytest.mark.parametrize(
     "tree", [None, [], "text", {}, {"state_dict": {}}, {"state_dict": {"a": 1}}, {1: Tensor()}]
 )
 def test_nothing_in_it(tree):
