@@ -89,7 +89,8 @@ def white_as_class(masks: Iterable[np.ndarray], dataset: Dataset) -> Dataset:
         return dataset
     what = "where a class is" if dataset.multilabel else f"class 1, {dataset.classes[1]}"
     warnings.warn(
-        f"{dataset.name}: all masks hold only 0 and 255, so 255 is taken for {what}, and no pixel is ignored",
+        f"{dataset.name}: all masks hold only 0 and 255, so 255 is taken for {what}, and no pixel is ignored; "
+        "where it means ignored, say so: kseg.data.as_dataset(data, ignore_label=255)",
         KsegWarning,
         stacklevel=3,
     )

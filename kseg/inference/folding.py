@@ -53,7 +53,7 @@ def folded_call(model: keras.Model, image: Any) -> Any:
     True
     """
     graph = _graph(model)
-    return model(image, training=False) if graph is None else _through(graph, image)
+    return model(image, training=False) if graph is None else _Folded(graph)(image, training=False)
 
 
 def foldable(model: keras.Model) -> dict[layers.Layer, layers.Layer]:
@@ -66,12 +66,13 @@ def foldable(model: keras.Model) -> dict[layers.Layer, layers.Layer]:
     found = {}
     for node in nodes:
         normalization = node.operation
-        if type(normalization) not in NORMALIZATIONS:
+        plain = type(normalization) in NORMALIZATIONS and "call" not in vars(normalization)
+        if not plain or normalization.dtype_policy.name != "float32":
             continue
         maps = node.input_tensors[0]
         layer = made_by.get(id(maps))
         once = readers[id(maps)] == calls[id(layer)] == calls[id(normalization)] == 1
-        if once and _by_channel(normalization, len(maps.shape)) and _linear(layer):
+        if once and normalization.axis in (-1, len(maps.shape) - 1) and _linear(layer):
             weights = math.prod(_kernel(layer).shape)
             if weights <= LARGEST_FILTER * maps.shape[-1]:
                 found[layer] = normalization
@@ -87,26 +88,33 @@ def _graph(model: keras.Model) -> Any:
     return model if getattr(model.call, "__qualname__", "") == "Functional.call" else None
 
 
-def _through(graph: Any, inputs: Any) -> Any:
-    pairs = foldable(graph)
-    normalizations = set(pairs.values())
+class _Folded(layers.Layer):
+    """A graph with its normalisations folded; a layer, so that layers within layers are told of `training`."""
 
-    def run(operation: keras.Operation) -> Callable[..., Any]:
-        if operation in normalizations:
-            return lambda inputs, **_: inputs  # its convolution has done it
-        if operation in pairs:
-            return lambda inputs: _normalized(operation, pairs[operation], inputs)
-        if not isinstance(operation, layers.Layer):
-            return operation
-        nested = _graph(operation)
-        if nested is not None:
-            return lambda inputs, **_: _through(nested, inputs)
-        if "training" not in inspect.signature(operation.call).parameters:
-            return operation
-        return lambda *args, **kwargs: operation(*args, **{**kwargs, "training": False})
+    def __init__(self, graph: Any) -> None:
+        super().__init__(autocast=False)
+        self.graph = graph
 
-    outputs = graph._run_through_graph(graph._standardize_inputs(inputs), operation_fn=run)
-    return outputs[0] if isinstance(outputs, list | tuple) and len(outputs) == 1 else outputs
+    def call(self, inputs, training=False):
+        pairs = foldable(self.graph)
+        normalizations = set(pairs.values())
+
+        def run(operation: keras.Operation) -> Callable[..., Any]:
+            if operation in normalizations:
+                return lambda inputs, **_: inputs  # its convolution has done it
+            if operation in pairs:
+                return lambda inputs: _normalized(operation, pairs[operation], inputs)
+            if not isinstance(operation, layers.Layer):
+                return operation
+            nested = _graph(operation)
+            if nested is not None:
+                return lambda inputs, **_: _Folded(nested)(inputs, training=False)
+            if "training" not in inspect.signature(operation.call).parameters:
+                return operation
+            return lambda *args, **kwargs: operation(*args, **{**kwargs, "training": False})
+
+        outputs = self.graph._run_through_graph(self.graph._standardize_inputs(inputs), operation_fn=run)
+        return outputs[0] if isinstance(outputs, list | tuple) and len(outputs) == 1 else outputs
 
 
 def _normalized(layer: Any, normalization: Any, x: Any) -> Any:
@@ -146,8 +154,3 @@ def _linear(layer: Any) -> bool:
         and layer.dtype_policy.name == "float32"
         and len(layer.variables) == known
     )
-
-
-def _by_channel(normalization: Any, rank: int) -> bool:
-    plain = normalization.dtype_policy.name == "float32" and "call" not in vars(normalization)
-    return plain and normalization.axis in (-1, rank - 1)

@@ -138,6 +138,31 @@ class OwnCall(keras.Model):
         return 2 * super().call(inputs, training=training)
 
 
+class Inside(layers.Layer):
+    def call(self, x, training=True):
+        return 3 * x if training else x
+
+
+class Around(layers.Layer):
+    """Has no `training` of its own, and a layer within that has one."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside = Inside()
+
+    def call(self, x):
+        return self.inside(x)
+
+
+def test_layers_within_layers_are_told_that_they_predict():
+    image = keras.Input((None, None, 3))
+    body = keras.Model(image, Around()(BatchNormalization()(layers.Conv2D(4, 3, padding="same")(image / 255))))
+    for model in trained(body), keras.Model(image, body(image)):
+        assert_same(model)
+        probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(model(IMAGES, training=False)))
+        np.testing.assert_allclose(Forward(model).run(IMAGES), probabilities, atol=1e-4)
+
+
 def test_nested_sequential_and_own_models():
     body = keras.Sequential([layers.Conv2D(5, 3), BatchNormalization(), layers.Dropout(0.5)])
     image = keras.Input((None, None, 3))

@@ -100,7 +100,7 @@ def _refuse_unused(args: argparse.Namespace) -> None:
 
 
 def _browser(args: argparse.Namespace) -> int:
-    """Serve the model's page until Ctrl-C; SettingsError for what the page's own controls set."""
+    """Serve the model's page until Ctrl-C; SettingsError for options that the page does not take."""
     from kseg.errors import SettingsError
     from kseg.webcam.web.serve import cached_site, serve
 
@@ -109,7 +109,8 @@ def _browser(args: argparse.Namespace) -> int:
     if other:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in other)
         raise SettingsError(
-            f"kseg webcam --browser: the page has its own controls for {flags}: leave them out"
+            f"kseg webcam --browser does not use {flags}: the page takes --model, --size, --port and --runtime; it has "
+            "controls of its own for the camera, smoothing, background and mirror image"
         )
     with terminated_as_interrupted(), Bar("page") as bar, printed_warnings(bar):
         size = height_and_width(args.size, "--size")

@@ -26,7 +26,7 @@ def from_arrays(
     name: str = "arrays",
     split: str = "train",
     palette: Sequence[tuple[int, int, int]] | None = None,
-    ignore_label: int = IGNORE_LABEL,
+    ignore_label: int | None = None,
     channels: int = 3,
     value_range: tuple[float, float] = BYTES,
     multilabel: bool = False,
@@ -42,7 +42,8 @@ def from_arrays(
             has every id from 1 up to that.
         name, split: for reports.
         palette: one RGB colour a class, three numbers or a text such as "#ff8000".
-        ignore_label: the id of pixels that do not count.
+        ignore_label: the id of pixels that do not count; None: 255, where it is no class (see `y`). 255 says that it
+            is none.
         channels, value_range: of images that are not RGB of 0-255; see `Dataset`.
         multilabel: `y` is `(samples, height, width, classes)` of 0 and 1.
 
@@ -67,7 +68,10 @@ def from_arrays(
         raise DataError(f"{name}: {len(x)} images but {len(y)} masks")
     settings = {"channels": channels, "value_range": value_range, "multilabel": multilabel}
     source = _Arrays(_Pairs(x, y), len(x), name, **settings)
-    dataset = _dataset(source, classes, name, split, palette, ignore_label)
+    known = IGNORE_LABEL if ignore_label is None else ignore_label
+    dataset = _dataset(source, classes, name, split, palette, known)
+    if ignore_label is not None:
+        return dataset
     check = as_masks if multilabel else as_mask
     return white_as_class(readable(lambda index: check(y[index], ""), range(len(y))), dataset)
 

@@ -26,7 +26,7 @@ def as_dataset(
     data: Any,
     classes: Sequence[str] | int | None = None,
     *,
-    ignore_label: int = IGNORE_LABEL,
+    ignore_label: int | None = None,
     palette: Sequence[tuple[int, int, int]] | None = None,
     name: str = "data",
     split: str = "",
@@ -43,7 +43,7 @@ def as_dataset(
             once, and kept in memory as uint8. Sample weights are 0 (ignored) or 1.
         classes: their names, or how many there are; None: up to the highest id in the masks, where they have every id
             from 1 up to that.
-        ignore_label: the id of pixels that do not count.
+        ignore_label: the id of pixels that do not count; None: 255, where it is no class (see `from_arrays`).
         palette: one RGB colour a class.
         name, split: for reports.
         channels, value_range, multilabel: of data that does not say it itself; see `Dataset`.
@@ -70,14 +70,15 @@ def as_dataset(
     if isinstance(own, Dataset):
         kind = {"channels": own.channels, "value_range": own.value_range, "multilabel": own.multilabel}
     settings = {"name": name, "split": split, "ignore_label": ignore_label, **kind}
+    known = IGNORE_LABEL if ignore_label is None else ignore_label
     if _is_pair(data):
         listed = isinstance(data[0], (list, tuple, np.ndarray)) and len(data[0]) > 0
         if len(data) == 2 and listed and isinstance(data[0][0], (str, Path)):
             return from_pairs(list(data[0]), list(data[1]), classes, **settings)
         data = [_rows(part) if _is_ragged(part) else part for part in data]
         if len(data) == 3:
-            x, y, weights = data
-            data = x, _Weighted(y, weights, ignore_label, name)
+            settings["ignore_label"] = known  # that of weight 0, and no class
+            data = data[0], _Weighted(*data[1:], known, name)
         return from_arrays(*data, classes, palette=palette, **settings)
     images, masks = [], []
     left = SHARE * free_memory()
@@ -85,7 +86,8 @@ def as_dataset(
         where = f"{name}, sample {len(images)}"
         mask = as_masks(y, where) if kind["multilabel"] else as_mask(y, where)
         images.append(as_image(x, where, kind["channels"], kind["value_range"]))
-        masks.append(_weighted(mask, weights[0], ignore_label, where) if weights else mask)
+        masks.append(_weighted(mask, weights[0], known, where) if weights else mask)
+        settings["ignore_label"] = known if weights else settings["ignore_label"]
         left -= images[-1].nbytes + masks[-1].nbytes
         if left < 0:
             raise DataError(

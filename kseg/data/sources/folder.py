@@ -176,7 +176,7 @@ def from_pairs(
     colours: Sequence[tuple[int, int, int] | str] | Mapping[str, tuple[int, int, int] | str] | None = None,
     name: str = "pairs",
     split: str = "train",
-    ignore_label: int = IGNORE_LABEL,
+    ignore_label: int | None = None,
     channels: int = 3,
     value_range: tuple[float, float] = BYTES,
     multilabel: bool = False,
@@ -193,7 +193,7 @@ def from_pairs(
             ignored pixels), whose names are the classes unless they are given; numbers from 0 to 255, or texts such as
             "#ff8000". They are the palette too.
         name, split: for reports.
-        ignore_label: the id of pixels that do not count.
+        ignore_label: the id of pixels that do not count; None: 255, where it is no class. 255 says that it is none.
         channels, value_range: of images that are not RGB of 0-255, such as (0, 65535); see `Dataset`.
         multilabel: classes overlap: a mask a class, or files of as many channels as there are classes, of 0 and 1; see
             `kseg.io.bands.read_bands`.
@@ -231,9 +231,10 @@ def from_pairs(
             raise DataError(f"{name}: {len(images)} images and {len(masks)} masks: expected as many of both")
         samples = tuple(Sample(image, mask) for image, mask in zip(images, masks, strict=True))
         require_files(samples, "the list of pairs")
+    known = IGNORE_LABEL if ignore_label is None else ignore_label
     if classes is None:
         masks = ((str(sample.mask), read_mask(sample.mask)) for sample in samples)
-        classes = count_classes(masks, name, ignore_label) if colours is None else len(colours)
+        classes = count_classes(masks, name, known) if colours is None else len(colours)
     if not isinstance(classes, Iterable):
         classes = [f"class {index}" for index in range(whole(classes, "classes", 1, 255))]
     classes = tuple(classes)
@@ -246,10 +247,10 @@ def from_pairs(
     by_class = [path for sample in samples if isinstance(sample.mask, tuple) for path in sample.mask]
     if by_class and not multilabel:
         raise DataError(f"{name}: several masks an image are of classes that overlap: give multilabel=True")
-    if _only_white(by_class, 2, ()):
+    if ignore_label is None and _only_white(by_class, 2, ()):
         kind["stored_ids"] = ((255, 1),)
-    dataset = Dataset(name, split, classes, palette, samples, ignore_label, **kind)
-    if multilabel or named:
+    dataset = Dataset(name, split, classes, palette, samples, known, **kind)
+    if multilabel or named or ignore_label is not None:
         return dataset
     read = partial(read_mask, num_classes=len(classes))
     return white_as_class(readable(read, (sample.mask for sample in samples)), dataset)

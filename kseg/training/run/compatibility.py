@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from kseg.data import Dataset, as_dataset
+from kseg.data.masks import IGNORE_LABEL
 from kseg.errors import DataError, SettingsError
 from kseg.inference.checks import check_images
 from kseg.inference.model_info import inspect_model
@@ -33,7 +34,8 @@ def as_datasets(model: keras.Model, train: Any, val: Any) -> tuple[Dataset, Data
     palette = getattr(model, "palette", None)
     train = as_dataset(train, classes, palette=palette, name="training data", split="train", **kind)
     if val is not None:
-        settings = {"ignore_label": train.ignore_label, "palette": train.palette, **kind}
+        ignored = None if train.ignore_label == IGNORE_LABEL else train.ignore_label
+        settings = {"ignore_label": ignored, "palette": train.palette, **kind}
         val = as_dataset(val, train.classes, name="validation data", split="val", **settings)
     return train, val
 

@@ -144,7 +144,7 @@ def test_colour_maps():
 
 def test_browser_refuses_what_the_page_sets(capsys):
     assert main(["webcam", "--browser", "--alpha", "0.3", "--source", "1"]) == 2
-    assert "--source, --alpha" in capsys.readouterr().err
+    assert "does not use --source, --alpha: the page takes --model" in capsys.readouterr().err
     assert main(["webcam", "--port", "8000"]) == 2
     assert "for --browser" in capsys.readouterr().err
     assert main(["webcam", "--browser", "--port", "99999"]) == 2

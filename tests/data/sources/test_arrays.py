@@ -126,6 +126,7 @@ def test_masks_in_black_and_white_are_two_classes():
     np.testing.assert_array_equal(from_arrays(X, white, classes=3)[0][1], white[0])
     with pytest.raises(DataError, match="class id 255 in the mask"):
         from_arrays(X, white, classes=2, ignore_label=254)[0]
+    np.testing.assert_array_equal(from_arrays(X, white, classes=2, ignore_label=255)[0][1], white[0])
     overlapping = np.stack([white, 255 - white], -1)
     with pytest.warns(KsegWarning, match="255 is taken for where a class is"):
         dataset = from_arrays(X, overlapping, classes=2, multilabel=True)

@@ -130,6 +130,14 @@ def test_sample_weights_of_nothing_are_ignored_labels():
         as_dataset((X, Y, weights * 0 + 2))[0]
 
 
+def test_what_weights_ignore_is_no_class_in_black_and_white():
+    weights = (RNG.random(Y.shape) < 0.5).astype(np.float32)
+    black = np.zeros_like(Y)
+    expected = np.where(weights == 0, 255, 0)
+    same(as_dataset((X, black, weights), 2), y=expected)
+    same(as_dataset([(X[:2], black[:2], weights[:2]), (X[2:], black[2:], weights[2:])], 2), y=expected)
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [

@@ -248,6 +248,8 @@ def test_from_pairs_in_black_and_white(tmp_path, write):
     with pytest.warns(KsegWarning, match="255 is taken for class 1, car"):
         dataset = from_pairs(tmp_path / "images", tmp_path / "masks", ["road", "car"])
     np.testing.assert_array_equal(np.concatenate([mask for _, mask in dataset]), [[0, 1, 0], [0, 1, 1]])
+    dataset = from_pairs(tmp_path / "images", tmp_path / "masks", ["road", "car"], ignore_label=255)
+    np.testing.assert_array_equal(dataset[0][1], [[0, 255, 0]])
 
 
 def test_from_pairs_refuses(tmp_path, write):
