@@ -9,11 +9,11 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from kseg.checks import colour
+from kseg.checks import colour, whole
 from kseg.data.reading.class_lines import (
     COLOUR_COLUMNS,
     EXPECTED,
@@ -203,6 +203,19 @@ def mask_colours_of(names: tuple[str, ...], colours: dict[str, Colour]) -> tuple
     """(colour, class id) pairs, as `Dataset.mask_colours`; the name `ignore` stands for 255."""
     ids = {name: index for index, name in enumerate(names)} | {"ignore": IGNORE_LABEL}
     return tuple((colour, ids[name]) for name, colour in colours.items())
+
+
+def class_names(classes: Sequence[str] | int, name: str) -> tuple[str, ...]:
+    """Names given to Python, or as many as a number says; `name` is the data set's.
+
+    Raises:
+        DataError: one name, or a set or dict, whose order is not that of the ids. SettingsError: another number.
+    """
+    if isinstance(classes, (str, Set, Mapping)):
+        raise DataError(f"{name}: classes are a list of names in the order of their ids, or a number; got {classes!r}")
+    if not isinstance(classes, Iterable):
+        classes = [f"class {index}" for index in range(whole(classes, "classes", 1, 255))]
+    return tuple(classes)
 
 
 def named_colours(

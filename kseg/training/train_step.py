@@ -119,7 +119,9 @@ class TrainStep:
         gradients = tape.gradient(scaled, model.trainable_variables)
         scores = model.compute_metrics(images, labels, outputs)
         if self.teacher is None or self.loss.reduction == "sum":
-            weight = self.loss.weight(labels, _classes(labels, tf.nest.flatten(outputs)[0]))
+            channels = tf.nest.flatten(outputs)[0].shape[-1]  # one is of background and object
+            overlap = len(labels.shape) == 4
+            weight = self.loss.weight(labels, labels.shape[-1] if overlap else max(channels, 2))
         else:
             weight = tf.cast(tf.size(labels), "float32")
         scores = {name: score for name, score in scores.items() if name != "loss"}
@@ -156,8 +158,3 @@ def _over_replicas(value: tf.Tensor) -> tf.Tensor:
     if replica.num_replicas_in_sync == 1:
         return value
     return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)
-
-
-def _classes(labels: tf.Tensor, output: tf.Tensor) -> int:
-    """The number of classes: of one channel background and object; of overlapping classes one a channel."""
-    return labels.shape[-1] if len(labels.shape) == 4 else max(output.shape[-1], 2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kseg.data.class_list import find_class_list, mask_colours_of, read_classes
+from kseg.data.class_list import class_names, find_class_list, mask_colours_of, read_classes
 from kseg.errors import DataError
 
 NAMES = ("road", "car")
@@ -161,3 +161,11 @@ def test_as_many_classes_as_ids(path):
     path.write_text("\n".join(f"c{index}" for index in range(256)))
     with pytest.raises(DataError, match="256 classes"):
         read_classes(path)
+
+
+@pytest.mark.parametrize("classes", [{"car", "road"}, {"car": 1, "road": 0}, "road"])
+def test_names_whose_order_is_not_that_of_the_ids_are_refused(classes):
+    with pytest.raises(DataError, match="mine: classes are a list of names in the order of their ids, or a number"):
+        class_names(classes, "mine")
+    assert class_names(["road", "car"], "mine") == ("road", "car")
+    assert len(class_names(3, "mine")) == 3

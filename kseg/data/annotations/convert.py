@@ -100,7 +100,8 @@ def _write_sample(part: Dataset, index: int, out: Path, name: str) -> None:
     elif part.is_rgb:
         suffix, data = ".png", _png(Image.fromarray(image))
     else:
-        suffix, data = ".npy", _npy(image)
+        np.save(stored := io.BytesIO(), image)
+        suffix, data = ".npy", stored.getvalue()
     images.mkdir(parents=True, exist_ok=True)
     write_bytes(images / f"{name}{suffix}", data)
     colours = [*part.palette, *default_palette(256)[len(part.palette) :]]
@@ -112,12 +113,6 @@ def _write_sample(part: Dataset, index: int, out: Path, name: str) -> None:
         mask = Image.fromarray(np.ascontiguousarray(layer))
         mask.putpalette(bytes(channel for colour in shown for channel in colour))
         write_bytes(folder / f"{name}.png", _png(mask))
-
-
-def _npy(image: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, image)
-    return file.getvalue()
 
 
 def _png(image: Image.Image) -> bytes:

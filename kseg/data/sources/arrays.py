@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kseg.checks import whole
+from kseg.data.class_list import class_names
 from kseg.data.dataset import Dataset
 from kseg.data.masks import count_classes, readable, white_as_class
 from kseg.errors import DataError
@@ -140,11 +141,7 @@ def _dataset(
     if classes is None:
         masks = ((f"{name}, sample {index}", source.read(index)[1]) for index in range(len(source)))
         classes = count_classes(masks, name, ignore_label)
-    if not isinstance(classes, (str, Iterable)):
-        classes = [f"class {index}" for index in range(whole(classes, "classes", 1, 255))]
-    if isinstance(classes, str):
-        raise DataError(f"{name}: classes are several names or a number, got {classes!r}")
-    return Dataset(name, split, tuple(classes), palette, source, ignore_label, **source.settings)
+    return Dataset(name, split, class_names(classes, name), palette, source, ignore_label, **source.settings)
 
 
 class _Pairs:

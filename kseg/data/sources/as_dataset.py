@@ -78,7 +78,7 @@ def as_dataset(
         data = [_rows(part) if _is_ragged(part) else part for part in data]
         if len(data) == 3:
             settings["ignore_label"] = known  # that of weight 0, and no class
-            data = data[0], _Weighted(*data[1:], known, name)
+            data = data[0], _Weighted(*data[1:], known, name, multilabel=kind["multilabel"])
         return from_arrays(*data, classes, palette=palette, **settings)
     images, masks = [], []
     left = SHARE * free_memory()
@@ -184,15 +184,18 @@ def _described(value: Any) -> str:
 class _Weighted:
     """Masks by number, whose pixels of weight 0 are ignored."""
 
-    def __init__(self, masks: Any, weights: Any, ignore_label: int, name: str) -> None:
+    def __init__(self, masks: Any, weights: Any, ignore_label: int, name: str, *, multilabel: bool) -> None:
+        if len(weights) != len(masks):
+            raise DataError(f"{name}: {len(masks)} masks but {len(weights)} sample weights")
         self.masks, self.weights, self.ignore_label, self.name = masks, weights, ignore_label, name
+        self.as_mask = as_masks if multilabel else as_mask
 
     def __len__(self) -> int:
         return len(self.masks)
 
     def __getitem__(self, index: int) -> np.ndarray:
         where = f"{self.name}, sample {index}"
-        return _weighted(as_mask(self.masks[index], where), self.weights[index], self.ignore_label, where)
+        return _weighted(self.as_mask(self.masks[index], where), self.weights[index], self.ignore_label, where)
 
 
 def _weighted(mask: np.ndarray, weight: Any, ignore_label: int, where: str) -> np.ndarray:
@@ -200,7 +203,9 @@ def _weighted(mask: np.ndarray, weight: Any, ignore_label: int, where: str) -> n
     weight = np.asarray(weight)
     if weight.ndim == 3 and weight.shape[-1] == 1:
         weight = weight[..., 0]
-    if weight.ndim and weight.shape != mask.shape:
+    if mask.ndim == 3 and weight.shape == mask.shape[:2]:  # classes that overlap
+        weight = weight[..., None]
+    elif weight.ndim and weight.shape != mask.shape:
         raise DataError(f"{where}: sample weights of shape {weight.shape} for a mask of shape {mask.shape}")
     if not np.isin(weight, (0, 1)).all():
         raise DataError(

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from kseg.checks import value_range, whole
-from kseg.data.class_list import find_class_list, mask_colours_of, named_colours, read_classes
+from kseg.data.class_list import class_names, find_class_list, mask_colours_of, named_colours, read_classes
 from kseg.data.dataset import Dataset, Sample
 from kseg.data.masks import count_classes, readable, white_as_class
 from kseg.data.pairs import beside_splits, list_images, pair, require_files, split_folders, splits_of
@@ -55,7 +55,11 @@ def load_folder(
         names, colours = read_classes(class_list)
     else:
         refuse_unnamed_folders(images, masks)
-        names, colours = _count_classes(root, max_pixels), {}
+        ids = ((str(path), read_mask(path, max_pixels)) for path in _all_masks(root))
+        try:  # all masks of all splits, so that every split has the same classes
+            names, colours = class_names(count_classes(ids, str(root / "masks")), root.name), {}
+        except DataError as error:
+            raise DataError(f"{error}; in a folder, name the classes in classes.txt, one a line") from None
     folders = class_folders(images, masks, names)
     if not folders:
         names, colours = with_background(names, colours)
@@ -158,16 +162,6 @@ def _all_masks(root: Path) -> Iterator[Path]:
             yield from paths
 
 
-def _count_classes(root: Path, max_pixels: int) -> tuple[str, ...]:
-    """Names for the ids found in all masks of all splits, so that every split has the same classes."""
-    masks = ((str(path), read_mask(path, max_pixels)) for path in _all_masks(root))
-    try:
-        count = count_classes(masks, str(root / "masks"))
-    except DataError as error:
-        raise DataError(f"{error}; in a folder, name the classes in classes.txt, one a line") from None
-    return tuple(f"class {index}" for index in range(count))
-
-
 def from_pairs(
     images: str | Path | Sequence[str | Path],
     masks: str | Path | Sequence[str | Path],
@@ -235,9 +229,7 @@ def from_pairs(
     if classes is None:
         masks = ((str(sample.mask), read_mask(sample.mask)) for sample in samples)
         classes = count_classes(masks, name, known) if colours is None else len(colours)
-    if not isinstance(classes, Iterable):
-        classes = [f"class {index}" for index in range(whole(classes, "classes", 1, 255))]
-    classes = tuple(classes)
+    classes = class_names(classes, name)
     if colours is not None:
         named = named_colours(colours, classes, name)
     drawn = default_palette(len(classes) + multilabel)[multilabel:]

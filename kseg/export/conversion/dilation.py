@@ -50,7 +50,11 @@ def for_converters(model: keras.Model) -> keras.Model:
     """
     if not any(_replacement(layer) for layer in model._flatten_layers()):
         return model
-    copy = keras.models.clone_model(model, clone_function=_swapped, recursive=True)
+
+    def swapped(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return (_replacement(layer) or type(layer)).from_config(layer.get_config())
+
+    copy = keras.models.clone_model(model, clone_function=swapped, recursive=True)
     copy.set_weights(model.get_weights())
     return copy
 
@@ -64,8 +68,3 @@ def _replacement(layer: keras.layers.Layer) -> type[keras.layers.Layer] | None:
     if kind is None or layer.data_format != "channels_last" or getattr(layer, "groups", 1) != 1:
         return None
     return kind if max(layer.dilation_rate) > 1 and max(layer.strides) == 1 else None
-
-
-def _swapped(layer: keras.layers.Layer) -> keras.layers.Layer:
-    kind = _replacement(layer) or type(layer)
-    return kind.from_config(layer.get_config())

@@ -92,7 +92,7 @@ def test_at_once():
         from_arrays(X, Y[:4])
     with pytest.raises(DataError, match="no samples"):
         from_arrays(X[:0], Y[:0])
-    with pytest.raises(DataError, match="several names"):
+    with pytest.raises(DataError, match="a list of names"):
         from_arrays(X, Y, classes="road")
 
 
