@@ -114,6 +114,7 @@ def test_a_config_of_the_file(tmp_path, monkeypatch):
     [
         ("backbone", {"multi_grid": (1, 2, 4)}, "multi-grid"),
         ("backbone", {"dilations": (1, 1, 1, 1)}, "strides"),
+        ("backbone", {"dilations": [[1]]}, "strides"),
         ("backbone", {"style": "caffe"}, "1x1"),
         ("backbone", {"norm_cfg": {"type": "GN"}}, "normalisation"),
         ("decode_head", {"dilations": (2, 3, 5, 7)}, "expected 1 first"),

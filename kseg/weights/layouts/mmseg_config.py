@@ -58,7 +58,9 @@ def settings_of(config: Mapping[str, Any], what: str, atrous: bool) -> dict[str,
         settings["aspp_rates"] = tuple(rates)
     images = config.get("data_preprocessor") or config.get("img_norm_cfg")
     if isinstance(images, dict):
-        if not any(images.get(name) for name in ("bgr_to_rgb", "rgb_to_bgr", "to_rgb")):  # images are read as BGR
+        if not any(
+            images.get(name) for name in ("bgr_to_rgb", "rgb_to_bgr", "to_rgb")
+        ):  # images are read as BGR
             raise ModelError(f"{what}: the file's config feeds images as BGR, which kseg does not import")
         settings |= {
             name: tuple(images[name])
@@ -69,4 +71,5 @@ def settings_of(config: Mapping[str, Any], what: str, atrous: bool) -> dict[str,
 
 
 def _numbers(values: Any) -> tuple[Any, ...]:
-    return tuple(values) if isinstance(values, (list, tuple)) else ()
+    sound = isinstance(values, (list, tuple)) and all(isinstance(one, (int, float)) for one in values)
+    return tuple(values) if sound else ()

@@ -65,7 +65,8 @@ class SegmentationModels(Source):
         ours = self.usual(arrays, found)
         natural = {"PSPNet": 2**depth, "DeepLabV3Plus": 4}.get(self.network)
         if natural is None:
-            natural = min(found.get("output_stride", ours["output_stride"]), 2**depth)
+            stride = checks.whole(found.get("output_stride", ours["output_stride"]), "encoder_output_stride")
+            natural = min(stride, 2**depth)
         if found.get("upsampling", natural) != natural:
             raise ModelError(f"{self.name}: {_other_size(found['upsampling'], natural)}")
         return {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kseg.errors import ModelError
+from kseg.errors import ModelError, SettingsError
 from kseg.weights import import_weights
 from kseg.weights.layouts.smp import SOURCES
 from tests.weights.layouts.conftest import (
@@ -147,6 +147,13 @@ def test_the_upsampling_of_a_deeplab_is_its_output_stride(stride, upsampling, fi
         return
     with pytest.raises(ModelError, match=f"{upsampling}/{stride or 8} of the image's height"):
         source.of_config(config, narrow_deeplab())
+
+
+@pytest.mark.parametrize("stride", ["8", [8], float("nan")])
+def test_an_output_stride_that_is_no_number(stride):
+    source = next(one for one in SOURCES if one.network == "DeepLabV3")
+    with pytest.raises(SettingsError, match="encoder_output_stride"):
+        source.of_config({"encoder_name": "resnet18", "encoder_output_stride": stride}, narrow_deeplab())
 
 
 def narrow_pspnet(inputs):
