@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from kseg.backbones import Backbone
 from kseg.errors import ModelError
 from kseg.io.archive import check_archive
 from kseg.models import catalog, multi_scale  # noqa: F401  (their classes are registered, so that Keras finds them)
@@ -85,6 +86,11 @@ def _check_shapes(model: keras.Model, path: Path) -> None:
                 f"{path}: not a segmentation model: it takes no image (batch, height, width, 3)"
             ) from error
     fits = len(given) == 1 and len(made) == 1 and len(given[0].shape) == 4 and len(made[0].shape) == 4
+    if isinstance(model, Backbone):
+        raise ModelError(
+            f"{path}: a backbone, and no segmentation model: build one on it, such as "
+            "kseg.models.PSPNet(keras.saving.load_model(...), classes); kseg train takes it as --model FILE.py:NAME"
+        )
     if not fits or given[0].shape[-1] is None:
         had = f"inputs {[tuple(t.shape) for t in given]} and outputs {[tuple(t.shape) for t in made]}"
         raise ModelError(

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kseg.backbones import VGG16
+from kseg.backbones import VGG16, ResNet
 from kseg.errors import ModelError
 from kseg.models import FCN, load
 
@@ -27,6 +27,7 @@ def bad_files(folder):
     with zipfile.ZipFile(folder / "zip.keras", "w") as archive:
         archive.writestr("other.txt", "another program's")
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(folder / "classifier.keras")
+    ResNet(18, filters=2).save(folder / "backbone.keras")
     custom = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Lambda(lambda x: x)])
     custom.save(folder / "lambda.keras")
 
@@ -39,6 +40,7 @@ def bad_files(folder):
         ("model.h5", "not a Keras model file"),
         ("zip.keras", "cannot load"),
         ("classifier.keras", "not a segmentation model"),
+        ("backbone.keras", "a backbone, and no segmentation model"),
         ("lambda.keras", "cannot load"),
     ],
 )
