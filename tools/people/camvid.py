@@ -186,7 +186,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--data", required=True, help="the folder of pack.py")
     made.add_argument("--network", required=True, help="its .graph.json and .npz, without the ending")
     made.add_argument("--out", required=True, help="the folder for the weights")
-    made.add_argument("--name", default="camvid", help="of the files (camvid)")
+    made.add_argument("--name", default="tuned", help="of the files (tuned)")
     made.add_argument("--cpu", action="store_true", help="without a GPU")
     made.add_argument(
         "--seconds", type=float, default=108, help="of training; the schedule ends with them (108)"

@@ -112,14 +112,14 @@ def camvid_steps(args: argparse.Namespace) -> list[Step]:
             command += ["--init-from", start] if start else []
             steps.append(Step(run / "best.keras", tuple(command)))
             start = str(run / "best.keras")
-    train = tool("camvid", *training(args, 1, 108), "--network", out / "start", "--name", "camvid")
+    train = tool("camvid", *training(args, 1, 108), "--network", out / "start", "--name", "tuned")
     limit = ["--limit", args.limit] if args.limit else []
     return [
         *steps,
         Step(out / "start.npz", tool("graph", start, "--out", out / "start")),
         Step(out / "camvid.json", tool("pack", "camvid", "--data", args.data, "--out", out, *limit)),
-        Step(out / "camvid.npz", train),
-        Step(out / "camvid.keras", finished(out, "camvid.npz", "camvid.keras")),
+        Step(out / "tuned.npz", train),
+        Step(out / "camvid.keras", finished(out, "tuned.npz", "camvid.keras")),
         preset_step(args, "camvid", root, []),
     ]
 
