@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from keras import ops
 
+from kseg import checks
 from kseg.errors import SettingsError
 from kseg.metrics.confusion import ConfusionMatrix
 
@@ -54,8 +55,9 @@ class ClassScores(ConfusionMatrix):
     ) -> None:
         if mode not in ("multiclass", "multilabel"):
             raise SettingsError(f'`mode` is "multiclass" or "multilabel"; got {mode!r}.')
-        if isinstance(classes, str):
-            raise SettingsError(f"`classes` are several names or a number; got {classes!r}.")
+        if isinstance(classes, (str, Mapping, Set)):
+            raise checks.wrong("classes", "several names in the order of their ids, or a number", classes)
+        classes = list(classes) if isinstance(classes, Iterable) else checks.whole(classes, "classes")
         count = classes if isinstance(classes, int) else len(classes)
         if mode == "multiclass" and count == 1:
             classes = 2 if isinstance(classes, int) else ("background", *classes)

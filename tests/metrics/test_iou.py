@@ -63,8 +63,12 @@ def test_several_labels_a_pixel():
 
 
 def test_what_is_refused():
-    with pytest.raises(SettingsError, match="several names"):
-        IoU("road")
+    for classes in ("road", {"road", "car"}, {"car": 1, "road": 0}):
+        with pytest.raises(SettingsError, match="several names in the order of their ids"):
+            IoU(classes)
+    with pytest.raises(SettingsError, match=r"whole number from 1 on; got 2\.5"):
+        IoU(2.5)
+    assert IoU(np.int32(3)).classes == ["class_0", "class_1", "class_2"]
     with pytest.raises(SettingsError, match="multiclass"):
         IoU(2, mode="binary")
 

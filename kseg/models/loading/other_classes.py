@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import keras
@@ -89,7 +89,7 @@ def number_of_classes(num_classes: int | None, classes: Sequence[str] | None) ->
         raise SettingsError(
             f"`num_classes` is a number; got {num_classes!r}: give names as classes={[str(one) for one in num_classes]}"
         )
-    if isinstance(classes, str) or (classes is None and num_classes is None):
+    if isinstance(classes, (str, Mapping, Set)) or (classes is None and num_classes is None):
         raise checks.wrong("classes", "a list of class names, or give num_classes", classes)
     if classes is None:
         return checks.whole(num_classes, "num_classes")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from kseg import checks
@@ -75,6 +75,8 @@ class Labelling:
         }
 
     def _one_per_class(self, values: Any, what: str) -> tuple[Any, ...] | None:
+        if isinstance(values, (Mapping, Set)):
+            raise checks.wrong(what, "a list in the order of the class ids", values)
         # of one channel, background and object
         count = self.num_classes if self.multilabel else max(self.num_classes, 2)
         if values is not None and len(values) != count:

@@ -26,5 +26,8 @@ def test_what_is_no_list_of_names_or_colours():
     labelling = Labelling(3)
     with pytest.raises(SettingsError, match="`classes` must be a list of names, one a class; got 'cat'"):
         labelling.classes = "cat"
+    for classes in ({"cat", "dog", "cow"}, {"dog": 1, "cat": 0, "cow": 2}):
+        with pytest.raises(SettingsError, match="`classes` must be a list in the order of the class ids"):
+            labelling.classes = classes
     with pytest.raises(SettingsError, match="a colour of `palette` must be a colour of three whole numbers"):
         labelling.palette = [(0, 0, 0), (1, 1, 1), (0, 0, 256)]
