@@ -87,12 +87,13 @@ def put_in_place(part: Path, target: str | Path) -> None:
         sync(target.parent)
 
 
-def write_bytes(target: str | Path, data: bytes | memoryview) -> None:
+def write_bytes(target: str | Path, data: bytes | memoryview, make_folder: bool = True) -> None:
     """Write a file whole or not at all, and bring it to the disk.
 
     Args:
-        target: the file, whose folder is made; what it held is replaced. A pipe or a device is written to directly.
+        target: the file; what it held is replaced. A pipe or a device is written to directly.
         data: its content.
+        make_folder: whether the target's folder is made where there is none.
 
     Raises:
         FileError: the system refuses (a full disk, no permission); what was there before is untouched.
@@ -105,16 +106,17 @@ def write_bytes(target: str | Path, data: bytes | memoryview) -> None:
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):  # /dev/stdout, a pipe
             target.write_bytes(data)
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            target.parent.mkdir(parents=True, exist_ok=True)
         with _part(target) as part:
             with open(part, "xb") as file:
                 file.write(data)
             put_in_place(part, target)
 
 
-def write_text(target: str | Path, text: str) -> None:
+def write_text(target: str | Path, text: str, make_folder: bool = True) -> None:
     """Write a text file as `write_bytes` does, in UTF-8; file names that are not UTF-8 get backslashes."""
-    write_bytes(target, text.encode("utf-8", "backslashreplace"))
+    write_bytes(target, text.encode("utf-8", "backslashreplace"), make_folder)
 
 
 def write_json(target: str | Path, content: Any) -> None:

@@ -73,6 +73,7 @@ def test_channels_first_in_keras_json_changes_nothing(name, channels_first):
     np.testing.assert_array_equal(np.asarray(model(IMAGE)), logits)
 
 
+@pytest.mark.full
 def test_channels_first_and_what_is_made_of_models(channels_first):
     graph = kseg.backbones.convolutionalize(classifier())
     assert graph.output_shape == (None, None, None, 5)

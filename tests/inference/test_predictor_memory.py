@@ -33,6 +33,7 @@ def test_large_pictures_are_cut_into_windows_unasked(monkeypatch, picture, net, 
 
 
 @pytest.mark.parametrize("settings", [{}, {"scales": (0.5, 1.5), "flip": True}])
+@pytest.mark.full
 def test_memory_does_not_grow_with_the_picture(settings, monkeypatch, picture, net):
     """NumPy's memory beyond picture and labels, for a picture of four times the height; 20 classes."""
     monkeypatch.setattr(window_average, "STRIP_ROWS", 16)

@@ -16,6 +16,7 @@ def small(**changes):
     return ResNet(18, filters=2, **changes)
 
 
+@pytest.mark.full
 def test_contract(tmp_path):
     model = FPN(small(), 3, stages=("stage3", "stage5"), pyramid_filters=5, filters=4, groups=2, dropout=0.3)
     check_segmenter(model, tmp_path)

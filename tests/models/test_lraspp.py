@@ -16,6 +16,7 @@ def backbone():
     return EfficientNetLite("lite0", last_stage="stage4", weights=None)
 
 
+@pytest.mark.full
 def test_contract(backbone, tmp_path):
     check_segmenter(LRASPP(backbone, 3, filters=8, low_level="stage2", momentum=0.8), tmp_path)
 

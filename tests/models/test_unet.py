@@ -18,6 +18,7 @@ def small(**changes):
     return ResNet(18, filters=2, **changes)
 
 
+@pytest.mark.full
 def test_contract(tmp_path):
     model = UNet(small(), 3, filters=(6, 5, 4, 3, 2), convolutions=1, score_kernel=1, momentum=0.8)
     check_segmenter(model, tmp_path)

@@ -107,6 +107,7 @@ def test_unknown_sizes_and_xla_give_the_same_bits(size, window, stride, padding)
 
 
 @pytest.mark.tensorflow
+@pytest.mark.full
 def test_gradient_compiles():
     x = tf.constant(_map((7, 9), True))
 

@@ -114,6 +114,7 @@ def test_a_loss_that_is_no_number_stops_at_once_and_names_the_pictures(
     assert (tmp_path / "last.keras").read_bytes() == before
 
 
+@pytest.mark.full
 def test_weights_that_are_no_numbers_are_never_saved(network, train, tmp_path, monkeypatch, small_recipe):
     recipe = small_recipe.replace(epochs=2)
     fit(network(), recipe.replace(epochs=1), train, None, tmp_path, tensorboard=False)

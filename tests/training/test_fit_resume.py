@@ -66,6 +66,7 @@ def test_going_on_is_bit_equal_to_never_having_stopped(
         pytest.param({"label_stride": 2}, 0, 0, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.full
 def test_going_on_in_the_midst_of_an_epoch_is_bit_equal(
     network, small_recipe, train, val, tmp_path, monkeypatch, capfd, changes, step, done
 ):
@@ -113,6 +114,7 @@ def test_more_epochs_than_at_first_are_as_if_always_meant(
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.full
 def test_a_finished_run_says_so(network, train, val, tmp_path, capfd, small_recipe):
     first = network()
     history = fit(first, small_recipe.replace(epochs=1), train, val, tmp_path, tensorboard=False)

@@ -66,6 +66,7 @@ def test_a_step_is_kerass_own():
 @pytest.mark.parametrize(
     ("policy", "accumulate"), [("mixed_float16", 1), ("mixed_float16", 2), ("mixed_bfloat16", 1)]
 )
+@pytest.mark.full
 def test_mixed_precision_has_float32_logits_and_loss(policy, accumulate):
     model, loss = net(policy), CrossEntropy()
     optimizer = SGD(0.3, momentum=0.9)

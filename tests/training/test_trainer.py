@@ -75,6 +75,7 @@ def test_the_order_of_events(network, train, val):
 
 @pytest.mark.parametrize("changes", [{}, pytest.param({"label_stride": 2}, marks=pytest.mark.full)])
 @pytest.mark.parametrize("done", [pytest.param(3, marks=pytest.mark.full), 4])
+@pytest.mark.full
 def test_everything_comes_back(network, train, tmp_path, changes, done):
     """In the midst of the first epoch and at its last step."""
     one = trainer(network, train, **changes)

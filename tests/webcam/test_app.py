@@ -181,6 +181,7 @@ def test_an_error_of_the_model_leaves_no_half_video(tmp_path, bright, film):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.full
 def test_a_slow_model_is_waited_for_at_the_end_of_a_file(bright, film):
     """The last frame is read long before the model is done with it."""
     settings = Settings(live=False, headless=True, give_up=0.4)

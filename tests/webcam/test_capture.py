@@ -40,6 +40,7 @@ def test_the_newest_frame_wins(started, camera):
     assert time.monotonic() - second.time < 0.2
 
 
+@pytest.mark.full
 def test_unplugged_and_back_within_two_seconds(started, camera, until):
     device = camera()
     capture = started(device)
@@ -63,6 +64,7 @@ def test_no_first_frame_is_said(started, camera, until):
     assert frame_within(capture, 5)
 
 
+@pytest.mark.full
 def test_a_stall_is_said_and_ends_by_itself(started, camera, until):
     frame = np.full((8, 8, 3), 99, np.uint8)
     capture = started(camera(script=[frame, 1.5]), stall=0.3)
@@ -121,6 +123,7 @@ def test_black_frames_are_shown_and_said(started, camera, until):
     assert until(lambda: capture.take(0.05) is not None and capture.message == "")
 
 
+@pytest.mark.full
 def test_frames_that_are_no_pictures(started, camera):
     bad = [np.zeros((0, 0, 3), np.uint8), np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32)]
     capture = started(camera(script=bad))

@@ -72,6 +72,7 @@ def test_nothing_else_is_replaced(imported, tmp_path):
 
 
 @pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.full
 def test_a_file_that_is_refused_leaves_all_as_it_was(imported, tmp_path, monkeypatch, earlier):
     found, source = imported
     if earlier:

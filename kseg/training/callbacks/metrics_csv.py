@@ -46,7 +46,7 @@ class MetricsCsv(keras.callbacks.Callback):
         writer = csv.DictWriter(text, columns, restval="")
         writer.writeheader()
         writer.writerows(self.rows)
-        write_text(self.path, text.getvalue())
+        write_text(self.path, text.getvalue(), make_folder=False)  # deleted meanwhile: training stops
 
 
 def read_metrics(path: str | Path) -> list[dict[str, float]]:

@@ -2,12 +2,14 @@ import json
 
 import keras
 import numpy as np
+import pytest
 
 import kseg
 from kseg.cli.main import main
 from kseg.cli.verbs.info import stages
 
 
+@pytest.mark.full
 def test_a_net_of_the_catalog(capsys):
     assert main(["info", "fcn8s_efficientnetlite0", "--classes", "7", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

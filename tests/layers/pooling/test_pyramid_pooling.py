@@ -62,6 +62,7 @@ def test_parameters_of_the_paper():
     assert PyramidPooling(512, reduce=False).compute_output_shape((2, 60, 60, 2048)) == (2, 60, 60, 5 * 2048)
 
 
+@pytest.mark.full
 def test_any_size_in_one_model_and_training():
     model = keras.Sequential([keras.Input((None, None, 3)), PyramidPooling(2, bins=(1, 2, 6), momentum=0.5)])
     model.compile("sgd", "mse")

@@ -44,6 +44,7 @@ def test_it_comes_back_in_another_process(model, tmp_path):
     assert (card["description"], card["classes"], card["size"]) == ("Of a test", ["a", "b", "c"], [48, 64])
 
 
+@pytest.mark.full
 def test_it_is_replaced_as_a_whole_and_nothing_else_is(model, tmp_path):
     model.save_to_preset(tmp_path / "mine")
     changed = model.change_classes(classes=["b", "d"])

@@ -26,6 +26,7 @@ def test_every_head_on_every_family(head, name, tmp_path):
 
 
 @pytest.mark.parametrize("head", [pytest.param("unet", marks=pytest.mark.full), "lraspp"])
+@pytest.mark.full
 def test_a_head_on_a_small_encoder(head, tmp_path):
     model = build(head, 3, encoder="mobilenet_v3_small", weights=None)
     image = np.random.default_rng(0).uniform(0, 255, (1, 33, 47, 3)).astype("float32")

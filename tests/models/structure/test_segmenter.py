@@ -112,6 +112,7 @@ def test_a_backbone_whose_layers_have_the_heads_names(head, tmp_path):
     np.testing.assert_array_equal(np.asarray(again(pixels)), np.asarray(model(pixels)))
 
 
+@pytest.mark.full
 def test_one_class_is_background_and_object(tmp_path):
     model = models.LRASPP(backbones.ResNet(18, filters=1), 1, filters=2)
     model.classes, model.palette = ("ground", "road"), ((0, 0, 0), (9, 9, 9))

@@ -118,6 +118,7 @@ def test_other_files_are_no_checkpoints(trained, network, tmp_path):
         checkpoint.load_into(trained[0], plain)
 
 
+@pytest.mark.full
 def test_an_optimizer_of_another_kind_is_not_passed_over(trained, network, tmp_path):
     checkpoint.save(trained[0], tmp_path / "a.keras")
     other = network()

@@ -62,6 +62,7 @@ def mutated(content, members, random):
     return bytes(damaged)
 
 
+@pytest.mark.full
 def test_no_damage_raises_anything_but_a_sentence(trained, network, tmp_path):
     """150 damaged files; the large run of this, 1,500 through `fit`, was made by hand."""
     random, path = np.random.default_rng(2), tmp_path / "last.keras"

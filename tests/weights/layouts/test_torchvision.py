@@ -121,6 +121,7 @@ def test_every_array_finds_its_layer(deeplab, folder):
     np.testing.assert_array_equal(layer.kernel, kernel)
 
 
+@pytest.mark.full
 def test_the_second_head_is_taken_where_it_is_asked_for(folder):
     rng, arrays = np.random.default_rng(1), narrow_state(False)
     with_head = arrays | unit_state(rng, "aux_classifier.0", "aux_classifier.1", 16, 4, 3)
