@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from kseg.errors import DataError, KsegError, SettingsError, find_user_error
+from kseg.errors import DataError, KsegError, KsegWarning, SettingsError, find_user_error
 from kseg.io.bands import check_values
 from kseg.io.masks import only_white
 from kseg.layers import Normalize
@@ -44,9 +45,11 @@ def checked_data(model: Any, x: Any, y: Any, settings: Mapping[str, Any] | None 
             "kseg.losses.CrossEntropy(class_weights=...), which takes the same dict."
         )
     _check(model, x, y, "")
-    two = isinstance(y, np.ndarray) and max(model.num_classes, 2) == 2 and 255 in _ignored(model.loss)
-    if training and two and (y == 0).any() and only_white(np.asarray(part, np.uint8) for _, part in _parts(y)):
-        raise DataError("the masks hold only 0 and 255, and 255 is ignored: where it means class 1, give masks // 255")
+    if _black_and_white(model, y):
+        told = "the masks hold only 0 and 255, and 255 is ignored: where it means class 1, give masks // 255"
+        if training:
+            raise DataError(told)
+        warnings.warn(f"{told}; class 0 alone is scored", KsegWarning, stacklevel=4)  # it may be that 255 is void
     validation = settings.get("validation_data")
     if validation is not None:
         pair = validation if isinstance(validation, (tuple, list)) else (validation, None)
@@ -61,6 +64,12 @@ def checked_data(model: Any, x: Any, y: Any, settings: Mapping[str, Any] | None 
         if told is None:
             raise
         raise told from None
+
+
+def _black_and_white(model: Any, y: Any) -> bool:
+    """Whether masks for two classes hold class 0 and 255, which is ignored, and nothing else."""
+    two = isinstance(y, np.ndarray) and max(model.num_classes, 2) == 2 and 255 in _ignored(model.loss)
+    return two and (y == 0).any() and only_white(np.asarray(part, np.uint8) for _, part in _parts(y))
 
 
 def _check(model: Any, x: Any, y: Any, where: str) -> None:

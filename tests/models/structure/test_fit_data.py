@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.errors import DataError, KsegError, SettingsError
+from kseg.errors import DataError, KsegError, KsegWarning, SettingsError
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
@@ -146,5 +146,8 @@ def test_masks_in_black_and_white_would_teach_nothing():
         model.fit(X, white, verbose=0)
     with pytest.raises(DataError, match="only 0 and 255"):
         model.fit(X, white.astype("float32")[..., None], verbose=0)
-    assert np.isfinite(model.evaluate(X, white, verbose=0))  # background alone may be scored
-    assert np.isfinite(model.fit(X, white // 255, verbose=0).history["loss"][0])
+    with pytest.warns(KsegWarning, match="class 0 alone is scored"):
+        assert np.isfinite(model.evaluate(X, white, verbose=0))
+    with pytest.warns(KsegWarning, match="class 0 alone is scored"):
+        found = model.fit(X, white // 255, validation_data=(X, white), verbose=0)
+    assert np.isfinite(found.history["loss"][0])
