@@ -135,12 +135,12 @@ processor time on one thread.
 
 HEADS = """Trained on batches of 8 views (AdamW, learning rate 0.003 with the poly schedule); mean IoU of the validation
 images at the size of the views. The differences are in points of mean IoU. After so few steps, a head that learns
-faster stands above one that would end higher. In the figure blue is above zero, red below, and grey holds zero, whatever
-the claim.
+faster stands above one that would end higher. In the figure blue is above zero, red below, and grey holds zero,
+whatever the claim.
 
-Wide fields of view are the ones that come out reversed. On CamVid's views of 192 x 256 the maps have 24 x 32 cells, where
-the papers' have about 41 x 41: a 3x3 kernel at rate 12 spans 25 cells and at rate 24 49, so most of its outer weights
-see nothing but padding. ASPP-S has rates up to 12, ASPP-L up to 24."""
+Wide fields of view are the ones that come out reversed. On CamVid's views of 192 x 256 the maps have 24 x 32 cells,
+where the papers' have about 41 x 41: a 3x3 kernel at rate 12 spans 25 cells and at rate 24 49, so most of its outer
+weights see nothing but padding. ASPP-S has rates up to 12, ASPP-L up to 24."""
 WHOLE = """Backbone and head are trained together, except where the backbone is frozen, on batches of 8 crops. All
 networks stand on EfficientNet-Lite0 with ImageNet weights. PSPNet (output stride 16) and FCN-8s are trained and scored
 on CamVid at 144 x 192 pixels. PSPNet is trained with SGD: the learning rate falls from 0.01 by the poly schedule, the
