@@ -92,7 +92,7 @@ class _Folded(layers.Layer):
     """A graph with its normalisations folded; a layer, so that layers within layers are told of `training`."""
 
     def __init__(self, graph: Any) -> None:
-        super().__init__(autocast=False)
+        super().__init__(name="folded", autocast=False)  # a name that begins a graph of TensorFlow's
         self.graph = graph
 
     def call(self, inputs, training=False):
