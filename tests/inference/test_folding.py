@@ -223,3 +223,14 @@ def test_every_network_of_the_catalog(name):
             variable.assign(variable * rng.uniform(0.8, 1.2, variable.shape))
     size = model.input_shape[1:3] if None not in model.input_shape[1:3] else (64, 96)
     assert_same(model, np.random.default_rng(0).uniform(0, 255, (1, *size, 3)).astype("float32"))
+
+
+@pytest.mark.tensorflow
+def test_it_may_be_the_first_thing_in_a_graph():
+    import tensorflow as tf
+
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(image))
+    model, images = keras.Model(image, x), np.ones((1, 8, 8, 3), "float32")
+    found = tf.function(lambda images: folded_call(model, images), autograph=False)(images)
+    np.testing.assert_allclose(found.numpy(), np.asarray(model(images)), atol=1e-5)
