@@ -21,6 +21,7 @@
     python tools/benchmark.py export       exported files against Keras's graph, one image
     python tools/benchmark.py serving      8 clients with 250 requests each against the loopback server
     python tools/benchmark.py table        every row against its peer, into docs/results/speed.md
+    python tools/benchmark.py operations   the int8 presets by operation in LiteRT; any file: speed/operations.py FILE
     python tools/benchmark.py webcam       frames a second against inference alone; int8, float32 and DeepLabV3
 
 Uses CamVid below KSEG_DATA (default: ../shared/data beside the checkout) where it is there, else the built-in
@@ -219,6 +220,7 @@ MEASUREMENTS = {
     "webcam": elsewhere("benchmark_webcam", "webcam_speed"),
     "models": elsewhere("benchmark_models", "model_table"),
     "table": elsewhere("speed.table", "written"),
+    "operations": elsewhere("speed.operations", "presets"),
 }
 _IN_A_PROCESS = {"_peak_import": _peak_import, "_peak_step": _peak_step}
 
