@@ -75,17 +75,20 @@ def test_the_page_has_every_row_and_the_machine(table, tmp_path, capsys):
     assert "keras " in page
 
 
-def test_the_slope_is_the_power_that_time_and_memory_grow_with(table):
+def test_the_slope_is_the_power_that_time_and_memory_grow_with_on_top_of_the_least(table):
     import growth
 
+    asked = []
+
     class Square:
-        """A side whose time grows as the square of the batch, and whose memory with it, from 100 on."""
+        """A side whose time grows as the square of the batch, and whose memory with it, from 0.5 and 100 on."""
 
         def __init__(self, name):
-            self.batch, self.times = int(name.split()[1]) * (name != growth.LEAST), []
+            asked.append(name)
+            self.batch, self.times = int(name.split()[1]) * (name != "growth.step 1 8 3"), []
 
         def run(self):
-            self.times.append(self.batch**2 / 1000)
+            self.times.append(0.5 + self.batch**2 / 1000)
 
         def peak(self):
             return 100 + 8 * self.batch
@@ -94,9 +97,22 @@ def test_the_slope_is_the_power_that_time_and_memory_grow_with(table):
     def opened(name):
         yield [Square(name)]
 
-    squared = growth.Growth("batch", ((2, 8, 3), (4, 8, 3), (16, 8, 3)), lambda batch, *_: batch)
+    squared = growth.Growth("batch", (1, 8, 3), ((2, 8, 3), (4, 8, 3), (16, 8, 3)), lambda batch, *_: batch)
     found = cells(growth.line(squared, opened))
     assert found[2:5] == ["time: 2.00", "memory: 1.00", "**2.00**"]
+    growth.line(squared, opened)
+    assert len(asked) == 4  # a point that another line has measured is not measured again
+
+
+def test_a_growth_whose_side_breaks_off_says_so_and_the_table_goes_on(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "FOLDER", SPEED / "nowhere")
+    least = (1, 8, 3)
+    growths = [
+        table.Growth(work, least, (least, least), lambda batch, *_: batch) for work in ("pixels", "batch")
+    ]
+    table.written((), tmp_path / "speed.md", growths=growths)
+    lines = [line for line in (tmp_path / "speed.md").read_text().splitlines() if line.startswith("| growth")]
+    assert [cells(line)[4] for line in lines] == ["not measured: growth.step 1 8 3 broke off"] * 2
 
 
 def test_every_row_names_sides_that_are_there():
