@@ -51,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     told = "of every training (default: 600, of whole networks 300)"
     parser.add_argument("--steps", type=int, metavar="N", help=told)
     parser.add_argument("--limit", type=int, metavar="N", help="score on so many validation images")
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="variants and tests whose name holds such a word")
+    told = "variants and tests whose name holds such a word, or is what follows a ="
+    parser.add_argument("--only", nargs="+", metavar="WORD", help=told)
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="of TensorFlow (default: all)")
     told = "take the lines of other results; longer runs replace shorter ones once they have all their seeds"
     parser.add_argument("--merge", nargs="+", type=Path, default=[], metavar="FILE", help=told)
@@ -95,7 +96,7 @@ def _small(args: argparse.Namespace) -> None:
 
 
 def _wanted(args: argparse.Namespace, key: str) -> bool:
-    return args.only is None or any(word in key for word in args.only)
+    return args.only is None or any(word in key or word == f"={key}" for word in args.only)
 
 
 def _tests(args: argparse.Namespace, results) -> None:

@@ -117,8 +117,22 @@ def pipeline(
     numbers = tf.data.Dataset.range(start, total)
     stream = stream.flat_map(lambda iteration: numbers.map(lambda number: (number, iteration)))
     stream = stream.apply(tf.data.experimental.assert_cardinality(total - start))
-    stream = stream.map(produce, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return stream.batch(share.part, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+    return read_ahead(stream, produce, share.part, drop_remainder)
+
+
+def read_ahead(
+    numbers: tf.data.Dataset, sample: Callable[..., Any], batch_size: int, drop_remainder: bool = False
+) -> tf.data.Dataset:
+    """Batches of the samples that belong to a stream of numbers, in its order, by a thread for each core (up to 16).
+
+    TensorFlow's own search for the best number of threads is off: ending an iteration may wait until the thread that
+    searches wakes up, as long as the iteration took, up to a minute (seen with TensorFlow 2.21).
+    """
+    stream = numbers.map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    batches = stream.batch(batch_size, drop_remainder=drop_remainder)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 @dataclass(frozen=True)

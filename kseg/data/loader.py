@@ -14,7 +14,7 @@ from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
 from kseg.checks import pair, whole
 from kseg.data.augment import Augment, check_augment
-from kseg.data.batches import CACHE_BYTES, SampleCache, sampler, user_errors
+from kseg.data.batches import CACHE_BYTES, SampleCache, read_ahead, sampler, user_errors
 from kseg.data.masks import kind_of
 from kseg.data.plain.batches import batches
 from kseg.data.sources.as_dataset import as_dataset
@@ -191,8 +191,7 @@ class Loader(DataAdapter):
             stream = stream.map(lambda start: tf.ensure_shape(start, ()))
             stream = stream.flat_map(lambda start: tf.data.Dataset.range(start + skipped, start + samples))
             stream = stream.apply(tf.data.experimental.assert_cardinality(samples - skipped))
-            stream = stream.map(self._sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            return stream.batch(self._batch_size).prefetch(tf.data.AUTOTUNE)
+            return read_ahead(stream, self._sample, self._batch_size)
 
 
 def _epoch_of_fit() -> int | None:

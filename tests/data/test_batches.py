@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kseg.data import Augment, Dataset, Sample, find_user_error, load, pipeline, user_errors
+from kseg.data import Augment, Dataset, Loader, Sample, find_user_error, load, pipeline, user_errors
 from kseg.data.batches import SampleCache, samples_of_step
 from kseg.errors import DataError, SettingsError
 from kseg.io.colour_map import colour_map
@@ -133,6 +133,14 @@ def test_endless():
     found = [int(label[0, 0]) for _, labels in stream.take(7) for label in labels.numpy()]
     for epoch in range(5):
         assert sorted(found[epoch * COUNT : (epoch + 1) * COUNT]) == list(range(COUNT))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda data: pipeline(data, batch_size=2), lambda data: Loader(data, batch_size=2).get_tf_dataset()],
+)
+def test_nobody_waits_for_tensorflows_search_for_the_number_of_threads(make):
+    assert make(numbered()).options().autotune.enabled is False
 
 
 def test_sizes_that_differ():
