@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from kseg.errors import ModelError
+from kseg.export.conversion.int8_graph import quantized
 from kseg.parts import tensorflow as tf
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def within_budget(
 
     @cache
     def tried(kept: frozenset[str]) -> float:
-        return lost(_quantized(calibrated, kept))
+        return lost(quantized(calibrated, kept))
 
     lost_in_int8, kept = tried(frozenset()), frozenset()
     if lost_in_int8 > budget:
@@ -106,7 +107,7 @@ def within_budget(
         for one in sorted(operations, key=lambda one: -one.weights):
             if one.name in kept and tried(kept - {one.name}) <= budget:
                 kept -= {one.name}
-    data, whole = _quantized(calibrated, kept), _quantized(calibrated, frozenset())
+    data, whole = quantized(calibrated, kept), quantized(calibrated, frozenset())
     names = tuple(dict.fromkeys(_layer_of(one.name, layers) for one in operations if one.name in kept))
     weights = sum(one.weights for one in operations)
     in_float = sum(one.weights for one in operations if one.name in kept)
@@ -155,18 +156,6 @@ def _operations(data: bytes) -> list[_Operation]:
     return found
 
 
-def _quantized(calibrated: bytes, kept: Iterable[str], verify: bool = False) -> bytes:
-    """In int8 but for the operations of these names, of uint8 images; or of float32 images, for the debugger."""
-    from tensorflow.lite.python.convert import mlir_quantize  # as tf.lite's converter and debugger call it
-
-    return mlir_quantize(
-        calibrated,
-        input_data_type=tf.float32 if verify else tf.uint8,
-        denylisted_nodes=sorted(kept),
-        enable_numeric_verify=verify,
-    )
-
-
 def _noise(
     calibrated: bytes, images: Sequence[np.ndarray], operations: Sequence[_Operation]
 ) -> dict[str, float]:
@@ -175,7 +164,7 @@ def _noise(
     with warnings.catch_warnings():  # LiteRT's interpreter, which tf.lite's says to use, cannot verify
         warnings.simplefilter("ignore", UserWarning)
         debugger = tf.lite.experimental.QuantizationDebugger(
-            quant_debug_model_content=_quantized(calibrated, (), verify=True),
+            quant_debug_model_content=quantized(calibrated, (), verify=True),
             debug_dataset=lambda: ([image] for image in images[:MEASURED]),
             debug_options=tf.lite.experimental.QuantizationDebugOptions(
                 layer_direct_compare_metrics={"noise": channel_noise}

@@ -16,6 +16,7 @@ from kseg.errors import ModelError, SettingsError
 from kseg.export.accuracy import Lost
 from kseg.export.conversion.dilation import for_converters
 from kseg.export.conversion.int8_budget import layer_names, within_budget
+from kseg.export.conversion.int8_graph import cheaper, quantized
 from kseg.export.graph import (
     Size,
     check_class_ids,
@@ -110,7 +111,7 @@ def tflite(
     asked = _Asked(None if dynamic else size, precision, "class_ids" if class_ids else info.output)
     values = info.channels, 500, info.value_range
     samples = as_batches(calibration, size, *values) if precision == "int8" else None
-    data = _converted(model, info, asked, samples, calibrate_only=int8_budget is not None)
+    data = _converted(model, info, asked, samples)
     batches = images_to_compare(samples if images is None else images, size, info.channels, info.value_range)
     if dynamic:  # also one of another, odd size
         batches += random_images([(size[0] + 17, size[1] + 6)], info.channels, 1, info.value_range)
@@ -119,7 +120,11 @@ def tflite(
     with temporary_path(path) as part:
         if int8_budget is not None:
             lost = Lost(model, info, _judged(images, calibration, samples, info), size, part)
-            data, int8 = within_budget(data, samples, lost, int8_budget, lost.measure, layer_names(model))
+            data, int8 = within_budget(
+                cheaper(data), samples, lost, int8_budget, lost.measure, layer_names(model)
+            )
+        elif precision == "int8":
+            data = quantized(cheaper(data))
         with write_errors(path):
             part.write_bytes(data)
         refuse_foreign(tflite_operations(part))
@@ -169,14 +174,7 @@ def _check(path: Path, precision: str, calibration: Any, int8_budget: float | No
         )
 
 
-def _converted(
-    model: keras.Model,
-    info: ModelInfo,
-    asked: _Asked,
-    samples: list[np.ndarray] | None,
-    *,
-    calibrate_only: bool = False,
-) -> bytes:
+def _converted(model: keras.Model, info: ModelInfo, asked: _Asked, samples: list[np.ndarray] | None) -> bytes:
     """The flatbuffer, or for int8 the one in float32 with the range of each map.
 
     Raises:
@@ -201,8 +199,7 @@ def _converted(
         if asked.precision == "int8":
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.representative_dataset = lambda: _ranged(samples, info.value_range)
-            converter.inference_input_type = tf.uint8
-            converter._experimental_calibrate_only = calibrate_only  # as tf.lite's QuantizationDebugger does
+            converter._experimental_calibrate_only = True  # as tf.lite's QuantizationDebugger does
         try:
             return converter.convert()
         except Exception as error:  # the converter's own kind, and whatever its C++ part raises
