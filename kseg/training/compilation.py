@@ -35,7 +35,8 @@ def backbone_of(model: keras.Model) -> keras.Model:
     backbone = getattr(model, "backbone", None)
     if backbone is None:
         raise SettingsError(
-            "freeze_backbone and head_multiplier need a model with a `backbone`, as kseg's own have."
+            "freeze_backbone, frozen_stages, head_multiplier and remat need a model with a `backbone`, as kseg's "
+            "own have."
         )
     return backbone
 

@@ -14,7 +14,9 @@ from kseg.models import Segmenter, with_auxiliary_head
 from kseg.models.multi_scale import scale_maps, upsampled
 from kseg.ops.labels import two_classes
 from kseg.ops.strips import Taps, taps, upsampled_class_ids
+from kseg.training.compilation import backbone_of
 from kseg.training.recipes.recipe import Recipe
+from kseg.training.rematerialization import Rematerialized
 
 STRIP_BYTES = 2**27  # of the batch's logits at full size; beyond this they are upsampled strip by strip
 
@@ -55,6 +57,8 @@ def objective_of(model: keras.Model, recipe: Recipe) -> Objective:
       PSPNet, that are the scores before upsampling, exactly, and the full-size logits are never computed; elsewhere
       `logits[:, ::s, ::s]`. With
       `input_scales` each scale's own map meets the labels under its cells, as released.
+
+    - `recipe.remat`: stages of the backbone that are computed twice rather than kept (`Rematerialized`).
 
     With none of them the training model is `model` itself, unless a batch's logits at full size have more than
     STRIP_BYTES: then a model that ends in bilinear upsampling is trained on the scores before it, which are upsampled
@@ -100,11 +104,15 @@ def objective_of(model: keras.Model, recipe: Recipe) -> Objective:
         layer = _layer(model, "logits")
         graph = keras.Model(model.input, {"logits": layer.input[0]}, name="scores")
         terms = (LossTerm("logits", upsampling=layer),)
+    elif recipe.remat:
+        graph, terms = model, ()
     else:
         return Objective(model)
     theirs = {id(layer) for layer in model.layers}
     own = [layer for layer in graph.layers if id(layer) not in theirs and not isinstance(layer, keras.Model)]
-    return Objective(TrainingModel(model, graph, terms), tuple(layer for layer in own if layer.variables))
+    again = Rematerialized(graph, backbone_of(model).stages, recipe.remat) if recipe.remat else None
+    training_model = TrainingModel(model, graph, terms, again)
+    return Objective(training_model, tuple(layer for layer in own if layer.variables))
 
 
 @dataclass(frozen=True)
@@ -127,13 +135,20 @@ class LossTerm:
 class TrainingModel(keras.Model):
     """A model in training: `graph` gives the outputs that `terms` score; outside of training it is `model`.
 
-    The first term is the one that the training score is computed on. Its own file is of no use: save `model`.
+    The first term is the one that the training score is computed on; without any, the loss is of the graph's output.
+    Its own file is of no use: save `model`.
     """
 
-    def __init__(self, model: keras.Model, graph: keras.Model, terms: tuple[LossTerm, ...]) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        graph: keras.Model,
+        terms: tuple[LossTerm, ...],
+        again: Rematerialized | None = None,
+    ) -> None:
         # Not cast here: the image stays float32 up to the model's own first layer.
         super().__init__(name=f"{model.name}_training", dtype=model.dtype_policy, autocast=False)
-        self.inference, self.graph, self.terms = model, graph, tuple(terms)
+        self.inference, self.graph, self.terms, self.again = model, graph, tuple(terms), again
         self.built = True
 
     @property
@@ -141,6 +156,11 @@ class TrainingModel(keras.Model):
         return self.inference.backbone
 
     def call(self, image, training=None):
+        if training and self.again is not None:
+            outputs, losses = self.again(image)
+            for loss in losses:
+                self.add_loss(loss)
+            return outputs
         if training:
             return self.graph(image, training=True)
         return self.inference(image, training=False)
@@ -168,7 +188,7 @@ class TrainingModel(keras.Model):
         return loss(labels, outputs, weights)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        first = self.terms[0]
+        first = self.terms[0] if self.terms else None
         if isinstance(y_pred, dict) and first.upsampling is not None:
             scores = two_classes(ops.cast(y_pred[first.output], "float32"))
             y_pred = upsampled_class_ids(scores, *_taps(first.upsampling, scores, y))

@@ -57,6 +57,13 @@ def add_weights(group: Any) -> None:
         help="train in mixed precision (without a value: mixed_float16)",
     )
     group.add_argument(
+        "--remat",
+        nargs="*",
+        metavar="STAGE",
+        help="save memory: compute these stages of the backbone (without a value: all) once more for their gradient, "
+        "rather than keep their maps; same results, slower",
+    )
+    group.add_argument(
         "--accumulate",
         type=positive,
         metavar="N",

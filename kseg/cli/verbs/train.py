@@ -41,6 +41,7 @@ _SETTINGS = {
     "label_stride": "label_stride",
     "input_scales": "input_scales",
     "auxiliary_weight": "auxiliary_weight",
+    "remat": "remat",
     "accumulate": "accumulate",
     "ema": "ema",
 }
@@ -241,11 +242,8 @@ def changed(recipe: Any, args: argparse.Namespace) -> Any:
     """The recipe with the settings that were given on the command line."""
     from kseg.errors import SettingsError
 
-    given = {
-        setting: getattr(args, option)
-        for option, setting in _SETTINGS.items()
-        if getattr(args, option) is not None
-    }
+    given = {setting: getattr(args, option) for option, setting in _SETTINGS.items()}
+    given = {setting: value for setting, value in given.items() if value is not None}
     if ":" in str(given.get("loss", "")):
         given["loss"] = own_loss(given["loss"])
     if "class_weights" in given:
@@ -263,6 +261,8 @@ def changed(recipe: Any, args: argparse.Namespace) -> Any:
                 f"--class-weights {' '.join(words)}: give median_frequency, a number for each class, or CLASS=NUMBER "
                 "for some of them."
             ) from None
+    if given.get("remat") == []:
+        given["remat"] = "all"
     if "ohem_fraction" in given:
         given["ohem_threshold"] = None
     given |= dict(setting(word) for word in args.set or ())

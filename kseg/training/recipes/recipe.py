@@ -56,6 +56,8 @@ class Recipe:
             such layers is refused.
         crops: None (whole images, or random windows of `size`), "objects" or "proposals": the training is on
             `kseg.data.object_crops` or `kseg.data.proposal_crops` of the images, 250/224 of `size` large.
+        remat: stages of the backbone, such as ("stage1", "stage2"), or "all", that the gradient computes once more: a
+            step keeps none of the maps inside of them, which takes less memory and more time. The results are the same.
         accumulate: batches of `batch_size` that make one optimizer step, as one batch of them all would.
         ema: decay of the moving averages of the weights, such as 0.999, or None. Validation scores the averages
             and `best.keras` holds them.
@@ -97,6 +99,7 @@ class Recipe:
     frozen_stages: str | None = None
     freeze_normalization: str | None = None
     crops: str | None = None
+    remat: tuple[str, ...] | None = None
     accumulate: int = 1
     ema: float | None = None
     mixed_precision: str | None = None
@@ -132,6 +135,8 @@ class Recipe:
             raise wrong("input_scales", self.input_scales, "numbers above 0 with 1 among them")
         if self.input_scales is not None and self.auxiliary_weight is not None:
             raise SettingsError("Recipe: give input_scales or auxiliary_weight, not both.")
+        if self.input_scales is not None and self.remat:
+            raise SettingsError("Recipe: give input_scales or remat, not both.")
 
     def __getattr__(self, name: str) -> Any:
         """A setting of a part by its own name."""

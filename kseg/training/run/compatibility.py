@@ -16,6 +16,7 @@ from kseg.training.compilation import backbone_of, class_weights
 from kseg.training.distribution.strategy import check_batch_size, place
 from kseg.training.normalization import single_value_layers
 from kseg.training.recipes.recipe import Recipe
+from kseg.training.rematerialization import check_stages
 
 
 def as_datasets(model: keras.Model, train: Any, val: Any) -> tuple[Dataset, Dataset | None]:
@@ -90,8 +91,10 @@ def check(
             f"The recipe asks for {wanted} and the model was built in {found}; call "
             f'keras.config.set_dtype_policy("{wanted}") before building it.'
         )
-    if recipe.freeze_backbone or recipe.frozen_stages or recipe.head_multiplier != 1:
+    if recipe.freeze_backbone or recipe.frozen_stages or recipe.head_multiplier != 1 or recipe.remat:
         backbone_of(model)
+    if recipe.remat:
+        check_stages(recipe.remat, backbone_of(model).stages)
     images = batch_size(recipe)
     check_batch_size(images)
     if every is not None and every.minutes is not None and place()[1] > 1:

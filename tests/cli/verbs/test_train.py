@@ -132,6 +132,9 @@ def test_options_become_settings():
         mixed_precision="mixed_float16",
         class_weights=[1.0, 2.5],
     )
+    for words, stages in (("--remat", ("all",)), ("--remat stage1 stage2", ("stage1", "stage2"))):
+        args = parser.parse_args(["--model", "m", "--data", "d", *words.split()])
+        assert verb.changed(RECIPES["shapes_demo"], args).remat == stages
     unchanged = verb.changed(RECIPES["shapes_demo"], parser.parse_args(["--model", "m", "--data", "d"]))
     assert unchanged == RECIPES["shapes_demo"]
 
