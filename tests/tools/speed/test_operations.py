@@ -11,7 +11,7 @@ import kseg
 from kseg.export.runtimes.litert import tflite_operations
 
 TOOL = Path(__file__).resolve().parents[3] / "tools" / "speed" / "operations.py"
-FILE = Path(kseg.__file__).parent / "models" / "presets" / "people_int8.tflite"
+FILE = Path(kseg.__file__).parent / "models" / "presets" / "people_portrait_int8.tflite"
 
 
 @pytest.fixture(scope="module")
