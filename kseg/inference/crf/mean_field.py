@@ -1,5 +1,9 @@
 """The mean-field iterations of a dense CRF: splat, blur and slice as gathers that XLA compiles."""
 
+# Tried and left (2026-11; processor time of the loop, in turns with this program): TensorFlow's CSR products, 0.65 to
+# 1.0 of it at 21 classes but 1.2 to 2.1 at 2 to 4, and slower to lay out; SciPy's, no faster at any number; two
+# directions of the blur in one pass, 0.9 at 21 classes, 1.2 at 4.
+
 from __future__ import annotations
 
 import functools
