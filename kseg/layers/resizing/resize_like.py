@@ -83,11 +83,15 @@ class ResizeLike(keras.layers.Layer):
         if self.factor is None:
             return resize(x, (height, width), self.method, self.align_corners)
         if self.align_corners:
-            # One more row and column, copies of the last, so that every pixel lies between cells.
-            x = ops.concatenate([x, x[:, -1:]], axis=1)
-            x = ops.concatenate([x, x[:, :, -1:]], axis=2)
+            # As many cells as every pixel needs to lie between two. That may be one more row and column, copies of the
+            # last, but no more than needed: of 150 classes, what is cropped from the result is a second result.
+            rows, columns = ((length + self.factor - 2) // self.factor + 1 for length in (height, width))
+            if not same_size(spatial_shape(x), (rows, columns)):
+                x = ops.concatenate([x, x[:, -1:]], axis=1)[:, :rows]
+                x = ops.concatenate([x, x[:, :, -1:]], axis=2)[:, :, :columns]
             size = tuple((cells - 1) * self.factor + 1 for cells in spatial_shape(x))
-            return resize(x, size, "bilinear", align_corners=True)[:, :height, :width]
+            x = resize(x, size, "bilinear", align_corners=True)
+            return x if same_size(size, (height, width)) else x[:, :height, :width]
         whole = isinstance(self.factor, int)
         size = tuple(
             cells * self.factor if whole else scaled(cells, self.factor) for cells in spatial_shape(x)

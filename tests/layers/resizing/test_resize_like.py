@@ -97,3 +97,18 @@ def test_a_fraction_puts_cells_where_the_stretched_map_has_them(size):
 def test_a_factor_of_one_changes_nothing(settings):
     x = np.random.default_rng(3).normal(size=(1, 3, 4, 2)).astype("float32")
     np.testing.assert_allclose(np.asarray(ResizeLike(**settings)([x, x])), x, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(9, 13), (12, 16), (11, 14), (5, 6), (1, 1)])
+def test_cells_over_every_fourth_pixel_are_interpolated_as_numpy_does(size):
+    """Whole multiples and one, which need no cell beyond the map's; others; and parts of the map."""
+    x = np.random.default_rng(3).normal(size=(1, 3, 4, 2)).astype("float32")
+    expected = x
+    for axis, length in zip((1, 2), size, strict=True):
+        lines, cells = np.arange(length) / 4, np.arange(x.shape[axis])
+        expected = np.apply_along_axis(lambda line, p=lines, c=cells: np.interp(p, c, line), axis, expected)
+    layer, like = ResizeLike(align_corners=True, factor=4), np.zeros((1, *size, 1), "float32")
+    np.testing.assert_allclose(np.asarray(layer([x, like])), expected, atol=1e-6)
+    maps, sizes = keras.Input((None, None, 2)), keras.Input((None, None, 1))
+    model = keras.Model([maps, sizes], layer([maps, sizes]))
+    np.testing.assert_allclose(model.predict([x, like], verbose=0), expected, atol=1e-6)

@@ -71,13 +71,13 @@ def unusual():
 def test_json_round_trip_of_every_setting():
     recipe, default = unusual(), Recipe()
     same = [name for name in settings() if getattr(recipe, name) == getattr(default, name)]
-    assert same == ["auxiliary_weight", "ohem_threshold"]  # excluded by input_scales and ohem_fraction
+    assert same == ["auxiliary_weight", "remat", "ohem_threshold"]  # excluded by input_scales and ohem_fraction
     again = Recipe.from_json(recipe.to_json())
     assert again == recipe
     assert hash(again) == hash(recipe)
     assert again.size == (17, 33)
     assert isinstance(again.rotate, float)
-    whole = Recipe(size=None, ohem_threshold=0.7, auxiliary_weight=0.4)
+    whole = Recipe(size=None, ohem_threshold=0.7, auxiliary_weight=0.4, remat=("stage1", "stage2"))
     assert Recipe.from_json(whole.to_json()) == whole
     assert whole != recipe
 
