@@ -70,7 +70,7 @@ def predicting(model, images: np.ndarray) -> Work:
 
     graph = tf.function(lambda x: folded_call(model, x), autograph=False)
     images = tf.constant(images)
-    return lambda: graph(images).numpy()
+    return lambda: np.asarray(memoryview(graph(images)))  # as Predictor does: .numpy() is a second copy
 
 
 def inference_torch() -> Work:
