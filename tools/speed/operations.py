@@ -62,7 +62,9 @@ def operations(data: bytes) -> list[Operation]:
         kind = kinds[max(code.builtinCode, code.deprecatedBuiltinCode)]
         before = [dequantised[int(i)] for i in step.inputs if int(i) in dequantised]
         maps = [
-            int(i) for i in step.inputs if i >= 0 and i not in dequantised and not _constant(graph, buffers, i)
+            int(i)
+            for i in step.inputs
+            if i >= 0 and i not in dequantised and not _constant(graph, buffers, i)
         ]
         graph.operators = [steps[i] for i in before] + [step]
         graph.inputs, graph.outputs = list(dict.fromkeys(maps)), step.outputs

@@ -32,11 +32,12 @@ def _deeplab():
     return kseg.models.build("deeplabv3plus_efficientnetlite0", CLASSES)
 
 
-def step_kseg() -> Work:
+def step_kseg(remat: int = 0) -> Work:
     import kseg
 
     kseg.training.memory.keep_freed_memory()
-    model = _deeplab()
+    recipe = kseg.training.Recipe(remat="all" if remat else None)
+    model = kseg.training.objective_of(_deeplab(), recipe).model
     model.compile(kseg.training.AdamW(1e-3), kseg.losses.CrossEntropy(), metrics=[], jit_compile=False)
     images, labels = noise(BATCH, CROP)
     return lambda: model.train_on_batch(images, labels)
@@ -231,12 +232,14 @@ def _command(*words: str, check: bool = True) -> int:
     return done.returncode
 
 
-def pspnet_step_kseg() -> Work:
+def pspnet_step_kseg(remat: int = 0) -> Work:
     from benchmark_pspnet import BATCH, CLASSES, SIZE, kseg_step
 
     import kseg
 
-    recipe = kseg.training.Recipe(auxiliary_weight=0.4, size=SIZE, batch_size=BATCH)
+    recipe = kseg.training.Recipe(
+        auxiliary_weight=0.4, size=SIZE, batch_size=BATCH, remat="all" if remat else None
+    )
     return kseg_step(kseg.models.build("pspnet_resnet50", CLASSES), recipe, metric=False)
 
 

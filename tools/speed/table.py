@@ -62,6 +62,15 @@ ROWS = (
         memory=True,
     ),
     Row(
+        "the same step, every stage of kseg's backbone computed twice (`--remat`)",
+        "step_kseg 1",
+        "step_torch",
+        "segmentation_models.pytorch, keeping its maps",
+        1.0,
+        5,
+        memory=True,
+    ),
+    Row(
         "its inference, one image of 360x480", "inference_kseg", "inference_torch", "the same (368x480)", 1.5
     ),
     Row(
@@ -98,6 +107,15 @@ ROWS = (
         "pspnet_step_torch",
         "the same network in PyTorch, channels last",
         1.5,
+        3,
+        memory=True,
+    ),
+    Row(
+        "the same step, every stage of kseg's backbone computed twice (`--remat`)",
+        "pspnet_step_kseg 1",
+        "pspnet_step_torch",
+        "the network in PyTorch, keeping its maps",
+        1.0,
         3,
         memory=True,
     ),
