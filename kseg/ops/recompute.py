@@ -35,7 +35,7 @@ def recomputed(function: Callable[..., tuple[list, Any]]) -> Callable[..., tuple
     # Not tf.recompute_grad, which adds a zero to every argument, so that all of them are copied.
     @tf.custom_gradient
     def forward(*tensors):
-        def gradient(*upstream):
+        def gradient(*upstream: Any) -> list:
             # Not before the gradient has come as far as here: nothing else keeps the second run from being the first.
             with tf.control_dependencies([one for one in upstream if one is not None]):
                 again = [tf.identity(one) for one in tensors]
