@@ -55,11 +55,15 @@ def line(growth: Growth, opened: Any) -> str:
     least_time, least_memory = measured(growth.least, opened)
     sizes = [growth.size(*point) for point in growth.points]
     times, peaks = zip(*(measured(point, opened) for point in growth.points), strict=True)
-    time = slope(sizes, [time - least_time for time in times])
-    memory = slope(sizes, [peak - least_memory for peak in peaks])
+    slopes = [
+        slope(sizes, [value - least for value in values])
+        for values, least in ((times, least_time), (peaks, least_memory))
+    ]
+    time, memory = ("no more than the least" if one is None else f"{one:.2f}" for one in slopes)
+    worst = max((one for one in slopes if one is not None), default=0.0)
     return (
-        f"| growth of a training step with {growth.work}, {sizes[0]:,} to {sizes[-1]:,} | | time: {time:.2f} "
-        f"| memory: {memory:.2f} | **{max(time, memory):.2f}** | up to {LIMIT:g} |"
+        f"| growth of a training step with {growth.work}, {sizes[0]:,} to {sizes[-1]:,} | | time: {time} "
+        f"| memory: {memory} | **{worst:.2f}** | up to {LIMIT:g} |"
     )
 
 
@@ -72,7 +76,9 @@ def measured(point: Point, opened: Any) -> tuple[float, float]:
         return statistics.median(side.times), side.peak()
 
 
-def slope(sizes: list[float], values: list[float]) -> float:
-    """The power of the size that values grow with."""
-    values = [math.log(max(value, 1e-9)) for value in values]
-    return statistics.linear_regression([math.log(size) for size in sizes], values).slope
+def slope(sizes: list[float], values: list[float]) -> float | None:
+    """The power of the size that values grow with; None where one is not above zero, so that it has no logarithm."""
+    if min(values) <= 0:
+        return None
+    x, y = ([math.log(one) for one in many] for many in (sizes, values))
+    return statistics.linear_regression(x, y).slope

@@ -256,7 +256,7 @@ def written(rows: Sequence[Row] = ROWS, out: Path = OUT, growths: Sequence[Growt
         "# Speed beside peers\n\n"
         "Written by `python tools/benchmark.py table`: both sides of a row took turns on the same machine; median "
         "(fastest to slowest). Above 1, kseg is ahead. "
-        "Of growth: the power of the size that time and memory grow with.\n\n"
+        "Of growth: the power of the size that time and memory grow with, on top of a least step's.\n\n"
         f"{machine()}\n\n"
     )
     out.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")

@@ -104,6 +104,13 @@ def test_the_slope_is_the_power_that_time_and_memory_grow_with_on_top_of_the_lea
     assert len(asked) == 4  # a point that another line has measured is not measured again
 
 
+def test_what_does_not_grow_has_no_slope(table):
+    import growth
+
+    assert growth.slope([1, 2, 4], [0.0, 3.0, 6.0]) is None
+    assert growth.slope([1, 2, 4], [3.0, 12.0, 48.0]) == pytest.approx(2)
+
+
 def test_a_growth_whose_side_breaks_off_says_so_and_the_table_goes_on(table, tmp_path, monkeypatch):
     monkeypatch.setattr(table, "FOLDER", SPEED / "nowhere")
     least = (1, 8, 3)
@@ -122,6 +129,6 @@ def test_every_row_names_sides_that_are_there():
     spec.loader.exec_module(module)
     for row in module.ROWS:
         for name in filter(None, (row.kseg, row.peer)):
-            file, _, function = name.rpartition(".")
-            assert f"def {function}()" in (SPEED / f"{file or 'sides'}.py").read_text()
+            file, _, function = name.split()[0].rpartition(".")  # what follows are its arguments
+            assert f"def {function}(" in (SPEED / f"{file or 'sides'}.py").read_text()
     del sys.modules["speed_table_rows"]
