@@ -63,6 +63,7 @@ def test_training_is_as_without_it(remat):
     assert any(np.any(np.asarray(layer.moving_mean)) for layer in model.layers if "norm" in layer.name)
 
 
+@pytest.mark.full
 def test_losses_that_layers_add_count():
     model, losses = trained("all", steps=1, regularizer=keras.regularizers.L2(0.1))
     plain, expected = trained(None, steps=1, regularizer=keras.regularizers.L2(0.1))
@@ -72,6 +73,7 @@ def test_losses_that_layers_add_count():
 
 
 @pytest.mark.tensorflow
+@pytest.mark.full
 def test_only_what_is_chosen_is_computed_again():
     import tensorflow as tf
 
@@ -117,6 +119,7 @@ def test_what_cannot_be():
 
 
 @pytest.mark.tensorflow
+@pytest.mark.full
 def test_a_run_with_it_is_the_run_without(train, val, tmp_path, small_recipe):
     recipe, found = small_recipe.replace(epochs=1, batch_size=6), []
     for name, remat in (("with", "all"), ("without", None)):
