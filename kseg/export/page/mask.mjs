@@ -112,6 +112,36 @@ export function resized(plane, [height, width], [newHeight, newWidth]) {
   return result;
 }
 
+/** RGBA pixels at another size, bilinear in the integers of cv2.INTER_LINEAR: not one grey level beside it. */
+export function resizedBytes(rgba, [height, width], [newHeight, newWidth]) {
+  if (height === newHeight && width === newWidth) return rgba;
+  const result = new Uint8ClampedArray(4 * newHeight * newWidth).fill(255);
+  const across = places(width, newWidth), row = (y) => 4 * width * Math.min(Math.max(y, 0), height - 1);
+  const acrossSteps = Int32Array.from(across.part, inSteps);
+  const mixed = (start, left, right, part) => ((STEPS - part) * rgba[start + left] + part * rgba[start + right]) >> 4;
+  for (let y = 0, at = 0; y < newHeight; y++) {
+    const place = ((y + 0.5) * height) / newHeight - 0.5, above = Math.floor(place), part = inSteps(place - above);
+    const top = row(above), bottom = row(above + 1); // beyond the border both are the border's
+    for (let x = 0; x < newWidth; x++, at += 4) {
+      const left = 4 * across.left[x], right = 4 * across.right[x];
+      for (let c = 0; c < 3; c++) {
+        const first = ((STEPS - part) * mixed(top, left + c, right + c, acrossSteps[x])) >> 16;
+        const second = (part * mixed(bottom, left + c, right + c, acrossSteps[x])) >> 16;
+        result[at + c] = (first + second + 2) >> 2;
+      }
+    }
+  }
+  return result;
+}
+
+const STEPS = 2048; // in which OpenCV counts the way from one pixel to the next
+
+/** Rounded to the even neighbour where both are as near, as OpenCV rounds. */
+function inSteps(part) {
+  const low = Math.floor(part * STEPS), rest = part * STEPS - low;
+  return rest > 0.5 || (rest === 0.5 && low % 2) ? low + 1 : low;
+}
+
 /** A row between two rows of a plane. */
 function between(row, plane, top, bottom, part) {
   for (let x = 0; x < row.length; x++) row[x] = plane[top + x] + part * (plane[bottom + x] - plane[top + x]);

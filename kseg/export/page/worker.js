@@ -53,16 +53,28 @@ function channelsOf(tensor) {
   return shape.length === 4 ? shape[3] : 1;
 }
 
-/** A frame as RGBA pixels of a size. */
+/** A frame as RGBA pixels of a size; a browser shrinks worse the more there is to shrink, unless it is told. */
 function pixelsOf(context, bitmap, [height, width]) {
   const canvas = context.canvas;
   if (canvas.width !== width || canvas.height !== height) {
     canvas.width = width;
     canvas.height = height;
   }
-  context.imageSmoothingQuality = bitmap.width > 3 * width || bitmap.height > 3 * height ? "high" : "low";
+  context.imageSmoothingQuality = shrinksFar(bitmap, [height, width]) ? "high" : "low";
   context.drawImage(bitmap, 0, 0, width, height);
   return context.getImageData(0, 0, width, height).data;
+}
+
+const shrinksFar = (bitmap, [height, width]) => bitmap.width > 3 * width || bitmap.height > 3 * height;
+
+/** RGBA pixels of the model's size, from the same two neighbours a side as kseg webcam's, and of the mask's size. */
+function pixelsOfBoth(bitmap, size, edges) {
+  if (shrinksFar(bitmap, info.size))
+    return [pixelsOf(canvases[0], bitmap, info.size), edges && pixelsOf(canvases[1], bitmap, size)];
+  const whole = [bitmap.height, bitmap.width];
+  const pixels = pixelsOf(canvases[0], bitmap, whole);
+  const same = size[0] === whole[0] && size[1] === whole[1];
+  return [mask.resizedBytes(pixels, whole, info.size), edges && (same ? pixels : pixelsOf(canvases[1], bitmap, size))];
 }
 
 function rgbOf(rgba) {
@@ -79,8 +91,7 @@ async function frame({ bitmap, view }) {
   const began = performance.now();
   const shrink = Math.min(1, LARGEST / Math.max(bitmap.width, bitmap.height));
   const size = [bitmap.height, bitmap.width].map((side) => Math.max(1, Math.round(side * shrink)));
-  const small = pixelsOf(canvases[0], bitmap, info.size);
-  const large = view.edges ? pixelsOf(canvases[1], bitmap, size) : null;
+  const [small, large] = pixelsOfBoth(bitmap, size, view.edges);
   const ready = performance.now();
   const { values, classes } = await scores(rgbOf(small));
   const done = performance.now();

@@ -50,6 +50,14 @@ def test_resized_is_opencv_s(call, rng, new):
     np.testing.assert_allclose(call("resized", plane, [30, 40], new).reshape(new), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("new", [[48, 64], [7, 5], [30, 40], [61, 19], [11, 15]])
+def test_resized_bytes_are_opencv_s(call, rng, new):
+    rgba = rng.integers(0, 256, (30, 40, 4), np.uint8)
+    rgba[..., 3] = 255
+    expected = cv2.resize(rgba, new[::-1], interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(call("resizedBytes", rgba, [30, 40], new).reshape(*new, 4), expected)
+
+
 def test_box_mean_is_a_plain_loop(call, rng):
     plane = rng.random((9, 13), np.float32)
     for radius in (1, 4, 20):
