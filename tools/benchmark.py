@@ -10,6 +10,8 @@
     python tools/benchmark.py crf          the dense CRF against pydensecrf
     python tools/benchmark.py crf_error    its filter against the exact sum over all pairs of pixels
     python tools/benchmark.py crf_growth   the dense CRF's time and peak memory from 0.1 to 4 megapixels
+    python tools/benchmark.py crf_sizes    its labels and memory beside pydensecrf's and the estimate, to 8 megapixels
+    python tools/benchmark.py crf_device   the CRF on a GPU through Keras's backend (KSEG_DEVICE, else gpu:0)
     python tools/benchmark.py torch        training step and inference of pspnet_resnet50 against PyTorch; 8 GB
     python tools/benchmark.py loss         full-size logits that a training step at 150 classes holds
     python tools/benchmark.py tiles        what a window over a large image costs beside the model
@@ -208,6 +210,8 @@ MEASUREMENTS = {
     "crf": elsewhere("benchmark_crf", "crf_speed"),
     "crf_error": elsewhere("benchmark_crf", "crf_error"),
     "crf_growth": elsewhere("benchmark_crf", "crf_growth"),
+    "crf_sizes": elsewhere("benchmark_crf", "crf_sizes"),
+    "crf_device": elsewhere("benchmark_crf", "crf_device"),
     "torch": elsewhere("benchmark_pspnet", "against_torch"),
     "loss": elsewhere("benchmark_pspnet", "loss_memory"),
     "tiles": elsewhere("benchmark_pspnet", "tiles"),

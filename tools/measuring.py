@@ -37,13 +37,30 @@ def in_turns(
 
 
 def peak_mebibytes() -> float:
-    """Peak resident memory of this process so far."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # ru_maxrss also counts what the parent had when it started this process
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 2**10
+    """Peak resident memory of this process so far, or since `forget_peak`."""
+    line = _of_linux("VmHWM")  # ru_maxrss also counts what the parent had when it started this process
+    if line is not None:
+        return line
     unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def forget_peak() -> float:
+    """Let `peak_mebibytes` start anew, and return the resident memory of now; on Linux only, else the peak so far."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return peak_mebibytes()
+    return _of_linux("VmRSS")
+
+
+def _of_linux(name: str) -> float | None:
+    """A figure of this process's status in mebibytes; None where the system has none."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return None
+    line = next(line for line in status.read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) / 2**10
 
 
 def figures(program: str, *arguments: str) -> tuple[float, ...]:

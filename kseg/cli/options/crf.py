@@ -14,6 +14,7 @@ _SETTINGS = {
     "crf_smooth_xy": "spatial_std",
     "crf_iterations": "iterations",
     "crf_tile": "tile",
+    "crf_device": "device",
 }
 _RELEASED = ""
 
@@ -64,6 +65,11 @@ def add_crf(parser: argparse.ArgumentParser) -> None:
         type=positive,
         metavar="PIXELS",
         help="work in tiles of this side, where memory is short",
+    )
+    group.add_argument(
+        "--crf-device",
+        metavar="DEVICE",
+        help="iterate on this device of Keras's backend, such as gpu:0 (default: the processor's own program)",
     )
 
 

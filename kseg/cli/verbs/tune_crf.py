@@ -61,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--smooth", type=above_zero, nargs=2, default=[3.0, 3.0], metavar=("W", "PIXELS"),
         help="weight and standard deviation of the smoothness kernel, which are not searched " "(default: 3 3)",
     )  # fmt: skip
+    group.add_argument(
+        "--crf-device",
+        metavar="DEVICE",
+        help="iterate on this device of Keras's backend, such as gpu:0 (default: the processor's own program)",
+    )
     add_prediction(parser)
     add_max_pixels(parser)
 
@@ -75,9 +80,10 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     if out.is_dir() or not out.absolute().parent.is_dir():  # said before the work
         raise SettingsError(f"--out {out}: give a file name in a folder that exists")
+    weight, std = args.smooth
+    start = DenseCRF(std, weight, iterations=args.iterations, device=args.crf_device)
     dataset = load_data(args.data, args.root, args.split, max_pixels=args.max_pixels)
     predictor, count = predictor_of(load_trained(args.model), args), min(args.limit, len(dataset))
-    start = DenseCRF(spatial_weight=args.smooth[0], spatial_std=args.smooth[1], iterations=args.iterations)
     with Bar("predicting") as predicting, Bar("searching") as bar:
         found = tune_crf(
             predictor,

@@ -1,17 +1,16 @@
 """A fully connected CRF that sharpens the edges of a segmentation."""
 
-import functools
 import itertools
 import math
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 
 import numpy as np
 
 from kseg.errors import DataError, SettingsError
 from kseg.inference.checks import check_range
-from kseg.inference.crf.permutohedral import PermutohedralLattice
+from kseg.inference.crf.kernels import bilateral_kernel, spatial_kernel
+from kseg.inference.crf.on_device import checked_device
 from kseg.io.memory import GIB, free_memory
 
 MOST_ITERATIONS = 1_000_000
@@ -51,9 +50,13 @@ class DenseCRF:
         tile: None to refine the image whole, or the side in pixels of square tiles that are refined one by
             one with a margin of twice the larger standard deviation: saves memory, loses what lies farther.
         memory_limit: bytes that one call may take; None for what the machine has free.
+        device: None for the program of this machine's processor, or a device of Keras's backend such as "gpu:0". The
+            lattice is still built on the processor, the iterations run on the device through `keras.ops`, compiled by
+            XLA under TensorFlow and JAX. `memory_limit` is not about the device's own memory.
 
     Raises:
-        SettingsError: a parameter out of its range; an image whose estimate exceeds `memory_limit`.
+        SettingsError: a parameter out of its range; a device that Keras's backend does not have, or that runs out of
+            memory; an image whose estimate exceeds `memory_limit`.
         DataError: an image or probabilities of a wrong shape or type, or probabilities that are not finite,
             negative, or do not sum to one.
 
@@ -82,6 +85,7 @@ class DenseCRF:
     floor: float = 1e-5
     tile: int | None = None
     memory_limit: float | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("spatial_std", "bilateral_xy_std", "bilateral_rgb_std"):
@@ -100,6 +104,8 @@ class DenseCRF:
             _check(self.memory_limit, "memory_limit", above=0)
         if self.compatibility is not None:
             object.__setattr__(self, "compatibility", _symmetric(self.compatibility))
+        if self.device is not None:
+            object.__setattr__(self, "device", checked_device(self.device))
 
     def __call__(self, image: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         image, probabilities = np.asarray(image), np.asarray(probabilities)
@@ -150,14 +156,15 @@ class DenseCRF:
         rows = probabilities.reshape(-1, classes)
         kernels, weights = [], []
         if self.spatial_weight:
-            kernels.append(_spatial_kernel(height, width, float(self.spatial_std)))
+            kernels.append(spatial_kernel(height, width, float(self.spatial_std), self.device))
             weights.append(self.spatial_weight)
         if self.bilateral_weight:
-            bilateral = bilateral or bilateral_kernel(image, self.bilateral_xy_std, self.bilateral_rgb_std)
-            kernels.append(bilateral)
+            stds = self.bilateral_xy_std, self.bilateral_rgb_std
+            kernels.append(bilateral or bilateral_kernel(image, *stds, self.device))
             weights.append(self.bilateral_weight)
         active = self._active_classes(rows) if kernels else None
-        refined = mean_field(rows, kernels, weights, self.iterations, self.floor, self.compatibility, active)
+        settings = self.iterations, self.floor, self.compatibility
+        refined = mean_field(rows, kernels, weights, *settings, active, self.device)
         return refined.reshape(height, width, classes)
 
     def _active_classes(self, rows: np.ndarray) -> np.ndarray | None:
@@ -244,27 +251,6 @@ class DenseCRF:
                 f"a CRF on {height}x{width} pixels with {classes} classes takes about {need / GIB:.1f} GiB, "
                 f"over the limit of {limit / GIB:.1f} GiB; {advice} or raise memory_limit"
             )
-
-
-@functools.lru_cache(maxsize=2)
-def _spatial_kernel(height: int, width: int, std: float) -> Any:
-    from kseg.inference.crf.mean_field import kernel
-
-    return kernel(PermutohedralLattice(_positions(height, width, std)))
-
-
-def bilateral_kernel(image: np.ndarray, xy_std: float, rgb_std: float):
-    """The compiled filter's tables for the bilateral kernel of an image (height, width, 3), 0-255."""
-    from kseg.inference.crf.mean_field import kernel
-
-    colours = image.reshape(-1, 3).astype(np.float32) / np.float32(rgb_std)
-    features = np.concatenate([_positions(*image.shape[:2], xy_std), colours], axis=1)
-    return kernel(PermutohedralLattice(features))
-
-
-def _positions(height: int, width: int, std: float) -> np.ndarray:
-    y, x = np.mgrid[:height, :width].astype(np.float32) / np.float32(std)
-    return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
 def _check(value: float, name: str, above: float = -np.inf, least: float = -np.inf) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from kseg.inference.crf import on_device
 from kseg.inference.crf.permutohedral import PermutohedralLattice
 from kseg.inference.crf.plain import PlainKernel, iterated
 from kseg.parts import tensorflow as tf
@@ -44,12 +45,25 @@ def padded(count: int, sizes: int = 8) -> int:
     return -(-count // step) * step
 
 
-def kernel(lattice: PermutohedralLattice) -> Kernel | PlainKernel:
-    """Lay out a lattice for the compiled filter, with 1 / sqrt(filter(1)) on both sides."""
+def kernel(lattice: PermutohedralLattice, device: str | None = None) -> Kernel | PlainKernel:
+    """Lay out a lattice for the compiled filter, with 1 / sqrt(filter(1)) on both sides.
+
+    Args:
+        lattice: of the points.
+        device: where its tables go, a device of Keras's backend; None for TensorFlow's processor, or NumPy.
+    """
     norm = 1 / np.sqrt(lattice.filter(np.ones((lattice.points, 1), np.float32))[:, 0] + np.float32(1e-20))
+    if device is not None:
+        return Kernel(*on_device.tensors(_tables(lattice, norm), device))
     if not tf.installed():
         return PlainKernel(lattice, norm)
-    with ThreadPoolExecutor(2) as pool, tf.device("CPU:0"):
+    with tf.device("CPU:0"):
+        return Kernel(*map(tf.constant, _tables(lattice, norm)))
+
+
+def _tables(lattice: PermutohedralLattice, norm: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The arrays of a `Kernel`."""
+    with ThreadPoolExecutor(2) as pool:
         splat = pool.submit(_splat_tables, lattice, norm)
         neighbours = np.full(
             (lattice.dimensions + 1, 2, padded(lattice.vertices + 1, LATTICE_SIZES)),
@@ -61,9 +75,7 @@ def kernel(lattice: PermutohedralLattice) -> Kernel | PlainKernel:
         corner[: lattice.points] = lattice.corners.T
         read = np.zeros(corner.shape, np.float32)
         np.multiply(lattice.weights.T, (lattice.scale * norm)[:, None], out=read[: lattice.points])
-        return Kernel(
-            *map(tf.constant, splat.result()), tf.constant(neighbours), tf.constant(corner), tf.constant(read)
-        )
+        return *splat.result(), neighbours, corner, read
 
 
 def _splat_tables(
@@ -92,18 +104,23 @@ def mean_field(
     floor: float,
     compatibility: np.ndarray | None = None,
     active: np.ndarray | None = None,
+    device: str | None = None,
 ) -> np.ndarray:
     """Run the iterations on probabilities (points, classes).
 
     With `active` (class numbers; Potts only), only these classes send messages and the others' are taken as zero. The
-    others then keep their unary term, and what the loop needs of them is its sum.
+    others then keep their unary term, and what the loop needs of them is its sum. With `device`, where the kernels are
+    too, it runs through Keras's backend.
     """
     classes = probabilities.shape[1]
     silent = np.delete(np.arange(classes), slice(None) if active is None else active)
     others = probabilities[:, silent].clip(floor, 1)
     chosen = probabilities if active is None else probabilities[:, active]
     rest = others.sum(axis=1, dtype=np.float32)[:, None]
-    run = _compiled if tf.installed() else iterated
+    if device is not None:
+        run = functools.partial(_padded, run=functools.partial(on_device.iterated, device=device))
+    else:
+        run = functools.partial(_padded, run=_compiled) if tf.installed() else iterated
     found, share = run(chosen, rest, kernels, weights, iterations, floor, compatibility)
     if active is None:
         return found
@@ -113,8 +130,25 @@ def mean_field(
     return refined
 
 
-def _compiled(
+def _padded(
     probabilities: np.ndarray,
+    rest: np.ndarray,
+    kernels: list[Kernel],
+    *settings: Any,
+    run: Callable[..., Any],
+) -> tuple[np.ndarray, np.ndarray]:
+    """See `plain.iterated`; here the points are padded to one of few sizes, each of which is compiled once."""
+    points, classes = probabilities.shape
+    rows = np.full((padded(points), classes), np.float32(1))
+    rows[:points] = probabilities
+    others = np.zeros((len(rows), 1), np.float32)
+    others[:points] = rest
+    found, share = run(rows, others, kernels, *settings)
+    return found[:points], share[:points]
+
+
+def _compiled(
+    rows: np.ndarray,
     rest: np.ndarray,
     kernels: list[Kernel],
     weights: list[float],
@@ -122,19 +156,13 @@ def _compiled(
     floor: float,
     compatibility: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """See `plain.iterated`; here the points are padded to one of few sizes, each of which XLA compiles once."""
-    points, classes = probabilities.shape
-    rows = np.full((padded(points), classes), np.float32(1))
-    rows[:points] = probabilities
-    others = np.zeros((len(rows), 1), np.float32)
-    others[:points] = rest
     with tf.device("CPU:0"):
         numbers = (tf.constant(x, tf.float32) for x in (floor, weights))
         matrix = () if compatibility is None else (tf.constant(compatibility),)
         run = _program(tuple(k.corner.shape[1] for k in kernels), compatibility is not None)
-        rows, others = tf.constant(rows), tf.constant(others)
-        found, share = run(rows, others, kernels, *numbers, tf.constant(iterations), *matrix)
-    return found.numpy()[:points], share.numpy()[:points]
+        rows, rest = tf.constant(rows), tf.constant(rest)
+        found, share = run(rows, rest, kernels, *numbers, tf.constant(iterations), *matrix)
+    return found.numpy(), share.numpy()
 
 
 @functools.lru_cache(maxsize=8)

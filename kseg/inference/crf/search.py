@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kseg.errors import DataError, SettingsError
-from kseg.inference.crf.dense_crf import DenseCRF, bilateral_kernel
+from kseg.inference.crf.dense_crf import DenseCRF
+from kseg.inference.crf.kernels import bilateral_kernel
 from kseg.metrics import confusion_matrix, mean_iou
 
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -136,7 +137,7 @@ def _try(
         candidates = [replace(crf, **dict(zip(NAMES, setting, strict=True))) for setting in group]
         totals = np.zeros((len(group), classes, classes), np.int64)
         for image, probabilities, labels in samples:
-            kernel = bilateral_kernel(image, *stds)
+            kernel = bilateral_kernel(image, *stds, crf.device)
             for total, candidate in zip(totals, candidates, strict=True):
                 refined = candidate.refine(image, probabilities, kernel)
                 total += confusion_matrix(labels, refined.argmax(-1), classes, ignore_label)

@@ -11,11 +11,12 @@ from kseg.errors import KsegError, SettingsError
 from kseg.inference.crf.dense_crf import DenseCRF
 from kseg.io.atomic import write_text
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(DenseCRF) if field.name != "memory_limit")
+_OF_THE_MACHINE = {"memory_limit", "device"}
+_FIELDS = tuple(field.name for field in dataclasses.fields(DenseCRF) if field.name not in _OF_THE_MACHINE)
 
 
 def crf_to_dict(crf: DenseCRF) -> dict[str, Any]:
-    """The settings as JSON has them, all but the machine's `memory_limit`."""
+    """The settings as JSON has them, all but the machine's own: `memory_limit`, `device`."""
     values = {name: getattr(crf, name) for name in _FIELDS}
     return {
         name: value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -32,8 +32,12 @@ def test_options_change_single_settings(tmp_path):
     expected = DenseCRF(2, 1, 30, 6, 7, 2, tile=99)
     assert crf_to_dict(parsed(*words)) == crf_to_dict(expected)
     assert parsed("--crf", "--crf-xy", "12").bilateral_xy_std == 12
-    with pytest.raises(SettingsError, match="--crf too"):
-        parsed("--crf-xy", "12")
+    assert parsed("--crf", "--crf-device", "cpu").device == "cpu:0"
+    for alone in (["--crf-xy", "12"], ["--crf-device", "cpu"]):
+        with pytest.raises(SettingsError, match="--crf too"):
+            parsed(*alone)
+    with pytest.raises(SettingsError, match="cannot run on device gpu:63"):
+        parsed("--crf", "--crf-device", "gpu:63")
 
 
 @pytest.mark.full

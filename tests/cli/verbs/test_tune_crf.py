@@ -43,6 +43,8 @@ def test_the_file_holds_the_best_of_the_search(labelled, model_file, tmp_path, c
 def test_mistakes_before_the_work(labelled, model_file, tmp_path, mistake):
     assert "folder that exists" in mistake(*words(labelled, model_file, tmp_path / "no" / "crf.json"))
     assert "folder that exists" in mistake(*words(labelled, model_file, tmp_path))
+    on = "--crf-device", "gpu:63"
+    assert "cannot run on device gpu:63" in mistake(*words(labelled, model_file, tmp_path / "a.json", *on))
     (labelled / "classes.txt").write_text("ground\nleft\nright\nfar\n")
     assert "made for 3 classes" in mistake(*words(labelled, model_file, tmp_path / "a.json"))
     (labelled / "classes.txt").write_text("ground\nleft\nright\n")

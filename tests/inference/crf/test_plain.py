@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kseg.inference import DenseCRF
-from kseg.inference.crf.dense_crf import _spatial_kernel
+from kseg.inference.crf.kernels import spatial_kernel
 from kseg.parts import OptionalPackage
 
 
@@ -22,9 +22,9 @@ def test_like_the_compiled_program(settings, monkeypatch):
     crf = DenseCRF(bilateral_xy_std=8, bilateral_rgb_std=13, **{"iterations": 4} | settings)
     expected = crf(image, probabilities)
     monkeypatch.setattr(OptionalPackage, "installed", lambda self: False)
-    _spatial_kernel.cache_clear()
+    spatial_kernel.cache_clear()
     found = crf(image, probabilities)
-    _spatial_kernel.cache_clear()
+    spatial_kernel.cache_clear()
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=2e-5)
     np.testing.assert_allclose(found.sum(-1), 1, atol=1e-5)

@@ -71,11 +71,25 @@ def test_refinement_halves_the_steps_around_the_best():
     assert found.mean_iou >= max(trial.mean_iou for trial in found.trials[:3])
 
 
+@pytest.mark.full
+def test_on_a_device_as_on_the_processor():
+    here, there = (
+        search_crf([sample(1)], crf=DenseCRF(iterations=3, device=device), **GRID, refinements=0)
+        for device in (None, "cpu")
+    )
+    assert there.best.device == "cpu:0"
+    np.testing.assert_allclose(
+        [t.mean_iou for t in there.trials], [t.mean_iou for t in here.trials], atol=3e-3
+    )
+
+
 def test_ignored_pixels_do_not_count():
     image, probabilities, labels = sample(3)
     wrong = labels.copy()
     wrong[:4] = 255
-    kept = search_crf([(image, probabilities, wrong)], weights=(4,), xy_stds=(8,), rgb_stds=(5,), refinements=0)
+    kept = search_crf(
+        [(image, probabilities, wrong)], weights=(4,), xy_stds=(8,), rgb_stds=(5,), refinements=0
+    )
     assert kept.without == pytest.approx(iou(labels[4:], probabilities[4:].argmax(-1)))
 
 

@@ -19,6 +19,10 @@ def test_round_trip_of_every_setting(tmp_path):
     assert json.loads((tmp_path / "crf.json").read_text())["mean_iou"] == 0.5
 
 
+def test_what_is_the_machine_s_own_is_not_written():
+    assert crf_to_dict(DenseCRF(device="cpu", memory_limit=1e9)) == crf_to_dict(DenseCRF())
+
+
 def test_written_by_hand(tmp_path):
     (tmp_path / "crf.json").write_text('{"bilateral_xy_std": 30, "iterations": 5}')
     assert crf_to_dict(load_crf(tmp_path / "crf.json")) == crf_to_dict(
