@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from kseg.data import Dataset, user_errors
+from kseg.data.masks import kind_of
 from kseg.errors import ModelError
 from kseg.inference.model_info import inspect_model
 from kseg.training.arguments import built, callbacks_of, metrics_of, optimizer_of_user
@@ -130,7 +131,7 @@ def fit(
     say = (lambda text: print(text, file=sys.stderr)) if verbose and not place()[0] else (lambda text: None)
     check(model, recipe, train, val, every)
     if teacher is not None:
-        teacher.fit_to(train.classes)
+        teacher.fit_to(train.classes, kind_of(train))
     train, val = _prepare(model, recipe, train, val, teacher, skip_bad, say)
     weights = class_weights(recipe, train)
     steps = recipe.steps_per_epoch or max(len(train) // (batch_size(recipe) * recipe.accumulate), 1)

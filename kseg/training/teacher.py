@@ -12,13 +12,16 @@ import numpy as np
 from keras import ops
 
 from kseg import checks
+from kseg.data.masks import Kind
 from kseg.errors import SettingsError
+from kseg.io.bands import BYTES
 from kseg.losses import MapLoss
 from kseg.ops.replicas import replicas_in_sync
 from kseg.parts import tensorflow as tf
 from kseg.prediction import predictor
 from kseg.training.objective import meeting
 
+RGB = Kind(3, BYTES, multilabel=False)
 MOST_LABELS = 256  # of a teacher that gives class ids and does not say how many classes it has
 
 
@@ -66,18 +69,31 @@ class Teacher:
             str(model) if isinstance(model, str | Path) else getattr(model, "name", type(model).__name__)
         )
         self.predictor = model if hasattr(model, "probabilities") else predictor(model)
+        self._range = BYTES
         self._lock = threading.Lock()  # replicas ask from several threads, and an interpreter has one state
         self._of_classes: np.ndarray | None = None
 
-    def fit_to(self, classes: Sequence[str]) -> None:
+    def fit_to(self, classes: Sequence[str], kind: Kind = RGB) -> None:
         """Match the teacher's classes to a data set's.
 
         Args:
             classes: class names of the data set.
+            kind: what its images and masks are; the default is RGB and one class a pixel.
 
         Raises:
-            SettingsError: it is not clear which class is which.
+            SettingsError: it is not clear which class is which, classes overlap, or the teacher takes other images.
         """
+        info = getattr(self.predictor, "info", None)
+        if kind.multilabel or getattr(info, "multilabel", False):
+            whose = "the data's" if kind.multilabel else "its"
+            raise SettingsError(
+                f"The teacher {self.name}: {whose} classes overlap, and a teacher gives every pixel one class."
+            )
+        taken = getattr(info, "channels", 3), tuple(getattr(info, "value_range", BYTES))
+        if taken != (kind.channels, tuple(kind.value_range)):
+            own, data = ("{0} channels of {1[0]:g} to {1[1]:g}".format(*one) for one in (taken, kind))
+            raise SettingsError(f"The teacher {self.name} takes images with {own}; those of the data have {data}.")
+        self._range = kind.value_range
         own, classes = getattr(getattr(self.predictor, "model", None), "classes", None), list(classes)
         if self.classes is not None:
             pairs = self._as_given(own, classes)
@@ -103,14 +119,14 @@ class Teacher:
         """Predict images with the teacher, in the classes of `fit_to`.
 
         Args:
-            images: `(batch, height, width, 3)`, RGB 0-255.
+            images: `(batch, height, width, channels)`, RGB 0-255 or what `fit_to` was told.
 
         Returns:
             float32 `(batch, height, width, classes)`.
         """
         found = []
         with self._lock:
-            for image in np.clip(images, 0, 255):
+            for image in np.clip(images, *self._range):
                 if getattr(self.predictor, "output", None) == "labels":
                     found.append(self._of_classes[self.predictor(image)])
                 else:
@@ -125,7 +141,7 @@ class Teacher:
             loss: the loss of the labels, a scalar.
             model: the model that is trained.
             map_loss: the loss that `loss` was computed with.
-            images: the batch of images, 0-255.
+            images: the batch of images.
             outputs: the training model's outputs for them.
 
         Returns:
@@ -138,6 +154,9 @@ class Teacher:
         found.set_shape((*images.shape[:3], classes))
         targets, scores = meeting(model, found, outputs)
         scores = ops.cast(scores, "float32")
+        if scores.shape[-1] == 1:  # of the second class: its logit beside a background of 0, or its probability
+            first = ops.zeros_like(scores) if map_loss.from_logits else 1 - scores
+            scores = ops.concatenate([first, scores], -1)
         own = ops.log_softmax(scores, -1) if map_loss.from_logits else ops.log(ops.maximum(scores, 1e-7))
         targets = ops.clip(targets, 1e-7, 1.0)
         divergence = ops.mean(ops.sum(targets * (ops.log(targets) - own), -1)) / replicas_in_sync()

@@ -9,7 +9,9 @@ import pytest
 import tensorflow as tf
 
 import kseg
+from kseg.data.masks import Kind
 from kseg.errors import SettingsError
+from kseg.inference.file_predictor import FileInfo
 from kseg.losses import CrossEntropy
 from kseg.training import Recipe, Teacher, fit
 from kseg.training.train_step import TrainStep
@@ -99,6 +101,26 @@ def test_images_without_a_label_are_learned_from():
     assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_one_channel_learns_the_probability_of_the_object(from_logits):
+    """The divergence of two Bernoulli variables, and a step in its direction."""
+    image, targets = keras.Input((None, None, 3)), answers(classes=2)
+    activation = None if from_logits else "sigmoid"
+    model = keras.Model(image, keras.layers.Conv2D(1, 1, activation=activation)(image / 255))
+    model.layers[-1].kernel.assign(model.layers[-1].kernel * 0.1)
+    images = RNG.uniform(0, 255, (2, 6, 7, 3)).astype("float32")
+    own = np.asarray(model(images), np.float64)[..., 0]
+    own = 1 / (1 + np.exp(-own)) if from_logits else own
+    p = targets[..., 1].astype(np.float64)
+    expected = (p * np.log(p / own) + (1 - p) * np.log((1 - p) / (1 - own))).mean()
+    teacher, loss = Teacher(Answers(targets), 1.0), CrossEntropy(from_logits=from_logits)
+    teacher.fit_to(("background", "object"))
+    before = model.get_weights()
+    found = steps(model, loss, teacher, [(images, np.full((2, 6, 7), 255, "uint8"))])["loss"]
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
+
+
 def test_accumulated_batches_are_one_batch_of_both():
     targets = answers()
     images = RNG.uniform(0, 255, (4, 6, 7, 3)).astype("float32")
@@ -165,6 +187,31 @@ def test_class_ids_teach_too():
 def test_classes_that_do_not_fit(own, told, message):
     with pytest.raises(SettingsError, match=message):
         Teacher(Answers(answers(), own), classes=told).fit_to(("background", "person"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "overlapping", "message"),
+    [
+        (Kind(3, (0, 255), True), False, "the data's classes overlap"),
+        (Kind(3, (0, 255), False), True, "its classes overlap"),
+        (Kind(6, (0, 1), False), False, "takes images with 3 channels of 0 to 255; those of the data have 6 channels"),
+    ],
+)
+def test_data_of_another_kind_is_refused(kind, overlapping, message):
+    own = Answers(answers())
+    own.info = FileInfo(multilabel=overlapping)
+    with pytest.raises(SettingsError, match=message):
+        Teacher(own).fit_to(("a", "b", "c"), kind)
+
+
+def test_a_teacher_of_other_values_sees_them():
+    own = Answers(answers((2, 2)))
+    own.info, seen = FileInfo(channels=4, value_range=(0, 10_000)), []
+    own.probabilities = lambda image: seen.append(image.max()) or own.answer
+    teacher = Teacher(own)
+    teacher.fit_to(("a", "b", "c"), Kind(4, (0, 10_000), False))
+    teacher.probabilities(np.full((1, 2, 2, 4), 7000.0))
+    assert seen == [7000]
 
 
 def test_a_weight_is_a_fraction():
