@@ -166,14 +166,14 @@ def file_predictor(
         trust: open the file without trying it in a process of its own first.
         threshold: above which probability a pixel is class 1, of one channel or two classes.
     """
-    from kseg.export.formats import format_for
+    from kseg.export.formats import format_of
     from kseg.inference.file_predictor import FilePredictor
     from kseg.io.untrusted import check_runs
 
     size = None if size is None else pair(size, "size")
     if not trust:
         check_runs(path, size)
-    runtime = format_for(path).open(path)
+    runtime = format_of(path).open(path)
     if size is not None and runtime.size is not None and size != runtime.size:
         raise SettingsError(
             f"--size: {path} takes {runtime.size[0]}x{runtime.size[1]} pixels only, not {size[0]}x{size[1]}"

@@ -2,6 +2,7 @@
 
 kseg label photos --model runs/teacher/best.keras --out masks
 kseg label photos --model people --confidence 0.9 --out masks
+kseg label photos --model teacher.tflite --out masks
 
 Writes NAME.png of class ids for every image. Pixels that the model is less sure of are 255, which training leaves out.
 """
@@ -14,7 +15,8 @@ from kseg.cli.terminal import Bar
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="+", metavar="IMAGE", help="images, or folders of images")
-    parser.add_argument("--model", required=True, metavar="M", help="a .keras file, or a preset (people)")
+    told = "a .keras, .tflite or .onnx file, or a preset (people)"
+    parser.add_argument("--model", required=True, metavar="M", help=told)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the masks")
     parser.add_argument(
         "--confidence",
@@ -27,14 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from kseg.inference import Predictor, find_images, label_images
-    from kseg.models import load_trained
+    from kseg.inference import find_images, label_images
+    from kseg.prediction import predictor
 
     images = find_images(args.inputs, args.out)  # a wrong path is reported before the model is read
-    predictor = Predictor(load_trained(args.model))
-    shares = []
+    used, shares = predictor(args.model), []
     with Bar("labelling") as bar:
-        for _, share in label_images(predictor, images, args.out, args.confidence, args.max_pixels):
+        for _, share in label_images(used, images, args.out, args.confidence, args.max_pixels):
             shares.append(share)
             bar(len(shares), len(images))
     print(f"{len(shares)} images, {sum(shares) / len(shares):.1%} of their pixels labelled: {args.out}")

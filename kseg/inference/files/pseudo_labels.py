@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from kseg import checks
-from kseg.errors import DataError
+from kseg.errors import DataError, SettingsError
 from kseg.inference.files.images import find_images
 from kseg.inference.results.sources import read
 from kseg.io.atomic import write_bytes
@@ -29,6 +29,9 @@ def confident_labels(probabilities: np.ndarray, confidence: float = 0.8) -> np.n
     Returns:
         uint8 labels `(height, width)`.
 
+    Raises:
+        SettingsError: a confidence outside 0 to 1, or more than 255 classes.
+
     Reference:
         Lee, "Pseudo-label: the simple and efficient semi-supervised learning method for deep neural networks",
         ICML workshop 2013.
@@ -39,6 +42,8 @@ def confident_labels(probabilities: np.ndarray, confidence: float = 0.8) -> np.n
     array([[  0, 255]], dtype=uint8)
     """
     confidence = checks.fraction(confidence, "confidence")
+    if probabilities.shape[-1] > IGNORED:
+        raise SettingsError(f"{probabilities.shape[-1]} classes; labels of 8 bits hold {IGNORED}, and 255 is ignored")
     sure = probabilities.max(-1) >= confidence
     return np.where(sure, probabilities.argmax(-1), IGNORED).astype(np.uint8)
 
@@ -53,7 +58,8 @@ def label_images(
     """Write `NAME.png` with the confident labels of every image into a folder, which `kseg train` takes as masks.
 
     Args:
-        predictor: a `Predictor`.
+        predictor: a `Predictor`, `FilePredictor`, `ProposalPredictor` or `Ensemble`. Where it gives class ids
+            without probabilities, every pixel is labelled.
         inputs: images, or folders of images.
         out: the folder.
         confidence: as of `confident_labels`.
@@ -64,7 +70,8 @@ def label_images(
 
     Raises:
         DataError: no images, one that cannot be read, or two whose masks would have one name.
-        SettingsError: a folder that holds the images, or a confidence outside 0 to 1.
+        SettingsError: a folder that holds the images, a confidence outside 0 to 1, or a model whose classes
+            overlap.
 
     Reference:
         Lee, "Pseudo-label: the simple and efficient semi-supervised learning method for deep neural
@@ -78,11 +85,19 @@ def label_images(
     ```
     """
     confidence = checks.fraction(confidence, "confidence")
+    if getattr(getattr(predictor, "info", None), "multilabel", False):
+        raise SettingsError("The model's classes overlap: one label a pixel cannot say which ones it holds")
     images = find_images(inputs, out)
     targets = [Path(out) / f"{image.stem}.png" for image in images]
     if len(set(targets)) < len(targets):
         twice = next(target for target in targets if targets.count(target) > 1)
         raise DataError(f"{twice}: two images would write this mask; label their folders one by one")
+    own = {image.resolve() for image in images}
+    for target in targets:
+        if target.resolve() in own:
+            raise SettingsError(f"{target}: the mask would overwrite this input image: choose another folder")
+    if Path(out).exists() and not Path(out).is_dir():
+        raise SettingsError(f"{out}: not a folder: choose another for the masks")
     Path(out).mkdir(parents=True, exist_ok=True)
     for image, target in zip(images, targets, strict=True):
         labels = confident_labels(predictor.probabilities(read(predictor, image, max_pixels)), confidence)

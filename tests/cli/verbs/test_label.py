@@ -1,7 +1,9 @@
 import cv2
 import keras
 import numpy as np
+import pytest
 
+import kseg
 from kseg.cli.main import main
 
 
@@ -25,6 +27,23 @@ def test_the_masks_of_a_models_sure_pixels(tmp_path, capsys):
     assert "1 images, 66.7% of their pixels labelled" in capsys.readouterr().out
     mask = cv2.imread(str(tmp_path / "masks" / "a.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(mask, np.repeat([[0, 0, 0, 255, 255, 255, 1, 1, 1]], 6, 0))
+
+
+@pytest.mark.full
+def test_an_exported_file_labels_too(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    path = kseg.models.preset_file("people", "int8")
+    words = ["--model", str(path), "--confidence", "0", "--out", str(tmp_path / "m")]
+    assert main(["label", str(tmp_path / "a.png"), *words]) == 0
+    mask = cv2.imread(str(tmp_path / "m" / "a.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(mask, kseg.predictor(path, trust=True)(image))
+
+
+def test_a_missing_exported_file_is_named(tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    assert main(["label", str(tmp_path / "a.png"), "--model", "no.onnx", "--out", str(tmp_path / "m")]) == 2
+    assert "no.onnx: no such exported model" in capsys.readouterr().err
 
 
 def test_mistakes_are_said_before_the_model_is_read(tmp_path, capsys):

@@ -4,6 +4,7 @@ import pytest
 
 from kseg.errors import DataError, SettingsError
 from kseg.inference import confident_labels, label_images
+from kseg.inference.file_predictor import FileInfo
 
 
 class Colours:
@@ -25,6 +26,8 @@ def test_the_likeliest_class_or_255():
     assert (confident_labels(probabilities, 0) != 255).all()
     with pytest.raises(SettingsError):
         confident_labels(probabilities, 1.5)
+    with pytest.raises(SettingsError, match="256 classes"):
+        confident_labels(np.full((2, 2, 256), 1 / 256))
 
 
 def test_masks_beside_nothing_else(tmp_path):
@@ -47,3 +50,22 @@ def test_images_whose_masks_would_have_one_name_are_refused(tmp_path):
         list(label_images(Colours(), tmp_path, tmp_path / "out"))
     with pytest.raises(SettingsError, match="holds input images"):
         list(label_images(Colours(), tmp_path, tmp_path))
+
+
+def test_nothing_given_is_overwritten(tmp_path):
+    """An image named by itself lies in the output folder, or the folder is a file."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    before = (tmp_path / "a.png").read_bytes()
+    with pytest.raises(SettingsError, match="would overwrite this input image"):
+        list(label_images(Colours(), tmp_path / "a.png", tmp_path))
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="not a folder"):
+        list(label_images(Colours(), tmp_path / "a.png", tmp_path / "file"))
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_classes_that_overlap_have_no_label(tmp_path):
+    overlapping = Colours()
+    overlapping.info = FileInfo(multilabel=True)
+    with pytest.raises(SettingsError, match="overlap"):
+        list(label_images(overlapping, tmp_path, tmp_path / "out"))
