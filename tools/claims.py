@@ -4,7 +4,7 @@
     python tools/claims.py --root ../shared/data --cache /tmp/claims --data whole       whole networks alone
     python tools/claims.py --root ../shared/data --cache /tmp/claims --page     the page of what is there so far
     python tools/claims.py --root ../shared/data --cache /tmp/claims --page --merge OTHER/results/claims.jsonl
-    python tools/claims.py --root ../shared/data --cache /tmp/claims --out /tmp/small --small      in a minute or two
+    python tools/claims.py --root ../shared/data --cache /tmp/claims --out /tmp/small --small      in a few minutes
 
 The maps of a frozen EfficientNet-Lite0 are computed once and kept in the folder CACHE (some gigabytes). Every head of
 `tools/claims/heads.py` is trained on them with every seed, every network of `tools/claims/whole.py` is trained as a
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         print(run(args))
-    except KsegError as error:
+    except (KsegError, OSError) as error:
         print(f"claims: {error}", file=sys.stderr)
         return 2
     return 0
@@ -43,22 +43,34 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--root", required=True, type=Path, metavar="DIR", help="voc_animals, voc_people and camvid")
     parser.add_argument("--cache", required=True, type=Path, metavar="DIR", help="for the maps: some gigabytes")
-    parser.add_argument("--out", type=Path, default=Path("docs"), metavar="DIR", help="default: docs")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: docs")
     every = ["tests", "voc", "camvid", "whole"]
     told = "tests without training, heads on voc or camvid, whole networks (default: all four)"
     parser.add_argument("--data", nargs="+", choices=every, default=every, help=told)
-    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="default: 0 to 4, of whole networks 0 to 2")
+    told = "default: 0 to 4, of whole networks 0 to 2"
+    parser.add_argument("--seeds", type=_number(0), nargs="+", metavar="N", help=told)
     told = "of every training (default: 600, of whole networks 300)"
-    parser.add_argument("--steps", type=int, metavar="N", help=told)
-    parser.add_argument("--limit", type=int, metavar="N", help="score on so many validation images")
+    parser.add_argument("--steps", type=_number(1), metavar="N", help=told)
+    parser.add_argument("--limit", type=_number(1), metavar="N", help="score trainings on so many validation images")
     told = "variants and tests whose name holds such a word, or is what follows a ="
     parser.add_argument("--only", nargs="+", metavar="WORD", help=told)
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="of TensorFlow (default: all)")
+    parser.add_argument("--threads", type=_number(0), default=0, metavar="N", help="of TensorFlow (default: all)")
     told = "take the lines of other results; longer runs replace shorter ones once they have all their seeds"
     parser.add_argument("--merge", nargs="+", type=Path, default=[], metavar="FILE", help=told)
     parser.add_argument("--page", action="store_true", help="run nothing; write the page of what is there")
     parser.add_argument("--small", action="store_true", help="few images, two seeds, a few heads and tests")
     return parser
+
+
+def _number(least: int):
+    """A whole number from `least` on, as argparse reads it."""
+
+    def number(text: str) -> int:
+        if (value := int(text)) < least:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} on")
+        return value
+
+    return number
 
 
 def run(args: argparse.Namespace) -> str:
@@ -72,6 +84,9 @@ def run(args: argparse.Namespace) -> str:
     if args.threads and not args.page:
         tf.config.threading.set_intra_op_parallelism_threads(args.threads)
         tf.config.threading.set_inter_op_parallelism_threads(args.threads)
+    if args.small and args.out is None and not args.page:
+        raise SettingsError("--small: give --out DIR too; docs/results is not for its scores")
+    args.out = args.out or Path("docs")
     (args.out / "results").mkdir(parents=True, exist_ok=True)
     results = Results(args.out / "results" / "claims.jsonl")
     for path in args.merge:
@@ -80,6 +95,8 @@ def run(args: argparse.Namespace) -> str:
         results.merge(read(path))
     if args.small and not args.page:
         _small(args)
+    if not args.page:
+        _check_only(args)
     for name in () if args.page else args.data:
         if name == "tests":
             _tests(args, results)
@@ -95,6 +112,19 @@ def _small(args: argparse.Namespace) -> None:
     args.only = args.only or ["fcn32s", "fcn16s", "psp-baseline", "psp-b1-ave", "scales", "whole-fcn8s"]
 
 
+def _check_only(args: argparse.Namespace) -> None:
+    from claims import heads, protocols, whole
+
+    from kseg.errors import SettingsError
+
+    others = {"tests": protocols.TESTS, "whole": whole.VARIANTS}
+    keys = list(dict.fromkeys(one.key for name in args.data for one in others.get(name, heads.VARIANTS)))
+    for word in args.only or ():
+        if not any(word in key or word == f"={key}" for key in keys):
+            parts, there = ", ".join(args.data), ", ".join(keys)
+            raise SettingsError(f"--only {word}: none of {parts} is called so; there are {there}")
+
+
 def _wanted(args: argparse.Namespace, key: str) -> bool:
     return args.only is None or any(word in key or word == f"={key}" for word in args.only)
 
@@ -105,13 +135,15 @@ def _tests(args: argparse.Namespace, results) -> None:
     import kseg
 
     for one in protocols.TESTS:
-        if not _wanted(args, one.key) or results.find(test=one.key):
+        if not _wanted(args, one.key):
             continue
         if one.data == "people":
             dataset = datasets.people(args.root, "val")
         else:
             dataset = kseg.data.load("camvid", args.root / "camvid", "val")
         dataset = dataset[:4] if args.small else dataset
+        if results.find(test=one.key, images=min(one.limit or len(dataset), len(dataset))):
+            continue
         print(f"test: {one.key}", file=sys.stderr, flush=True)
         results.add(protocols.compare(one, dataset))
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import runpy
 import sys
 from pathlib import Path
 
@@ -112,6 +113,19 @@ def test_cache_goes_on_and_refuses_others(claims, pictures, cached):
 
 
 @pytest.mark.full
+def test_damaged_cache_is_named(claims, pictures, tmp_path):
+    network, folder = claims.stored.narrow_maps(("stage4",)), tmp_path / "val"
+    claims.cache.make(tmp_path, pictures[1], network, SIZE)
+    path = folder / "stage4.npy"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(kseg.errors.SettingsError, match=r"stage4\.npy is missing or damaged: remove its folder"):
+        claims.cache.make(tmp_path, pictures[1], network, SIZE)
+    (folder / "cache.json").write_text('{"data": "hal')
+    with pytest.raises(kseg.errors.SettingsError, match=r"cache\.json is damaged: remove the folder"):
+        claims.cache.make(tmp_path, pictures[1], network, SIZE)
+
+
+@pytest.mark.full
 def test_fixed_places_are_the_first_of_each_window(claims, cached):
     """Unpooling at fixed places is zeros between the values: a transposed convolution of stride 2."""
     backbone = claims.stored.CachedLite(cached[0], unpooling="fixed")
@@ -153,6 +167,49 @@ def test_second_start_trains_what_is_missing(claims, tmp_path):
     assert len((tmp_path / "claims.jsonl").read_text().splitlines()) == 4
     claims.runs.train_all(two, [0], again, train, data="camvid", steps=6, limit=None)
     assert trained[3:] == [(two[0].key, 0), (two[1].key, 0)]  # another length is another run
+
+
+@pytest.mark.parametrize("text", ["{half a line", "[1, 2]", '{"name": "another file"}', '{"test": "scales"}'])
+def test_other_lines_are_named(claims, tmp_path, text):
+    path = tmp_path / "claims.jsonl"
+    path.write_text(f"\n{text}\n")
+    with pytest.raises(kseg.errors.SettingsError, match="line 2: not a run or test"):
+        claims.runs.Results(path)
+
+
+def test_scores_on_other_images_are_not_compared(claims):
+    """Two seeds scored on all images, and more seeds of one variant on eight."""
+    claim, lines = claims.claimed.HEADS[0], []
+    for variant, offset in ((claim.better, 0.1), (claim.worse, 0.0)):
+        for seed in (0, 1):
+            lines.append({"variant": variant, "seed": seed, "mean_iou": 0.3 + offset * (1 + seed), "limit": None})
+    lines += [{"variant": claim.better, "seed": seed, "mean_iou": 0.9, "limit": 8} for seed in (0, 1, 2)]
+    lines = [{**line, "data": "camvid", "steps": 300} for line in lines]
+    found, length = claims.page.interval_of(claim, lines, "camvid")
+    assert (found.mean, found.count, length) == (pytest.approx(15), 2, (300, None))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--only", "fcn33s", "--data", "camvid"], "--only fcn33s: none of camvid is called so; there are psp-"),
+        (["--small"], "--small: give --out DIR too"),
+        (["--page", "--merge", "none.jsonl"], "none.jsonl: there is no such file"),
+        (["--out", __file__], "Not a directory"),
+    ],
+)
+def test_mistakes_say_what_to_do(claims, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    tool = runpy.run_path(str(ROOT / "tools" / "claims.py"), run_name="tool")
+    assert tool["main"](["--root", "nowhere", "--cache", "cache", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--seeds", "-1"], ["--steps", "0"], ["--limit", "0"], ["--threads", "-1"]])
+def test_numbers_in_range(words):
+    tool = runpy.run_path(str(ROOT / "tools" / "claims.py"), run_name="tool")
+    with pytest.raises(SystemExit):
+        tool["main"](["--root", "nowhere", "--cache", "cache", *words])
 
 
 def test_interval_is_students(claims):
@@ -204,8 +261,6 @@ def test_every_claim_is_about_something_that_is_run(claims):
 @pytest.mark.realdata
 def test_small_form(claims, real_data, tmp_path):
     """A cache, four heads and two networks with two seeds, a test, and the page; a second start runs nothing."""
-    import runpy
-
     tool = runpy.run_path(str(ROOT / "tools" / "claims.py"), run_name="tool")
     out = tmp_path / "out"
     command = ["--root", str(real_data), "--cache", str(tmp_path / "cache"), "--out", str(out), "--small"]

@@ -54,7 +54,8 @@ def make(
         What `cache.json` holds.
 
     Raises:
-        SettingsError: the folder holds the maps of other data, of another network, size or number of views.
+        SettingsError: the folder holds the maps of other data, of another network, size or number of views, or
+            damaged ones.
     """
     folder = folder / str(dataset.split)
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,9 +71,11 @@ def make(
     }
     done = _done(folder, facts)
     rows = views * len(dataset)
+    shapes = {"labels": ("uint8", size), **{name: ("float16", shape) for name, shape in facts["maps"].items()}}
+    for name, (dtype, shape) in shapes.items() if done else ():
+        _check(folder / f"{name}.npy", dtype, (rows, *shape))
     if done == rows:
         return facts
-    shapes = {"labels": ("uint8", size), **{name: ("float16", shape) for name, shape in facts["maps"].items()}}
     arrays = {
         name: np.lib.format.open_memmap(
             folder / f"{name}.npy", "r+" if done else "w+", dtype=dtype, shape=None if done else (rows, *shape)
@@ -97,12 +100,25 @@ def _done(folder: Path, facts: dict[str, Any]) -> int:
     path = folder / "cache.json"
     if not path.is_file():
         return 0
-    found = json.loads(path.read_text(encoding="utf-8"))
-    done = found.pop("done")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        done = found.pop("done")
+    except (ValueError, KeyError, AttributeError):
+        raise SettingsError(f"{path} is damaged: remove the folder, and the cache is made anew") from None
     if found != facts:
         other = ", ".join(key for key in facts if found.get(key) != facts[key])
         raise SettingsError(f"{folder}: a cache of another {other}; give another --cache, or remove the folder")
     return done
+
+
+def _check(path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    try:
+        found = np.load(path, mmap_mode="r")
+        whole = (found.dtype, found.shape) == (np.dtype(dtype), shape)
+    except (OSError, ValueError, EOFError):
+        whole = False
+    if not whole:
+        raise SettingsError(f"{path} is missing or damaged: remove its folder, and the cache is made anew")
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

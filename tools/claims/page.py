@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from .claimed import Claim
 from .intervals import Interval, paired
 
 Line = dict[str, Any]
+Length = tuple[int, int | None]  # steps of a training, and on how many images it is scored: None is all
 FEWEST = 3  # seeds for a verdict
 NO_GAIN = 1.0  # points
 NAMES = {"voc": "VOC's animals and people", "camvid": "CamVid", "whole": "whole networks"}
@@ -34,13 +36,15 @@ def verdict(claim: Claim, low: float, high: float) -> str:
     return "shown" if low > 0 else "reversed" if high < 0 else "within noise"
 
 
-def interval_of(claim: Claim, lines: Sequence[Line], data: str) -> tuple[Interval, int] | None:
-    """The interval of a claim in points of mean IoU over the seeds that both variants have, and the steps of the runs.
+def interval_of(claim: Claim, lines: Sequence[Line], data: str) -> tuple[Interval, Length] | None:
+    """The interval of a claim in points of mean IoU over the seeds that both variants have, and the runs' length.
 
-    Of trainings of several lengths the longest with enough seeds for a verdict counts, else that with most seeds.
+    Of trainings of several lengths the longest with enough seeds for a verdict counts, else that with most seeds; of
+    scores on several numbers of images those on most.
     """
     found = []
-    for steps in sorted({line["steps"] for line in lines if line["data"] == data}, reverse=True):
+    lengths = {(line["steps"], line["limit"]) for line in lines if line["data"] == data}
+    for steps in sorted(lengths, key=lambda one: (one[0], one[1] or math.inf), reverse=True):
         better, worse = (_by_seed(lines, keys, data, steps) for keys in (claim.better, claim.worse))
         seeds = sorted(better.keys() & worse.keys())
         interval = paired([100 * (better[seed] - worse[seed]) for seed in seeds])
@@ -54,7 +58,9 @@ def write(lines: Sequence[Line], out: Path) -> Path:
     (out / "results").mkdir(parents=True, exist_ok=True)
     (out / "images").mkdir(exist_ok=True)
     runs = [line for line in lines if "variant" in line]
-    tests = {line["test"]: line for line in lines if "test" in line}
+    found = sorted((line for line in lines if "test" in line), key=lambda line: line["images"])
+    whole = {line["test"]: line for line in found}  # on most images
+    tests = {line["test"]: whole[line["test"]] for line in lines if "test" in line}
     parts, untested = [_opening(lines)], list(claimed.UNTESTED)
     for data in NAMES:
         claims = claimed.WHOLE if data == "whole" else claimed.HEADS
@@ -75,11 +81,12 @@ def write(lines: Sequence[Line], out: Path) -> Path:
     return page
 
 
-def _by_seed(lines: Sequence[Line], keys: str, data: str, steps: int) -> dict[int, float]:
+def _by_seed(lines: Sequence[Line], keys: str, data: str, length: Length) -> dict[int, float]:
     """Mean IoU by seed; of several keys with "|" between them that of the best one, where all are there."""
     found: list[dict[int, float]] = []
     for key in keys.split("|"):
-        own = [line for line in lines if (line["variant"], line["data"], line["steps"]) == (key, data, steps)]
+        facts = (key, data, *length)
+        own = [line for line in lines if (line["variant"], line["data"], line["steps"], line["limit"]) == facts]
         found.append({line["seed"]: line["mean_iou"] for line in own})
     return {seed: max(one[seed] for one in found) for seed in set.intersection(*map(set, found))}
 
@@ -102,7 +109,7 @@ def _commands(lines: Sequence[Line]) -> str:
 
 
 def _opening(lines: Sequence[Line]) -> str:
-    hours = sum(line["seconds"] for line in lines) / 3600
+    hours = sum(line.get("seconds", 0) for line in lines) / 3600
     processor = sum(line.get("processor_seconds", 0) for line in lines) / 3600
     runs = sum("variant" in line for line in lines)
     return f"""# The papers' claims, with error bars
@@ -123,10 +130,10 @@ With the same seed, all variants see the same images in the same order, so the d
 Student's, of 95 %, over the seeds. **Shown** means that the whole interval is above zero, **reversed** that it is
 below. Otherwise the difference is **within noise**, and "could see" says how large a true difference would have to be
 to show in four out of five such experiments (`test_interval_is_students` checks both against SciPy). Where a paper
-says that something does *not* help, shown means that the interval leaves out a gain of one point. With fewer than
-three seeds there is no verdict, and with three the intervals are wide: Student's factor is 4.3 then, and 2.8 with five
-seeds. The papers' differences are those of whole networks trained a hundred to a thousand times as long on other data:
-compare the signs, not the sizes.
+says that something does *not* help, shown means that the interval leaves out a gain of one point, and reversed that
+it is above zero. With fewer than three seeds there is no verdict, and with three the intervals are wide: Student's
+factor is 4.3 then, and 2.8 with five seeds. The papers' differences are those of whole networks trained a hundred to a
+thousand times as long on other data: compare the signs, not the sizes.
 
 {runs} trainings and {len(lines) - runs} tests, {hours:.1f} hours in all; the trainings took {processor:.1f} hours of
 processor time on one thread.
@@ -137,19 +144,6 @@ HEADS = """Trained on batches of 8 views (AdamW, learning rate 0.003 with the po
 images at the size of the views. The differences are in points of mean IoU. After so few steps, a head that learns
 faster stands above one that would end higher. In the figure blue is above zero, red below, and grey holds zero,
 whatever the claim."""
-SEEN = {
-    "voc": """
-
-Scores are low: 300 steps are half a pass through the two views of 2,533 images, for 21 classes. FCN's and DeconvNet's
-heads stand on the expanded activations of all stages, the others on the narrow maps of stage 4, so only variants of
-one family compare. Wide fields of view come out reversed here too, on maps of 28 x 28 cells. So do the reduced levels
-and the decoder, perhaps because they have a layer more to learn in so few steps.""",
-    "camvid": """
-
-Wide fields of view are the ones that come out reversed. On CamVid's views of 192 x 256 the maps have 24 x 32 cells,
-where the papers' have about 41 x 41: a 3x3 kernel at rate 12 spans 25 cells and at rate 24 49, so most of its outer
-weights see nothing but padding. ASPP-S has rates up to 12, ASPP-L up to 24.""",
-}
 WHOLE = """Backbone and head are trained together, except where the backbone is frozen, on batches of 8 crops. All
 networks stand on EfficientNet-Lite0 with ImageNet weights. PSPNet (output stride 16) and FCN-8s are trained and scored
 on CamVid at 144 x 192 pixels. PSPNet is trained with SGD: the learning rate falls from 0.01 by the poly schedule, the
@@ -174,16 +168,16 @@ def _trained(data: str, chosen: dict[Claim, tuple[Interval, int]], lines: Sequen
         ),
     )
     rows = []
-    for claim, (one, steps) in chosen.items():
+    for claim, (one, (steps, limit)) in chosen.items():
         said = verdict(claim, one.low, one.high) if one.count >= FEWEST else "too few seeds"
-        rows.append(f"{_row(claim, one, said)} {steps} |")
+        rows.append(f"{_row(claim, one, said)} {steps}{'' if limit is None else f', {limit} images'} |")
     head = (
         "| claim | paper | its difference | ours, 95 % | | could see | seeds | steps |\n" + 8 * "|---" + "|"
     )
-    shown = {(key, steps) for claim, (_, steps) in chosen.items() for key in _keys(claim)}
-    scores = "\n".join(_scores([line for line in lines if (line["variant"], line["steps"]) in shown]))
-    title, text = _title(data), WHOLE if data == "whole" else HEADS + SEEN.get(data, "")
-    text += DECONVNET if any(key.startswith("whole-deconv") for key, _ in shown) else ""
+    shown = {(key, *length) for claim, (_, length) in chosen.items() for key in _keys(claim)}
+    scores = [line for line in lines if (line["variant"], line["steps"], line["limit"]) in shown]
+    title, text = _title(data), WHOLE if data == "whole" else HEADS + _seen(data, chosen)
+    text += DECONVNET if any(key.startswith("whole-deconv") for key, *_ in shown) else ""
     return f"""## {title[0].upper()}{title[1:]}
 
 {text}
@@ -195,8 +189,16 @@ def _trained(data: str, chosen: dict[Claim, tuple[Interval, int]], lines: Sequen
 
 | variant | mean IoU, mean ± deviation | trained weights | seeds | steps |
 |---|---|---|---|---|
-{scores}
+{chr(10).join(_scores(scores))}
 """
+
+
+def _seen(data: str, chosen: dict[Claim, tuple[Interval, Length]]) -> str:
+    """What was seen after 300 steps, where it is so in these results."""
+    found = {
+        (claim.better, claim.worse) for claim, (one, (steps, _)) in chosen.items() if one.high < 0 and steps == 300
+    }
+    return claimed.SEEN[data] if found.issuperset(claimed.REVERSED[data]) else ""
 
 
 def _keys(claim: Claim) -> list[str]:
@@ -236,8 +238,8 @@ def _tests(tests: dict[str, Line], out: Path) -> str:
     return f"""## Testing, with the packaged presets
 
 These networks are trained already, and differ only in how they predict. On CamVid it is
-`tools/claims/camvid_train.keras`, which has not seen val as the packaged `camvid` has; `people` was that of commit
-ab5f13d on 28 November, before it was trained on. The interval comes from a bootstrap over the images (2,000 draws with
+`tools/claims/camvid_train.keras`, which has not seen val as the packaged `camvid` has; `people` {_people(tests)}.
+The interval comes from a bootstrap over the images (2,000 draws with
 replacement, the same ones for both ways), so it says what other images would change, not what another training would.
 
 {head}
@@ -247,6 +249,15 @@ replacement, the same ones for both ways), so it says what other images would ch
 |---|---|
 {chr(10).join(scores)}
 {edges}"""
+
+
+def _people(tests: dict[str, Line]) -> str:
+    """Which weights of the preset were tested; the first results do not say it."""
+    made = {line.get("people") for line in tests.values() if line["data"] == "people"}
+    if None in made:
+        return "was that of commit\nab5f13d on 28 November, before it was trained on"
+    sums = " or ".join(sorted(made))
+    return f"was that\nwhose .keras file has a SHA-256 that begins with {sums}" if made else "is not in these tests"
 
 
 def _edges(key: str, line: Line, out: Path) -> str:

@@ -77,6 +77,8 @@ def compare(protocols: Protocols, dataset: Dataset) -> dict[str, Any]:
             for a, b in pairs
         },
     }
+    if protocols.data == "people":
+        line["people"] = kseg.models.presets()["people"]["files"]["keras"]["sha256"][:12]
     if protocols.edges:
         line["trimap"] = {name: [round(float(v), 5) for v in one.curve()] for name, (one, _) in edges.items()}
         line["boundary_f1"] = {name: round(float(one.result()), 6) for name, (_, one) in edges.items()}

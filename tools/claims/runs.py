@@ -15,6 +15,7 @@ import keras
 
 import kseg
 from kseg.data import Dataset
+from kseg.errors import SettingsError
 
 from .cache import numbered
 from .heads import Variant, recipe_of
@@ -22,9 +23,28 @@ from .heads import Variant, recipe_of
 RUN = ("variant", "data", "seed", "steps", "limit")  # what tells a run from others
 
 
+TEST = ("test", "data", "images", "mean_iou", "differences")  # what every test says
+
+
 def read(path: Path) -> list[dict[str, Any]]:
-    """The lines of a file of results, without one that is still being written, or was when the machine stopped."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"]
+    """The lines of a file of results, without one that is still being written, or was when the machine stopped.
+
+    Raises:
+        SettingsError: a whole line that is none of results.
+    """
+    found = []
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), start=1):
+        if not text.endswith("\n") or not text.strip():
+            continue
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        needed = TEST if isinstance(line, dict) and "test" in line else (*RUN, "mean_iou")
+        if not isinstance(line, dict) or any(key not in line for key in needed):
+            raise SettingsError(f"{path}, line {number}: not a run or test of claims.py; remove this line")
+        found.append(line)
+    return found
 
 
 class Results:

@@ -57,7 +57,7 @@ class Row:
 
 ALL = (1, 2, 3, 6)
 FULL = Variant(ALL)
-# Zhao et al. 2017, tables 1, 2 and 5: ResNet50 on ADE20K's validation split, per cent. Table 1's rows all have the
+# Zhao et al. 2017, tables 1, 2 and 3: ResNet50 on ADE20K's validation split, per cent. Table 1's rows all have the
 # auxiliary loss of weight 0.4; table 2 is without the pyramid.
 PSPNET = {
     "Pooling (the paper's table 1)": (
@@ -76,7 +76,7 @@ PSPNET = {
         Row("ResNet50 (with a = 0.6)", (37.09, 77.84), Variant(auxiliary=0.6)),
         Row("ResNet50 (with a = 0.9)", (36.99, 77.87), Variant(auxiliary=0.9)),
     ),
-    "Test (table 5)": (
+    "Test (table 3)": (
         Row("PSPNet(50)", (41.68, 80.04), FULL),
         Row("PSPNet(50)+MS", (42.78, 80.76), FULL, "multi"),
     ),
