@@ -103,7 +103,7 @@ def _done(folder: Path, facts: dict[str, Any]) -> int:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         done = found.pop("done")
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise SettingsError(f"{path} is damaged: remove the folder, and the cache is made anew") from None
     if found != facts:
         other = ", ".join(key for key in facts if found.get(key) != facts[key])
