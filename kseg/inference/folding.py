@@ -11,10 +11,10 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from kseg.layers import AtrousConv2D, BatchNormalization
+from kseg.layers import AtrousConv2D, BatchNormalization, DepthwiseConv2D
 
 TRANSPOSED = {layers.Conv1DTranspose, layers.Conv2DTranspose}
-DEPTHWISE = {layers.DepthwiseConv1D, layers.DepthwiseConv2D}
+DEPTHWISE = {layers.DepthwiseConv1D, layers.DepthwiseConv2D, DepthwiseConv2D}
 SEPARABLE = {layers.SeparableConv1D, layers.SeparableConv2D}
 LINEAR = {layers.Conv1D, layers.Conv2D, layers.Dense, AtrousConv2D, *TRANSPOSED, *DEPTHWISE, *SEPARABLE}
 NORMALIZATIONS = {layers.BatchNormalization, BatchNormalization}

@@ -3,6 +3,7 @@
 from kseg.layers.atrous_conv import AtrousConv2D
 from kseg.layers.atrous_pyramid import AtrousSpatialPyramidPooling
 from kseg.layers.batch_normalization import BatchNormalization
+from kseg.layers.depthwise_conv import DepthwiseConv2D
 from kseg.layers.normalize import Normalize
 from kseg.layers.pooling.dilated_pooling import DilatedPooling2D
 from kseg.layers.pooling.max_pooling_with_argmax import MaxPoolingWithArgmax2D
@@ -24,6 +25,7 @@ __all__ = [
     "BilinearUpsampling",
     "CropLike",
     "DepthToSpace",
+    "DepthwiseConv2D",
     "DilatedPooling2D",
     "MaxPoolingWithArgmax2D",
     "MaxUnpooling2D",

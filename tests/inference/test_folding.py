@@ -9,7 +9,7 @@ import kseg
 from kseg.inference import Predictor
 from kseg.inference.folding import LARGEST_FILTER, foldable, folded_call
 from kseg.inference.forward import Forward
-from kseg.layers import AtrousConv2D, BatchNormalization
+from kseg.layers import AtrousConv2D, BatchNormalization, DepthwiseConv2D
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 13, 18, 3)).astype("float32")
 CONVOLUTIONS = {
@@ -19,7 +19,7 @@ CONVOLUTIONS = {
     "grouped": lambda **k: layers.Conv2D(6, 3, groups=3, **k),
     "atrous": lambda **k: AtrousConv2D(6, 3, rate=(2, 3), **k),
     "depthwise": lambda **k: layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", **k),
-    "dilated depthwise": lambda **k: layers.DepthwiseConv2D(3, dilation_rate=2, padding="same", **k),
+    "dilated depthwise": lambda **k: DepthwiseConv2D(3, dilation_rate=2, padding="same", **k),
     "separable": lambda **k: layers.SeparableConv2D(6, 3, depth_multiplier=2, **k),
     "transposed": lambda **k: layers.Conv2DTranspose(6, 4, strides=2, padding="same", **k),
     "dense": lambda **k: layers.Dense(6, **k),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-from kseg.layers import BatchNormalization
+from kseg.layers import BatchNormalization, DepthwiseConv2D
 
 
 class Row(NamedTuple):
@@ -59,7 +59,7 @@ class InvertedResiduals:
         if row.expanded != x.shape[-1]:
             x = self.convolution(x, row.expanded, 1, f"{name}_expand", activation=row.activation)
         x, edges = self._padded(x, row.kernel, stride, f"{name}_dw")
-        x = layers.DepthwiseConv2D(
+        x = DepthwiseConv2D(
             row.kernel,
             stride,
             padding=edges,

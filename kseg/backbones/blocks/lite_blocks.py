@@ -3,7 +3,7 @@
 from keras import layers
 
 from kseg.backbones.blocks.inverted_residual import fan_out_initializer
-from kseg.layers import BatchNormalization
+from kseg.layers import BatchNormalization, DepthwiseConv2D
 
 # the last activation before each stride, where groups 2, 3, 4 and 6 stride
 LITE_STAGES = {
@@ -52,7 +52,7 @@ def _block(x, filters, kernel, strides, expansion, dilation, hole, name):
         before = dilation * ((kernel - 2) // 2)
         after = dilation * (kernel - 1) - before
         x = layers.ZeroPadding2D(((before, after), (before, after)), name=f"{name}_dwconv_pad")(x)
-    x = layers.DepthwiseConv2D(
+    x = DepthwiseConv2D(
         kernel,
         strides=1 if hole else strides,
         padding="valid" if hole else "same",

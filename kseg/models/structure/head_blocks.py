@@ -8,7 +8,7 @@ from keras import layers
 from kseg import checks
 from kseg.backbones.blocks.inverted_residual import fan_out_initializer
 from kseg.errors import SettingsError
-from kseg.layers import AtrousConv2D, BatchNormalization, ResizeLike
+from kseg.layers import AtrousConv2D, BatchNormalization, DepthwiseConv2D, ResizeLike
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class HeadBlocks:
         """A `convolution`; where they are separable, a depthwise one `<name>_dwconv` and a pointwise `convolution`."""
         if not self.separable:
             return self.convolution(x, filters, name, kernel, rate)
-        x = layers.DepthwiseConv2D(
+        x = DepthwiseConv2D(
             kernel,
             padding="same",
             dilation_rate=rate,

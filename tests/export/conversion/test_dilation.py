@@ -16,7 +16,7 @@ def dilated_net():
     )(x)
     x = keras.layers.BatchNormalization(name="norm")(x)
     x = keras.layers.ZeroPadding2D(3)(x)
-    x = keras.layers.DepthwiseConv2D(3, dilation_rate=(3, 1), activation="relu", name="valid")(x)
+    x = kseg.layers.DepthwiseConv2D(3, dilation_rate=(3, 1), activation="relu", name="valid")(x)
     x = keras.layers.Conv2D(4, 2, padding="same", dilation_rate=2, name="full")(x)
     return keras.Model(image, x)
 
