@@ -7,7 +7,7 @@ from keras import layers
 
 import kseg
 from kseg.errors import SettingsError
-from kseg.layers import BatchNormalization
+from kseg.layers import BatchNormalization, DepthwiseConv2D
 from kseg.models import Segmenter
 from kseg.training import Recipe, fit, objective_of
 from kseg.training.rematerialization import Rematerialized
@@ -26,6 +26,8 @@ def network(regularizer=None):
     stages = {}
     for number in (1, 2, 3):
         x = layers.Conv2D(4, 3, padding="same", name=f"conv{number}", activity_regularizer=regularizer)(x)
+        if number == 2:  # whose training step is not Keras's: the second time it must be the same
+            x = DepthwiseConv2D(3, padding="same", dilation_rate=2, name="dilated")(x)
         x = BatchNormalization(momentum=0.5, name=f"norm{number}")(x)
         inner = x = layers.ReLU(name=f"relu{number}")(x)
         stages[f"stage{number}"] = x = layers.Dropout(0.4, name=f"dropout{number}")(x)
