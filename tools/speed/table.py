@@ -240,7 +240,7 @@ def _spread(times: Sequence[float]) -> str:
 
 
 def written(rows: Sequence[Row] = ROWS, out: Path = OUT, growths: Sequence[Growth] = GROWTHS) -> None:
-    """Measure the rows, print each as it comes, and write the page."""
+    """Measure the rows, print each as it comes, and write the page; what it says below a heading after them stays."""
     lines = ["| work | peer | kseg | peer's | peer / kseg | goal |", "|---|---|---|---|---|---|"]
     for row in rows:
         found = measured(row)
@@ -259,7 +259,8 @@ def written(rows: Sequence[Row] = ROWS, out: Path = OUT, growths: Sequence[Growt
         "Of growth: the power of the size that time and memory grow with, on top of a least step's.\n\n"
         f"{machine()}\n\n"
     )
-    out.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
+    _, heading, kept = out.read_text(encoding="utf-8").partition("\n## ") if out.is_file() else ("", "", "")
+    out.write_text(head + "\n".join(lines) + "\n" + heading + kept, encoding="utf-8")
     print(f"written: {out}")
 
 
