@@ -187,7 +187,7 @@ def crf_device(rounds: int = 5, sizes: tuple[float, ...] = (0.1875, 2.0, 8.0)) -
 
 
 def noisy(image: np.ndarray, deviation: float = 2.0) -> np.ndarray:
-    """An enlarged photograph with the noise that a camera of so many pixels has."""
+    """An upsampled photograph with the noise that a camera of so many pixels has."""
     noise = np.random.default_rng(0).normal(0, deviation, image.shape).astype(np.float32)
     return (image + noise).clip(0, 255).astype(np.uint8)
 

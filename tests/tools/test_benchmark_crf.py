@@ -49,6 +49,34 @@ def test_growth_is_measured_in_a_process_of_its_own(tool, capsys):
     assert float(line.split(": ")[1].split(" s")[0]) > 0
 
 
+@pytest.mark.slow
+@pytest.mark.parity
+def test_sizes_are_measured_beside_the_reference_and_the_estimate(tool, capsys):
+    pytest.importorskip("pydensecrf")
+    tool.crf_sizes((0.02,), (2,))
+    line = capsys.readouterr().out.splitlines()[1]
+    assert "(163x123), 2 classes" in line
+    assert float(re.search(r"labels ([\d.]+)%", line)[1]) >= 99.99
+    assert float(re.search(r"difference (\S+);", line)[1]) <= 1e-4
+
+
+@pytest.mark.full
+def test_a_device_beside_the_processor(tool, capsys, monkeypatch):
+    monkeypatch.setenv("KSEG_DEVICE", "cpu")
+    tool.crf_device(rounds=1, sizes=(0.001,))
+    lines = capsys.readouterr().out.splitlines()
+    assert "on cpu, " in lines[0]
+    assert len(lines) == 3
+    for line in lines[1:]:
+        assert float(re.search(r"labels ([\d.]+)%", line)[1]) >= 99.9
+
+
+def test_a_device_that_is_missing_is_said(tool, capsys, monkeypatch):
+    monkeypatch.setenv("KSEG_DEVICE", "gpu:63")
+    tool.crf_device()
+    assert "on gpu:63: not measured" in capsys.readouterr().out
+
+
 def test_error_is_measured_against_the_exact_sum(tool, capsys):
     tool.crf_error(12, 16)
     lines = capsys.readouterr().out.splitlines()
