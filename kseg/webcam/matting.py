@@ -57,5 +57,5 @@ class Matting:
         np.copyto(self._bright, grey)
         cv2.multiply(alpha, self._bright, dst=alpha)
         cv2.add(alpha, above, dst=alpha)
-        cv2.max(alpha, 0, dst=alpha)
+        cv2.threshold(alpha, 0, 0, cv2.THRESH_TOZERO, dst=alpha)
         return cv2.convertScaleAbs(alpha, dst=self._result)

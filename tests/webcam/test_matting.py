@@ -19,6 +19,13 @@ def _scene(size=(240, 320), cells=(64, 64)):
     return frame, disc, cv2.GaussianBlur(share, (0, 0), 1.5)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (4, 1), (1, 4), (7, 3)])
+def test_what_is_certain_stays_so_in_frames_of_any_size(size):
+    frame = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    for share in (0, 1):
+        np.testing.assert_array_equal(_alpha(of_two(np.full((8, 8), share, np.float32)), frame), 255 * share)
+
+
 def test_edges_are_the_frames_own():
     """Nearer to the disc than the map at the frame's size is, by the mean difference along the outline."""
     frame, disc, share = _scene()
