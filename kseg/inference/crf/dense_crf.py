@@ -17,7 +17,7 @@ MOST_ITERATIONS = 1_000_000
 NEGLIGIBLE = 1e-5  # change of a probability by the messages of classes that are left out
 ROW_SUM = 4.0  # no row of a normalised kernel sums to more, as far as images have been seen
 BASE_BYTES = 16 * 2**20  # of the compiled program, whatever the image
-LATTICE_BYTES, LOOP_BYTES, BYTES_PER_CLASS = 900, 650, 36  # per pixel, 0.1 to 2 MP, 2 to 60 classes
+LATTICE_BYTES, LOOP_BYTES, BYTES_PER_CLASS = 850, 650, 36  # per pixel, 0.1 to 8 MP, 2 to 60 classes
 
 
 @dataclass(frozen=True, eq=False)
