@@ -29,5 +29,5 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
         if self.data_format != "channels_last":
             return super().call(inputs)
         outputs = depthwise_conv2d(inputs, self.kernel, self.strides, self.padding, self.dilation_rate)
-        outputs = outputs + self.bias if self.use_bias else outputs
+        outputs = keras.ops.add(outputs, self.bias) if self.use_bias else outputs
         return outputs if self.activation is None else self.activation(outputs)
