@@ -55,7 +55,7 @@ def test_sizes_are_measured_beside_the_reference_and_the_estimate(tool, capsys):
     pytest.importorskip("pydensecrf")
     tool.crf_sizes((0.02,), (2,))
     line = capsys.readouterr().out.splitlines()[1]
-    assert "(163x123), 2 classes" in line
+    assert "(164x122), 2 classes" in line
     assert float(re.search(r"labels ([\d.]+)%", line)[1]) >= 99.99
     assert float(re.search(r"difference (\S+);", line)[1]) <= 1e-4
 

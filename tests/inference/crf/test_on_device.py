@@ -74,13 +74,9 @@ def test_images_of_about_one_size_share_a_program(two_colours, monkeypatch):
     traced, mean_field = [], on_device._mean_field
     monkeypatch.setattr(on_device, "_mean_field", lambda *given: traced.append(0) or mean_field(*given))
     on_device._program.cache_clear()
-    for height, width, iterations in (
-        (20, 24, 2),
-        (21, 23, 3),
-        (20, 24, 5),
-    ):  # padded to one number of points
+    for height, width, iterations in [(20, 24, 2), (19, 25, 3), (21, 22, 5)]:  # padded to 480 points
         _, probabilities = two_colours(height, width)
-        image = np.full((height, width, 3), 40 * iterations, np.uint8)
+        image = np.full((height, width, 3), 40, np.uint8)
         DenseCRF(**SETTINGS, iterations=iterations, device="cpu")(image, probabilities)
     on_device._program.cache_clear()
     assert len(traced) == 1
