@@ -7,11 +7,10 @@ from kseg.ops.depthwise import depthwise_conv2d
 
 @keras.saving.register_keras_serializable(package="kseg")
 class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
-    """Keras's depthwise convolution that trains faster on TensorFlow without a GPU.
+    """Keras's depthwise convolution; dilated ones train faster on TensorFlow without a GPU.
 
     Arguments, weights and results are those of `keras.layers.DepthwiseConv2D` (within rounding). In a training step
-    a dilated one is a sum of shifted maps, and the gradient of a kernel of four columns or more is put together of
-    narrower ones (see `kseg.ops.depthwise.depthwise_conv2d`); everything else is Keras's code.
+    a dilated one is a sum of shifted maps (see `kseg.ops.depthwise.depthwise_conv2d`); everything else is Keras's code.
 
     Input shape:
         `(batch, height, width, channels)`; `(batch, channels, height, width)` with `data_format="channels_first"`.

@@ -1,4 +1,4 @@
-"""Depthwise convolution whose training step is quick on processors: wide and dilated kernels."""
+"""Depthwise convolution whose training step is quick on processors where it is dilated."""
 
 import itertools
 import math
@@ -13,9 +13,10 @@ from kseg.ops.fusion import compiled, training_graph
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-# oneDNN has a depthwise kernel gradient of its own for so many columns. Wider kernels go through that of grouped
-# convolutions, which fills each channel's block up to 16 x 16 and takes five times as long.
+# TensorFlow's gradient of a kernel with more columns fills each channel's block up to 16 x 16.
 COLUMNS = 3
+# Below so many pixels a step has less to gain than XLA takes to compile it.
+LEAST_PIXELS = 128
 # Products of whole maps that cost about as much as splitting two maps into their phases.
 PRODUCTS = 5.0
 
@@ -23,12 +24,9 @@ PRODUCTS = 5.0
 def depthwise_conv2d(x, kernel, strides=1, padding="same", rate=1):
     """Convolve each channel by a kernel of its own, as `keras.ops.depthwise_conv` does.
 
-    Of a training step of TensorFlow on a processor the slow parts are written out here, in float32 and with one
-    filter a channel:
-
-    - The gradient of a kernel of four columns or more is put together of the gradients of three columns each.
-    - Keras wraps a dilated convolution in SpaceToBatch and BatchToSpace, of as many small maps as the rate squared.
-      Here it is a sum of shifted maps, in one pass; taps that meet nothing but padding are left out.
+    Keras wraps a dilated convolution in SpaceToBatch and BatchToSpace, of as many small maps as the rate squared. In a
+    training step of TensorFlow on a processor, in float32, with one filter a channel and on maps of 128 pixels or more,
+    it is a sum of shifted maps here, in one pass; taps that meet nothing but padding are left out.
 
     Everything else is Keras's own operation: inference, exported graphs, other backends, GPUs, half precision.
 
@@ -53,51 +51,28 @@ def depthwise_conv2d(x, kernel, strides=1, padding="same", rate=1):
     if not _pays(x, kernel, strides, padding, rate, spans):
         return ops.depthwise_conv(x, kernel, strides, padding, "channels_last", rate)
     x, kernel = tf.convert_to_tensor(x), tf.convert_to_tensor(kernel)
-    if rate != (1, 1):
-        same = padding == "same"
-        return _dilated(x, kernel, rate, tuple((span // 2,) * 2 if same else (0, 0) for span in spans))
-    margins = [
-        _same_margins(side, taps, stride) if padding == "same" else (0, 0)
-        for side, taps, stride in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)
-    ]
-
-    @tf.custom_gradient
-    def convolve(x, kernel):
-        settings = {"strides": [1, *strides, 1], "padding": padding.upper()}
-
-        def gradient(upstream: Any) -> Any:
-            to_input = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
-                input_sizes=tf.shape(x), filter=kernel, out_backprop=upstream, **settings
-            )
-            return to_input, _to_kernel(x, upstream, kernel.shape, strides, margins)
-
-        return tf.raw_ops.DepthwiseConv2dNative(input=x, filter=kernel, **settings), gradient
-
-    return convolve(x, kernel)
+    same = padding == "same"
+    return _dilated(x, kernel, rate, tuple((span // 2,) * 2 if same else (0, 0) for span in spans))
 
 
 def _pays(x, kernel, strides, padding, rate, spans) -> bool:
     """Whether this is a training step that is written out here."""
-    if not training_graph() or keras.backend.standardize_dtype(x.dtype) != "float32":
+    if rate == (1, 1) or strides != (1, 1) or not training_graph():
+        return False
+    if keras.backend.standardize_dtype(x.dtype) != "float32":
         return False
     sizes = x.shape[1:3]
     if None in sizes or kernel.shape[3] != 1 or kernel.shape[2] != x.shape[3]:
         return False
     if tf.config.list_physical_devices("GPU") or kernel.dtype != "float32":
         return False
-    if rate == (1, 1):
-        return kernel.shape[1] > COLUMNS
+    if math.prod(sizes) < LEAST_PIXELS:
+        return False
     fits = padding == "same" or all(side > span for side, span in zip(sizes, spans, strict=True))
-    return fits and strides == (1, 1) and (padding == "valid" or all(taps % 2 for taps in kernel.shape[:2]))
+    return fits and (padding == "valid" or all(taps % 2 for taps in kernel.shape[:2]))
 
 
-def _same_margins(side: int, taps: int, stride: int) -> tuple[int, int]:
-    """The zeros ahead of and after a side that TensorFlow's "SAME" adds."""
-    total = max((-(-side // stride) - 1) * stride + taps - side, 0)
-    return total // 2, total - total // 2
-
-
-def _to_kernel(x, upstream, shape, strides, margins):
+def _to_kernel(x, upstream, shape, margins):
     """The gradient of a kernel without dilation, a few columns at a time."""
     (above, below), (left, right) = margins
     rows, columns, channels, _ = shape
@@ -111,7 +86,7 @@ def _to_kernel(x, upstream, shape, strides, margins):
             input=x[:, :, max(-before, 0) : x.shape[2] - max(-after, 0)],
             filter_sizes=[rows, count, channels, 1],
             out_backprop=upstream,
-            strides=[1, *strides, 1],
+            strides=[1, 1, 1, 1],
             padding="EXPLICIT",
             explicit_paddings=[0, 0, above, below, max(before, 0), max(after, 0), 0, 0],
         )
@@ -179,7 +154,7 @@ def _axes(x, shape, rate, margins) -> list[_Axis]:
     return found
 
 
-def _sum_of_shifted(padded, kernel, rows, columns):
+def _sum_of_shifted(padded: Any, kernel: Any, rows: _Axis, columns: _Axis) -> Any:
     """Each tap's weights times what it reads of the map with its zeros, summed."""
     total = None
     for row, column in itertools.product(rows.taps, columns.taps):
@@ -205,7 +180,7 @@ def _to_dilated_kernel(x, upstream, shape, axes):
             (axis.before // axis.rate, size - side + count - 1 - axis.before // axis.rate)
             for axis, count, side, size in zip(axes, shape, x.shape[1:3], upstream.shape[1:3], strict=False)
         ]
-        return _to_kernel(x, upstream, shape, (1, 1), margins)
+        return _to_kernel(x, upstream, shape, margins)
     found, channels = {}, shape[2]
     for row, column in itertools.product(*(axis.taps for axis in axes)):
         read = x[:, row.start + row.offset : row.stop + row.offset]

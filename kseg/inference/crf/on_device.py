@@ -111,7 +111,7 @@ def _mean_field(probabilities, rest, kernels, floor, weights, iterations, compat
     unary = ops.log(clipped)
     messages = _joined_filter(kernels, weights) if kernels else None
 
-    def update(_, state):
+    def update(_: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
         q, _ = state
         # What Potts takes from all the other classes, it may as well add to a class's own.
         agreement = q if compatibility is None else -ops.matmul(q, compatibility)
@@ -128,7 +128,7 @@ def _mean_field(probabilities, rest, kernels, floor, weights, iterations, compat
     return ops.fori_loop(0, iterations, update, (clipped * share, share))
 
 
-def _joined_filter(kernels, weights):
+def _joined_filter(kernels: list[Kernel], weights: Any) -> Callable[[Any], Any]:
     """The weighted sum of the kernels, as one lattice that holds the vertices of all: fewer, larger steps."""
     from keras import ops
 
@@ -136,7 +136,7 @@ def _joined_filter(kernels, weights):
     starts = [sum(counts[:n]) for n in range(len(kernels))]
     directions = max(kernel.neighbours.shape[0] for kernel in kernels)
 
-    def padded(kernel, count):
+    def padded(kernel: Kernel, count: Any) -> Any:
         # A kernel's last vertex is padding and stays zero. Along a direction that the kernel does not have it is both
         # neighbours of every vertex, which leaves them as they are.
         missing = ops.zeros_like(kernel.neighbours[:1]) + (count - 1)
