@@ -110,7 +110,8 @@ class Teacher:
             if missing or (others and classes[0] != "background"):
                 raise SettingsError(
                     f"The teacher {self.name} knows {', '.join(own)}; the data's classes are {', '.join(classes)}: "
-                    "say which is which with classes (--teacher-classes person=person)."
+                    f"say which is which with classes (--teacher-classes {(missing or classes)[-1]}=NAME, one of "
+                    "the teacher's)."
                 )
             pairs = [classes.index(name) if name in classes else 0 for name in own]
         self._of_classes = np.eye(len(classes), dtype="float32")[list(pairs)]
