@@ -21,8 +21,6 @@ from .cache import numbered
 from .heads import Variant, recipe_of
 
 RUN = ("variant", "data", "seed", "steps", "limit")  # what tells a run from others
-
-
 TEST = ("test", "data", "images", "mean_iou", "differences")  # what every test says
 
 
