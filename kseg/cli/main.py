@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from kseg.cli.failures import outcome
 from kseg.cli.options.given import given
 from kseg.cli.quiet import import_keras, silence_tensorflow
+from kseg.cli.terminal import Bar, printed_warnings
 from kseg.version import __version__, stands_on
 
 VERBS = {
@@ -91,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         silence_tensorflow()
         if args.verb not in LIGHT:
             import_keras()
-        code = args.run(args)
+        with printed_warnings(Bar(args.verb), action="default"):
+            code = args.run(args)
         sys.stdout.flush()
         return code
     except BrokenPipeError:

@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 
 def invocation() -> str:
@@ -30,12 +30,17 @@ def minutes(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def printed_warnings(bar: "Bar", where: "Callable[[], str]" = str) -> Iterator[None]:
-    """Print kseg's own warnings as mistakes are printed: one line each, led by ``where()``, such as a file's name."""
+def printed_warnings(
+    bar: "Bar", where: "Callable[[], str]" = str, action: Literal["always", "default"] = "always"
+) -> Iterator[None]:
+    """Print kseg's own warnings as mistakes are printed: one line each, led by ``where()``, such as a file's name.
+
+    ``action`` is a filter of Python's ``warnings``: ``default`` prints a sentence once.
+    """
     from kseg.errors import KsegWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", KsegWarning)
+        warnings.simplefilter(action, KsegWarning)
         others = warnings.showwarning
 
         def tell(message: Warning | str, category: type[Warning], *rest: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,10 @@ from keras import ops
 
 from kseg import checks
 from kseg.data.masks import Kind
-from kseg.errors import SettingsError
+from kseg.errors import KsegWarning, SettingsError
 from kseg.io.bands import BYTES
 from kseg.losses import MapLoss
 from kseg.ops.replicas import replicas_in_sync
-from kseg.parts import tensorflow as tf
 from kseg.prediction import predictor
 from kseg.training.objective import meeting
 
@@ -39,7 +38,8 @@ class Teacher:
         weight: the teacher's part of the loss, from 0 to 1; 1 learns from the teacher only.
         classes: which of the teacher's classes, by name or number, is which of the model's:
             `{"person": "person"}`, `{"vehicle": ["car", 14]}`. All others are the model's first class. None: the
-            classes of the same names, or, where the teacher has no names, all in their order.
+            classes of the same names, or, where the teacher has no names, all in their order. A `KsegWarning` tells
+            which classes of the data it leaves to the labels alone.
 
     Raises:
         SettingsError: a weight outside 0 to 1.
@@ -70,7 +70,6 @@ class Teacher:
         )
         self.predictor = model if hasattr(model, "probabilities") else predictor(model)
         self._range = BYTES
-        self._lock = threading.Lock()  # replicas ask from several threads, and an interpreter has one state
         self._of_classes: np.ndarray | None = None
 
     def fit_to(self, classes: Sequence[str], kind: Kind = RGB) -> None:
@@ -97,6 +96,7 @@ class Teacher:
         own, classes = getattr(getattr(self.predictor, "model", None), "classes", None), list(classes)
         if self.classes is not None:
             pairs = self._as_given(own, classes)
+            self._warn_of_untaught([name for number, name in enumerate(classes) if number not in pairs])
         elif own is None:
             if self._count() != len(classes):
                 raise SettingsError(
@@ -126,34 +126,28 @@ class Teacher:
             float32 `(batch, height, width, classes)`.
         """
         found = []
-        with self._lock:
-            for image in np.clip(images, *self._range):
-                if getattr(self.predictor, "output", None) == "labels":
-                    found.append(self._of_classes[self.predictor(image)])
-                else:
-                    own = self.predictor.probabilities(image)
-                    found.append((own @ self._of_classes).astype("float32"))
+        for image in np.clip(images.astype("float32"), *self._range):
+            if getattr(self.predictor, "output", None) == "labels":
+                found.append(self._of_classes[self.predictor(image)])
+            else:
+                own = self.predictor.probabilities(image)
+                found.append((own @ self._of_classes).astype("float32"))
         return np.stack(found)
 
-    def joined(self, loss: Any, model: keras.Model, map_loss: MapLoss, images: Any, outputs: Any) -> Any:
+    def joined(self, loss: Any, model: keras.Model, map_loss: MapLoss, targets: Any, outputs: Any) -> Any:
         """Add the teacher's part to a step's loss.
 
         Args:
             loss: the loss of the labels, a scalar.
             model: the model that is trained.
             map_loss: the loss that `loss` was computed with.
-            images: the batch of images.
+            targets: `probabilities` of the batch of images.
             outputs: the training model's outputs for them.
 
         Returns:
             The joint loss, a scalar.
         """
-        classes = self._of_classes.shape[1]
-        found = tf.numpy_function(
-            self.probabilities, [tf.cast(images, "float32")], tf.float32, stateful=False
-        )
-        found.set_shape((*images.shape[:3], classes))
-        targets, scores = meeting(model, found, outputs)
+        targets, scores = meeting(model, targets, outputs)
         scores = ops.cast(scores, "float32")
         if scores.shape[-1] == 1:  # of the second class: its logit beside a background of 0, or its probability
             first = ops.zeros_like(scores) if map_loss.from_logits else 1 - scores
@@ -178,7 +172,7 @@ class Teacher:
 
     def _as_given(self, own: tuple[str, ...] | None, classes: list[str]) -> list[int]:
         """The data's class of every class of the teacher, by `self.classes`."""
-        pairs = [0] * (len(own) if own else self._count())
+        pairs: list[int | None] = [None] * (len(own) if own else self._count())
         for name, theirs in self.classes.items():
             if name not in classes:
                 raise SettingsError(
@@ -194,5 +188,24 @@ class Teacher:
                     raise SettingsError(
                         f"The teacher {self.name} has {len(pairs)} classes; there is no {number}."
                     )
+                if pairs[number] not in (None, classes.index(name)):
+                    raise SettingsError(
+                        f"The teacher {self.name}: its class {one!r} is given to both {classes[pairs[number]]} and "
+                        f"{name}; a class of the teacher can be one of the data's only."
+                    )
                 pairs[number] = classes.index(name)
-        return pairs
+        return [pair or 0 for pair in pairs]
+
+    def _warn_of_untaught(self, names: list[str]) -> None:
+        """Tell of the data's classes that no class of the teacher is, if it teaches at all."""
+        if not names or not self.weight:
+            return
+        several = len(names) > 1
+        warnings.warn(
+            f"The teacher {self.name} has no class for the data's {'classes' if several else 'class'} "
+            f"{', '.join(names)}: it takes {'their' if several else 'its'} pixels for other classes, and the model "
+            f"learns that with {self.weight:g} of the loss. If the teacher knows {names[0]}, name it in classes "
+            f"(--teacher-classes {names[0]}=NAME too); else give the teacher less weight (--teacher-weight 0.1).",
+            KsegWarning,
+            stacklevel=3,
+        )

@@ -60,16 +60,18 @@ class TrainStep:
             for variable in (model.trainable_variables if accumulate > 1 else ())
         ]
         # Made per instance: a tf.function on the class would keep every model alive.
-        self._batch = tf.function(self._on_batch, autograph=False)
+        self._draw = tf.function(lambda batches: batches.get_next(), autograph=False)
+        self._next = tf.function(lambda batches: self._on_batch(batches.get_next()), autograph=False)
+        self._batch = tf.function(self._on_batch, autograph=False, reduce_retracing=True)
         self._finish = tf.function(self._finish_step, autograph=False)
         self._unused: set[int] = set()
 
     def __call__(self, batches: Iterator[Any]) -> dict[str, float]:
         """Train by one step on the next batches; the step's loss over all replicas, and the metrics so far."""
         if self.accumulate == 1:
-            loss, _, scores = self._batch(batches)
+            loss, _, scores = self._on_next(batches)
             return {"loss": float(loss), **scores}
-        parts = [self._batch(batches) for _ in range(self.accumulate)]
+        parts = [self._on_next(batches) for _ in range(self.accumulate)]
         total = tf.add_n([weight for _, weight, _ in parts])
         if self.loss.reduction == "sum":
             total = tf.ones(())
@@ -77,10 +79,25 @@ class TrainStep:
         loss = tf.math.divide_no_nan(tf.add_n([loss * weight for loss, weight, _ in parts]), total)
         return {"loss": float(loss), **parts[-1][2]}
 
-    def _on_batch(self, batches: Iterator[Any]) -> Any:
+    def _on_next(self, batches: Iterator[Any]) -> Any:
         """Train on the next batch, or add up its gradients; gives the loss, its weight and the metrics."""
+        if self.teacher is None:
+            return self._next(batches)
+        # The teacher predicts outside of the step's graph: within it, its own graph would wait for a thread of
+        # TensorFlow's while it holds one, for ever on a machine with one processor.
+        images, labels = self._draw(batches)
+        found = iter(
+            [
+                tf.constant(self.teacher.probabilities(part.numpy()))
+                for part in self.strategy.experimental_local_results(images)
+            ]
+        )
+        targets = self.strategy.experimental_distribute_values_from_function(lambda _: next(found))
+        return self._batch((images, labels, targets))
+
+    def _on_batch(self, batch: tuple[Any, ...]) -> Any:
         with synchronised_batch_norm(self.model):
-            found = self.strategy.run(self._on_replica, args=(batches.get_next(),))
+            found = self.strategy.run(self._on_replica, args=batch)
         if self.accumulate == 1:
             self._follow()
         return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], found)
@@ -107,14 +124,15 @@ class TrainStep:
             gradients = _overflown_together(gradients)
         self.model.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
 
-    def _on_replica(self, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[Any, Any, dict[str, Any]]:
-        images, labels = batch
+    def _on_replica(
+        self, images: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor | None = None
+    ) -> tuple[Any, Any, dict[str, Any]]:
         model, optimizer = self.model, self.model.optimizer
         with tf.GradientTape() as tape:
             outputs = model(images, training=True)
             loss = model.compute_loss(images, labels, outputs, None, training=True)
-            if self.teacher is not None:
-                loss = self.teacher.joined(loss, model, self.loss, images, outputs)
+            if targets is not None:
+                loss = self.teacher.joined(loss, model, self.loss, targets, outputs)
             scaled = optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, model.trainable_variables)
         scores = model.compute_metrics(images, labels, outputs)

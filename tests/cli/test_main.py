@@ -6,13 +6,14 @@ import importlib
 import os
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
 import pytest
 
 from kseg.cli.main import VERBS, main
-from kseg.errors import DataError
+from kseg.errors import DataError, KsegWarning
 from kseg.version import __version__
 
 
@@ -68,6 +69,17 @@ def test_wrong_arguments_exit_with_2(argv, capsys):
     said = capsys.readouterr()
     assert said.out == ""
     assert "error:" in said.err
+
+
+def test_a_warning_of_any_verb_is_one_line_and_told_once(monkeypatch, capsys):
+    def run(args: argparse.Namespace) -> int:
+        for told in ("two files\n are left out", "two files\n are left out", "one more"):
+            warnings.warn(told, KsegWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr("kseg.cli.verbs.models.run", run)
+    assert main(["models"]) == 0
+    assert capsys.readouterr().err == "kseg: two files are left out\nkseg: one more\n"
 
 
 def verb_that(monkeypatch, raises: BaseException) -> None:

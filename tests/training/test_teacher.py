@@ -1,6 +1,7 @@
 """What a model learns from another: the loss against NumPy, classes of other names, images without masks."""
 
 import json
+import warnings
 
 import cv2
 import keras
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 import kseg
 from kseg.data.masks import Kind
-from kseg.errors import SettingsError
+from kseg.errors import KsegWarning, SettingsError
 from kseg.inference.file_predictor import FileInfo
 from kseg.losses import CrossEntropy
 from kseg.training import Recipe, Teacher, fit
@@ -182,6 +183,11 @@ def test_class_ids_teach_too():
         (("a", "b", "c"), {"person": "d"}, "no class 'd'; it has a, b, c"),
         (None, {"person": "d"}, "its classes have no names: give numbers"),
         (None, {"person": 3}, "3 classes; there is no 3"),
+        (
+            ("a", "b", "c"),
+            {"person": "b", "background": ["a", "b"]},
+            "its class 'b' is given to both person and background",
+        ),
     ],
 )
 def test_classes_that_do_not_fit(own, told, message):
@@ -190,11 +196,51 @@ def test_classes_that_do_not_fit(own, told, message):
 
 
 @pytest.mark.parametrize(
+    ("told", "untaught"),
+    [
+        (
+            {"person": "y"},
+            "the data's class car: it takes its pixels for other classes, .* with 0.25 of the loss",
+        ),
+        (
+            {"background": "x"},
+            "the data's classes person, car: it takes their pixels .*--teacher-classes person=NAME",
+        ),
+        ({"person": ["x", "y"], "car": "z"}, "the data's class background"),
+    ],
+)
+def test_classes_that_are_left_out_are_told_of_once(told, untaught):
+    teacher = Teacher(Answers(answers((1, 1)), ("x", "y", "z")), 0.25, told)
+    with pytest.warns(KsegWarning, match=untaught) as found:
+        teacher.fit_to(("background", "person", "car"))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("own", "told", "weight"),
+    [
+        (("x", "y", "z"), {"person": "y", "car": 2}, 0.5),  # x is the first class
+        (("x", "y", "z"), {"person": "y"}, 0),  # and teaches nothing
+        (("background", "person", "car"), None, 0.5),
+        (None, None, 0.5),
+    ],
+)
+def test_nothing_is_told_where_every_class_is_taught(own, told, weight):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Teacher(Answers(answers((1, 1)), own), weight, told).fit_to(("background", "person", "car"))
+
+
+@pytest.mark.parametrize(
     ("kind", "overlapping", "message"),
     [
         (Kind(3, (0, 255), True), False, "the data's classes overlap"),
         (Kind(3, (0, 255), False), True, "its classes overlap"),
-        (Kind(6, (0, 1), False), False, "takes images with 3 channels of 0 to 255; those of the data have 6 channels"),
+        (
+            Kind(6, (0, 1), False),
+            False,
+            "takes images with 3 channels of 0 to 255; those of the data have 6 channels",
+        ),
     ],
 )
 def test_data_of_another_kind_is_refused(kind, overlapping, message):

@@ -266,6 +266,12 @@ def test_a_teacher_by_its_file(labelled, small_net, tmp_path, capsys):
     }
     assert told["data"]["train"] > json.loads((first / "recipe.json").read_text())["data"]["train"]
     capsys.readouterr()
+    some = ("--teacher", first / "best.keras", "--teacher-classes", "left=1")
+    assert main(command(labelled, tmp_path / "some", *some)) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "has no class" in line]
+    assert line.startswith(
+        f"kseg: The teacher {first / 'best.keras'} has no class for the data's class right: "
+    )
     for more, message in (
         (("--teacher-weight", "0.5"), "--teacher-weight would do nothing"),
         (("--unlabelled", labelled), "--unlabelled would do nothing"),

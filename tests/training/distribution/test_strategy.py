@@ -68,7 +68,7 @@ def in_two_devices(function, *arguments):
         f"case.{function}(*sys.argv[2:])"
     )
     words = [sys.executable, "-c", code, __file__, *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -213,6 +213,40 @@ def kerass_own_fit_is_one_device():
     _same(*weights)
 
 
+def taught_with_one_thread():
+    """As on a machine with one processor, where a teacher within the step's graph waited for ever for a thread."""
+    import keras
+
+    from kseg.losses import CrossEntropy
+    from kseg.training import SGD, Teacher
+    from kseg.training.train_step import TrainStep
+
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 255, (4, 5, 6, 3)).astype("float32")
+    labels = rng.integers(0, 2, (4, 5, 6)).astype("uint8")
+    weights = []
+    for name, devices in (("mirrored", 2), ("none", None)):
+        with strategy(name, devices) as chosen:
+            own, model = (
+                keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 1)]) for _ in range(2)
+            )
+            for one, kernel in ((own, [[-1.0, 1], [0, 0.5], [1, 0]]), (model, np.zeros((3, 2)))):
+                one.layers[-1].kernel.assign(np.reshape(kernel, (1, 1, 3, 2)) / 100)
+            model.compile(SGD(1e-4), loss := CrossEntropy(), jit_compile=False)
+            teacher = Teacher(own, 0.75)
+            teacher.fit_to(("background", "object"))
+            step = TrainStep(model, loss, teacher=teacher)
+            data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(4 // (devices or 1)).repeat()
+            source = data if devices is None else chosen.distribute_datasets_from_function(lambda context: data)  # noqa: B023
+            batches = iter(source)
+            for _ in range(3):
+                step(batches)
+        weights.append(model.get_weights())
+    assert np.abs(weights[0][0]).max() > 1e-5  # the model moved
+    _same(*([weight * 1000 for weight in one] for one in weights))
+
+
 def _same(found, expected):
     for one, two in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
@@ -225,6 +259,11 @@ def _same(found, expected):
 )
 def test_two_devices_train_like_one(tmp_path, case):
     in_two_devices("mirrored_is_one_device", tmp_path, case)
+
+
+@pytest.mark.full
+def test_a_teacher_needs_no_thread_of_its_own():
+    in_two_devices("taught_with_one_thread")
 
 
 @pytest.mark.slow
