@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from kseg.errors import SettingsError
+from kseg.ops import updates
 
 # Caffe gives biases and BatchNorm's scale and offset no decay; they are the variables of one dimension.
 _DECAYED_DIMENSIONS = 2
@@ -69,7 +70,12 @@ class SGD(keras.optimizers.SGD):
         gradient = ops.cast(gradient, variable.dtype)
         if self.l2 and len(variable.shape) >= _DECAYED_DIMENSIONS:
             gradient = gradient + self.l2 * ops.convert_to_tensor(variable)
-        super().update_step(gradient, variable, learning_rate * factor)
+        learning_rate = learning_rate * factor
+        if self.momentum and updates.one_operation(variable, gradient):
+            velocity = self.momentums[self._get_variable_index(variable)]
+            updates.momentum(variable, velocity, learning_rate, self.momentum, self.nesterov, gradient)
+        else:
+            super().update_step(gradient, variable, learning_rate)
 
     def get_config(self) -> dict[str, Any]:
         own = {
@@ -128,12 +134,24 @@ class AdamW(keras.optimizers.AdamW):
         # Keras would decay with the common rate; update_step does it with the layer's own.
         pass
 
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        # once, not once a variable
+        self._powers = updates.adam_powers(self.iterations, self.beta_1, self.beta_2)
+        super()._backend_update_step(grads, trainable_variables, learning_rate)
+        self._powers = None
+
     def update_step(self, gradient, variable, learning_rate):
-        learning_rate = learning_rate * self._rate_factors[self._get_variable_index(variable)]
+        number = self._get_variable_index(variable)
+        learning_rate = learning_rate * self._rate_factors[number]
         if self.weight_decay and len(variable.shape) >= _DECAYED_DIMENSIONS:
             shrink = ops.cast(learning_rate * self.weight_decay, variable.dtype)
             self.assign_sub(variable, ops.convert_to_tensor(variable) * shrink)
-        super().update_step(gradient, variable, learning_rate)
+        if self._powers and not self.amsgrad and updates.one_operation(variable, gradient):
+            moments = self._momentums[number], self._velocities[number]
+            betas = self.beta_1, self.beta_2
+            updates.adam(variable, *moments, self._powers, learning_rate, betas, self.epsilon, gradient)
+        else:
+            super().update_step(gradient, variable, learning_rate)
 
     def get_config(self) -> dict[str, Any]:
         own = {"layer_multipliers": self.layer_multipliers, "bias_multiplier": self.bias_multiplier}

@@ -118,3 +118,59 @@ def test_state_survives_saving(optimizer, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
     for ours, theirs in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("ours", "keras_own", "settings"),
+    [
+        (AdamW, keras.optimizers.AdamW, {"weight_decay": 0.0, "beta_1": 0.8, "epsilon": 1e-3}),
+        (AdamW, keras.optimizers.AdamW, {"weight_decay": 0.0, "amsgrad": True}),
+        (
+            AdamW,
+            keras.optimizers.AdamW,
+            {"weight_decay": 0.0, "global_clipnorm": 0.5, "gradient_accumulation_steps": 2},
+        ),
+        (SGD, keras.optimizers.SGD, {"momentum": 0.8}),
+        (SGD, keras.optimizers.SGD, {"momentum": 0.8, "nesterov": True}),
+        (SGD, keras.optimizers.SGD, {"momentum": 0.0}),
+    ],
+)
+def test_one_operation_takes_the_steps_of_kerass_composed_ones(ours, keras_own, settings):
+    models, values = [], []
+    for kind in (ours, keras_own):
+        keras.utils.set_random_seed(0)
+        models.append(small_model())
+        optimizer = kind(0.05, **settings)
+        for step in gradients(models[-1]):
+            optimizer.apply([keras.ops.convert_to_tensor(g) for g in step], models[-1].trainable_variables)
+        values.append([np.asarray(v) for v in (*models[-1].trainable_variables, *optimizer.variables)])
+    for one, other in zip(*values, strict=True):
+        # float32 knows 1 - beta_2 to 5e-5, and each of the five steps is 0.05 long
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("ours", "keras_own"),
+    [
+        (AdamW(0.1, weight_decay=0.0), keras.optimizers.AdamW(0.1, weight_decay=0.0)),
+        (SGD(0.1), keras.optimizers.SGD(0.1, momentum=0.9)),
+    ],
+)
+def test_sparse_gradients_and_half_precision_weights_take_kerass_steps(ours, keras_own):
+    """An embedding's gradient has only the rows that were looked up."""
+    words, truth = np.array([[0, 3], [3, 1]]), np.ones((2, 2), "float32")
+    found = []
+    for optimizer in (ours, keras_own):
+        keras.utils.set_random_seed(0)
+        layers = [
+            keras.layers.Embedding(5, 3),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, dtype="bfloat16"),
+        ]
+        model = keras.Sequential(layers)
+        model.compile(optimizer, "mse")
+        for _ in range(3):
+            model.train_on_batch(words, truth)
+        found.append([np.asarray(keras.ops.cast(v, "float32")) for v in model.trainable_variables])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
