@@ -197,7 +197,9 @@ LAYERS = {
     layers.Normalize: lambda: layers.Normalize((1, 2, 3), (4, 5, 6), True),
     layers.PadToLeast: lambda: layers.PadToLeast(60),
     layers.PadToMultiple: lambda: layers.PadToMultiple(16, least=48),
-    layers.PyramidPooling: lambda: layers.PyramidPooling(4, (1, 3), "max", True, False, 0.5, 0.1, True, "l2", False),
+    layers.PyramidPooling: lambda: layers.PyramidPooling(
+        4, (1, 3), "max", True, False, 0.5, 0.1, True, "l2", False
+    ),
     layers.ScaledImage: lambda: layers.ScaledImage(0.5, 4),
 }
 PAIRS = {
@@ -352,7 +354,11 @@ def test_every_argument_is_kept(kind):
     configs = [make().get_config() for make in makers]
     for name, parameter in inspect.signature(kind.__init__).parameters.items():
         skipped = name == "self" or parameter.kind is parameter.VAR_KEYWORD or name in KEPT_ELSEWHERE
-        if skipped or kind in (layers.BatchNormalization, layers.DepthwiseConv2D) or name in UNTOUCHED.get(kind, ()):
+        if (
+            skipped
+            or kind in (layers.BatchNormalization, layers.DepthwiseConv2D)
+            or name in UNTOUCHED.get(kind, ())
+        ):
             continue
         assert name in configs[0], name
         if parameter.default is not parameter.empty:

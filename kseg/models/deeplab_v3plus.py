@@ -127,7 +127,9 @@ class DeepLabV3Plus(Segmenter):
             "momentum": momentum,
             "synchronized": bool(synchronized),
         }
-        blocks = HeadBlocks(epsilon, momentum, synchronized, normalize_depthwise, backbone.free_name, separable)
+        blocks = HeadBlocks(
+            epsilon, momentum, synchronized, normalize_depthwise, backbone.free_name, separable
+        )
         x = blocks.pyramid(backbone.deepest, filters, rates, projection=projection, image_level=image_level)
         x = layers.Dropout(dropout, name=backbone.free_name("dropout"))(x)
         if mix:

@@ -48,18 +48,24 @@ def max_pool_with_argmax(x, pool_size=2, strides=None, padding="same"):
     (5.0, 1)
     """
     rows, columns = pooling_axes(spatial_shape(x), pool_size, strides, padding)
+    steps = windows.Steps.of_map(columns, x.shape[-1])
     if keras.backend.backend() != "tensorflow":
-        _, argmax, offset = _pool(ops.stop_gradient(x), rows, columns)
-        return windows.pick(x, offset, rows, columns), argmax  # has the gradient of the first maximum alone
+        _, argmax, offset = _pool(ops.stop_gradient(x), rows, columns, steps)
+        return windows.pick(
+            x, offset, rows, columns, steps
+        ), argmax  # has the gradient of the first maximum alone
 
     x = tf.convert_to_tensor(x)
-    fused = _pays(x, rows, columns)
-    run, larger = (compiled, windows.larger_or_nan) if fused else (plain, ops.maximum)
+    run, larger = plain, ops.maximum
+    if _pays(x, rows, columns):
+        run, larger, steps = compiled, windows.larger_or_nan, windows.Steps.of_window(columns)
 
     @tf.custom_gradient
     def pool(x):
-        pooled, argmax, offset = run(_pool, rows, columns, larger)(x)
-        return (pooled, argmax), lambda upstream, _: run(windows.place, rows, columns)(upstream, offset)
+        pooled, argmax, offset = run(_pool, rows, columns, steps, larger)(x)
+        return (pooled, argmax), lambda upstream, _: run(windows.place, rows, columns, steps)(
+            upstream, offset
+        )
 
     return pool(x)
 
@@ -105,18 +111,20 @@ def max_unpool(pooled, argmax, pool_size=2, strides=None, padding="same", size=N
     rows, columns = (axis._replace(count=n) for axis, n in zip((rows, columns), counts, strict=True))
     if at_hand(argmax):
         check_indices(argmax, rows, columns)
+    run, steps = plain, windows.Steps.of_map(columns, pooled.shape[-1])
     if keras.backend.backend() != "tensorflow":
-        return _unpool(pooled, argmax, rows, columns)[0]
+        return _unpool(pooled, argmax, rows, columns, steps)[0]
     pooled, argmax = tf.convert_to_tensor(pooled), tf.convert_to_tensor(argmax)
-    run = compiled if _pays(pooled, rows, columns) else plain
+    if _pays(pooled, rows, columns):
+        run, steps = compiled, windows.Steps.of_window(columns)
 
     @tf.custom_gradient
     def unpool(pooled):
-        placed, offset, shares = run(_unpool, rows, columns)(pooled, argmax)
+        placed, offset, shares = run(_unpool, rows, columns, steps)(pooled, argmax)
 
         def gradient(upstream: Any) -> Any:
             upstream = upstream if shares is None else upstream / shares
-            return run(windows.pick, rows, columns)(upstream, offset)
+            return run(windows.pick, rows, columns, steps)(upstream, offset)
 
         return placed, gradient
 
@@ -205,27 +213,30 @@ def _pays(x, rows, columns):
         all(isinstance(n, int) for n in sizes)
         and rows.size * columns.size * x.shape[-1] >= FUSED_FROM
         and rows.window * columns.window <= FUSED_PLACES
+        and columns.window <= columns.size  # else two places of a window may have one index
         and training_graph()
     )
 
 
-def _pool(x, rows, columns, larger=ops.maximum):
-    pooled, offset = windows.first_maximum(x, rows, columns, larger)
+def _pool(x, rows, columns, steps, larger=ops.maximum):
+    pooled, offset = windows.first_maximum(x, rows, columns, steps, larger)
     starts = _window_starts(rows, columns, x.shape[-1])
-    return pooled, ops.cast(ops.cast(offset, starts.dtype) + starts, INDEX_DTYPE), offset
+    distance = windows.distance_of(offset, columns, x.shape[-1], steps)
+    return pooled, ops.cast(ops.cast(distance, starts.dtype) + starts, INDEX_DTYPE), offset
 
 
-def _unpool(pooled, argmax, rows, columns):
+def _unpool(pooled, argmax, rows, columns, steps):
     """The unpooled map, the offsets, and how many windows share each place (None: at most one)."""
     starts = _window_starts(rows, columns, pooled.shape[-1])
-    offset = ops.cast(ops.cast(argmax, starts.dtype) - starts, "int32")
+    distance = ops.cast(ops.cast(argmax, starts.dtype) - starts, "int32")
+    offset = windows.offset_of(distance, rows, columns, pooled.shape[-1], steps)
     if rows.reach == columns.reach == 1:
-        return windows.place(pooled, offset, rows, columns), offset, None
+        return windows.place(pooled, offset, rows, columns, steps), offset, None
     # Half precision would overflow in the sum of a few large values.
     half = keras.backend.standardize_dtype(pooled.dtype) in ("float16", "bfloat16")
     values = ops.cast(pooled, "float32") if half else pooled
-    shares = ops.maximum(windows.place(ops.ones_like(values), offset, rows, columns), 1)
-    placed = windows.place(values, offset, rows, columns) / shares
+    shares = ops.maximum(windows.place(ops.ones_like(values), offset, rows, columns, steps), 1)
+    placed = windows.place(values, offset, rows, columns, steps) / shares
     return ops.cast(placed, pooled.dtype), offset, ops.cast(shares, pooled.dtype)
 
 

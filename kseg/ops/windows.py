@@ -8,10 +8,13 @@ give the same bits everywhere. Windows may overlap (window > stride), touch, or 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from keras import ops
 
 from kseg import checks
 from kseg.errors import SettingsError
+
+OUTSIDE = 255  # the number of a place that is not in the window
 
 
 class Axis(NamedTuple):
@@ -45,6 +48,28 @@ class Axis(NamedTuple):
         if _known(self.before, 0):
             return 0
         return ops.maximum(self.before - ops.arange(self.count, dtype="int32") * self.stride, 0)
+
+
+class Steps(NamedTuple):
+    """What an offset counts: how much one place further down, or to the right, in a window adds to it."""
+
+    down: Any  # may be a scalar of the running graph
+    right: int
+    dtype: str
+
+    @classmethod
+    def of_map(cls, columns: Axis, channels: int) -> "Steps":
+        """Offsets are flat distances on the map, as in the indices of a pooling."""
+        return cls(columns.size * channels, channels, "int32")
+
+    @classmethod
+    def of_window(cls, columns: Axis) -> "Steps":
+        """Offsets number the places of a window, fewer than `OUTSIDE`: a quarter of the bytes to write and read."""
+        return cls(columns.window, 1, "uint8")
+
+    @property
+    def on_map(self) -> bool:
+        return self.dtype == "int32"
 
 
 def _known(value: Any, number: Any) -> bool:
@@ -84,24 +109,45 @@ def pooling_axis(size: Any, window: Any, stride: int, padding: str) -> Axis:
     return Axis(size, window, stride, count, missing // 2)
 
 
-def first_maximum(x, rows, columns, larger=ops.maximum):
+def first_maximum(x, rows, columns, steps, larger=ops.maximum):
     """The maximum of every window and its place in the window.
 
     Args:
         x: `(batch, height, width, channels)`.
         rows, columns: `Axis` of the height and of the width.
+        steps: `Steps` of the offset.
         larger: the larger of two tensors.
 
     Returns:
-        `(maximum, offset)`, both `(batch, rows.count, columns.count, channels)`. `offset` is int32: the flat
-        distance `(dy * width + dx) * channels` from the window's start. Of equal values the first in reading
-        order counts.
+        `(maximum, offset)`, both `(batch, rows.count, columns.count, channels)`. `offset` leads from the window's
+        start to the maximum: `dy * steps.down + dx * steps.right`. Of equal values the first in reading order
+        counts.
     """
-    channels = x.shape[-1]
     x = _extend(_extend(x, rows, 1), columns, 2)
     # Along the width first: only then does "the later one wins if strictly greater" keep the reading order.
-    best, offset = _best_along(x, None, columns, 2, channels, larger)
-    return _best_along(best, offset, rows, 1, columns.size * channels, larger)
+    best, offset = _best_along(x, None, columns, 2, steps.right, steps.dtype, larger)
+    return _best_along(best, offset, rows, 1, steps.down, steps.dtype, larger)
+
+
+def distance_of(offset, columns, channels, steps):
+    """Offsets as flat distances on the map."""
+    if steps.on_map:
+        return offset
+    flat = Steps.of_map(columns, channels)
+    offset = ops.cast(offset, flat.dtype)
+    return offset // steps.down * flat.down + offset % steps.down * flat.right
+
+
+def offset_of(distance, rows, columns, channels, steps):
+    """Flat distances on the map as offsets; those that lead out of the window still do."""
+    if steps.on_map:
+        return distance
+    flat = Steps.of_map(columns, channels)
+    offset = ops.full_like(distance, OUTSIDE, dtype=steps.dtype)
+    for dy, dx in np.ndindex(rows.window, columns.window):
+        here = ops.equal(distance, dy * flat.down + dx * flat.right)
+        offset = ops.where(here, ops.cast(dy * steps.down + dx * steps.right, steps.dtype), offset)
+    return offset
 
 
 def larger_or_nan(earlier: Any, later: Any) -> Any:
@@ -117,7 +163,7 @@ def _extend(x, axis, dim):
     return ops.take(x, ops.clip(ops.arange(length, dtype="int32") - axis.before, 0, axis.size - 1), axis=dim)
 
 
-def _best_along(x, inherited, axis, dim, step, larger):
+def _best_along(x, inherited, axis, dim, step, dtype, larger):
     """Reduce one axis: the best value, and `step * place` of the first best (plus the inherited offset)."""
     places = _places(x, axis, dim)
     # `step` is a number here, or a scalar of the graph where the width is not known before.
@@ -126,7 +172,9 @@ def _best_along(x, inherited, axis, dim, step, larger):
 
     def offset_of(k: int) -> Any:
         # A border repeated ahead of the map stands for the first place inside it.
-        inside = k if _known(axis.before, 0) else ops.reshape(ops.maximum(axis.first_inside, k), shape)
+        inside = k
+        if not _known(axis.before, 0):
+            inside = ops.cast(ops.reshape(ops.maximum(axis.first_inside, k), shape), dtype)
         return inside * step if offsets is None else offsets[k] + inside * step
 
     best, offset = places[0], offset_of(0)
@@ -134,11 +182,11 @@ def _best_along(x, inherited, axis, dim, step, larger):
         better = places[k] > best
         best = larger(best, places[k])
         if isinstance(offset, int):  # so far the first place everywhere
-            offset = ops.cast(better, "int32") * offset_of(k)
+            offset = ops.cast(better, dtype) * offset_of(k)
         else:
             offset = ops.where(better, offset_of(k), offset)
     if isinstance(offset, int) or offset.shape[-1] != best.shape[-1]:
-        offset = offset + ops.zeros_like(best, dtype="int32")
+        offset = offset + ops.zeros_like(best, dtype=dtype)
     return best, offset
 
 
@@ -157,32 +205,31 @@ def _places(x, axis, dim):
     return places
 
 
-def place(values, offset, rows, columns):
+def place(values, offset, rows, columns, steps):
     """Put every value at its place in an empty map; where windows overlap the values add up.
 
     Args:
         values: `(batch, rows.count, columns.count, channels)`.
-        offset: int32, same shape, as `first_maximum` gives it. A value whose offset lies outside of its
-            window is left out.
+        offset: same shape, as `first_maximum` gives it with the same `steps`. A value whose offset lies outside of
+            its window is left out.
 
     Returns:
         `(batch, rows.size, columns.size, channels)`.
     """
-    channels = values.shape[-1]
     lines = []
     for py in range(rows.stride):
-        cells = [_gathered(values, offset, rows, columns, py, px, channels) for px in range(columns.stride)]
+        cells = [_gathered(values, offset, rows, columns, steps, py, px) for px in range(columns.stride)]
         lines.append(_interleave(cells, 2))
     y = _interleave(lines, 1)
     return _trim(_trim(y, rows, 1), columns, 2)
 
 
-def _gathered(values, offset, rows, columns, py, px, channels):
+def _gathered(values, offset, rows, columns, steps, py, px):
     """The values that belong to place (py, px) of the cells: the sum over the windows that reach there."""
     total = None
     for dy in range(py, rows.window, rows.stride):
         for dx in range(px, columns.window, columns.stride):
-            here = ops.equal(offset, (dy * columns.size + dx) * channels)
+            here = ops.equal(offset, dy * steps.down + dx * steps.right)
             value = ops.where(here, values, ops.cast(0, values.dtype))
             value = _shift_into_cells(value, rows, columns, dy // rows.stride, dx // columns.stride)
             total = value if total is None else total + value
@@ -216,23 +263,22 @@ def _trim(y: Any, axis: Any, dim: int) -> Any:
     return y[:, axis.before : stop] if dim == 1 else y[:, :, axis.before : stop]
 
 
-def pick(x, offset, rows, columns):
+def pick(x, offset, rows, columns, steps):
     """Read the map at every window's place: the adjoint of `place`.
 
     Args:
         x: `(batch, rows.size, columns.size, channels)`.
-        offset: int32 `(batch, rows.count, columns.count, channels)`.
+        offset: `(batch, rows.count, columns.count, channels)`, counted by `steps`.
 
     Returns:
         `(batch, rows.count, columns.count, channels)`; zero where the offset lies outside of its window.
     """
-    channels = x.shape[-1]
     x = _extend(_extend(x, rows, 1), columns, 2)
     lines = _places(x, rows, 1)
     picked = ops.cast(0, x.dtype)
     for dy, line in enumerate(lines):
         for dx, value in enumerate(_places(line, columns, 2)):
-            here = ops.equal(offset, (dy * columns.size + dx) * channels)
+            here = ops.equal(offset, dy * steps.down + dx * steps.right)
             if not _known(columns.before, 0):
                 # On a map narrower than the window, a place ahead of a row shares the offset of one inside.
                 here = ops.logical_and(here, ops.reshape(columns.first_inside <= dx, (1, 1, -1, 1)))

@@ -156,7 +156,9 @@ class Around(layers.Layer):
 
 def test_layers_within_layers_are_told_that_they_predict():
     image = keras.Input((None, None, 3))
-    body = keras.Model(image, Around()(BatchNormalization()(layers.Conv2D(4, 3, padding="same")(image / 255))))
+    body = keras.Model(
+        image, Around()(BatchNormalization()(layers.Conv2D(4, 3, padding="same")(image / 255)))
+    )
     for model in trained(body), keras.Model(image, body(image)):
         assert_same(model)
         probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(model(IMAGES, training=False)))

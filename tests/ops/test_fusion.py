@@ -10,9 +10,9 @@ pytestmark = pytest.mark.tensorflow
 LARGE = np.random.default_rng(0).normal(size=(2, 64, 64, 32)).astype("float32")
 
 
-def there_and_back(x, window=2):
-    pooled = pooling.max_pool_with_argmax(x, window)
-    return pooling.max_unpool(*pooled, window, size=tuple(x.shape[1:3]))
+def there_and_back(x, window=2, stride=None):
+    pooled = pooling.max_pool_with_argmax(x, window, stride)
+    return pooling.max_unpool(*pooled, window, stride, size=tuple(x.shape[1:3]))
 
 
 def gradient(x, function=there_and_back):
@@ -54,14 +54,36 @@ def test_no_programs_for_large_windows():
     assert programs(lambda x: gradient(x, lambda x: there_and_back(x, 3)), tf.constant(LARGE)) == 4
 
 
+def test_no_programs_where_two_places_of_a_window_have_one_index():
+    narrow = tf.TensorSpec((1, 2**12, 2, 16))
+    assert programs(lambda x: gradient(x, lambda x: there_and_back(x, 3)), narrow) == 0
+    assert programs(lambda x: gradient(x, lambda x: there_and_back(x, 2)), narrow) == 4
+
+
 @pytest.mark.full
-@pytest.mark.parametrize("batch", [2, None])
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-def test_programs_give_the_bits_of_plain_operations(dtype, batch):
-    x = tf.cast(LARGE, dtype)
+@pytest.mark.parametrize(
+    ("dtype", "batch", "window", "stride"),
+    [
+        ("float32", 2, 2, None),
+        ("float32", None, 2, None),
+        ("float16", 2, 2, None),
+        ("float16", None, 3, 2),
+        ("bfloat16", 2, (2, 3), (1, 2)),
+        ("float64", 2, 3, 2),
+        ("float32", 2, 2, 3),
+    ],
+)
+def test_programs_give_the_bits_of_plain_operations(dtype, batch, window, stride):
+    x = np.random.default_rng(1).normal(size=(2, 67, 66, 32)).clip(0)  # with ties
+    x = tf.cast(x, dtype)
 
     def all_of_it(x):
-        return *pooling.max_pool_with_argmax(x), there_and_back(x), gradient(x)
+        pooled = pooling.max_pool_with_argmax(x, window, stride)
+        return (
+            *pooled,
+            there_and_back(x, window, stride),
+            gradient(x, lambda x: there_and_back(x, window, stride)),
+        )
 
     fused = tf.function(
         all_of_it, input_signature=[tf.TensorSpec((batch, *x.shape[1:]), dtype)], autograph=False
@@ -70,6 +92,24 @@ def test_programs_give_the_bits_of_plain_operations(dtype, batch):
     for a, b in zip(fused(x), all_of_it(x), strict=True):  # run eagerly it is plain
         assert a.shape == b.shape
         np.testing.assert_array_equal(tf.cast(a, "float64"), tf.cast(b, "float64"))
+
+
+def test_a_program_leaves_values_out_whose_index_is_outside_of_its_window():
+    pooled, argmax = (np.array(t) for t in pooling.max_pool_with_argmax(LARGE))
+    wrong = argmax.copy()
+    wrong[0, 1, 1, :3] = -1, argmax[0, 1, 2, 1], argmax.max() + 32
+    wrong[1, 5, 6, 7] += 1  # another channel
+
+    def recorded(values):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            y = pooling.max_unpool(values, wrong)
+        return y, tape.gradient(y, values)
+
+    assert programs(recorded, tf.constant(pooled)) == 2
+    y, reached = tf.function(recorded)(tf.constant(pooled))
+    np.testing.assert_array_equal(reached, np.where(wrong == argmax, 1, 0))
+    np.testing.assert_array_equal(y, pooling.max_unpool(np.where(wrong == argmax, pooled, 0), argmax))
 
 
 @pytest.mark.parametrize("place", range(4))
