@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from kseg.errors import KsegError
+from kseg.parts import import_all
 from kseg.version import __version__
 
 _PARTS = (
@@ -43,9 +44,7 @@ def __getattr__(name: str) -> Any:
 def register_all() -> None:
     """Import every part of kseg with all that it offers, which registers its classes with Keras."""
     for part in _PARTS:
-        module = importlib.import_module(f"kseg.{part}")
-        for name in getattr(module, "__all__", ()):
-            getattr(module, name)
+        import_all(f"kseg.{part}")
 
 
 def _is_command() -> bool:

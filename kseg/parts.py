@@ -86,3 +86,19 @@ def on_demand(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], A
         return sorted({*vars(sys.modules[package]), *homes})
 
     return __getattr__, __dir__
+
+
+def import_all(package: str) -> None:
+    """Import every module that a package's public names come from, which registers their classes with Keras.
+
+    Args:
+        package: its full name.
+
+    Example:
+
+    >>> from kseg.parts import import_all
+    >>> import_all("kseg.layers")
+    """
+    module = importlib.import_module(package)
+    for name in getattr(module, "__all__", ()):
+        getattr(module, name)

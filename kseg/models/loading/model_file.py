@@ -11,8 +11,8 @@ import keras
 from kseg.backbones import Backbone
 from kseg.errors import ModelError
 from kseg.io.archive import check_archive
-from kseg.models import catalog, multi_scale  # noqa: F401  (their classes are registered, so that Keras finds them)
 from kseg.models.pspnet import TwoHeaded
+from kseg.parts import import_all
 
 
 def load(path: str | Path, custom_objects: dict[str, Any] | None = None) -> keras.Model:
@@ -47,6 +47,8 @@ def load(path: str | Path, custom_objects: dict[str, Any] | None = None) -> kera
             f"{path}: not a Keras model file; expected a .keras file that kseg train or Keras wrote"
         )
     check_archive(path)
+    for package in ("kseg.layers", "kseg.backbones", "kseg.models"):  # Keras finds the classes that are registered
+        import_all(package)
     try:
         model = keras.saving.load_model(path, custom_objects, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds here; the user needs one sentence

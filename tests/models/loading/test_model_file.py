@@ -1,3 +1,6 @@
+import json
+import subprocess
+import sys
 import zipfile
 
 import keras
@@ -50,3 +53,24 @@ def test_bad_file_is_one_sentence_with_its_name(tmp_path, name, says):
         load(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.full
+def test_the_command_finds_every_class_of_a_network(tmp_path):
+    """It imports each part of kseg when a verb needs it, and Keras asks for the classes by name."""
+    FCN(VGG16(filters=4, name="vgg16"), 3, stride=16).save(tmp_path / "m.keras")
+    code = (
+        "import json, sys, kseg_command, keras; from kseg.models.loading.model_file import load; load(sys.argv[1]);"
+        "print(json.dumps([name for name in keras.saving.get_custom_objects()]))"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "m.keras")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    found = set(json.loads(done.stdout.splitlines()[-1]))
+    homes = ("kseg.layers.", "kseg.backbones.", "kseg.models.")
+    wanted = {
+        name
+        for name, registered in keras.saving.get_custom_objects().items()
+        if registered.__module__.startswith(homes)
+    }
+    assert {"kseg>LiteFPN", "kseg>MobileNetV3", "kseg>Normalize"} <= wanted
+    assert wanted - found == set()
