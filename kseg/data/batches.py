@@ -128,6 +128,7 @@ def read_ahead(
     TensorFlow's own search for the best number of threads is off: ending an iteration may wait until the thread that
     searches wakes up, as long as the iteration took, up to a minute (seen with TensorFlow 2.21).
     """
+    sample = tf.autograph.experimental.do_not_convert(sample)  # AutoGraph would read its source for nothing
     stream = numbers.map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -198,7 +199,7 @@ def sampler(
         image, label = samples(index)
         return (image if bytes_alone else image.astype(np.float32)), label
 
-    @tf.function(input_signature=[tf.TensorSpec((), tf.int64)])
+    @tf.function(input_signature=[tf.TensorSpec((), tf.int64)], autograph=False)
     def sample(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, place = position // len(dataset), position % len(dataset)
         index, key = place, tf.stack([tf.constant(seed, tf.int64), epoch])

@@ -36,7 +36,7 @@ class Validation:
         self.batches = pipeline(dataset, batch_size=workers, parts=workers, own=own)
         whole = loss.for_validation()
 
-        @tf.function(input_signature=self.batches.element_spec)
+        @tf.function(input_signature=self.batches.element_spec, autograph=False)
         def score(images, labels):
             logits = model(images, training=False)
             if kind_of(dataset).multilabel:
