@@ -8,6 +8,7 @@ from keras import ops
 
 from kseg.errors import SettingsError
 from kseg.losses.map_loss import MapLoss, per_pixel
+from kseg.ops.cross_entropy import softmax_cross_entropy
 from kseg.ops.labels import two_classes
 from kseg.ops.replicas import gather_over_replicas, sum_over_replicas
 from kseg.ops.strips import upsampled_cross_entropy
@@ -102,7 +103,7 @@ class CrossEntropy(MapLoss):
         labels, logits = self.pair(y_true, y_pred)
         valid = self.valid(labels)
         labels = ops.where(valid, labels, 0)
-        losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        losses = softmax_cross_entropy(labels, logits)
         if self.label_smoothing:
             spread = -ops.mean(ops.log_softmax(logits, axis=-1), axis=-1)
             losses = (1.0 - self.label_smoothing) * losses + self.label_smoothing * spread
