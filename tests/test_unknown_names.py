@@ -19,6 +19,7 @@ CALLS = {
     "kseg.layers.AtrousSpatialPyramidPooling": (3,),
     "kseg.layers.BilinearUpsampling": (2,),
     "kseg.layers.DepthToSpace": (2,),
+    "kseg.layers.Conv2D": (3, 1),
     "kseg.layers.DepthwiseConv2D": (3,),
     "kseg.layers.PadToLeast": (4,),
     "kseg.layers.PadToMultiple": (4,),

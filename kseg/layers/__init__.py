@@ -3,6 +3,7 @@
 from kseg.layers.atrous_conv import AtrousConv2D
 from kseg.layers.atrous_pyramid import AtrousSpatialPyramidPooling
 from kseg.layers.batch_normalization import BatchNormalization
+from kseg.layers.conv import Conv2D
 from kseg.layers.depthwise_conv import DepthwiseConv2D
 from kseg.layers.normalize import Normalize
 from kseg.layers.pooling.dilated_pooling import DilatedPooling2D
@@ -23,6 +24,7 @@ __all__ = [
     "AtrousSpatialPyramidPooling",
     "BatchNormalization",
     "BilinearUpsampling",
+    "Conv2D",
     "CropLike",
     "DepthToSpace",
     "DepthwiseConv2D",

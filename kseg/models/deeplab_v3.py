@@ -9,6 +9,7 @@ from keras import layers
 from kseg import checks
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
+from kseg.layers import Conv2D
 from kseg.models.structure.head_blocks import HeadBlocks
 from kseg.models.structure.segmenter import Segmenter
 from kseg.models.structure.upsampling import logits_of
@@ -92,7 +93,7 @@ class DeepLabV3(Segmenter):
         x = layers.Dropout(dropout, name=backbone.free_name("dropout"))(x)
         if checks.flag(head, "head"):
             x = blocks.convolution(x, filters, "head", 3)
-        x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name=backbone.free_name("score"))(x)
+        x = Conv2D(num_classes, 1, kernel_initializer="he_normal", name=backbone.free_name("score"))(x)
         logits = logits_of(x, backbone, backbone.deepest_stride, upsampling)
         super().__init__(
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable

@@ -10,7 +10,7 @@ from kseg import checks
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.errors import SettingsError
-from kseg.layers import ResizeLike
+from kseg.layers import Conv2D, ResizeLike
 from kseg.models.structure.head_blocks import HeadBlocks
 from kseg.models.structure.segmenter import Segmenter
 from kseg.models.structure.upsampling import logits_of
@@ -139,7 +139,7 @@ class DeepLabV3Plus(Segmenter):
         x = layers.Concatenate(name=backbone.free_name("decoder"))([x, low])
         for number in range(1, decoder_convolutions + 1):
             x = blocks.spatial(x, filters, f"decoder{number}", decoder_kernel)
-        x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", name=backbone.free_name("score"))(x)
+        x = Conv2D(num_classes, 1, kernel_initializer="he_normal", name=backbone.free_name("score"))(x)
         logits = logits_of(x, backbone, backbone.stride_of(low_level), upsampling)
         super().__init__(
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable

@@ -11,7 +11,7 @@ from kseg import checks
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.errors import SettingsError
-from kseg.layers import ResizeLike
+from kseg.layers import Conv2D, ResizeLike
 from kseg.models.structure.segmenter import Segmenter
 from kseg.models.structure.upsampling import logits_of
 
@@ -95,7 +95,7 @@ class FPN(Segmenter):
         branches = _branches(backbone, levels, filters, groups, epsilon)
         x = layers.Add(name=own("sum"))(branches) if len(branches) > 1 else branches[0]
         x = layers.SpatialDropout2D(dropout, name=own("dropout"))(x)
-        x = layers.Conv2D(num_classes, 1, name=own("score"), **HE)(x)
+        x = Conv2D(num_classes, 1, name=own("score"), **HE)(x)
         logits = logits_of(x, backbone, backbone.stride_of(names[0]), upsampling)
         super().__init__(
             backbone.input, logits, backbone=backbone, num_classes=num_classes, name=name, trainable=trainable
@@ -119,7 +119,7 @@ def _pyramid(backbone: Backbone, names: Sequence[str], filters: int) -> dict[str
     levels, own = {}, backbone.free_name
     deeper = None
     for stage in names[::-1]:
-        x = layers.Conv2D(filters, 1, name=own(f"{stage}_lateral"), **HE)(backbone.stages[stage])
+        x = Conv2D(filters, 1, name=own(f"{stage}_lateral"), **HE)(backbone.stages[stage])
         if deeper is not None:
             factor = backbone.stride_of(deeper) / backbone.stride_of(stage) if backbone.aligned else None
             above = ResizeLike("nearest", factor=factor, name=own(f"{stage}_topdown"))([levels[deeper], x])

@@ -11,7 +11,7 @@ from kseg import checks
 from kseg.backbones.backbone import Backbone
 from kseg.backbones.construction import draws_graph
 from kseg.errors import ModelError
-from kseg.layers import BatchNormalization, PyramidPooling
+from kseg.layers import BatchNormalization, Conv2D, PyramidPooling
 from kseg.models.structure.segmenter import Segmenter
 from kseg.models.structure.upsampling import logits_of
 
@@ -167,7 +167,7 @@ class ScoreHead:
         x = BatchNormalization(name=free_name(f"{prefix}bn"), **self.normalization)(x)
         x = layers.ReLU(name=free_name(f"{prefix}relu"))(x)
         x = layers.Dropout(self.dropout, name=free_name(f"{prefix}dropout"))(x)
-        return layers.Conv2D(num_classes, self.score_kernel, name=free_name(f"{prefix}score"), **he)(x)
+        return Conv2D(num_classes, self.score_kernel, name=free_name(f"{prefix}score"), **he)(x)
 
 
 @keras.saving.register_keras_serializable(package="kseg")

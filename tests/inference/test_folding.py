@@ -9,13 +9,14 @@ import kseg
 from kseg.inference import Predictor
 from kseg.inference.folding import LARGEST_FILTER, foldable, folded_call
 from kseg.inference.forward import Forward
-from kseg.layers import AtrousConv2D, BatchNormalization, DepthwiseConv2D
+from kseg.layers import AtrousConv2D, BatchNormalization, Conv2D, DepthwiseConv2D
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 13, 18, 3)).astype("float32")
 CONVOLUTIONS = {
     "plain": lambda **k: layers.Conv2D(6, 3, strides=2, padding="same", **k),
     "valid": lambda **k: layers.Conv2D(6, (3, 2), **k),
-    "dilated": lambda **k: layers.Conv2D(6, 3, dilation_rate=2, padding="same", **k),
+    "pointwise": lambda **k: Conv2D(6, 1, **k),
+    "dilated": lambda **k: Conv2D(6, 3, dilation_rate=2, padding="same", **k),
     "grouped": lambda **k: layers.Conv2D(6, 3, groups=3, **k),
     "atrous": lambda **k: AtrousConv2D(6, 3, rate=(2, 3), **k),
     "depthwise": lambda **k: layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", **k),

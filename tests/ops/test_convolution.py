@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from kseg.errors import SettingsError
-from kseg.ops.convolution import atrous_conv2d
+from kseg.ops.convolution import atrous_conv2d, pointwise_conv2d
 
 CASES = [
     (3, 2, "same"),
@@ -172,3 +172,50 @@ def test_numpy_integers_are_rates():
 def test_other_paddings_are_refused(padding):
     with pytest.raises(SettingsError, match="`padding` must be 'same' or 'valid'"):
         atrous_conv2d(*_inputs(3), 2, padding)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("shape", [(2, 11, 14, 3), (None, None, None, 3), (2, 1, 1, 3)])
+def test_a_pointwise_convolution_and_its_gradients_are_matrix_products(shape):
+    rng = np.random.default_rng(0)
+    sides = [side or 7 for side in shape]
+    x, kernel = rng.normal(size=sides).astype("f4"), rng.normal(size=(1, 1, 3, 5)).astype("f4")
+    upstream = rng.normal(size=(*sides[:3], 5)).astype("f4")
+
+    @tf.function(input_signature=[tf.TensorSpec(shape), tf.TensorSpec(kernel.shape)], autograph=False)
+    def step(x, kernel):
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            y = pointwise_conv2d(x, kernel)
+            total = tf.reduce_sum(y * upstream)
+        return y, *tape.gradient(total, [x, kernel])
+
+    y, to_x, to_kernel = step(x, kernel)
+    operations = {node.op for node in step.get_concrete_function().graph.as_graph_def().node}
+    assert "Conv2DBackpropFilter" not in operations
+    exact = x.astype("f8"), kernel[0, 0].astype("f8"), upstream.astype("f8")
+    np.testing.assert_allclose(y, exact[0] @ exact[1], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(to_x, exact[2] @ exact[1].T, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(to_kernel[0, 0], np.einsum("bhwi,bhwo->io", exact[0], exact[2]), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.tensorflow
+def test_second_gradients_of_a_pointwise_convolution():
+    x, kernel = (tf.constant(t) for t in _inputs(1))
+
+    def second(convolution):
+        @tf.function(autograph=False)
+        def run():
+            with tf.GradientTape() as outer:
+                outer.watch([x, kernel])
+                with tf.GradientTape() as tape:
+                    tape.watch([x, kernel])
+                    loss = tf.reduce_sum(convolution(x, kernel) ** 3)
+                slopes = tape.gradient(loss, [x, kernel])
+                total = sum(tf.reduce_sum(slope**2) for slope in slopes)
+            return outer.gradient(total, [x, kernel])
+
+        return run()
+
+    for mine, theirs in zip(second(pointwise_conv2d), second(lambda x, k: ops.conv(x, k)), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-2)

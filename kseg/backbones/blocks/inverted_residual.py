@@ -7,7 +7,7 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-from kseg.layers import BatchNormalization, DepthwiseConv2D
+from kseg.layers import BatchNormalization, Conv2D, DepthwiseConv2D
 
 
 class Row(NamedTuple):
@@ -85,7 +85,7 @@ class InvertedResiduals:
     def convolution(self, x, filters, kernel, name, stride=1, activation=None):
         """Convolution `<name>_conv`, normalisation `<name>_bn` and, where there is one, activation `<name>`."""
         x, edges = self._padded(x, kernel, stride, name)
-        x = layers.Conv2D(
+        x = Conv2D(
             filters,
             kernel,
             stride,

@@ -3,7 +3,7 @@
 from keras import layers
 
 from kseg.backbones.blocks.inverted_residual import fan_out_initializer
-from kseg.layers import BatchNormalization, DepthwiseConv2D
+from kseg.layers import BatchNormalization, Conv2D, DepthwiseConv2D
 
 # the last activation before each stride, where groups 2, 3, 4 and 6 stride
 LITE_STAGES = {
@@ -70,7 +70,7 @@ def _block(x, filters, kernel, strides, expansion, dilation, hole, name):
 
 def conv_bn(x, filters, kernel, name, strides=1, activation=True):
     """Convolution ``<name>_conv``, normalisation ``<name>_bn`` and ReLU6 ``<name>``."""
-    x = layers.Conv2D(
+    x = Conv2D(
         filters,
         kernel,
         strides=strides,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from keras import layers
 
 from kseg import checks
-from kseg.layers import AtrousConv2D, BatchNormalization
+from kseg.layers import AtrousConv2D, BatchNormalization, Conv2D
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ResidualBlocks:
             x = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
             x = layers.Conv2D(filters, size, stride, **shared)(x)
         else:
-            x = layers.Conv2D(filters, size, stride, padding="same", **shared)(x)
+            x = Conv2D(filters, size, stride, padding="same", **shared)(x)
         statistics = {"momentum": self.momentum, "synchronized": self.synchronized}
         x = BatchNormalization(epsilon=self.epsilon, name=f"{name}_bn", **statistics)(x)
         return layers.ReLU(name=f"{name}_relu")(x) if activation else x

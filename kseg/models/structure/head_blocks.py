@@ -8,7 +8,7 @@ from keras import layers
 from kseg import checks
 from kseg.backbones.blocks.inverted_residual import fan_out_initializer
 from kseg.errors import SettingsError
-from kseg.layers import AtrousConv2D, BatchNormalization, DepthwiseConv2D, ResizeLike
+from kseg.layers import AtrousConv2D, BatchNormalization, Conv2D, DepthwiseConv2D, ResizeLike
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class HeadBlocks:
         if rate > 1:
             x = AtrousConv2D(filters, kernel, rate, **settings)(x)
         else:
-            x = layers.Conv2D(filters, kernel, padding="same", **settings)(x)
+            x = Conv2D(filters, kernel, padding="same", **settings)(x)
         return self._activated(x, name)
 
     def spatial(self, x, filters, name, kernel=3, rate=1):

@@ -18,6 +18,7 @@ def dilated_net():
     x = keras.layers.ZeroPadding2D(3)(x)
     x = kseg.layers.DepthwiseConv2D(3, dilation_rate=(3, 1), activation="relu", name="valid")(x)
     x = keras.layers.Conv2D(4, 2, padding="same", dilation_rate=2, name="full")(x)
+    x = kseg.layers.Conv2D(3, 2, dilation_rate=2, name="full_valid")(x)
     return keras.Model(image, x)
 
 
@@ -27,7 +28,7 @@ def test_only_dilated_layers_are_exchanged():
     changed = [
         one.name for one, two in zip(net.layers, copy.layers, strict=True) if type(one) is not type(two)
     ]
-    assert changed == ["same", "valid", "full"]
+    assert changed == ["same", "valid", "full", "full_valid"]
     for ours, theirs in zip(net.get_weights(), copy.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     image = keras.Input((8, 8, 3))
@@ -39,7 +40,7 @@ def test_one_operation_each_at_free_sizes(tmp_path):
     net = dilated_net()
     kseg.export.tflite(net, tmp_path / "n.tflite", dynamic=True)
     operations = kseg.export.load(tmp_path / "n.tflite").operations
-    assert (operations["DEPTHWISE_CONV_2D"], operations["CONV_2D"]) == (2, 1)
+    assert (operations["DEPTHWISE_CONV_2D"], operations["CONV_2D"]) == (2, 2)
     assert not [name for name in operations if "BATCH" in name]
     interpreter = Interpreter(str(tmp_path / "n.tflite"))
     for size in ((17, 23), (30, 9)):
@@ -57,4 +58,4 @@ def test_one_convolution_each_in_onnx(tmp_path):
     pytest.importorskip("onnxruntime")
     net = dilated_net()
     assert kseg.export.onnx(net, tmp_path / "n.onnx").equal
-    assert kseg.export.load(tmp_path / "n.onnx").operations["Conv"] == 3
+    assert kseg.export.load(tmp_path / "n.onnx").operations["Conv"] == 4
