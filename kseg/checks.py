@@ -46,9 +46,7 @@ def whole(value: Any, name: str, least: int | None = 1, most: int | None = None)
     found = _as_whole(value)
     if found is None or not _within(found, least, most):
         of_names = isinstance(value, list | tuple) and value and all(isinstance(one, str) for one in value)
-        raise wrong(
-            name, f"a whole number{_range(least, most)}{', as len(names) is' * bool(of_names)}", value
-        )
+        raise wrong(name, f"a whole number{_range(least, most)}{', as len(names) is' * bool(of_names)}", value)
     return found
 
 

@@ -181,9 +181,7 @@ def file_predictor(
     classes, palette = runtime.metadata.get("classes"), runtime.metadata.get("palette")
     info = file_info(runtime.metadata, path)
     own = not info.is_rgb or info.multilabel
-    if own or (
-        runtime.size is None and size is None and runtime.metadata
-    ):  # kseg's own: images at their own size
+    if own or (runtime.size is None and size is None and runtime.metadata):  # kseg's own: images at their own size
 
         def whole(image: np.ndarray) -> np.ndarray:
             found = runtime(image[None])[0]

@@ -18,9 +18,7 @@ def pytest_configure():
         import torch
 
         # `np.asarray(model(image))` reads a tensor here as on the other backends, where none carries a gradient.
-        torch.Tensor.__array__ = lambda tensor, dtype=None, copy=None: np.asarray(
-            tensor.detach().numpy(), dtype
-        )
+        torch.Tensor.__array__ = lambda tensor, dtype=None, copy=None: np.asarray(tensor.detach().numpy(), dtype)
 
 
 def pytest_collection_finish():

@@ -144,13 +144,9 @@ def test_a_preset_is_tuned_predicts_and_is_saved_on_every_backend(tmp_path):
     model.freeze("stage1")
     model.compile(learning_rates={"backbone": 0.1})
     loader = kseg.data.Loader(data, batch_size=2, size=(32, 32))
-    history = model.fit(
-        loader, validation_data=(images, (images[..., 0] > 128).astype("uint8")), epochs=2, verbose=0
-    )
+    history = model.fit(loader, validation_data=(images, (images[..., 0] > 128).astype("uint8")), epochs=2, verbose=0)
     assert np.isfinite(history.history["val_loss"]).all()
-    plain, sharp = (
-        kseg.inference.Predictor(model, crf=crf) for crf in (None, kseg.inference.DenseCRF(iterations=1))
-    )
+    plain, sharp = (kseg.inference.Predictor(model, crf=crf) for crf in (None, kseg.inference.DenseCRF(iterations=1)))
     assert plain(images[0]).shape == sharp(images[0]).shape == (32, 32)
     logits = keras.ops.convert_to_numpy(model(images[:1].astype("float32")))
     np.testing.assert_array_equal(plain(images[0]), logits[0].argmax(-1))
@@ -186,9 +182,7 @@ def test_every_loss_and_metric_in_keras_fit_on_a_loader(mode, tmp_path):
     model = kseg.models.Segmenter(image, logits, backbone=backbone, num_classes=channels)
     model.multilabel, model.classes = overlap, data.classes
 
-    moded = [
-        kind(mode=mode) for kind in (losses.Dice, losses.Jaccard, losses.Tversky, losses.Focal, losses.Lovasz)
-    ]
+    moded = [kind(mode=mode) for kind in (losses.Dice, losses.Jaccard, losses.Tversky, losses.Focal, losses.Lovasz)]
     parts = moded if overlap else [*moded, losses.CrossEntropy(), losses.BoundaryCrossEntropy()]
     of_classes = {"mode": "multilabel" if overlap else "multiclass"}
     scores = [kind(data.classes, **of_classes) for kind in (metrics.IoU, metrics.Dice)]

@@ -31,19 +31,11 @@ def test_whole_bounds_are_included():
 
 
 def test_colours_as_numbers_and_as_text():
-    for same in (
-        (255, 128, 0),
-        [255, 128, 0],
-        np.array([255, 128, 0], np.uint8),
-        "#ff8000",
-        "rgb(255, 128, 0)",
-    ):
+    for same in ((255, 128, 0), [255, 128, 0], np.array([255, 128, 0], np.uint8), "#ff8000", "rgb(255, 128, 0)"):
         assert checks.colour(same, "colour") == (255, 128, 0)
     assert checks.colour("navy", "colour") == (0, 0, 128)  # of CSS
     for wrong in ("#ff80", "nocolour", (1, 2), (1, 2, 256), (-1, 0, 0), (0.5, 0, 0), 7, None, "#ff800080"):
-        with pytest.raises(
-            SettingsError, match="`colour` must be a colour of three whole numbers from 0 to 255, or a"
-        ):
+        with pytest.raises(SettingsError, match="`colour` must be a colour of three whole numbers from 0 to 255, or a"):
             checks.colour(wrong, "colour")
 
 

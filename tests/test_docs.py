@@ -46,15 +46,15 @@ class Block(NamedTuple):
 
 
 def blocks(page: Path) -> list[Block]:
-    return [
-        Block(*(part or "" for part in found.groups())) for found in BLOCK.finditer(page.read_text("utf-8"))
-    ]
+    return [Block(*(part or "" for part in found.groups())) for found in BLOCK.finditer(page.read_text("utf-8"))]
 
 
 def commands(block: Block) -> list[list[str]]:
     """The `kseg` commands of a shell block, as words; other programs are left out."""
     lines = block.text.replace("\\\n", " ").splitlines()
-    return [words[1:] for line in lines if (words := shlex.split(line, comments=True)) and words[0] == "kseg"]
+    return [
+        words[1:] for line in lines if (words := shlex.split(line, comments=True)) and words[0] == "kseg"
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +111,7 @@ def test_commands(page, reader, monkeypatch, capsys):
                 continue
             extra = [*SHORT, "--no-resume"] if words[0] == "train" else []
             code = main([*words, *extra])
-            assert code == 0, (
-                f"{page.name}: kseg {shlex.join(words)} ended with {code}: {capsys.readouterr().err}"
-            )
+            assert code == 0, f"{page.name}: kseg {shlex.join(words)} ended with {code}: {capsys.readouterr().err}"
 
 
 @pytest.mark.tensorflow
@@ -132,9 +130,7 @@ def test_python(page, reader, monkeypatch):
 
 @pytest.mark.docs
 @pytest.mark.tensorflow
-@pytest.mark.parametrize(
-    "script", sorted((ROOT / "docs" / "examples").glob("*.py")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("script", sorted((ROOT / "docs" / "examples").glob("*.py")), ids=lambda path: path.stem)
 def test_examples(script, reader, monkeypatch, capsys):
     monkeypatch.chdir(reader)
     for package in re.findall(r"^import (keras_tuner|optuna)$", script.read_text("utf-8"), re.MULTILINE):
@@ -150,6 +146,4 @@ def test_examples(script, reader, monkeypatch, capsys):
 def test_links_to_files(page):
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
         if not target.startswith(("http://", "https://", "mailto:")):
-            assert (page.parent / target).exists(), (
-                f"{page.relative_to(ROOT)} links to {target}, which is not there"
-            )
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}, which is not there"

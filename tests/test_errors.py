@@ -6,9 +6,7 @@ import kseg
 from kseg import errors
 
 
-@pytest.mark.parametrize(
-    "kind", [errors.DataError, errors.ModelError, errors.SettingsError, errors.FileError]
-)
+@pytest.mark.parametrize("kind", [errors.DataError, errors.ModelError, errors.SettingsError, errors.FileError])
 def test_one_family_that_programs_catch_by_one_name(kind):
     with pytest.raises(kseg.KsegError, match=r"^a\.png: not a picture$"):
         raise kind("a.png: not a picture")

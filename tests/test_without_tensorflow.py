@@ -84,8 +84,7 @@ assert sys.modules["tensorflow"] is None
 
 def test_what_is_installed_without_it_is_a_part_of_what_is_installed():
     whole, core = (
-        (ROOT / name).read_text("utf-8").splitlines()
-        for name in ("requirements.txt", "requirements-core.txt")
+        (ROOT / name).read_text("utf-8").splitlines() for name in ("requirements.txt", "requirements-core.txt")
     )
     assert set(core) < set(whole)
     assert not any(line.startswith(("tensor", "tf")) for line in core)
@@ -97,12 +96,7 @@ def test_a_script_from_data_to_a_saved_preset(backend, tmp_path):
     pytest.importorskip(backend)
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
+        [sys.executable, "-c", SCRIPT], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-3000:]
     said = dict(line.split(" | ", 1) for line in done.stdout.splitlines() if " | " in line)

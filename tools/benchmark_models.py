@@ -47,9 +47,7 @@ def model_table(rounds: int = 15) -> None:
             )
 
 
-def entries(
-    folder: Path,
-) -> Iterator[tuple[str, int, tuple[int, int], dict[str, Callable[[], object]], Path]]:
+def entries(folder: Path) -> Iterator[tuple[str, int, tuple[int, int], dict[str, Callable[[], object]], Path]]:
     """Name, parameters, size, what to time, and the LiteRT file of each model; a preset's is its int8 file."""
     import kseg
 

@@ -41,12 +41,8 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument(
-        "--root", required=True, type=Path, metavar="DIR", help="voc_animals, voc_people and camvid"
-    )
-    parser.add_argument(
-        "--cache", required=True, type=Path, metavar="DIR", help="for the maps: some gigabytes"
-    )
+    parser.add_argument("--root", required=True, type=Path, metavar="DIR", help="voc_animals, voc_people and camvid")
+    parser.add_argument("--cache", required=True, type=Path, metavar="DIR", help="for the maps: some gigabytes")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: docs")
     every = ["tests", "voc", "camvid", "whole"]
     told = "tests without training, heads on voc or camvid, whole networks (default: all four)"
@@ -55,14 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_number(0), nargs="+", metavar="N", help=told)
     told = "of every training (default: 600, of whole networks 300)"
     parser.add_argument("--steps", type=_number(1), metavar="N", help=told)
-    parser.add_argument(
-        "--limit", type=_number(1), metavar="N", help="score trainings on so many validation images"
-    )
+    parser.add_argument("--limit", type=_number(1), metavar="N", help="score trainings on so many validation images")
     told = "variants and tests whose name holds such a word, or is what follows a ="
     parser.add_argument("--only", nargs="+", metavar="WORD", help=told)
-    parser.add_argument(
-        "--threads", type=_number(0), default=0, metavar="N", help="of TensorFlow (default: all)"
-    )
+    parser.add_argument("--threads", type=_number(0), default=0, metavar="N", help="of TensorFlow (default: all)")
     told = "take the lines of other results; longer runs replace shorter ones once they have all their seeds"
     parser.add_argument("--merge", nargs="+", type=Path, default=[], metavar="FILE", help=told)
     parser.add_argument("--page", action="store_true", help="run nothing; write the page of what is there")

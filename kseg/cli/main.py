@@ -52,9 +52,7 @@ class _Version(argparse.Action):
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every verb: a verb's module gives the help (its docstring), arguments and ``run``."""
     parser = argparse.ArgumentParser(prog="kseg", description=DESCRIPTION)
-    parser.add_argument(
-        "--version", action=_Version, nargs=0, help="show the versions of kseg and what it stands on"
-    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the versions of kseg and what it stands on")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
     for verb, module_name in VERBS.items():
         module = importlib.import_module(f"kseg.cli.verbs.{module_name}")

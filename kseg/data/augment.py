@@ -113,9 +113,7 @@ class Augment:
         target = own_size if size is None else tf.constant(size, tf.int32)
         transform = self._transform(draw, own_size, target)
         flat = len(label.shape) == 2
-        label = _resample(
-            label[..., None] if flat else label, transform, target, "NEAREST", fill=ignore_label
-        )
+        label = _resample(label[..., None] if flat else label, transform, target, "NEAREST", fill=ignore_label)
         label = label[..., 0] if flat else label
         channels = image.shape[-1]
         image = tf.cast(image, tf.float32)
@@ -179,6 +177,7 @@ class Augment:
             offset = (1 - contrast) * brightness * grey * tf.ones(3)
         return tf.tensordot(image, tf.concat([matrix, (offset - mean)[None]], axis=0), 1) + mean
 
+
     def _rescale(self, draw: tf.Tensor, image: tf.Tensor, value_range: tuple[float, float]) -> tf.Tensor:
         """Brightness and contrast of every channel, and padding with the middle of the range."""
         low, high = map(float, value_range)
@@ -187,9 +186,7 @@ class Augment:
             1 + (2 * draw[place] - 1) * amount for place, amount in ((7, self.brightness), (8, self.contrast))
         )
         mean = tf.reduce_sum(values, axis=[0, 1]) / tf.maximum(tf.reduce_sum(inside), 1.0)
-        changed = (
-            contrast * values + (1 - contrast) * mean * inside - low * inside
-        ) * brightness + low * inside
+        changed = (contrast * values + (1 - contrast) * mean * inside - low * inside) * brightness + low * inside
         return changed + (1 - inside) * (low + high) / 2
 
 

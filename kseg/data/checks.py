@@ -27,10 +27,7 @@ ONE_CLASS = ("background", "class 1")
 
 
 def check(
-    source: object,
-    num_classes: int | None = None,
-    on_sample: Progress | None = None,
-    max_pixels: int = MAX_PIXELS,
+    source: object, num_classes: int | None = None, on_sample: Progress | None = None, max_pixels: int = MAX_PIXELS
 ) -> Findings:
     """Reads every image and mask of a data set and reports all that is wrong, rather than stop at the first.
 
@@ -57,14 +54,9 @@ def check(
     if not isinstance(source, (str, Path)):
         own = getattr(source, "dataset", source)  # of a Loader
         declared = num_classes is not None or hasattr(own, "num_classes")
-        source = as_dataset(
-            source, ONE_CLASS if num_classes == 1 else num_classes if declared else IGNORE_LABEL
-        )
+        source = as_dataset(source, ONE_CLASS if num_classes == 1 else num_classes if declared else IGNORE_LABEL)
         examination = Examination(source.max_pixels, own=False, kind=kind_of(source))
-        examination.classes, examination.ignore_label = (
-            source.classes if declared else None,
-            source.ignore_label,
-        )
+        examination.classes, examination.ignore_label = source.classes if declared else None, source.ignore_label
         for index in range(len(source)):
             if isinstance(source.samples, Sequence):
                 examination.examine(source.samples[index], source.mask_colours, source.to_labels)

@@ -212,9 +212,7 @@ def class_names(classes: Sequence[str] | int, name: str) -> tuple[str, ...]:
         DataError: one name, or a set or dict, whose order is not that of the ids. SettingsError: another number.
     """
     if isinstance(classes, (str, Set, Mapping)):
-        raise DataError(
-            f"{name}: classes are a list of names in the order of their ids, or a number; got {classes!r}"
-        )
+        raise DataError(f"{name}: classes are a list of names in the order of their ids, or a number; got {classes!r}")
     if not isinstance(classes, Iterable):
         classes = [f"class {index}" for index in range(whole(classes, "classes", 1, 255))]
     return tuple(classes)
@@ -238,7 +236,5 @@ def named_colours(
     for label, one in named.items():
         same = next(other for other in named if named[other] == one)
         if same != label:
-            raise DataError(
-                f"{name}: {same!r} and {label!r} have the same colour, {one}: nothing tells them apart"
-            )
+            raise DataError(f"{name}: {same!r} and {label!r} have the same colour, {one}: nothing tells them apart")
     return named

@@ -71,10 +71,7 @@ class Crops:
         image, labels = self.dataset.load(crop.image)
         image = cv2.resize(cut_out(image, crop.box), self.size[::-1], interpolation=cv2.INTER_LINEAR)
         labels = cut_out(labels, crop.box, fill=ignored)
-        (
-            rows,
-            columns,
-        ) = (  # nearest: the pixel under each new pixel's centre, as bilinear resizing places them
+        rows, columns = (  # nearest: the pixel under each new pixel's centre, as bilinear resizing places them
             ((np.arange(new) + 0.5) * old / new).astype(np.intp)
             for old, new in zip(labels.shape, self.size, strict=True)
         )

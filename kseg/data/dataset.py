@@ -103,9 +103,7 @@ class Dataset:
         if self.palette is None:
             colours = default_palette(len(self.classes) + 1)  # black is no colour of a class that overlaps
             object.__setattr__(self, "palette", colours[1:] if self.multilabel else colours[:-1])
-        object.__setattr__(
-            self, "palette", tuple(colour(one, "a colour of `palette`") for one in self.palette)
-        )
+        object.__setattr__(self, "palette", tuple(colour(one, "a colour of `palette`") for one in self.palette))
         if len(self.palette) != len(self.classes):
             raise DataError(
                 f"data set {self.name}: {len(self.classes)} classes but {len(self.palette)} palette colours"
@@ -160,9 +158,7 @@ class Dataset:
             return NotImplemented
         kinds = {(one.channels, one.value_range, one.multilabel) for one in (self, other)}
         if len(kinds) > 1:
-            raise SettingsError(
-                f"{self.name} and {other.name} differ in the channels or values of their images"
-            )
+            raise SettingsError(f"{self.name} and {other.name} differ in the channels or values of their images")
         if other.classes != self.classes or other.ignore_label != self.ignore_label:
             raise SettingsError(
                 f"{self.name} has the classes {', '.join(self.classes)}, {other.name} {', '.join(other.classes)}: only "
@@ -188,9 +184,7 @@ class Dataset:
             SettingsError: a class that is not there, no class is left, or classes overlap.
         """
         if self.multilabel:
-            raise SettingsError(
-                f"{self.name}: remap() is of classes that exclude each other, and these overlap"
-            )
+            raise SettingsError(f"{self.name}: remap() is of classes that exclude each other, and these overlap")
         unknown = sorted(set(names) - set(self.classes))
         if unknown:
             raise SettingsError(f"{self.name} has no class {unknown[0]!r}; it has {', '.join(self.classes)}")
@@ -200,9 +194,7 @@ class Dataset:
             raise SettingsError(f"{self.name}: no class is left after {dict(names)}")
         lookup = self.to_labels(np.arange(256, dtype=np.uint8))
         new = [self.ignore_label if name is None else kept.index(name) for name in renamed]
-        ids = (
-            (stored, new[label] if label < len(new) else int(label)) for stored, label in enumerate(lookup)
-        )
+        ids = ((stored, new[label] if label < len(new) else int(label)) for stored, label in enumerate(lookup))
         ids = tuple((stored, label) for stored, label in ids if stored != label)
         palette = tuple(self.palette[renamed.index(name)] for name in kept)
         return replace(self, classes=kept, palette=palette, stored_ids=ids)
@@ -277,9 +269,7 @@ class Dataset:
             if sample.mask is None:
                 raise DataError(f"{sample.image}: this image has no mask")
             kind = self.channels, self.value_range, self.max_pixels
-            image = (
-                read_image(sample.image, self.max_pixels) if self.is_rgb else read_bands(sample.image, *kind)
-            )
+            image = read_image(sample.image, self.max_pixels) if self.is_rgb else read_bands(sample.image, *kind)
             image_file, mask_file = str(sample.image), str(sample.mask)
             if isinstance(sample.mask, tuple):
                 mask_file = f"{image_file}, its masks"
@@ -287,9 +277,7 @@ class Dataset:
             elif self.multilabel:
                 mask = read_bands(sample.mask, self.num_classes, max_pixels=self.max_pixels)
             else:
-                mask = read_mask(
-                    sample.mask, self.max_pixels, self.mask_colours, num_classes=self.num_classes
-                )
+                mask = read_mask(sample.mask, self.max_pixels, self.mask_colours, num_classes=self.num_classes)
         if image.shape[:2] != mask.shape[:2]:
             raise DataError(size_mismatch(image_file, image.shape[:2], mask_file, mask.shape[:2]))
         check_channels(mask, self, mask_file)

@@ -125,9 +125,7 @@ class Findings:
             )
         if self.channels:
             low, high = self.value_range
-            lines.append(
-                f"channel  values of {low:g} to {high:g}; mean and std are arguments of kseg.models.build"
-            )
+            lines.append(f"channel  values of {low:g} to {high:g}; mean and std are arguments of kseg.models.build")
             lines.append(f"{'':>7}  {'lowest':>12}  {'highest':>12}  {'mean':>12}  {'std':>12}")
             for number, one in enumerate(self.channels):
                 values = (f"{value:>12,.6g}" for value in (one.lowest, one.highest, one.mean, one.std))
@@ -157,9 +155,7 @@ def about_all_masks(
     """
     found = []
     if multilabel and not counts.any():
-        message = (
-            f"{name}: all pixels of all {masks} images are of no class: nothing can be learned from them"
-        )
+        message = f"{name}: all pixels of all {masks} images are of no class: nothing can be learned from them"
         return [Finding("one value", name, message, fatal=own)]
     used = np.flatnonzero(counts[:IGNORE_LABEL])
     highest = int(used.max(initial=0))
@@ -199,9 +195,7 @@ def about_channels(
     found = []
     for number, one in enumerate(channels):
         if one.lowest == one.highest:
-            message = (
-                f"{name}: channel {number} is {one.lowest:g} in every pixel of every image: it tells nothing"
-            )
+            message = f"{name}: channel {number} is {one.lowest:g} in every pixel of every image: it tells nothing"
             found.append(Finding("blank channel", name, message, fatal=False))
     low, high = value_range
     if channels and max(one.highest for one in channels) - low < (high - low) / 10:

@@ -37,11 +37,7 @@ def kind_of(dataset: Any) -> Kind:
 
 
 def count_classes(
-    masks: Iterable[tuple[str, np.ndarray]],
-    name: str,
-    ignore_label: int = IGNORE_LABEL,
-    *,
-    strict: bool = True,
+    masks: Iterable[tuple[str, np.ndarray]], name: str, ignore_label: int = IGNORE_LABEL, *, strict: bool = True
 ) -> int:
     """How many classes masks show: one more than their highest id, where every id from 1 up to it occurs.
 
@@ -155,9 +151,7 @@ def read_masks(paths: Sequence[Path], num_classes: int, max_pixels: int = MAX_PI
         DataError: another number of files than of classes, files of different sizes, and as `read_mask`.
     """
     if len(paths) != num_classes:
-        raise DataError(
-            f"{paths[0] if paths else 'masks'}: {len(paths)} mask file(s) for {num_classes} classes"
-        )
+        raise DataError(f"{paths[0] if paths else 'masks'}: {len(paths)} mask file(s) for {num_classes} classes")
     parts = [read_mask(path, max_pixels) for path in paths]
     for path, part in zip(paths, parts, strict=True):
         if part.shape != parts[0].shape:

@@ -51,9 +51,7 @@ def tune_crf(
     labels = kseg.inference.Predictor(model, crf=found.best)(image)
     ```
     """
-    inspect.signature(search_crf).bind(
-        None, **search
-    )  # a wrong name is reported before the images are predicted
+    inspect.signature(search_crf).bind(None, **search)  # a wrong name is reported before the images are predicted
     predictor = model_or_predictor
     if not hasattr(predictor, "probabilities"):
         predictor = Predictor(predictor)

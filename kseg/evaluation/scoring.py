@@ -208,9 +208,7 @@ def labelled_data(predictor: AnyPredictor, data: Any) -> Dataset:
     info, kind = getattr(predictor, "info", None), {}
     if info is not None:
         kind = {"channels": info.channels, "value_range": info.value_range, "multilabel": info.multilabel}
-    return as_dataset(
-        data, model.classes if named else count, palette=model.palette if colours else None, **kind
-    )
+    return as_dataset(data, model.classes if named else count, palette=model.palette if colours else None, **kind)
 
 
 def check_classes(predictor: AnyPredictor, dataset: Dataset) -> None:

@@ -83,9 +83,7 @@ def check_range(image: np.ndarray) -> None:
 def check_one_class(info: Any, what: str) -> None:
     """SettingsError where a model's classes overlap, for what needs one class a pixel."""
     if getattr(info, "multilabel", False):
-        raise SettingsError(
-            f"The classes of the model {info.name!r} overlap, and {what} needs one class a pixel"
-        )
+        raise SettingsError(f"The classes of the model {info.name!r} overlap, and {what} needs one class a pixel")
 
 
 def checked_threshold(threshold: float, num_classes: int, multilabel: bool = False) -> float:

@@ -154,9 +154,7 @@ class FilePredictor:
         if found.ndim != 3 or 0 in found.shape or found.shape[-1] > MOST_CLASSES:
             raise ModelError(f"the model gives {found.shape} an image; expected (height, width, classes)")
         found = found.astype(np.float32)
-        if (
-            found.shape[-1] == 1 or self.info.multilabel
-        ):  # one object before background, or objects that overlap
+        if found.shape[-1] == 1 or self.info.multilabel:  # one object before background, or objects that overlap
             one = 1 / (1 + np.exp(-np.clip(found, -60, 60))) if self.output == "logits" else found
             return one if self.info.multilabel else np.concatenate([1 - one, one], -1)
         if self.output == "probabilities":

@@ -71,9 +71,7 @@ class Forward(keras.Model):
         if keras.backend.backend() != "tensorflow":
             return self.predict_on_batch(images)
         if self._function is None:
-            free = tf.TensorSpec(
-                (self._batch, *(self.info.size or (None, None)), self.info.channels), "float32"
-            )
+            free = tf.TensorSpec((self._batch, *(self.info.size or (None, None)), self.info.channels), "float32")
             try:
                 # Without XLA, which would compile again for every size.
                 function = tf.function(

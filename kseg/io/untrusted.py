@@ -95,3 +95,5 @@ def source_of(path: str | Path) -> str | bytes:
     except UnicodeEncodeError:
         return Path(path).read_bytes()
     return str(path)
+
+

@@ -28,9 +28,7 @@ PATIENCE = 100  # frames that may fail one after the other before the rest of th
 def quiet() -> Iterator[None]:
     """Keep the lines of OpenCV and FFmpeg, which tell of what kseg says itself, off the screen."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    set_level = (
-        cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
-    )  # OpenCV 4, 5
+    set_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel  # OpenCV 4, 5
     before = set_level(SILENT)
     try:
         yield

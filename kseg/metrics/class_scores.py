@@ -65,9 +65,7 @@ class ClassScores(ConfusionMatrix):
         self.classes = [f"class_{i}" for i in range(classes)] if isinstance(classes, int) else list(classes)
         super().__init__(len(self.classes), ignore_label, name, dtype, from_logits, threshold)
         self.mode = mode
-        if (
-            mode == "multilabel"
-        ):  # counts[i]: true negatives, false positives, false negatives, true positives
+        if mode == "multilabel":  # counts[i]: true negatives, false positives, false negatives, true positives
             self.num_classes = len(self.classes)
             self.counts = self.add_variable(
                 (self.num_classes, 4), "zeros", dtype="int64", name="channel_counts"

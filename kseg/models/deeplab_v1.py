@@ -71,27 +71,21 @@ class DeepLabV1(Segmenter):
         dropout = checks.fraction(dropout, "dropout", one=False)
         image, x, own = backbone.input, backbone.deepest, backbone.free_name
         branches = {}
-        if (
-            multi_scale
-        ):  # pixels from one cell of the map to the next, and cells of it to one of the deepest map
+        if multi_scale:  # pixels from one cell of the map to the next, and cells of it to one of the deepest map
             sources = {"image": (backbone.get_layer("normalize").output, 1, 8)}
             for number, (stride, step) in enumerate(((2, 4), (4, 2), (8, 1), (8, 1)), start=1):
                 sources[f"pool{number}"] = (backbone.stages[f"stage{number}"], stride, step)
             for source, (features, stride, step) in sources.items():
                 branches[source] = _branch(source, features, 1 if dense else step, dropout, own), stride
         if branches and not dense:
-            x = layers.Concatenate(name=own("multi_scale"))(
-                [x, *(features for features, _ in branches.values())]
-            )
+            x = layers.Concatenate(name=own("multi_scale"))([x, *(features for features, _ in branches.values())])
         gaussian = keras.initializers.RandomNormal(stddev=0.01)  # as released
         x = layers.Conv2D(num_classes, 1, kernel_initializer=gaussian, name=own("fc8"))(x)
         logits = logits_of(x, backbone, backbone.deepest_stride, way, "fc8_upsampled" if dense else "logits")
         if dense:
             scores = [logits]
             for source, (features, stride) in branches.items():
-                score = layers.Conv2D(
-                    num_classes, 1, kernel_initializer=gaussian, name=own(f"{source}_score")
-                )
+                score = layers.Conv2D(num_classes, 1, kernel_initializer=gaussian, name=own(f"{source}_score"))
                 scores.append(logits_of(score(features), backbone, stride, way, f"{source}_upsampled"))
             logits = layers.Add(name=own("logits"), dtype="float32")(scores)
         super().__init__(

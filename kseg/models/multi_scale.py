@@ -87,9 +87,7 @@ class MultiScale(Segmenter):
         return {**config, "model": keras.saving.serialize_keras_object(self.base), "scales": self.scales}
 
     @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> "MultiScale":
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "MultiScale":
         # `Segmenter.from_config` restores an argument called `backbone`.
         base = keras.saving.deserialize_keras_object(config["model"], custom_objects)
         given = {key: config[key] for key in ("scales", "name", "trainable") if key in config}

@@ -51,9 +51,7 @@ def optimizer_of_user(optimizer: Any) -> keras.optimizers.Optimizer | None:
     try:
         made = keras.optimizers.get(optimizer)
     except ValueError as error:
-        raise SettingsError(
-            f"`optimizer` is a Keras optimizer or its name; got {optimizer!r} ({error})."
-        ) from None
+        raise SettingsError(f"`optimizer` is a Keras optimizer or its name; got {optimizer!r} ({error}).") from None
     if made.built:
         raise SettingsError(
             f"This {type(made).__name__} was used before, and has the state of those weights: give every training an "

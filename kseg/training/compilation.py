@@ -69,10 +69,7 @@ def overlapping(loss: MapLoss) -> MapLoss:
     if isinstance(loss, WeightedSum):
         return WeightedSum([overlapping(one) for one in loss.losses], loss.weights, loss.name)
     config = loss.get_config()
-    if type(loss) is CrossEntropy and config == {
-        **CrossEntropy().get_config(),
-        "class_weights": loss.class_weights,
-    }:
+    if type(loss) is CrossEntropy and config == {**CrossEntropy().get_config(), "class_weights": loss.class_weights}:
         return Focal(gamma=0.0, mode="multilabel", class_weights=loss.class_weights)
     if "mode" in config:
         return type(loss).from_config({**config, "mode": "multilabel"})

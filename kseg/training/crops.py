@@ -44,9 +44,7 @@ def cut(
         raise SettingsError(f"Recipe: crops of {recipe.crops} are warped to one size, and size is null.")
     size = tuple(round(side * WARPED / TRAINED) for side in recipe.size)
     centre = recipe.crops == "objects"
-    function = (
-        object_crops if centre else partial(proposal_crops, propose=ProposalCache(default_cache_folder()))
-    )
+    function = object_crops if centre else partial(proposal_crops, propose=ProposalCache(default_cache_folder()))
     say = say or (lambda text: None)
     say(f"finding {recipe.crops} in the {len(train)} images of {train.split}")
     found = _without_bad(function, train, skip_bad, size=size)

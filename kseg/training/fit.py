@@ -209,11 +209,7 @@ def _start(
 
 
 def _begin(
-    trainer: Trainer,
-    out: Path,
-    found: dict[str, Any],
-    init_from: str | Path | None,
-    say: Callable[[str], None],
+    trainer: Trainer, out: Path, found: dict[str, Any], init_from: str | Path | None, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Go on after the last checkpoint, whose state is `found`, or from the first weights; gives the state reached."""
     recipe = trainer.recipe

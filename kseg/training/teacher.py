@@ -91,9 +91,7 @@ class Teacher:
         taken = getattr(info, "channels", 3), tuple(getattr(info, "value_range", BYTES))
         if taken != (kind.channels, tuple(kind.value_range)):
             own, data = ("{0} channels of {1[0]:g} to {1[1]:g}".format(*one) for one in (taken, kind))
-            raise SettingsError(
-                f"The teacher {self.name} takes images with {own}; those of the data have {data}."
-            )
+            raise SettingsError(f"The teacher {self.name} takes images with {own}; those of the data have {data}.")
         self._range = kind.value_range
         own, classes = getattr(getattr(self.predictor, "model", None), "classes", None), list(classes)
         if self.classes is not None:
@@ -151,9 +149,7 @@ class Teacher:
         """
         targets, scores = meeting(model, targets, outputs)
         scores = ops.cast(scores, "float32")
-        if (
-            scores.shape[-1] == 1
-        ):  # of the second class: its logit beside a background of 0, or its probability
+        if scores.shape[-1] == 1:  # of the second class: its logit beside a background of 0, or its probability
             first = ops.zeros_like(scores) if map_loss.from_logits else 1 - scores
             scores = ops.concatenate([first, scores], -1)
         own = ops.log_softmax(scores, -1) if map_loss.from_logits else ops.log(ops.maximum(scores, 1e-7))

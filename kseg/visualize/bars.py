@@ -48,24 +48,18 @@ def interval_figure(
     values = np.array([tuple(map(float, triple)) for triple in differences.values()])
     inside = (values[:, 1] <= values[:, 0]) & (values[:, 0] <= values[:, 2])
     if not (np.isfinite(values).all() and inside.all()):
-        raise DataError(
-            "each difference needs a finite interval (difference, lower end, upper end) that holds it"
-        )
+        raise DataError("each difference needs a finite interval (difference, lower end, upper end) that holds it")
     figure = new_figure(WIDTH, HEAD + ROW * len(values))
     figure.set_layout_engine("constrained")
     axes, rows = figure.add_subplot(), np.arange(len(values))
     mean, low, high = values.T
     colours = [ABOVE if a > 0 else BELOW if b < 0 else UNDECIDED for a, b in zip(low, high, strict=True)]
     axes.barh(rows, mean, color=colours, height=0.6)
-    axes.errorbar(
-        mean, rows, xerr=(mean - low, high - mean), fmt="none", ecolor=INK, capsize=3, linewidth=1.2
-    )
+    axes.errorbar(mean, rows, xerr=(mean - low, high - mean), fmt="none", ecolor=INK, capsize=3, linewidth=1.2)
     theirs = [(expected[name], row) for row, name in enumerate(differences) if name in (expected or {})]
     if theirs:
         axes.plot(*zip(*theirs, strict=True), "D", color=INK, markerfacecolor="none", label="the paper's")
-        figure.legend(
-            loc="outside upper right", frameon=False
-        )  # among the bars its mark would be one more value
+        figure.legend(loc="outside upper right", frameon=False)  # among the bars its mark would be one more value
     axes.axvline(0, color=INK, linewidth=1)
     axes.set_yticks(rows, [literal(name) for name in differences])
     axes.invert_yaxis()

@@ -211,9 +211,7 @@ class Capture:
                 if source.live:
                     self._say(generation, "the camera gives no image; opening it again")
                 else:
-                    self.early = (
-                        getattr(source, "early", "") if image is None else "a frame that is not an image"
-                    )
+                    self.early = getattr(source, "early", "") if image is None else "a frame that is not an image"
                 return count
             now = self._clock()
             self._put(image, now, now - start, generation)

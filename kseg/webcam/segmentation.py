@@ -213,9 +213,7 @@ def load(
         except ModelError:
             if not path.suffix and "/" not in what:
                 raise
-            raise ModelError(
-                f"{what}: expected a preset's name, or a .keras, .tflite or .onnx file"
-            ) from None
+            raise ModelError(f"{what}: expected a preset's name, or a .keras, .tflite or .onnx file") from None
     elif not path.is_file():
         raise ModelError(f"{path}: no such model file")
     elif not trust:
@@ -244,9 +242,7 @@ def _check_frames(metadata: dict[str, Any], path: Path) -> None:
     given = metadata.get("input") or {}
     channels, (low, high) = given.get("channels", "RGB"), given.get("range", (0, 255))
     if (channels, low, high) != ("RGB", 0, 255):
-        raise ModelError(
-            f"{path} takes images of {channels} channels of {low:g} to {high:g}; expected RGB, 0 to 255"
-        )
+        raise ModelError(f"{path} takes images of {channels} channels of {low:g} to {high:g}; expected RGB, 0 to 255")
     if metadata.get("multilabel"):
         raise SettingsError(f"The classes of {path} overlap, and the webcam needs one class a pixel")
 

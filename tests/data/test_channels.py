@@ -16,9 +16,7 @@ SIX = {"channels": 6, "value_range": (0, 65535)}
 @pytest.fixture
 def six():
     rng = np.random.default_rng(0)
-    return rng.integers(0, 65536, (4, 20, 24, 6)).astype(np.uint16), rng.integers(0, 2, (4, 20, 24)).astype(
-        np.uint8
-    )
+    return rng.integers(0, 65536, (4, 20, 24, 6)).astype(np.uint16), rng.integers(0, 2, (4, 20, 24)).astype(np.uint8)
 
 
 def test_values_pass_as_they_are(six):
@@ -35,9 +33,7 @@ def test_values_pass_as_they_are(six):
 
 def test_cut_out_and_padded_with_the_middle(six):
     x, y = six
-    images, labels = Loader(from_arrays(x, y, classes=2, **SIX), batch_size=1, size=(32, 16), shuffle=False)[
-        0
-    ]
+    images, labels = Loader(from_arrays(x, y, classes=2, **SIX), batch_size=1, size=(32, 16), shuffle=False)[0]
     np.testing.assert_array_equal(images[0, 6:26], x[0, :, 4:20])
     assert (images[0, :6] == 32767.5).all()
     assert (labels[0, :6] == 255).all()

@@ -172,9 +172,7 @@ def test_a_folder_of_six_channels(tmp_path):
     assert findings.value_range == (0, 10000)
     pixels = images.reshape(-1, 6).astype(np.float64)
     found = [(one.lowest, one.highest, one.mean, one.std) for one in findings.channels]
-    np.testing.assert_allclose(
-        found, np.stack([pixels.min(0), pixels.max(0), pixels.mean(0), pixels.std(0)], 1)
-    )
+    np.testing.assert_allclose(found, np.stack([pixels.min(0), pixels.max(0), pixels.mean(0), pixels.std(0)], 1))
     assert len(json.loads(json.dumps(findings.to_json()))["channels"]) == 6
     data = kseg.data.from_arrays(images, images[..., 0] > 5000, 2, channels=6, value_range=(0, 10000))
     assert check(data).channels == findings.channels
@@ -187,9 +185,7 @@ def test_faults_of_six_channels(tmp_path):
     np.save(tmp_path / "images/2.npy", np.where(images[2] > 9, np.nan, 0))
     (tmp_path / "masks/3.png").unlink()
     findings = check(tmp_path)
-    told = {
-        finding.file.rpartition("/")[2]: finding.message for finding in findings.findings if finding.fatal
-    }
+    told = {finding.file.rpartition("/")[2]: finding.message for finding in findings.findings if finding.fatal}
     assert "expected (height, width, 6)" in told["0.npy"]
     assert "expected 0 to 10000" in told["1.npy"]
     assert "NaN" in told["2.npy"]
@@ -219,14 +215,11 @@ def test_overlapping_classes_in_folders(tmp_path, write):
     findings = check(tmp_path)
     assert kinds(findings) == ["no mask", "size", "unknown class"]
     assert findings.samples == 1
-    assert (
-        "p1.png, mask of band: class id 9 (480 pixels), but the mask of a class that overlaps holds 0 and 1"
-        in str(findings.findings)
+    assert "p1.png, mask of band: class id 9 (480 pixels), but the mask of a class that overlaps holds 0 and 1" in str(
+        findings.findings
     )
     (tmp_path / "classes.txt").write_text("disk\nband\nring\n")
-    assert any(
-        "masks/ring: no such folder, though disk has one" in one.message for one in check(tmp_path).findings
-    )
+    assert any("masks/ring: no such folder, though disk has one" in one.message for one in check(tmp_path).findings)
     (tmp_path / "classes.txt").unlink()
     assert any("name them in classes.txt" in one.message for one in check(tmp_path).findings)
 

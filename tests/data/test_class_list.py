@@ -165,9 +165,7 @@ def test_as_many_classes_as_ids(path):
 
 @pytest.mark.parametrize("classes", [{"car", "road"}, {"car": 1, "road": 0}, "road"])
 def test_names_whose_order_is_not_that_of_the_ids_are_refused(classes):
-    with pytest.raises(
-        DataError, match="mine: classes are a list of names in the order of their ids, or a number"
-    ):
+    with pytest.raises(DataError, match="mine: classes are a list of names in the order of their ids, or a number"):
         class_names(classes, "mine")
     assert class_names(["road", "car"], "mine") == ("road", "car")
     assert len(class_names(3, "mine")) == 3

@@ -21,9 +21,7 @@ def test_ids_are_classes_or_ignored():
     labels[0, 0] = 7
     with pytest.raises(DataError, match=r"m\.png: class id 7 in the mask, but mine has the classes 0 to 1"):
         check_ids(labels, one, "m.png")
-    with pytest.raises(
-        DataError, match=r"m\.npy: the value 7 in the mask of class a, where 0 and 1 are expected"
-    ):
+    with pytest.raises(DataError, match=r"m\.npy: the value 7 in the mask of class a, where 0 and 1 are expected"):
         check_ids(np.stack([labels, labels], -1), several, "m.npy")
 
 
@@ -46,9 +44,7 @@ def test_classes_are_counted_where_every_id_occurs():
     assert count_classes(masks([3, 1], [2]), "mine") == 4  # the background need not be seen
     assert count_classes(masks([0, 0]), "mine") == count_classes(masks(), "mine") == 1
     assert count_classes(masks([0, 1, 9]), "mine", ignore_label=9) == 2
-    with pytest.raises(
-        DataError, match=r"mask 1: class id 9 in the mask, and no mask of mine has 2, 3, .*classes=10"
-    ):
+    with pytest.raises(DataError, match=r"mask 1: class id 9 in the mask, and no mask of mine has 2, 3, .*classes=10"):
         count_classes(masks([0, 1], [9, 1], [9]), "mine")
     with pytest.raises(DataError, match="mine: the masks hold only 0 and 255"):
         count_classes(masks([0, 255]), "mine")
@@ -91,6 +87,4 @@ def test_the_same_of_files_and_in_a_check(tmp_path):
         findings = [one for one in kseg.data.check(source).findings if one.kind == "number of classes"]
         assert [one.fatal for one in findings] == [True]
         assert "the highest id is 9, and no mask has 2, 3, 4" in findings[0].message
-    assert not [
-        one for one in kseg.data.check((IMAGES, STRAY), 10).findings if one.kind == "number of classes"
-    ]
+    assert not [one for one in kseg.data.check((IMAGES, STRAY), 10).findings if one.kind == "number of classes"]

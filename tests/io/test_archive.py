@@ -116,9 +116,7 @@ def test_a_member_of_more_bytes_than_the_archive_has(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("model.weights.h5", bytes(100))
     content = bytearray(path.read_bytes())
-    at = content.index(
-        b"PK\x01\x02"
-    )  # the directory's row; the sizes packed and unpacked are its bytes 20 to 27
+    at = content.index(b"PK\x01\x02")  # the directory's row; the sizes packed and unpacked are its bytes 20 to 27
     content[at + 20 : at + 28] = (60 << 20).to_bytes(4, "little") * 2
     path.write_bytes(content)
     refused(path, "claims more bytes than the archive has")

@@ -186,10 +186,7 @@ def test_weighted_metrics_of_keras():
 
 def test_nothing_counted_is_nought_everywhere_and_one_absent_class_is_nan():
     """As every metric of Keras is before the first batch, and as torchmetrics' and scikit-learn's of nothing are."""
-    labels, logits = (
-        np.full((1, 4, 5), 255),
-        np.random.default_rng(0).normal(size=(1, 4, 5, 2)).astype("float32"),
-    )
+    labels, logits = np.full((1, 4, 5), 255), np.random.default_rng(0).normal(size=(1, 4, 5, 2)).astype("float32")
     for metric in (MeanIoU(2), PixelAccuracy(2), BoundaryF1(2), IoU(["a", "b"]), Dice(["a", "b"])):
         for ignored in (False, True):
             if ignored:

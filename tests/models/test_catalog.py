@@ -20,9 +20,7 @@ LITE = [name for name in models.names() if "lite0" in name]
 EVERY_DAY = {"fcn8s_efficientnetlite0", "deeplabv3plus_efficientnetlite0", "pspnet_efficientnetlite0"}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n in EVERY_DAY else pytest.mark.full) for n in LITE]
-)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in EVERY_DAY else pytest.mark.full) for n in LITE])
 def test_builds_and_runs(name):
     model = models.build(name, 4, weights=None)
     assert model.name == name

@@ -29,9 +29,7 @@ def lite0():
     "stride", [8, *(pytest.param(stride, marks=pytest.mark.slow) for stride in (16, 32))]
 )
 def test_contract(stride, lite0, tmp_path):
-    check_segmenter(
-        FCN(lite0, 5, stride=stride, skip_scales=(0.5, 0.25)), tmp_path, sizes=((64, 96), (33, 47))
-    )
+    check_segmenter(FCN(lite0, 5, stride=stride, skip_scales=(0.5, 0.25)), tmp_path, sizes=((64, 96), (33, 47)))
 
 
 @pytest.mark.full

@@ -13,9 +13,7 @@ NAMES = sorted(path.stem for path in FILES.glob("*.keras"))
 EVERY_DAY = {"deconvnet", "deeplabv3plus", "multi_scale"}  # unpooling, atrous convolution, several scales
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n in EVERY_DAY else pytest.mark.full) for n in NAMES]
-)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in EVERY_DAY else pytest.mark.full) for n in NAMES])
 def test_gives_the_logits_it_gave(name):
     model = keras.saving.load_model(FILES / f"{name}.keras")
     image = np.random.default_rng(5).integers(0, 256, (1, 43, 58, 3)).astype("float32")

@@ -72,16 +72,6 @@ def claims():
     """The package tools/claims, found as `python tools/claims.py` finds it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(TOOLS))
-        for name in (
-            "cache",
-            "claimed",
-            "heads",
-            "intervals",
-            "page",
-            "protocols",
-            "runs",
-            "stored",
-            "whole",
-        ):
+        for name in ("cache", "claimed", "heads", "intervals", "page", "protocols", "runs", "stored", "whole"):
             importlib.import_module(f"claims.{name}")
         yield importlib.import_module("claims")

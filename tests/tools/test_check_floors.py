@@ -87,9 +87,7 @@ def test_a_folder_has_at_most_fifteen_modules(tmp_path):
 
 def test_folders_are_at_most_two_deep(tmp_path):
     assert violations(tmp_path, "kseg/io/formats/a.py", "") == []
-    assert violations(tmp_path, "kseg/io/formats/more/a.py", "") == [
-        "kseg/io/formats/more/: 3 folders deep, at most 2"
-    ]
+    assert violations(tmp_path, "kseg/io/formats/more/a.py", "") == ["kseg/io/formats/more/: 3 folders deep, at most 2"]
 
 
 def test_exit_code_and_an_empty_folder(tmp_path, capsys):

@@ -67,16 +67,8 @@ def test_cached_and_uncached_training_agree(claims, real_data, tmp_path):
         claims.cache.make(tmp_path, dataset, network, SIZE)
     results = {}
     for name, backbone, data in (
-        (
-            "cached",
-            claims.stored.CachedLite(tmp_path),
-            [claims.cache.numbered(tmp_path, one) for one in pictures],
-        ),
-        (
-            "whole",
-            kseg.backbones.EfficientNetLite(),
-            [_padded(claims.datasets.fitted(one, SIZE)) for one in pictures],
-        ),
+        ("cached", claims.stored.CachedLite(tmp_path), [claims.cache.numbered(tmp_path, one) for one in pictures]),
+        ("whole", kseg.backbones.EfficientNetLite(), [_padded(claims.datasets.fitted(one, SIZE)) for one in pictures]),
     ):
         keras.utils.set_random_seed(3)
         model = kseg.models.FCN(backbone, 11, stride=8)
@@ -100,9 +92,7 @@ def test_cached_and_uncached_training_agree(claims, real_data, tmp_path):
 
 def _padded(dataset):
     images, labels = next(iter(kseg.data.pipeline(dataset, batch_size=len(dataset), size=SIZE)))
-    return kseg.data.from_arrays(
-        images.numpy(), labels.numpy(), classes=dataset.classes, split=str(dataset.split)
-    )
+    return kseg.data.from_arrays(images.numpy(), labels.numpy(), classes=dataset.classes, split=str(dataset.split))
 
 
 @pytest.mark.full
@@ -128,9 +118,7 @@ def test_damaged_cache_is_named(claims, pictures, tmp_path):
     claims.cache.make(tmp_path, pictures[1], network, SIZE)
     path = folder / "stage4.npy"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(
-        kseg.errors.SettingsError, match=r"stage4\.npy is missing or damaged: remove its folder"
-    ):
+    with pytest.raises(kseg.errors.SettingsError, match=r"stage4\.npy is missing or damaged: remove its folder"):
         claims.cache.make(tmp_path, pictures[1], network, SIZE)
     (folder / "cache.json").write_text('{"data": "hal')
     with pytest.raises(kseg.errors.SettingsError, match=r"cache\.json is damaged: remove the folder"):
@@ -151,9 +139,7 @@ def test_fixed_places_are_the_first_of_each_window(claims, cached):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "key", ["fcn8s-sampled", "fcn8s-staged", "v1-4x4-r8", "deconv-switches", "v3plus-decoder"]
-)
+@pytest.mark.parametrize("key", ["fcn8s-sampled", "fcn8s-staged", "v1-4x4-r8", "deconv-switches", "v3plus-decoder"])
 def test_heads_take_a_step_and_are_scored(claims, pictures, cached, key):
     variant = next(one for one in claims.heads.VARIANTS if one.key == key)
     line = claims.runs.train(variant, 1, cached[0], *pictures, steps=1)
@@ -196,9 +182,7 @@ def test_scores_on_other_images_are_not_compared(claims):
     claim, lines = claims.claimed.HEADS[0], []
     for variant, offset in ((claim.better, 0.1), (claim.worse, 0.0)):
         for seed in (0, 1):
-            lines.append(
-                {"variant": variant, "seed": seed, "mean_iou": 0.3 + offset * (1 + seed), "limit": None}
-            )
+            lines.append({"variant": variant, "seed": seed, "mean_iou": 0.3 + offset * (1 + seed), "limit": None})
     lines += [{"variant": claim.better, "seed": seed, "mean_iou": 0.9, "limit": 8} for seed in (0, 1, 2)]
     lines = [{**line, "data": "camvid", "steps": 300} for line in lines]
     found, length = claims.page.interval_of(claim, lines, "camvid")
@@ -208,10 +192,7 @@ def test_scores_on_other_images_are_not_compared(claims):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (
-            ["--only", "fcn33s", "--data", "camvid"],
-            "--only fcn33s: none of camvid is called so; there are psp-",
-        ),
+        (["--only", "fcn33s", "--data", "camvid"], "--only fcn33s: none of camvid is called so; there are psp-"),
         (["--small"], "--small: give --out DIR too"),
         (["--page", "--merge", "none.jsonl"], "none.jsonl: there is no such file"),
         (["--out", __file__], "Not a directory"),
@@ -224,9 +205,7 @@ def test_mistakes_say_what_to_do(claims, tmp_path, monkeypatch, capsys, words, m
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "words", [["--seeds", "-1"], ["--steps", "0"], ["--limit", "0"], ["--threads", "-1"]]
-)
+@pytest.mark.parametrize("words", [["--seeds", "-1"], ["--steps", "0"], ["--limit", "0"], ["--threads", "-1"]])
 def test_numbers_in_range(words):
     tool = runpy.run_path(str(ROOT / "tools" / "claims.py"), run_name="tool")
     with pytest.raises(SystemExit):
@@ -241,9 +220,7 @@ def test_interval_is_students(claims):
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-3)
     two_sided, power = stats.t.ppf([0.975, 0.8], 4)
     assert found.detectable == pytest.approx((two_sided + power) * stats.sem(values), abs=2e-3)
-    for freedom, (wide, narrow) in enumerate(
-        zip(claims.intervals.STUDENT, claims.intervals.POWER, strict=True), 1
-    ):
+    for freedom, (wide, narrow) in enumerate(zip(claims.intervals.STUDENT, claims.intervals.POWER, strict=True), 1):
         assert (wide, narrow) == pytest.approx(tuple(stats.t.ppf([0.975, 0.8], freedom)), abs=1e-3)
     assert claims.intervals.paired([1.0]) is None
 
@@ -254,9 +231,7 @@ def test_bootstrap_of_equal_predictions_is_zero_and_of_better_ones_above(claims)
     better = worse + 200 * np.eye(3, dtype=np.int64)
     assert claims.intervals.bootstrap(worse, worse) == (0, 0, 0)
     difference, low, high = claims.intervals.bootstrap(better, worse)
-    sums = [
-        np.diag(m.sum(0)) / (m.sum(0).sum(0) + m.sum(0).sum(1) - np.diag(m.sum(0))) for m in (better, worse)
-    ]
+    sums = [np.diag(m.sum(0)) / (m.sum(0).sum(0) + m.sum(0).sum(1) - np.diag(m.sum(0))) for m in (better, worse)]
     assert difference == pytest.approx(sums[0].mean() - sums[1].mean())
     assert 0 < low < difference < high
 

@@ -15,9 +15,7 @@ def test_one_several_or_none():
 
 def test_names_are_of_metrics_for_class_ids():
     labels, logits = np.array([[0, 1, 1]]), np.array([[[2, 1], [0, 3], [5, 4]]], "float32")
-    metrics = metrics_of(
-        ["accuracy", "sparse_top_k_categorical_accuracy", lambda labels, logits: logits[..., 0]]
-    )
+    metrics = metrics_of(["accuracy", "sparse_top_k_categorical_accuracy", lambda labels, logits: logits[..., 0]])
     for metric in metrics:
         metric.update_state(labels, logits)
     assert [float(metric.result()) for metric in metrics] == pytest.approx([2 / 3, 1.0, 7 / 3])
@@ -46,12 +44,7 @@ def test_a_subclassed_model_gets_its_weights():
 
 @pytest.mark.parametrize(
     ("function", "wrong"),
-    [
-        (callbacks_of, [print]),
-        (metrics_of, ["no_such_metric"]),
-        (metrics_of, [3]),
-        (optimizer_of_user, "fast"),
-    ],
+    [(callbacks_of, [print]), (metrics_of, ["no_such_metric"]), (metrics_of, [3]), (optimizer_of_user, "fast")],
 )
 def test_refusals(function, wrong):
     with pytest.raises(SettingsError, match="Keras"):

@@ -45,15 +45,11 @@ def test_a_subclassed_model_trains_resumes_and_loads(images, tmp_path):
     model = OwnNet()
     first = fit(model, RECIPE, images, images, tmp_path / "run", metrics="accuracy", **QUIET)
     again = OwnNet()
-    second = fit(
-        again, RECIPE.replace(epochs=3), images, images, tmp_path / "run", metrics="accuracy", **QUIET
-    )
+    second = fit(again, RECIPE.replace(epochs=3), images, images, tmp_path / "run", metrics="accuracy", **QUIET)
     assert second[:2] == first[:2]
     assert len(second) == 3
     assert second.model is again
-    assert second.history["sparse_categorical_accuracy"][:2] == [
-        row["sparse_categorical_accuracy"] for row in first
-    ]
+    assert second.history["sparse_categorical_accuracy"][:2] == [row["sparse_categorical_accuracy"] for row in first]
     loaded = models.load(tmp_path / "run" / "last.keras")
     image = np.random.default_rng(1).uniform(0, 255, (1, 20, 24, 3)).astype("float32")
     np.testing.assert_array_equal(loaded(image), again(image))
@@ -70,11 +66,7 @@ def test_learning_rates_by_part(images, tmp_path):
         for variable, value in zip(model.trainable_variables, before, strict=True)
         if not np.array_equal(variable, value)
     }
-    names = {
-        layer.name
-        for stage in ("stage1", "stage2", "stage3", "stage4")
-        for layer in stage_layers(model, stage)
-    }
+    names = {layer.name for stage in ("stage1", "stage2", "stage3", "stage4") for layer in stage_layers(model, stage)}
     assert moved
     assert not moved & names
     assert "score" in moved
@@ -93,9 +85,7 @@ def test_callbacks_of_keras_stop_and_history_tells(images, tmp_path):
             self.model.stop_training = True
 
     stop = Stop()
-    history = fit(
-        OwnNet(), RECIPE, images, images, tmp_path / "run", callbacks=stop, restore_best=True, **QUIET
-    )
+    history = fit(OwnNet(), RECIPE, images, images, tmp_path / "run", callbacks=stop, restore_best=True, **QUIET)
     assert history.epoch == [0]
     assert history.params["epochs"] == 2
     assert {"loss", "mean_iou", "val_loss", "val_mean_iou"} <= stop.seen.keys()

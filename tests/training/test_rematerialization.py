@@ -65,8 +65,7 @@ def check_equal(one, other):
 
 
 @pytest.mark.parametrize(
-    "remat",
-    ["all", *(pytest.param(one, marks=pytest.mark.full) for one in [("stage1", "stage3"), ("stage2",)])],
+    "remat", ["all", *(pytest.param(one, marks=pytest.mark.full) for one in [("stage1", "stage3"), ("stage2",)])]
 )
 def test_training_is_as_without_it(remat):
     model, losses = trained(remat)

@@ -48,9 +48,7 @@ def test_one_class_in_files_of_every_kind(tmp_path):
 
 @pytest.mark.full
 @pytest.mark.tensorflow
-@pytest.mark.parametrize(
-    ("inputs", "words"), [(3, "overlap, and the webcam needs one class"), (4, "4 channels")]
-)
+@pytest.mark.parametrize(("inputs", "words"), [(3, "overlap, and the webcam needs one class"), (4, "4 channels")])
 def test_exported_files_that_are_not_for_frames_are_refused(tmp_path, inputs, words):
     model = small_segmenter(2, inputs)
     model.multilabel = True

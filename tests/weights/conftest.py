@@ -193,9 +193,7 @@ def sorted_table(entries, change=bytes, of_a_block=1000):
 
     parts = [entries[at : at + of_a_block] for at in range(0, max(len(entries), 1), of_a_block)]
     index = [block(part, change) for part in parts]
-    handles = (
-        block([])[1] + block(index)[1]
-    )  # of the block of filters, which is empty, and of the blocks' index
+    handles = block([])[1] + block(index)[1]  # of the block of filters, which is empty, and of the blocks' index
     return out + handles.ljust(40, b"\0") + bytes.fromhex("57fb808b247547db")
 
 

@@ -9,9 +9,7 @@ from kseg.weights.identifying import SOURCES, identify
 KERNEL = np.zeros((2, 3, 1, 1), "f4")
 
 
-@pytest.mark.parametrize(
-    ("name", "source"), [(name, source) for name, source in SOURCES.items() if source.marks]
-)
+@pytest.mark.parametrize(("name", "source"), [(name, source) for name, source in SOURCES.items() if source.marks])
 def test_marks(name, source):
     """A source without marks of its own recognises arrays in another way, and one of a file's name never does."""
     arrays = dict.fromkeys(source.marks, KERNEL)

@@ -88,9 +88,7 @@ SOURCES = {
     "torchvision/fcn": state(lambda: test_torchvision.narrow_state(False)),
     "torchvision/deeplabv3": state(lambda: test_torchvision.narrow_state(True)),
     "smp/pspnet": state(lambda: test_smp.narrow_pspnet(16)),
-    "kerashub/deeplabv3plus": lambda folder: test_kerashub.as_preset(
-        test_kerashub.narrow_layers(), folder / "net"
-    ),
+    "kerashub/deeplabv3plus": lambda folder: test_kerashub.as_preset(test_kerashub.narrow_layers(), folder / "net"),
     "tensorflow/deeplabv3_mobilenet_v2": state(test_mobilenet_v2.narrow_checkpoint),
     "caffe/fcn": caffe(caffe_fcn),
     "caffe/deconvnet": caffe(test_caffe_fcn.deconvnet_blobs),

@@ -27,9 +27,7 @@ def test_every_file_is_of_a_source_and_says_where_it_is():
 
 def test_every_source_of_networks_has_a_file():
     listed = {row.source for row in published()}
-    assert {name for name in SOURCES if name.startswith(("mmseg/", "semseg/", "caffe/"))} - {
-        "mmseg/resnet"
-    } <= listed
+    assert {name for name in SOURCES if name.startswith(("mmseg/", "semseg/", "caffe/"))} - {"mmseg/resnet"} <= listed
 
 
 def test_finding_by_name():

@@ -71,20 +71,14 @@ def make(
     }
     done = _done(folder, facts)
     rows = views * len(dataset)
-    shapes = {
-        "labels": ("uint8", size),
-        **{name: ("float16", shape) for name, shape in facts["maps"].items()},
-    }
+    shapes = {"labels": ("uint8", size), **{name: ("float16", shape) for name, shape in facts["maps"].items()}}
     for name, (dtype, shape) in shapes.items() if done else ():
         _check(folder / f"{name}.npy", dtype, (rows, *shape))
     if done == rows:
         return facts
     arrays = {
         name: np.lib.format.open_memmap(
-            folder / f"{name}.npy",
-            "r+" if done else "w+",
-            dtype=dtype,
-            shape=None if done else (rows, *shape),
+            folder / f"{name}.npy", "r+" if done else "w+", dtype=dtype, shape=None if done else (rows, *shape)
         )
         for name, (dtype, shape) in shapes.items()
     }
@@ -113,9 +107,7 @@ def _done(folder: Path, facts: dict[str, Any]) -> int:
         raise SettingsError(f"{path} is damaged: remove the folder, and the cache is made anew") from None
     if found != facts:
         other = ", ".join(key for key in facts if found.get(key) != facts[key])
-        raise SettingsError(
-            f"{folder}: a cache of another {other}; give another --cache, or remove the folder"
-        )
+        raise SettingsError(f"{folder}: a cache of another {other}; give another --cache, or remove the folder")
     return done
 
 
@@ -147,13 +139,7 @@ def _batches(
         if skipped * BATCH >= epochs * len(dataset):
             continue
         stream = kseg.data.pipeline(
-            source,
-            batch_size=BATCH,
-            size=size,
-            augment=changes,
-            epochs=epochs,
-            start_step=skipped,
-            cache=False,
+            source, batch_size=BATCH, size=size, augment=changes, epochs=epochs, start_step=skipped, cache=False
         )
         for images, labels in stream.as_numpy_iterator():
             yield row, images, labels
@@ -193,9 +179,7 @@ def numbered(folder: Path, dataset: Dataset, views: int | None = None, limit: in
     facts = json.loads((folder / split / "cache.json").read_text(encoding="utf-8"))
     count = facts["images"] * (facts["views"] if views is None else views)
     if facts["done"] < count:
-        raise SettingsError(
-            f"{folder / split}: {facts['done']} of {count} rows are there; make the cache first"
-        )
+        raise SettingsError(f"{folder / split}: {facts['done']} of {count} rows are there; make the cache first")
     rows = range(count) if limit is None or limit >= count else [count * i // limit for i in range(limit)]
     source = NumberedViews(folder, split, rows)
     return Dataset(dataset.name, split, dataset.classes, dataset.palette, source, dataset.ignore_label)

@@ -78,11 +78,7 @@ WHOLE = (
     Claim("the mean of two networks above the better one", "whole-mean", f"{BASE}|{FCN8S}", 2.1, NOH),
     Claim("the mean of two networks above their product", "whole-mean", "whole-product", None, NOH),
     Claim(
-        "two stages above whole images, tested on whole images",
-        "whole-deconv-stages",
-        "whole-deconv-images",
-        None,
-        NOH,
+        "two stages above whole images, tested on whole images", "whole-deconv-stages", "whole-deconv-images", None, NOH
     ),
     Claim(
         "two stages above whole images, tested with 10 boxes",
@@ -94,12 +90,8 @@ WHOLE = (
 )
 
 TESTS = (
-    Claim(
-        "mirrored above single", "mirrored", "single scale", None, "PSPNet (Zhao et al. 2017)", test="scales"
-    ),
-    Claim(
-        "several scales above one", "several scales", "single scale", 1.1, "PSPNet, table 3", test="scales"
-    ),
+    Claim("mirrored above single", "mirrored", "single scale", None, "PSPNet (Zhao et al. 2017)", test="scales"),
+    Claim("several scales above one", "several scales", "single scale", 1.1, "PSPNet, table 3", test="scales"),
     Claim(
         "several scales, mirrored, above one",
         "several scales, mirrored",
@@ -119,9 +111,7 @@ TESTS = (
     Claim("the mean of two networks above the better one", "mean", "people", 2.1, NOH, test="ensemble"),
     Claim("10 boxes above 1", "10 boxes", "1 boxes", None, NOH, test="proposals"),
     Claim("50 boxes above 10", "50 boxes", "10 boxes", None, NOH, test="proposals"),
-    Claim(
-        "50 boxes above 10, small boxes included", "50 boxes", "10 boxes", None, NOH, test="many-proposals"
-    ),
+    Claim("50 boxes above 10, small boxes included", "50 boxes", "10 boxes", None, NOH, test="many-proposals"),
     Claim("200 boxes above 50", "200 boxes", "50 boxes", None, NOH, test="many-proposals"),
     Claim("2000 boxes above 200", "2000 boxes", "200 boxes", None, NOH, test="many-proposals"),
     Claim("the CRF (as released) above none", "released CRF", "no CRF", 5.39, V1, test="crf"),

@@ -26,11 +26,7 @@ def load(name: str, root: Path, split: str) -> Dataset:
     people = kseg.data.load("voc", root / "voc_people", split)
     folder = root / "voc_animals"
     animals = kseg.data.from_pairs(
-        folder / "images" / split,
-        folder / "masks_voc21" / split,
-        people.classes,
-        name="voc_animals",
-        split=split,
+        folder / "images" / split, folder / "masks_voc21" / split, people.classes, name="voc_animals", split=split
     )
     return animals + people
 
@@ -38,9 +34,7 @@ def load(name: str, root: Path, split: str) -> Dataset:
 def people(root: Path, split: str) -> Dataset:
     """VOC's people: background and person."""
     dataset = kseg.data.load("voc", root / "voc_people", split)
-    return dataset.remap(
-        {name: "background" for name in dataset.classes if name not in ("background", "person")}
-    )
+    return dataset.remap({name: "background" for name in dataset.classes if name not in ("background", "person")})
 
 
 class Fitted:
@@ -70,10 +64,5 @@ class Fitted:
 def fitted(dataset: Dataset, size: tuple[int, int]) -> Dataset:
     """The data set with its images as large as fit into `size`; `kseg.data.pipeline` pads them to it."""
     return Dataset(
-        dataset.name,
-        dataset.split,
-        dataset.classes,
-        dataset.palette,
-        Fitted(dataset, size),
-        dataset.ignore_label,
+        dataset.name, dataset.split, dataset.classes, dataset.palette, Fitted(dataset, size), dataset.ignore_label
     )

@@ -18,12 +18,8 @@ from kseg.training import Recipe
 
 from .stored import CachedLite
 
-WIDTH = (
-    48  # of the pyramids' levels and branches; the papers have 256 to 1024 on maps of 512 to 2048 channels
-)
-LABELS_OF_CELLS = {
-    "label_stride": 8
-}  # as DeepLab and PSPNet were released: the loss is at the map's own cells
+WIDTH = 48  # of the pyramids' levels and branches; the papers have 256 to 1024 on maps of 512 to 2048 channels
+LABELS_OF_CELLS = {"label_stride": 8}  # as DeepLab and PSPNet were released: the loss is at the map's own cells
 LABELS_OF_PIXELS = {"label_stride": 4}  # of the upsampled scores, every fourth pixel in both directions
 
 
@@ -79,12 +75,8 @@ def aspp(rates: tuple[int, ...]) -> Callable[[Path, int], keras.Model]:
     return lambda folder, classes: DeepLabV2(narrow(folder), classes, rates=rates, hidden=WIDTH, dropout=0.2)
 
 
-def pyramid(
-    bins: tuple[int, ...], mode: str = "average", reduce: bool = True
-) -> Callable[[Path, int], keras.Model]:
-    return lambda folder, classes: PSPNet(
-        narrow(folder), classes, bins=bins, mode=mode, reduce=reduce, filters=WIDTH
-    )
+def pyramid(bins: tuple[int, ...], mode: str = "average", reduce: bool = True) -> Callable[[Path, int], keras.Model]:
+    return lambda folder, classes: PSPNet(narrow(folder), classes, bins=bins, mode=mode, reduce=reduce, filters=WIDTH)
 
 
 def deeplab_v3(**settings: Any) -> Callable[[Path, int], keras.Model]:

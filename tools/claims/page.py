@@ -86,9 +86,7 @@ def _by_seed(lines: Sequence[Line], keys: str, data: str, length: Length) -> dic
     found: list[dict[int, float]] = []
     for key in keys.split("|"):
         facts = (key, data, *length)
-        own = [
-            line for line in lines if (line["variant"], line["data"], line["steps"], line["limit"]) == facts
-        ]
+        own = [line for line in lines if (line["variant"], line["data"], line["steps"], line["limit"]) == facts]
         found.append({line["seed"]: line["mean_iou"] for line in own})
     return {seed: max(one[seed] for one in found) for seed in set.intersection(*map(set, found))}
 
@@ -198,9 +196,7 @@ def _trained(data: str, chosen: dict[Claim, tuple[Interval, int]], lines: Sequen
 def _seen(data: str, chosen: dict[Claim, tuple[Interval, Length]]) -> str:
     """What was seen after 300 steps, where it is so in these results."""
     found = {
-        (claim.better, claim.worse)
-        for claim, (one, (steps, _)) in chosen.items()
-        if one.high < 0 and steps == 300
+        (claim.better, claim.worse) for claim, (one, (steps, _)) in chosen.items() if one.high < 0 and steps == 300
     }
     return claimed.SEEN[data] if found.issuperset(claimed.REVERSED[data]) else ""
 
@@ -261,11 +257,7 @@ def _people(tests: dict[str, Line]) -> str:
     if None in made:
         return "was that of commit\nab5f13d on 28 November, before it was trained on"
     sums = " or ".join(sorted(made))
-    return (
-        f"was that\nwhose .keras file has a SHA-256 that begins with {sums}"
-        if made
-        else "is not in these tests"
-    )
+    return f"was that\nwhose .keras file has a SHA-256 that begins with {sums}" if made else "is not in these tests"
 
 
 def _edges(key: str, line: Line, out: Path) -> str:

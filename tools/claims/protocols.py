@@ -73,9 +73,7 @@ def compare(protocols: Protocols, dataset: Dataset) -> dict[str, Any]:
         "images": limit,
         "mean_iou": {name: round(float(mean_iou(sum(all_))), 6) for name, all_ in confusions.items()},
         "differences": {
-            f"{a} - {b}": [
-                round(value, 6) for value in bootstrap(np.stack(confusions[a]), np.stack(confusions[b]))
-            ]
+            f"{a} - {b}": [round(value, 6) for value in bootstrap(np.stack(confusions[a]), np.stack(confusions[b]))]
             for a, b in pairs
         },
     }
@@ -105,10 +103,7 @@ def _crf() -> dict[str, Predict]:
     def predict(image: np.ndarray) -> dict[str, np.ndarray]:
         probabilities = predictor.probabilities(image)
         found = {"no CRF": probabilities}
-        found |= {
-            name: crf(image, probabilities)
-            for name, crf in (("released CRF", released), ("tuned CRF", tuned))
-        }
+        found |= {name: crf(image, probabilities) for name, crf in (("released CRF", released), ("tuned CRF", tuned))}
         return {name: one.argmax(-1).astype(np.uint8) for name, one in found.items()}
 
     return {"all": predict}

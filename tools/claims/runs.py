@@ -83,14 +83,10 @@ class Results:
         outdone = {
             run
             for run, own in seeds.items()
-            if any(
-                other[:2] == run[:2] and other[2] > run[2] and own <= found for other, found in seeds.items()
-            )
+            if any(other[:2] == run[:2] and other[2] > run[2] and own <= found for other, found in seeds.items())
         }
         self.lines = [
-            line
-            for line in self.lines
-            if (line.get("variant"), line.get("data"), line.get("steps")) not in outdone
+            line for line in self.lines if (line.get("variant"), line.get("data"), line.get("steps")) not in outdone
         ]
         self._write()
 

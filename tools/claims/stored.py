@@ -40,10 +40,7 @@ def narrow_maps(stages: tuple[str, ...] = tuple(NARROW), weights: str | None = "
             layer.set_weights(whole.get_layer(layer.name).get_weights())
     image = keras.Input((None, None, 3), name="image")
     found = {}
-    for network, ours in (
-        (dense, [s for s in stages if s != "stage5"]),
-        (whole, [s for s in stages if s == "stage5"]),
-    ):
+    for network, ours in ((dense, [s for s in stages if s != "stage5"]), (whole, [s for s in stages if s == "stage5"])):
         if ours:
             found |= keras.Model(network.input, {s: network.get_layer(NARROW[s]).input for s in ours})(image)
     return keras.Model(image, found, name="lite0_narrow")
@@ -80,9 +77,7 @@ class StoredMap(layers.Layer):
 
     def _read(self, splits: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         step = self.step
-        found = [
-            self._rows(split)[number, ::step, ::step] for split, number in zip(splits, numbers, strict=True)
-        ]
+        found = [self._rows(split)[number, ::step, ::step] for split, number in zip(splits, numbers, strict=True)]
         return np.stack(found).astype(np.float32)
 
     def compute_output_shape(self, input_shape):
@@ -112,9 +107,7 @@ class CachedLite(Backbone):
 
     bottleneck = (1, "same")
 
-    def __init__(
-        self, folder, *, wide=True, output_stride=32, unpooling="switches", name=None, trainable=True
-    ):
+    def __init__(self, folder, *, wide=True, output_stride=32, unpooling="switches", name=None, trainable=True):
         self.folder, self.wide, self.unpooling = str(folder), wide, unpooling
         output_stride = checks.one_of(output_stride, "output_stride", (8, 16, 32))
         facts = json.loads((Path(folder) / SPLITS[0] / "cache.json").read_text(encoding="utf-8"))
@@ -126,12 +119,8 @@ class CachedLite(Backbone):
             stages[stage] = StoredMap(str(folder), stage, step, name=f"narrow_{stage}")(image)
         self._narrow = dict(stages)
         if wide:
-            stages = {
-                stage: _widened(x, NARROW[stage].removesuffix("_conv"), stage) for stage, x in stages.items()
-            }
-        super().__init__(
-            image, stages, output_stride=output_stride, name=name or "cached_lite0", trainable=trainable
-        )
+            stages = {stage: _widened(x, NARROW[stage].removesuffix("_conv"), stage) for stage, x in stages.items()}
+        super().__init__(image, stages, output_stride=output_stride, name=name or "cached_lite0", trainable=trainable)
         if wide:
             _take_weights(self)
 
@@ -146,9 +135,7 @@ class CachedLite(Backbone):
     def switches(self, stage):
         narrow = source = self._narrow[stage]
         if self.unpooling == "fixed":
-            source = layers.Rescaling(0.0, name=f"{stage}_alike")(
-                narrow
-            )  # of equal values the first is taken
+            source = layers.Rescaling(0.0, name=f"{stage}_alike")(narrow)  # of equal values the first is taken
         return MaxPoolingWithArgmax2D(2, padding="same", name=f"{stage}_switches")(source)[1], narrow
 
     def get_config(self):

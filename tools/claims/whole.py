@@ -21,10 +21,7 @@ from kseg.training import Recipe
 
 from .datasets import fitted, people
 
-SIZES = {
-    "camvid": (144, 192),
-    "people": (96, 96),
-}  # of training and of scoring; CamVid's images are 360 x 480
+SIZES = {"camvid": (144, 192), "people": (96, 96)}  # of training and of scoring; CamVid's images are 360 x 480
 SCALE = (0.2, 0.6)  # half to one and a half times what whole images are shown at
 ONE_SCALE = (0.4, 0.4)
 INPUT_SCALES = (0.5, 0.75, 1.0)
@@ -84,9 +81,7 @@ def fcn8s(classes: int) -> keras.Model:
 
 
 def deconv(classes: int) -> keras.Model:
-    return DeconvNet(
-        EfficientNetLite("lite0", padding="image"), classes, depths=(1, 1, 2, 2), kernel_std=None
-    )
+    return DeconvNet(EfficientNetLite("lite0", padding="image"), classes, depths=(1, 1, 2, 2), kernel_std=None)
 
 
 def boxes(models: Sequence[keras.Model], folder: Path) -> ProposalPredictor:

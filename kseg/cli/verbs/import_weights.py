@@ -157,9 +157,7 @@ def show(path: Path, as_json: bool, part: str | None = None) -> int:
         value = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value or "")
         if value:
             said.append(f"{name}: {value}" if len(value) < 200 else f"{name}: {value[:200]}...")
-    print(
-        f"{len(arrays)} arrays, {sum(array.size for array in arrays.values()):,} numbers; {'; '.join(said)}"
-    )
+    print(f"{len(arrays)} arrays, {sum(array.size for array in arrays.values()):,} numbers; {'; '.join(said)}")
     print(f"looks like {looks_like}")
     return 0
 

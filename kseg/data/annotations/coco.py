@@ -187,9 +187,7 @@ def _shape(where: str, label: int, segmentation: Any) -> Shape:
     for points in polygons:
         numbers = isinstance(points, list) and all(type(one) in (int, float) for one in points)
         if isinstance(points, list) and not (numbers and all(abs(one) <= _LARGEST for one in points)):
-            raise DataError(
-                f"{where}: a polygon whose points are not all numbers; expected x1, y1, x2, y2, ..."
-            )
+            raise DataError(f"{where}: a polygon whose points are not all numbers; expected x1, y1, x2, y2, ...")
         if not numbers or len(points) % 2 or len(points) < 6:
             count = len(points) if isinstance(points, list) else 0
             raise DataError(

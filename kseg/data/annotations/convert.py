@@ -60,13 +60,9 @@ def convert(
     val = fraction(val, "val")
     parts = (dataset,) if isinstance(dataset, Dataset) else tuple(dataset)
     if len({(part.classes, kind_of(part)) for part in parts}) > 1:
-        raise DataError(
-            f"{parts[0].name}: its splits have different classes, or images of other channels or values"
-        )
+        raise DataError(f"{parts[0].name}: its splits have different classes, or images of other channels or values")
     if parts[0].num_classes == 1 and not parts[0].multilabel:
-        raise DataError(
-            f"{parts[0].name}: {parts[0].classes[0]} is its only class: nothing is there to tell it from"
-        )
+        raise DataError(f"{parts[0].name}: {parts[0].classes[0]} is its only class: nothing is there to tell it from")
     if parts[0].multilabel and (outside := [name for name in parts[0].classes if leads_out(name)]):
         raise DataError(f"{parts[0].name}: the class {outside[0]!r} cannot be the name of a folder")
     if val:
@@ -90,9 +86,7 @@ def convert(
         lines = [f"{line} {' '.join(map(str, colour))}" for line, colour in zip(lines, palette, strict=True)]
     write_text(out / "classes.txt", "\n".join(lines) + "\n")
     if not parts[0].is_rgb:
-        write_json(
-            out / "channels.json", {"channels": parts[0].channels, "value_range": parts[0].value_range}
-        )
+        write_json(out / "channels.json", {"channels": parts[0].channels, "value_range": parts[0].value_range})
     return out
 
 
@@ -113,9 +107,7 @@ def _write_sample(part: Dataset, index: int, out: Path, name: str) -> None:
     colours = [*part.palette, *default_palette(256)[len(part.palette) :]]
     layers = {masks: (labels, colours)}
     if part.multilabel:
-        layers = {
-            masks / one: (labels[..., i], ((0, 0, 0), colours[i])) for i, one in enumerate(part.classes)
-        }
+        layers = {masks / one: (labels[..., i], ((0, 0, 0), colours[i])) for i, one in enumerate(part.classes)}
     for folder, (layer, shown) in layers.items():
         folder.mkdir(parents=True, exist_ok=True)
         mask = Image.fromarray(np.ascontiguousarray(layer))

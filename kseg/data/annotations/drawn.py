@@ -104,11 +104,7 @@ class DrawnMasks:
                 shape = Shape(shape.label, polygons, where=shape.where)
             mask = shape.mask(height, width)
             rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-            box = (
-                (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-                if len(rows)
-                else (slice(0),)
-            )
+            box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)) if len(rows) else (slice(0),)
             # A copy of the part alone, or many shapes of a large image would fill the memory.
             found.append((int(mask.sum()), box, mask[box].copy(), shape))
         for area, box, mask, shape in sorted(found, key=lambda one: -one[0]):

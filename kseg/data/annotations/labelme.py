@@ -63,11 +63,7 @@ def from_labelme(
     contents: dict[Path, dict[str, Any]] = {}
     for path in files:
         found = read_json(path)
-        if (
-            not isinstance(found, dict)
-            or not isinstance(found.get("shapes"), list)
-            or "imagePath" not in found
-        ):
+        if not isinstance(found, dict) or not isinstance(found.get("shapes"), list) or "imagePath" not in found:
             raise DataError(f"{path}: not a LabelMe file: it has no shapes and imagePath")
         for number, shape in enumerate(found["shapes"]):
             if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
@@ -124,9 +120,7 @@ def _shape(where: str, label: int, shape: dict[str, Any], size: tuple[int, int] 
         if size is None:
             raise DataError(f"{where}: a mask in a file that does not say the image's size")
         if size[0] * size[1] > MAX_PIXELS:
-            raise DataError(
-                f"{where}: a mask for an image of {size[0]}x{size[1]} pixels; at most {MAX_PIXELS}"
-            )
+            raise DataError(f"{where}: a mask for an image of {size[0]}x{size[1]} pixels; at most {MAX_PIXELS}")
         try:
             part = read_mask(base64.b64decode(shape.get("mask"), validate=True), name=where) > 0
         except (TypeError, ValueError, binascii.Error):

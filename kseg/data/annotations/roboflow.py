@@ -71,11 +71,7 @@ def _classes(found: Any) -> list[str] | None:
     try:
         used = {entry["category_id"] for entry in found["annotations"]}
         entries = sorted(found["categories"], key=lambda entry: entry["id"])
-        groups = {
-            entry.get("supercategory") for entry in entries if entry.get("supercategory") != entry["name"]
-        }
-        return [
-            entry["name"] for entry in entries if entry["name"] not in groups or entry["id"] in used
-        ] or None
+        groups = {entry.get("supercategory") for entry in entries if entry.get("supercategory") != entry["name"]}
+        return [entry["name"] for entry in entries if entry["name"] not in groups or entry["id"] in used] or None
     except (KeyError, TypeError, AttributeError):
         return None

@@ -14,17 +14,7 @@ Colour = tuple[int, int, int]
 EXPECTED = 'expected "name", "name R G B" or "name #RRGGBB"'
 NAME_COLUMNS = {"name", "names", "class", "classes", "label", "labels", "category", "classname", "labelname"}
 ID_COLUMNS = {"id", "ids", "index", "idx", "classid", "labelid", "value", "pixelvalue", "no", "number"}
-COLOUR_COLUMNS = {
-    "color",
-    "colour",
-    "rgb",
-    "colorrgb",
-    "colourrgb",
-    "hex",
-    "hexcolor",
-    "colorhex",
-    "htmlcolor",
-}
+COLOUR_COLUMNS = {"color", "colour", "rgb", "colorrgb", "colourrgb", "hex", "hexcolor", "colorhex", "htmlcolor"}
 _CHANNELS = {"r": 0, "red": 0, "g": 1, "green": 1, "b": 2, "blue": 2}
 _HEX = re.compile(r"(?:#|0x)([0-9a-f]{6}|[0-9a-f]{3})", re.IGNORECASE)
 _TUPLE = re.compile(r"(?:rgb)?\s*[(\[]\s*(-?\d+)\s*[,; ]\s*(-?\d+)\s*[,; ]\s*(-?\d+)\s*[)\]]", re.IGNORECASE)
@@ -63,9 +53,7 @@ def read_lines(path: Path, text: str) -> list[ClassLine]:
             continue
         names, ids = [match["name"] for match in matches], [int(match["id"]) for match in matches]
         # Behind the name it is an id where all are 0, 1, 2, ..., and not what tells the names apart ("class 0").
-        if pattern is _ID_IN_FRONT or (
-            len(set(names)) == len(names) and sorted(ids) == list(range(len(ids)))
-        ):
+        if pattern is _ID_IN_FRONT or (len(set(names)) == len(names) and sorted(ids) == list(range(len(ids)))):
             return [
                 ClassLine(where, _unquoted(name)[0], number, colour)
                 for (where, _, _, colour), name, number in zip(parts, names, ids, strict=True)

@@ -279,13 +279,8 @@ def as_masks(array: Any, where: str) -> np.ndarray:
     """An array as uint8 `(height, width, classes)` of 0, 1 and ignored; else a DataError, which begins with `where`."""
     mask = np.asarray(array)
     if mask.ndim != 3 or 0 in mask.shape:
-        raise DataError(
-            f"{where}: a mask of shape {mask.shape}; expected (height, width, classes), as classes overlap"
-        )
+        raise DataError(f"{where}: a mask of shape {mask.shape}; expected (height, width, classes), as classes overlap")
     values = np.unique(mask)
-    if (
-        mask.dtype.kind not in "biuf"
-        or not ((values >= 0) & (values <= 255) & (values == np.floor(values))).all()
-    ):
+    if mask.dtype.kind not in "biuf" or not ((values >= 0) & (values <= 255) & (values == np.floor(values))).all():
         raise DataError(f"{where}: the mask holds other values than 0, 1 and that of ignored pixels")
     return np.ascontiguousarray(mask, dtype=np.uint8)

@@ -125,9 +125,7 @@ def _samples(data: Any, name: str) -> Iterator[Sequence[Any]]:
     if hasattr(data, "element_spec") and hasattr(data, "cardinality"):  # tf.data
         if int(data.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
             raise _endless(data, name)
-    elif (
-        isinstance(data, dict) or hasattr(data, "shape") or (isinstance(data, tuple) and data[1:2] == (None,))
-    ):
+    elif isinstance(data, dict) or hasattr(data, "shape") or (isinstance(data, tuple) and data[1:2] == (None,)):
         raise DataError(f"{name}: got {_described(data)} without masks; {EXPECTED}")
     else:
         for ask in (len, lambda each: each.num_batches):  # a PyDataset has one of the two
@@ -197,9 +195,7 @@ class _Weighted:
 
     def __getitem__(self, index: int) -> np.ndarray:
         where = f"{self.name}, sample {index}"
-        return _weighted(
-            self.as_mask(self.masks[index], where), self.weights[index], self.ignore_label, where
-        )
+        return _weighted(self.as_mask(self.masks[index], where), self.weights[index], self.ignore_label, where)
 
 
 def _weighted(mask: np.ndarray, weight: Any, ignore_label: int, where: str) -> np.ndarray:

@@ -66,17 +66,11 @@ def load_folder(
     mask_colours = () if folders else mask_colours_of(names, colours)
     kind = read_channels(root)
     suffixes = BAND_SUFFIXES if kind else SUFFIXES
-    samples = (
-        pair_by_class(images, folders, complete, suffixes)
-        if folders
-        else pair(images, masks, complete, suffixes)
-    )
+    samples = pair_by_class(images, folders, complete, suffixes) if folders else pair(images, masks, complete, suffixes)
     stored_ids = ()
     if class_list is not None:
         stored_ids = ids_of_two_values(root, 2 if folders else len(names), mask_colours, max_pixels)
-    drawn = default_palette(len(names) + bool(folders))[
-        bool(folders) :
-    ]  # black is no colour of an overlapping class
+    drawn = default_palette(len(names) + bool(folders))[bool(folders) :]  # black is no colour of an overlapping class
     palette = tuple(colours.get(name, colour) for name, colour in zip(names, drawn, strict=True))
     listed = [list_images(folder, suffixes=suffixes).left_out for folder in (images, *(folders or (masks,)))]
     left_out = [*sum(listed, ()), *beside_splits(root)]
@@ -126,10 +120,7 @@ def read_channels(root: Path) -> dict[str, Any]:
         found = json.loads(read_regular(path, max_pixels=0))
         if not isinstance(found, dict) or set(found) - {"channels", "value_range"}:
             raise ValueError("other entries")
-        return {
-            "channels": whole(found["channels"], "channels"),
-            "value_range": value_range(found["value_range"]),
-        }
+        return {"channels": whole(found["channels"], "channels"), "value_range": value_range(found["value_range"])}
     except (ValueError, KeyError, RecursionError) as error:
         raise DataError(
             f'{path}: expected {{"channels": 6, "value_range": [0, 65535]}} ({str(error)[:120]})'
@@ -155,9 +146,7 @@ def ids_of_two_values(
     return ((255, 1),) if white else ()
 
 
-def _only_white(
-    masks: Iterable[Path], num_classes: int, mask_colours: tuple, max_pixels: int = MAX_PIXELS
-) -> bool:
+def _only_white(masks: Iterable[Path], num_classes: int, mask_colours: tuple, max_pixels: int = MAX_PIXELS) -> bool:
     """Whether the masks hold 0 and 255 alone, and some 255."""
     if any(colour == (255, 255, 255) for colour, _ in mask_colours):
         return False
@@ -229,9 +218,7 @@ def from_pairs(
         suffixes = SUFFIXES if rgb else BAND_SUFFIXES
         named_folders = multilabel and isinstance(classes, Iterable)
         folders = class_folders(images, masks, list(classes)) if named_folders else ()
-        samples = (
-            pair_by_class(images, folders, True, suffixes) if folders else pair(images, masks, True, suffixes)
-        )
+        samples = pair_by_class(images, folders, True, suffixes) if folders else pair(images, masks, True, suffixes)
     else:
         images, masks = list(images), list(masks)
         if len(images) != len(masks) or not images:

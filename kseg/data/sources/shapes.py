@@ -75,9 +75,7 @@ def draw_scene(rng: np.random.Generator, size: int = SIZE) -> tuple[np.ndarray, 
         shadow = cv2.GaussianBlur(cv2.warpAffine(coverage, shift, coverage.shape[::-1]), (0, 0), 2)
         image = image * (1 - 0.35 * shadow[..., None])
         depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
-        relief = (0.75 + 0.25 * np.minimum(depth / 5, 1))[
-            ..., None
-        ]  # darker at the rim, as a rounded body is
+        relief = (0.75 + 0.25 * np.minimum(depth / 5, 1))[..., None]  # darker at the rim, as a rounded body is
         surface = _texture(rng, size) * _light(rng, size, strength=0.35) * relief
         image = image + coverage[..., None] * (surface - image)
         mask[inside] = label

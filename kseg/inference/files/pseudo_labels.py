@@ -43,9 +43,7 @@ def confident_labels(probabilities: np.ndarray, confidence: float = 0.8) -> np.n
     """
     confidence = checks.fraction(confidence, "confidence")
     if probabilities.shape[-1] > IGNORED:
-        raise SettingsError(
-            f"{probabilities.shape[-1]} classes; labels of 8 bits hold {IGNORED}, and 255 is ignored"
-        )
+        raise SettingsError(f"{probabilities.shape[-1]} classes; labels of 8 bits hold {IGNORED}, and 255 is ignored")
     sure = probabilities.max(-1) >= confidence
     return np.where(sure, probabilities.argmax(-1), IGNORED).astype(np.uint8)
 

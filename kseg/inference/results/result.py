@@ -210,9 +210,7 @@ class Result:
         given = (1, 0, 0, 0, -1, 0) if transform is None else transform
         flat = list(np.ravel(np.asarray(given, object)))
         if len(flat) not in (6, 9) or len(checks.numbers(flat, "transform")) != len(flat):
-            raise checks.wrong(
-                "transform", "six numbers (a, b, c, d, e, f), as rasterio's, or a 3x3 matrix", given
-            )
+            raise checks.wrong("transform", "six numbers (a, b, c, d, e, f), as rasterio's, or a 3x3 matrix", given)
         a, b, c, d, e, f = map(float, flat[:6])
         features = []
         for region in self.regions(classes, least):

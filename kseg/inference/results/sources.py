@@ -40,9 +40,7 @@ def result_of(predictor: Any, source: Any) -> Result:
     if hasattr(source, "read") and not hasattr(source, "__getitem__"):
         source = source.read()
         if isinstance(source, str):
-            raise DataError(
-                'Expected an image; got a file open as text: open it in binary mode, open(path, "rb")'
-            )
+            raise DataError('Expected an image; got a file open as text: open it in binary mode, open(path, "rb")')
     if isinstance(source, str | Path | bytes | bytearray):
         image = read(predictor, bytes(source) if isinstance(source, bytearray) else source)
     elif hasattr(source, "getexif"):  # PIL

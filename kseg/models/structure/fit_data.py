@@ -49,9 +49,7 @@ def checked_data(model: Any, x: Any, y: Any, settings: Mapping[str, Any] | None 
         told = "the masks hold only 0 and 255, and 255 is ignored: where it means class 1, give masks // 255"
         if training:
             raise DataError(told)
-        warnings.warn(
-            f"{told}; class 0 alone is scored", KsegWarning, stacklevel=4
-        )  # it may be that 255 is void
+        warnings.warn(f"{told}; class 0 alone is scored", KsegWarning, stacklevel=4)  # it may be that 255 is void
     validation = settings.get("validation_data")
     if validation is not None:
         pair = validation if isinstance(validation, (tuple, list)) else (validation, None)
@@ -138,11 +136,7 @@ def _check_shapes(model: Any, x: tuple | None, y: tuple | None, where: str) -> N
         hint = ": channels come last, np.moveaxis(x, 1, -1)" if x[1] == channels else ""
         raise DataError(f"{where}images of shape {x}; expected (batch, height, width, {channels}){hint}")
     classes = model.num_classes
-    if (
-        y is not None
-        and getattr(model, "multilabel", False)
-        and (len(y) != 4 or y[-1] not in (None, classes))
-    ):
+    if y is not None and getattr(model, "multilabel", False) and (len(y) != 4 or y[-1] not in (None, classes)):
         raise DataError(
             f"{where}masks of shape {y}; expected (batch, height, width, {classes}) of 0 and 1, as classes overlap"
         )

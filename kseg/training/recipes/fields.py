@@ -54,11 +54,7 @@ def _typed(field: dataclasses.Field, value: Any) -> Any:
         return {str(key): _number(field.name, item, False) for key, item in value.items()}
     if "tuple[str" in kinds:
         names = (value,) if isinstance(value, str) else value
-        if (
-            not isinstance(names, list | tuple)
-            or not names
-            or not all(isinstance(name, str) for name in names)
-        ):
+        if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
             raise wrong(field.name, value, "a list of names")
         return tuple(names)
     if "tuple" in kinds and isinstance(value, list | tuple):

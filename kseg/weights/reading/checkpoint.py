@@ -105,9 +105,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             views[name] = np.frombuffer(content, dtype, count, variable.offset).reshape(variable.shape)
     check_total(views.values(), sum(map(len, contents.values())), path)
     for name, variable in variables.items():
-        stored = memoryview(contents.get(variable.shard, b""))[
-            variable.offset : variable.offset + variable.size
-        ]
+        stored = memoryview(contents.get(variable.shard, b""))[variable.offset : variable.offset + variable.size]
         if variable.size and masked_crc32c(stored) != variable.checksum:
             raise ModelError(f"{path}: the numbers of {name[:100]!r} are damaged; {_ADVICE}")
     return {name.removesuffix(_VALUE): as_numpy(view) for name, view in views.items()}, {}

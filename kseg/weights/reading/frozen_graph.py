@@ -83,7 +83,5 @@ def _array(tensor: Message, what: str) -> np.ndarray | None:
     if numbers.size == 1 and 1 < count <= 1 << 16:  # one number that stands for all
         return np.full(shape, numbers[0])
     if len(shape) > 16 or not numbers.size or count != numbers.size:
-        raise ModelError(
-            f"{what} has the shape {tuple(shape[:16])} and {numbers.size:,} numbers; nothing was loaded"
-        )
+        raise ModelError(f"{what} has the shape {tuple(shape[:16])} and {numbers.size:,} numbers; nothing was loaded")
     return numbers.reshape(shape)

@@ -168,9 +168,7 @@ def _labels(outer: Any) -> dict[str, Any]:
             isinstance(palette, (list, tuple))
             and palette
             and all(isinstance(colour, (list, tuple)) and len(colour) == 3 for colour in palette)
-            and all(
-                type(value) in (int, float) and value in range(256) for colour in palette for value in colour
-            )
+            and all(type(value) in (int, float) and value in range(256) for colour in palette for value in colour)
         ):
             found["palette"] = tuple(tuple(map(int, colour)) for colour in palette)
         text = place.get("config", place.get("cfg"))

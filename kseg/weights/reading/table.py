@@ -37,10 +37,7 @@ def read_table(path: Path) -> dict[bytes, Message]:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from None
     table = Message(
-        content,
-        0,
-        len(content) - _FOOTER,
-        f"{path}: not the index of a TensorFlow checkpoint, or a damaged one",
+        content, 0, len(content) - _FOOTER, f"{path}: not the index of a TensorFlow checkpoint, or a damaged one"
     )
     if table.end < 0 or content[-len(_MAGIC) :] != _MAGIC:
         raise ModelError(table.what)
@@ -57,9 +54,7 @@ def read_table(path: Path) -> dict[bytes, Message]:
             if (last is not None and key <= last) or len(values) >= MAX_ARRAYS:
                 raise ModelError(f"{table.what}: its keys are out of order, or too many")
             if letters > max(_SMALL, _REPEATS * len(content)):
-                raise ModelError(
-                    f"{table.what}: its {len(content):,} bytes claim {letters:,} letters of names"
-                )
+                raise ModelError(f"{table.what}: its {len(content):,} bytes claim {letters:,} letters of names")
             values[key] = value
             last = key
     return values
@@ -88,8 +83,6 @@ def _entries(block: Message) -> Iterator[tuple[bytes, Message]]:
         length, position = block.varint(position)
         begin = position + own
         if shared > len(key) or shared + own > _NAME or begin + length > end:
-            raise ModelError(
-                f"{block.what}: an entry reaches beyond its block, or has a name of no sound length"
-            )
+            raise ModelError(f"{block.what}: an entry reaches beyond its block, or has a name of no sound length")
         key, position = key[:shared] + content[position:begin], begin + length
         yield key, Message(content, begin, position, block.what)

@@ -53,16 +53,7 @@ def test_one_channel_learns_two_classes(red, tmp_path, capsys):
     assert (kseg.data.read_mask(out / "4.png") == expected).mean() > 0.95
     # From its file the network keeps its one channel.
     again = [word for word in words if word != "--one-channel"][3:]
-    more = [
-        "--init-from",
-        str(best),
-        "--out",
-        str(tmp_path / "more"),
-        "--epochs",
-        "1",
-        "--steps-per-epoch",
-        "1",
-    ]
+    more = ["--init-from", str(best), "--out", str(tmp_path / "more"), "--epochs", "1", "--steps-per-epoch", "1"]
     assert main(["train", *again, *more]) == 0
     assert kseg.models.load(tmp_path / "more/last.keras").output_shape[-1] == 1
 

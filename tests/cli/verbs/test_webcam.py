@@ -62,9 +62,7 @@ def test_the_threshold_reaches_the_model(tmp_path, model, monkeypatch):
 
     seen, load = [], webcam.load
     monkeypatch.setattr(webcam, "load", lambda *a, **settings: seen.append(load(*a, **settings)) or seen[-1])
-    words = (
-        f"--source synthetic --model {model} --size 16 --headless --report {tmp_path}/r.json --max-frames 1"
-    )
+    words = f"--source synthetic --model {model} --size 16 --headless --report {tmp_path}/r.json --max-frames 1"
     assert main(["webcam", *words.split(), "--threshold", "0.7"]) == 0
     assert seen[0].threshold == 0.7
     assert main(["webcam", *words.split(), "--threshold", "1"]) == 2

@@ -58,9 +58,7 @@ def test_chosen_classes_and_no_background(make):
 
 def test_corners_far_outside(make):
     far = 1e9
-    assert (
-        from_coco(*make({"segmentation": [[-far, -far, far, -far, far, far, -far, far]]}))[0][1] == 2
-    ).all()
+    assert (from_coco(*make({"segmentation": [[-far, -far, far, -far, far, far, -far, far]]}))[0][1] == 2).all()
     with pytest.raises(DataError, match="annotation id 0: a polygon whose points are not all numbers"):
         from_coco(*make({"segmentation": [[0, 0, 10**400, 0, 5, 5]]}))
     with pytest.raises(DataError, match="annotation id 0: a corner"):
@@ -208,10 +206,7 @@ ODD = [
     ({"segmentation": [["2", 1, 7, 1, 7, 4]]}, "a polygon whose points are not all numbers"),
     ({"segmentation": [[True, 1, 7, 1, 7, 4]]}, "a polygon whose points are not all numbers"),
     ({"segmentation": {"counts": [9, "a"], "size": [6, 8]}}, "run lengths that are no whole numbers"),
-    (
-        {"segmentation": {"counts": [9, 39], "size": [8, 6]}},
-        r"run lengths for \(8, 6\) pixels .* of \(6, 8\)",
-    ),
+    ({"segmentation": {"counts": [9, 39], "size": [8, 6]}}, r"run lengths for \(8, 6\) pixels .* of \(6, 8\)"),
 ]
 
 

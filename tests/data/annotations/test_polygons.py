@@ -1,3 +1,4 @@
+
 import tracemalloc
 
 import numpy as np

@@ -54,9 +54,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("settings", OTHERS, ids=["geometry", "blur"])
-@pytest.mark.parametrize(
-    ("channels", "values"), [(6, (0, 65535)), (1, (0, 255)), (3, (-1, 1)), (2, (100, 400))]
-)
+@pytest.mark.parametrize(("channels", "values"), [(6, (0, 65535)), (1, (0, 255)), (3, (-1, 1)), (2, (100, 400))])
 def test_other_channels_and_overlapping_classes_like_tensorflow(settings, channels, values):
     pytest.importorskip("tensorflow")
     rng = np.random.default_rng(channels)

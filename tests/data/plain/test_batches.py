@@ -33,18 +33,11 @@ def test_the_samples_of_tensorflow(augment, shuffle):
 def test_the_samples_of_tensorflow_of_other_channels():
     pytest.importorskip("tensorflow")
     rng = np.random.default_rng(0)
-    images, masks = (
-        rng.integers(0, 4096, (5, 20, 18, 4)).astype(np.uint16),
-        rng.integers(0, 2, (5, 20, 18, 3)),
-    )
+    images, masks = rng.integers(0, 4096, (5, 20, 18, 4)).astype(np.uint16), rng.integers(0, 2, (5, 20, 18, 3))
     kind = {"channels": 4, "value_range": (0, 4095), "multilabel": True}
     dataset = kseg.data.from_arrays(images, masks, **kind)
     cache = SampleCache(dataset)
-    for size, augment in (
-        (None, None),
-        ((24, 16), None),
-        ((16, 16), kseg.data.Augment(mirror=True, contrast=0.3)),
-    ):
+    for size, augment in ((None, None), ((24, 16), None), ((16, 16), kseg.data.Augment(mirror=True, contrast=0.3))):
         one = sampler(cache, len(dataset), size, augment, 5, True, 255, (0, 4095))
         other = sampler_of_tensorflow(dataset, cache, size, augment, 5, True)
         for position in (0, 7):

@@ -116,9 +116,7 @@ def test_functions_by_number_and_generators():
 
 def test_masks_in_black_and_white_are_two_classes():
     white = (Y > 1).astype(np.uint8) * 255
-    with pytest.warns(
-        KsegWarning, match="arrays: all masks hold only 0 and 255, so 255 is taken for class 1, person"
-    ):
+    with pytest.warns(KsegWarning, match="arrays: all masks hold only 0 and 255, so 255 is taken for class 1, person"):
         dataset = from_arrays(X, white, classes=["background", "person"])
     same(dataset, y=white // 255)
     np.testing.assert_array_equal(dataset.split(0.4)[1][0][1].max(), 1)

@@ -134,10 +134,7 @@ def test_sample_weights_of_classes_that_overlap():
     masks = (RNG.random((*Y.shape, 2)) < 0.5).astype(np.uint8)
     weights = (RNG.random(masks.shape) < 0.5).astype(np.float32)
     same(as_dataset((X, masks, weights), 2, multilabel=True), y=np.where(weights == 0, 255, masks))
-    same(
-        as_dataset((X, masks, weights[..., 0]), 2, multilabel=True),
-        y=np.where(weights[..., :1] == 0, 255, masks),
-    )
+    same(as_dataset((X, masks, weights[..., 0]), 2, multilabel=True), y=np.where(weights[..., :1] == 0, 255, masks))
     with pytest.raises(DataError, match=f"{len(X)} masks but 1 sample weights"):
         as_dataset((X, masks, weights[:1]), 2, multilabel=True)
 

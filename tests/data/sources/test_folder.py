@@ -169,9 +169,7 @@ def test_0_and_255_with_three_classes_are_refused(tmp_path):
         load("folder", two_values(tmp_path, EMPTY, OBJECT, classes="a\nb\nc\n"))
 
 
-@pytest.mark.parametrize(
-    ("classes", "name"), [("person\n", "background"), ("background 9 9 9\n", "not background")]
-)
+@pytest.mark.parametrize(("classes", "name"), [("person\n", "background"), ("background 9 9 9\n", "not background")])
 def test_a_class_list_of_one_class_gets_the_background(tmp_path, classes, name):
     dataset = load("folder", two_values(tmp_path, EMPTY, OBJECT, classes=classes))
     assert dataset.classes == (name, classes.split()[0])

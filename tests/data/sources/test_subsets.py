@@ -41,9 +41,7 @@ def test_as_a_list(dataset):
 def test_chosen_as_numpy_chooses(dataset):
     every = np.arange(COUNT)
     for chosen in (every % 3 == 0, (every > 17).tolist(), np.array([5, 2], np.int8), (1, 3), range(2, 9, 3)):
-        assert (
-            numbers(dataset[chosen]) == every[list(chosen) if isinstance(chosen, tuple) else chosen].tolist()
-        )
+        assert numbers(dataset[chosen]) == every[list(chosen) if isinstance(chosen, tuple) else chosen].tolist()
     assert len(dataset[[]]) == len(dataset[np.zeros(COUNT, bool)]) == 0
     for wrong in ([True, False], np.ones(COUNT + 1, bool), [0.0, 1.0], ["a"], [[0, 1]], [None]):
         with pytest.raises(SettingsError, match="by their numbers, or by 20 bools, one a sample; got"):

@@ -119,9 +119,7 @@ def test_all_splits_have_the_classes_of_the_highest_id(tmp_path):
         lambda f: {name: f.Image(shape=shape) for name, shape in features.items()},
         {"train": [one], "test": [two]},
     )
-    with pytest.warns(
-        KsegWarning, match=r"class id 6 in the mask, and no mask of ids has 2, 3, 4, 5; all 7 are taken"
-    ):
+    with pytest.warns(KsegWarning, match=r"class id 6 in the mask, and no mask of ids has 2, 3, 4, 5; all 7 are taken"):
         assert load("tfds:ids", tmp_path).classes == load("tfds:ids", tmp_path, "test").classes
     with pytest.warns(KsegWarning):
         assert load("tfds:ids", tmp_path).num_classes == 7

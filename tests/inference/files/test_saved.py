@@ -59,9 +59,7 @@ def test_every_form_holds_what_kseg_predict_gives(model, images, tmp_path):
 
 def test_masks_of_classes_that_overlap_are_a_data_set(images, tmp_path):
     image = keras.Input((None, None, 3))
-    model = keras.Model(
-        image, keras.layers.Conv2D(2, 5, padding="same", kernel_initializer="orthogonal")(image / 90)
-    )
+    model = keras.Model(image, keras.layers.Conv2D(2, 5, padding="same", kernel_initializer="orthogonal")(image / 90))
     model.multilabel, model.classes = True, ("road/lane", "puddle")
     out = tmp_path / "out"
     predict_files(Predictor(model), images, out, overlay=False, save=["masks", "csv"])

@@ -84,9 +84,7 @@ def test_classes_that_overlap(brightness, picture):
     np.testing.assert_array_equal(predictor(image), expected)
     np.testing.assert_array_equal(Predictor(model, flip=True, window=16)(image), expected)
     np.testing.assert_array_equal(predictor.batch(image[None])[0], expected)
-    assert result.areas() == {
-        f"class {i}": int(expected[..., i].sum()) for i in np.argsort(-expected.sum((0, 1)))
-    }
+    assert result.areas() == {f"class {i}": int(expected[..., i].sum()) for i in np.argsort(-expected.sum((0, 1)))}
     assert sum(one["area"] for one in result.polygons()) == expected.sum()
     assert (result.labels[~expected.any(-1)] == 255).all()
     with pytest.raises(SettingsError, match="a CRF needs one class a pixel"):

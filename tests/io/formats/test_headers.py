@@ -60,7 +60,7 @@ def test_orientation_of_a_png_decodes_no_pixels(write, monkeypatch):
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
     data = write.huge_png(10_000, 10_000)
     assert orientation_of(Image.open(io.BytesIO(data)), data) == 1
-    text = b'tEXtXML:com.adobe.xmp\0<x tiff:Orientation="6"/>'
+    text = b"tEXtXML:com.adobe.xmp\0<x tiff:Orientation=\"6\"/>"
     chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
     late = data[:-12] + chunk + data[-12:]
     assert orientation_of(Image.open(io.BytesIO(late)), late) == 6

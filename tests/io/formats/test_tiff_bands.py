@@ -24,19 +24,11 @@ def tiff(image, *, apart=False, rows=None, tile=None, compression=1, predictor=1
                 if tile:
                     part = np.pad(part, ((0, down - part.shape[0]), (0, across - part.shape[1]), (0, 0)))
                 if predictor == 2:
-                    part = np.concatenate([part[:, :1], part[:, 1:] - part[:, :-1]], axis=1).astype(
-                        image.dtype
-                    )
+                    part = np.concatenate([part[:, :1], part[:, 1:] - part[:, :-1]], axis=1).astype(image.dtype)
                 data = part.tobytes()
                 blocks.append(data if compression == 1 else zlib.compress(data))
     kind = {"u": 1, "i": 2, "f": 3}[image.dtype.kind]
-    tags = {
-        256: [width],
-        257: [height],
-        258: [image.dtype.itemsize * 8] * bands,
-        259: [compression],
-        262: [1],
-    }
+    tags = {256: [width], 257: [height], 258: [image.dtype.itemsize * 8] * bands, 259: [compression], 262: [1]}
     tags |= {277: [bands], 284: [2 if apart else 1], 317: [predictor], 339: [kind] * bands}
     tags |= {322: [tile], 323: [tile]} if tile else {278: [down]}
     sizes = [len(block) for block in blocks]
@@ -89,11 +81,7 @@ def test_what_is_not_read():
     image = np.zeros((4, 5, 6), np.uint16)
     data = tiff(image)
     with pytest.raises(DataError, match="compression that kseg does not read"):
-        read_tiff(
-            data.replace(struct.pack("<HHII", 259, 4, 1, 1), struct.pack("<HHII", 259, 4, 1, 5)),
-            "a.tif",
-            None,
-        )
+        read_tiff(data.replace(struct.pack("<HHII", 259, 4, 1, 1), struct.pack("<HHII", 259, 4, 1, 5)), "a.tif", None)
     with pytest.raises(DataError, match="BigTIFF"):
         read_tiff(b"II+\0" + data[4:], "a.tif", None)
     with pytest.raises(DataError, match="damaged"):

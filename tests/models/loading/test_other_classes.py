@@ -51,9 +51,7 @@ def test_others_are_refused():
         with_classes(keras.Model(image, image), 3)
     with pytest.raises(SettingsError):
         with_classes(FCN(VGG16(filters=4), 2, stride=32), 0)
-    with pytest.raises(
-        SettingsError, match=r"`num_classes` is a number; .* give names as classes=\['cat', 'dog'\]"
-    ):
+    with pytest.raises(SettingsError, match=r"`num_classes` is a number; .* give names as classes=\['cat', 'dog'\]"):
         FCN(VGG16(filters=4), 2, stride=32).change_classes(["cat", "dog"])
 
 
@@ -72,9 +70,7 @@ NETWORKS = {
     "lite_fpn": lambda: LiteFPN(DeepLabMobileNetV2(0.2), 2, context=2, levels=(("stage2", 2, 2),)),
     "lraspp": lambda: LRASPP(ResNet(18, filters=2, output_stride=16), 2, filters=2),
     "deconvnet": lambda: DeconvNet(VGG16BatchNorm(widths=(2, 2, 2, 2, 2), filters=2), 2),
-    "multi_scale": lambda: MultiScale(
-        DeepLabV2(ResNet(18, filters=1, output_stride=8), 2, rates=(1,)), (1, 0.5)
-    ),
+    "multi_scale": lambda: MultiScale(DeepLabV2(ResNet(18, filters=1, output_stride=8), 2, rates=(1,)), (1, 0.5)),
     "drawn": drawn,
 }
 
@@ -89,10 +85,7 @@ MORE, AS_MANY = ["car", "road", "tree", "sky"], ["road", "car"]
         pytest.param("lite_fpn", MORE, marks=pytest.mark.full),
         ("fcn", AS_MANY),
         *(pytest.param(name, MORE, marks=pytest.mark.slow) for name in ("deeplabv2", "lraspp", "deconvnet")),
-        *(
-            pytest.param(name, AS_MANY, marks=pytest.mark.slow)
-            for name in ("drawn", "lite_fpn", "multi_scale")
-        ),
+        *(pytest.param(name, AS_MANY, marks=pytest.mark.slow) for name in ("drawn", "lite_fpn", "multi_scale")),
     ],
 )
 def test_classes_of_the_same_name_score_as_before(name, classes):
@@ -149,8 +142,7 @@ def test_a_score_layer_that_cannot_be_told():
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{}, {"classes": "ab"}, {"classes": ["a", "a"]}, {"num_classes": 3, "classes": ["a"]}, {"classes": []}],
+    "wrong", [{}, {"classes": "ab"}, {"classes": ["a", "a"]}, {"num_classes": 3, "classes": ["a"]}, {"classes": []}]
 )
 def test_numbers_and_names_that_do_not_fit(wrong):
     with pytest.raises(SettingsError, match="classes"):

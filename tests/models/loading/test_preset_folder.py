@@ -15,11 +15,7 @@ from kseg.models import FCN, DeepLabV3, from_preset, load_trained, save_to_prese
 @pytest.fixture
 def model():
     made = DeepLabV3(ResNet(18, filters=2, output_stride=16), 3, filters=3, rates=(2,))
-    made.classes, made.palette, made.working_size = (
-        ("a", "b", "c"),
-        [(0, 0, 0), (9, 8, 7), (1, 2, 3)],
-        (48, 64),
-    )
+    made.classes, made.palette, made.working_size = ("a", "b", "c"), [(0, 0, 0), (9, 8, 7), (1, 2, 3)], (48, 64)
     return made
 
 
@@ -53,9 +49,7 @@ def test_it_is_replaced_as_a_whole_and_nothing_else_is(model, tmp_path):
     model.save_to_preset(tmp_path / "mine")
     changed = model.change_classes(classes=["b", "d"])
     changed.save_to_preset(str(tmp_path / "mine") + "/")
-    assert (
-        from_preset(tmp_path / "mine").classes == load_trained(str(tmp_path / "mine")).classes == ("b", "d")
-    )
+    assert from_preset(tmp_path / "mine").classes == load_trained(str(tmp_path / "mine")).classes == ("b", "d")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "thesis.txt").write_text("years of work")

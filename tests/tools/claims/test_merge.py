@@ -29,9 +29,7 @@ def short(claims, tmp_path):
 
 
 def test_longer_runs_replace_shorter_ones_once_all_seeds_are_there(claims, short):
-    other = [line("fcn16s", seed, 300, 0.6) for seed in range(3)] + [
-        line("fcn32s", seed, 300, 0.5) for seed in (0, 1)
-    ]
+    other = [line("fcn16s", seed, 300, 0.6) for seed in range(3)] + [line("fcn32s", seed, 300, 0.5) for seed in (0, 1)]
     scales = {"test": "scales", "data": "voc", "images": 4, "mean_iou": {}, "differences": {}}
     short.merge([*other, {**scales, "seconds": 1.0}])
     lengths = {(one["variant"], one["steps"]) for one in short.lines if "variant" in one}
@@ -66,18 +64,14 @@ def test_claims_pair_runs_of_one_length(claims, short):
 def test_of_several_networks_the_better_one_counts_for_each_seed(claims):
     claim = claims.claimed.Claim("", "mean", "a|b", None, "")
     scores = {"mean": (0.5, 0.5), "a": (0.4, 0.1), "b": (0.2, 0.3)}
-    lines = [
-        line(key, seed, 9, one, "whole") for key, both in scores.items() for seed, one in enumerate(both)
-    ]
+    lines = [line(key, seed, 9, one, "whole") for key, both in scores.items() for seed, one in enumerate(both)]
     interval, _ = claims.page.interval_of(claim, lines, "whole")
     assert interval.mean == pytest.approx(15)
     assert claims.page.interval_of(claim, lines[:-2], "whole") is None
 
 
 def test_page_says_seeds_steps_and_what_is_missing(claims, short, tmp_path):
-    whole = [
-        line(key, seed, 80, 0.4, "whole") for key in ("whole-psp-base", "whole-psp-step") for seed in (0, 1)
-    ]
+    whole = [line(key, seed, 80, 0.4, "whole") for key in ("whole-psp-base", "whole-psp-step") for seed in (0, 1)]
     page = claims.page.write([*short.lines, *whole], tmp_path / "docs").read_text()
     row = next(row for row in page.splitlines() if row.startswith("| 16s above 32s |"))
     assert "+11.00 [+8.52, +13.48] | shown" in row  # 11 -+ 4.303 / sqrt(3)

@@ -22,9 +22,7 @@ def images():
     rng = np.random.default_rng(0)
     masks = rng.integers(0, 2, (6, 5, 7)).astype(np.uint8).repeat(16, 1).repeat(16, 2)
     pixels = (masks[..., None] * 120 + rng.integers(0, 40, (*masks.shape, 3))).astype(np.uint8)
-    return [
-        kseg.data.from_arrays(pixels, masks, classes=["a", "b"], split=split) for split in ("train", "val")
-    ]
+    return [kseg.data.from_arrays(pixels, masks, classes=["a", "b"], split=split) for split in ("train", "val")]
 
 
 def tiny(classes):

@@ -31,9 +31,7 @@ def test_each_operation_alone_gives_what_it_gives_in_the_file(tool):
     whole.allocate_tensors()
     steps = whole._get_ops_details()  # before LiteRT's delegate joined them
     entry = whole.get_input_details()[0]
-    whole.set_tensor(
-        entry["index"], np.random.default_rng(0).integers(0, 256, entry["shape"], dtype=np.uint8)
-    )
+    whole.set_tensor(entry["index"], np.random.default_rng(0).integers(0, 256, entry["shape"], dtype=np.uint8))
     whole.invoke()
     for one in found[:3] + found[10:13] + found[-3:]:
         alone = Interpreter(model_content=one.alone)

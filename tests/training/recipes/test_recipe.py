@@ -71,11 +71,7 @@ def unusual():
 def test_json_round_trip_of_every_setting():
     recipe, default = unusual(), Recipe()
     same = [name for name in settings() if getattr(recipe, name) == getattr(default, name)]
-    assert same == [
-        "auxiliary_weight",
-        "remat",
-        "ohem_threshold",
-    ]  # excluded by input_scales and ohem_fraction
+    assert same == ["auxiliary_weight", "remat", "ohem_threshold"]  # excluded by input_scales and ohem_fraction
     again = Recipe.from_json(recipe.to_json())
     assert again == recipe
     assert hash(again) == hash(recipe)

@@ -59,9 +59,7 @@ def test_no_view_of_a_buffer_reaches_a_traceback(trained, tmp_path, monkeypatch)
     written = []
     monkeypatch.setattr(checkpoint, "write", lambda path, content, keep: written.append(content))
     checkpoint.save(trained[0], tmp_path / "a.keras")
-    assert [type(content) for content in written] == [
-        bytes
-    ]  # see `_serialised`: Python 3.12.1 crashes on a view
+    assert [type(content) for content in written] == [bytes]  # see `_serialised`: Python 3.12.1 crashes on a view
 
 
 def write_and_fail(model, path, message):

@@ -29,9 +29,7 @@ def test_constants_that_were_variables(tmp_path):
         "Conv/BatchNorm/gamma": np.full(5, 0.5, "f4"),  # TensorFlow may write one number for all
         "Conv/biases": np.float32([7]),
     }
-    (tmp_path / "frozen_inference_graph.pb").write_bytes(
-        frozen({**arrays, "Conv/stride": np.float32([1, 2])})
-    )
+    (tmp_path / "frozen_inference_graph.pb").write_bytes(frozen({**arrays, "Conv/stride": np.float32([1, 2])}))
     found, meta = read(tmp_path / "frozen_inference_graph.pb")
     assert (sorted(found), meta["format"]) == (sorted(arrays), "frozen graph")
     for name, array in arrays.items():

@@ -17,11 +17,7 @@ def test_fields_by_number():
     run = b"".join(b"\x2d" + np.float32(number).tobytes() for number in range(5))
     content = chunk(3, inner) + run + varint(4 << 3) + varint(1 << 40)
     (part, numbers, last) = message(content).fields(3, 5, 4)
-    assert [(field, wire) for field, wire, _ in (part, numbers, last)] == [
-        (3, CHUNK),
-        (5, FIXED32),
-        (4, VARINT),
-    ]
+    assert [(field, wire) for field, wire, _ in (part, numbers, last)] == [(3, CHUNK), (5, FIXED32), (4, VARINT)]
     name, number = part[2].fields(1, 2)
     assert (name[2].text(), number[2], last[2]) == ("name", 300, 1 << 40)
     np.testing.assert_array_equal(numbers[2].numbers("<f4", tagged=True), np.arange(5))
