@@ -116,10 +116,9 @@ class Augment:
         label = _resample(label[..., None] if flat else label, transform, target, "NEAREST", fill=ignore_label)
         label = label[..., 0] if flat else label
         channels = image.shape[-1]
-        image = tf.cast(image, tf.float32)
         # The fourth channel tells how much of a pixel comes from inside of the image.
         image = tf.concat([image, tf.ones_like(image[..., :1])], axis=-1)
-        image = _resample(image, transform, target, "BILINEAR", fill=0)
+        image = _resample(tf.cast(image, tf.float32), transform, target, "BILINEAR", fill=0)
         rgb = (channels, tuple(value_range)) == (3, BYTES)
         image = self._recolour(draw, image) if rgb else self._rescale(draw, image, value_range)
         if self.blur:

@@ -297,4 +297,4 @@ class Dataset:
         lookup = np.arange(256, dtype=np.uint8)
         for value, label in self.stored_ids:
             lookup[value] = label
-        return lookup[stored]
+        return np.take(lookup, stored)

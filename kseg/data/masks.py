@@ -112,23 +112,24 @@ def check_ids(labels: np.ndarray, dataset: Dataset, where: str) -> None:
 
     Of a data set whose classes overlap the values are 0, 1 or ignored.
     """
-    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
     most = 2 if dataset.multilabel else dataset.num_classes
-    unknown = [str(i) for i in present if i >= most and i != dataset.ignore_label]
-    if unknown and dataset.multilabel:
+    strange = labels[(labels >= most) & (labels != dataset.ignore_label)]
+    if not strange.size:
+        return
+    unknown = [str(i) for i in np.unique(strange)]
+    if dataset.multilabel:
         holds = np.isin(labels, list(map(int, unknown))).any(axis=(0, 1))
         name = dataset.classes[int(holds.argmax())]
         raise DataError(
             f"{where}: the value {', '.join(unknown)} in the mask of class {name}, where 0 and 1 are expected, and "
             f"{dataset.ignore_label} for ignored pixels"
         )
-    if unknown:
-        one = " (one class beside a background is two: name both)" if dataset.num_classes == 1 else ""
-        raise DataError(
-            f"{where}: class id {', '.join(unknown)} in the mask, but {dataset.name} has the classes 0 to "
-            f"{dataset.num_classes - 1}{one}, and {dataset.ignore_label} for ignored pixels: correct the mask or "
-            "the class list"
-        )
+    one = " (one class beside a background is two: name both)" if dataset.num_classes == 1 else ""
+    raise DataError(
+        f"{where}: class id {', '.join(unknown)} in the mask, but {dataset.name} has the classes 0 to "
+        f"{dataset.num_classes - 1}{one}, and {dataset.ignore_label} for ignored pixels: correct the mask or "
+        "the class list"
+    )
 
 
 def size_mismatch(
