@@ -1,8 +1,8 @@
 """Where the maximum of each pooling window stands, and how to put values back there, without any scatter.
 
-The map is cut into cells of one stride, every place of a window becomes one plain slice, and all that is left
-are comparisons and selections. They compile under XLA, convert to builtin LiteRT operations and to ONNX, and
-give the same bits everywhere. Windows may overlap (window > stride), touch, or leave gaps (window < stride).
+The map is cut into cells of one stride, every place of a window becomes one plain slice, and all that is left are
+comparisons and selections. They compile under XLA, convert to builtin LiteRT operations and to ONNX, and give the same
+bits everywhere. Windows may overlap (window > stride), touch, or leave gaps (window < stride).
 """
 
 from collections.abc import Sequence
@@ -99,8 +99,8 @@ def pooling_axis(size: Any, window: Any, stride: int, padding: str) -> Axis:
     """The windows of a pooling along one axis, placed as TensorFlow places them."""
     if padding == "valid" and isinstance(size, int) and size < window:
         raise SettingsError(
-            f"A 'valid' pooling window of {window} does not fit a map of {size}: upsample the image, "
-            "take a smaller pool_size, or padding='same'."
+            f"A 'valid' pooling window of {window} does not fit a map of {size}: upsample the image, take a smaller "
+            "pool_size, or padding='same'."
         )
     count = (size + stride - 1) // stride if padding == "same" else (size - window) // stride + 1
     if padding == "valid" or window <= 2 <= stride or window == 1:
@@ -115,14 +115,12 @@ def first_maximum(x, rows, columns, steps, larger=ops.maximum):
 
     Args:
         x: `(batch, height, width, channels)`.
-        rows, columns: `Axis` of the height and of the width.
-        steps: `Steps` of the offset.
+        rows, columns, steps: `Axis` of the height and of the width, and `Steps` of the offset.
         larger: the larger of two tensors.
 
     Returns:
-        `(maximum, offset)`, both `(batch, rows.count, columns.count, channels)`. `offset` leads from the window's
-        start to the maximum: `dy * steps.down + dx * steps.right`. Of equal values the first in reading order
-        counts.
+        `(maximum, offset)`, both `(batch, rows.count, columns.count, channels)`. `offset` leads from the window's start
+        to the maximum: `dy * steps.down + dx * steps.right`. Of equal values the first in reading order counts.
     """
     x = _extend(_extend(x, rows, 1), columns, 2)
     # Along the width first: only then does "the later one wins if strictly greater" keep the reading order.
@@ -220,12 +218,10 @@ def place(values, offset, rows, columns, steps):
     """
     if not steps.on_map and rows.reach == columns.reach == 1:
         y = _spread(values, offset, rows, columns, steps)
-        return _trim(_trim(y, rows, 1), columns, 2)
-    lines = []
-    for py in range(rows.stride):
-        cells = [_gathered(values, offset, rows, columns, steps, py, px) for px in range(columns.stride)]
-        lines.append(_interleave(cells, 2))
-    y = _interleave(lines, 1)
+    else:
+        sides = range(rows.stride), range(columns.stride)
+        cells = [[_gathered(values, offset, rows, columns, steps, y, x) for x in sides[1]] for y in sides[0]]
+        y = _interleave([_interleave(line, 2) for line in cells], 1)
     return _trim(_trim(y, rows, 1), columns, 2)
 
 
