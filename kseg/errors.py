@@ -4,7 +4,10 @@ The command line prints these as one sentence and exits with 2. Anything else is
 traceback.
 """
 
+import gc
 import re
+import traceback
+from contextlib import suppress
 
 
 class KsegError(Exception):
@@ -71,3 +74,23 @@ def find_user_error(error: BaseException) -> KsegError | None:
     """
     match = re.search(r"\b(DataError|SettingsError): (.+)", str(error))
     return globals()[match[1]](match[2].strip()) if match else None
+
+
+def release_frames(error: BaseException) -> None:
+    """Drop what the frames hold that an error came through, such as an iterator of TensorFlow's.
+
+    An iterator that is left until Python ends waits for its threads then, and they for Python. TensorFlow takes
+    frames of its own out of a traceback, so the callers of each frame are asked too.
+
+    Args:
+        error: an exception that was caught; those it came after are released too.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        for frame, _ in traceback.walk_tb(cause.__traceback__):
+            while frame is not None:
+                with suppress(RuntimeError):  # it still runs
+                    frame.clear()
+                frame = frame.f_back
+        cause = cause.__context__
+    gc.collect()

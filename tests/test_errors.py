@@ -1,5 +1,7 @@
 """The errors of a user's mistake are one family that a program can catch, apart from faults."""
 
+import weakref
+
 import pytest
 
 import kseg
@@ -41,3 +43,29 @@ def test_a_compiled_function_raises_it_as_it_is():
     step = tf.function(lambda labels, logits: kseg.losses.Dice()(labels, logits))
     with pytest.raises(errors.SettingsError, match="the same height and width"):
         step(tf.zeros((1, 4, 4)), tf.zeros((1, 5, 4, 2)))
+
+
+class Held:
+    pass
+
+
+def test_the_frames_of_an_error_let_go_of_what_they_hold():
+    seen = []
+
+    def inner(held):
+        seen.append(weakref.ref(held))
+        raise ValueError("first")
+
+    def outer():
+        own = Held()
+        seen.append(weakref.ref(own))
+        try:
+            inner(Held())
+        except ValueError as error:
+            raise KeyError("second") from error.with_traceback(error.__traceback__.tb_next)
+
+    with pytest.raises(KeyError) as caught:
+        outer()
+    assert all(one() is not None for one in seen)
+    errors.release_frames(caught.value)
+    assert [one() for one in seen] == [None, None]

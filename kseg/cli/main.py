@@ -8,6 +8,7 @@ interrupted, 141 the reader of the output went away.
 
 import argparse
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -109,7 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         except (OSError, ValueError):
             _forget_stdout()
-        return code
+    gc.collect()  # an iterator of TensorFlow's that the error's frames hold would keep Python from ending
+    return code
 
 
 if __name__ == "__main__":

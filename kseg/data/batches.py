@@ -17,7 +17,7 @@ from kseg.data.masks import kind_of
 from kseg.data.plain import batches as plain
 from kseg.data.plain.draws import index_shuffle
 from kseg.data.sources.as_dataset import as_dataset
-from kseg.errors import DataError, SettingsError, find_user_error
+from kseg.errors import DataError, SettingsError, find_user_error, release_frames
 from kseg.io.bands import BYTES
 from kseg.parts import tensorflow as tf
 
@@ -284,4 +284,5 @@ def user_errors() -> Iterator[None]:
         found = find_user_error(error)
         if found is None:
             raise
+        release_frames(error)  # the iterator too: one left until Python ends would keep it from ending
         raise found from None

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -286,3 +289,41 @@ def test_stored_samples_stay_what_they_are():
     first, second = ([image.numpy() for image, _ in stream] for _ in range(2))
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.full
+def test_python_ends_after_an_error_though_an_image_is_being_read():
+    """The iterator that the error's frames held waited, while Python ended, for a thread that waited for Python."""
+    code = """
+import time
+import numpy as np, tensorflow as tf, kseg
+
+class Slow:
+    def __init__(self, dataset):
+        self.dataset = dataset
+    def __len__(self):
+        return len(self.dataset)
+    def __getattr__(self, name):
+        return getattr(self.dataset, name)
+    def load(self, index):
+        if index == 1:
+            raise kseg.errors.DataError("damaged")
+        time.sleep(0.5)
+        return self.dataset.load(index)
+
+def train(data):
+    batches = iter(kseg.data.pipeline(data, batch_size=1, size=(8, 8), epochs=None))
+    step = tf.function(lambda batches: batches.get_next())
+    while True:
+        step(batches)
+
+data = kseg.data.from_arrays(np.zeros((8, 8, 8, 3), "uint8"), np.ones((8, 8, 8), "uint8"), classes=["a", "b"])
+try:
+    with kseg.data.user_errors():
+        train(Slow(data))
+except kseg.KsegError as error:
+    kept = error
+print(kept)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    assert done.stdout.strip() == "damaged"
