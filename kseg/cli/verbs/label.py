@@ -10,6 +10,7 @@ Writes NAME.png of class ids for every image. Pixels that the model is less sure
 import argparse
 
 from kseg.cli.options.arguments import add_max_pixels, fraction
+from kseg.cli.quiet import quietly
 from kseg.cli.terminal import Bar
 
 
@@ -33,7 +34,8 @@ def run(args: argparse.Namespace) -> int:
     from kseg.prediction import predictor
 
     images = find_images(args.inputs, args.out)  # a wrong path is reported before the model is read
-    used, shares = predictor(args.model), []
+    with quietly():  # LiteRT says a line as it starts
+        used, shares = predictor(args.model), []
     with Bar("labelling") as bar:
         for _, share in label_images(used, images, args.out, args.confidence, args.max_pixels):
             shares.append(share)

@@ -20,6 +20,7 @@ from kseg.cli.options import training as options
 from kseg.cli.options.arguments import add_data
 from kseg.cli.options.given import refuse
 from kseg.cli.options.own_code import own_loss, own_model
+from kseg.cli.quiet import quietly
 
 # Option of the command -> setting of the recipe.
 _SETTINGS = {
@@ -216,7 +217,8 @@ def teacher_of(args: argparse.Namespace) -> Any:
             raise SettingsError(f"--teacher-classes {word}: give CLASS=THEIRS, such as person=15.")
         classes.setdefault(name, []).append(theirs)
     weight = 0.5 if args.teacher_weight is None else args.teacher_weight
-    return Teacher(args.teacher, weight, classes or None)
+    with quietly():  # LiteRT says a line as it starts
+        return Teacher(args.teacher, weight, classes or None)
 
 
 def read_recipe(recipe: str) -> Any:

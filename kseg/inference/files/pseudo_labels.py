@@ -91,7 +91,11 @@ def label_images(
     targets = [Path(out) / f"{image.stem}.png" for image in images]
     if len(set(targets)) < len(targets):
         twice = next(target for target in targets if targets.count(target) > 1)
-        raise DataError(f"{twice}: two images would write this mask; label their folders one by one")
+        both = [str(image) for image, target in zip(images, targets, strict=True) if target == twice]
+        raise DataError(
+            f"{twice}: two images would write this mask, {both[0]} and {both[1]}: rename one of them, or label "
+            "them into two folders"
+        )
     own = {image.resolve() for image in images}
     for target in targets:
         if target.resolve() in own:

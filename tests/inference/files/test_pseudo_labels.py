@@ -46,7 +46,7 @@ def test_masks_beside_nothing_else(tmp_path):
 def test_images_whose_masks_would_have_one_name_are_refused(tmp_path):
     for name in ("a.png", "a.bmp"):
         cv2.imwrite(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(DataError, match=r"a\.png: two images"):
+    with pytest.raises(DataError, match=r"out/a\.png: two images .*/a\.bmp and .*/a\.png: rename one"):
         list(label_images(Colours(), tmp_path, tmp_path / "out"))
     with pytest.raises(SettingsError, match="holds input images"):
         list(label_images(Colours(), tmp_path, tmp_path))
