@@ -1,6 +1,5 @@
 """Importing Keras and TensorFlow without their chatter on the screen, and in less time."""
 
-import atexit
 import contextlib
 import gc
 import importlib
@@ -28,8 +27,6 @@ def import_keras() -> None:
     if "keras" not in sys.modules and os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3":
         with hidden(*UNUSED), without_collector():
             import_quietly("keras")
-        # Python looks through all objects once more before it ends: another second, for memory that goes back anyway.
-        atexit.register(gc.freeze)
 
 
 @contextlib.contextmanager

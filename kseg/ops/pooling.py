@@ -51,9 +51,8 @@ def max_pool_with_argmax(x, pool_size=2, strides=None, padding="same"):
     steps = windows.Steps.of_map(columns, x.shape[-1])
     if keras.backend.backend() != "tensorflow":
         _, argmax, offset = _pool(ops.stop_gradient(x), rows, columns, steps)
-        return windows.pick(
-            x, offset, rows, columns, steps
-        ), argmax  # has the gradient of the first maximum alone
+        pooled = windows.pick(x, offset, rows, columns, steps)  # has the gradient of the first maximum alone
+        return pooled, argmax
 
     x = tf.convert_to_tensor(x)
     run, larger = plain, ops.maximum
@@ -63,9 +62,8 @@ def max_pool_with_argmax(x, pool_size=2, strides=None, padding="same"):
     @tf.custom_gradient
     def pool(x):
         pooled, argmax, offset = run(_pool, rows, columns, steps, larger)(x)
-        return (pooled, argmax), lambda upstream, _: run(windows.place, rows, columns, steps)(
-            upstream, offset
-        )
+        place = run(windows.place, rows, columns, steps)
+        return (pooled, argmax), lambda upstream, _: place(upstream, offset)
 
     return pool(x)
 
