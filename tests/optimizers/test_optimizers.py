@@ -149,6 +149,7 @@ def test_one_operation_takes_the_steps_of_kerass_composed_ones(ours, keras_own, 
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=5e-6)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("ours", "keras_own"),
     [
