@@ -16,8 +16,8 @@ from kseg.layers import AtrousConv2D, BatchNormalization, Conv2D, DepthwiseConv2
 TRANSPOSED = {layers.Conv1DTranspose, layers.Conv2DTranspose}
 DEPTHWISE = {layers.DepthwiseConv1D, layers.DepthwiseConv2D, DepthwiseConv2D}
 SEPARABLE = {layers.SeparableConv1D, layers.SeparableConv2D}
-PLAIN = {layers.Conv1D, layers.Conv2D, Conv2D, layers.Dense, AtrousConv2D}
-LINEAR = {*PLAIN, *TRANSPOSED, *DEPTHWISE, *SEPARABLE}
+CONVOLUTIONS = {layers.Conv2D, Conv2D}
+LINEAR = {layers.Conv1D, *CONVOLUTIONS, layers.Dense, AtrousConv2D, *TRANSPOSED, *DEPTHWISE, *SEPARABLE}
 NORMALIZATIONS = {layers.BatchNormalization, BatchNormalization}
 # Weights of one filter. Multiplying a kernel costs about as much as normalising a map of so many places, which the
 # deep maps of larger filters seldom have.

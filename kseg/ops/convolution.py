@@ -7,7 +7,7 @@ from keras import ops
 
 from kseg import checks
 from kseg.errors import SettingsError
-from kseg.ops.fusion import training_graph
+from kseg.ops.programs.fusion import training_graph
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from kseg.ops.fusion import compiled, training_graph
+from kseg.ops.programs.fusion import compiled, training_graph
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf

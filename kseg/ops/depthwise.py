@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from kseg import checks
-from kseg.ops.fusion import compiled, training_graph
+from kseg.ops.programs.fusion import compiled, training_graph
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf

@@ -9,7 +9,7 @@ from keras import ops
 from kseg import checks
 from kseg.errors import SettingsError
 from kseg.ops import windows
-from kseg.ops.fusion import compiled, plain, training_graph
+from kseg.ops.programs.fusion import compiled, plain, training_graph
 from kseg.ops.resize import spatial_shape
 from kseg.ops.switches import INDEX_DTYPE, at_hand, check_indices, check_unpooling, unpooled_size
 from kseg.ops.windows import pooling_axes, window_and_stride

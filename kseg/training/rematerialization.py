@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from kseg.errors import SettingsError
-from kseg.ops.recompute import recomputed
+from kseg.ops.programs.recompute import recomputed
 
 ALL = "all"
 

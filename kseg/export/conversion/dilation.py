@@ -6,8 +6,7 @@ from typing import Any
 
 import keras
 
-from kseg.inference.folding import DEPTHWISE
-from kseg.layers import Conv2D
+from kseg.inference.folding import CONVOLUTIONS, DEPTHWISE
 from kseg.ops.convolution import atrous_conv2d
 from kseg.parts import tensorflow as tf
 
@@ -63,7 +62,7 @@ def for_converters(model: keras.Model) -> keras.Model:
 
 def _replacement(layer: keras.layers.Layer) -> type[keras.layers.Layer] | None:
     kinds = dict.fromkeys(DEPTHWISE - {keras.layers.DepthwiseConv1D}, _DepthwiseForConverters)
-    kinds |= dict.fromkeys((keras.layers.Conv2D, Conv2D), _ConvForConverters)
+    kinds |= dict.fromkeys(CONVOLUTIONS, _ConvForConverters)
     kind = kinds.get(type(layer))
     if kind is None or layer.data_format != "channels_last" or getattr(layer, "groups", 1) != 1:
         return None

@@ -97,7 +97,7 @@ def iterated(
 @functools.lru_cache(maxsize=8)
 def _program(corners: tuple[int, ...], has_compatibility: bool) -> Callable[..., Any]:
     """The program for kernels with these numbers of corners."""
-    from kseg.ops.compiled import compiled
+    from kseg.ops.programs.compiled import compiled
 
     # A function of its own for each of them, as a compiler keeps what it knows with the function.
     return compiled(lambda *arguments: _mean_field(*arguments))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kseg.ops.compiled import compiled
+from kseg.ops.programs.compiled import compiled
 
 
 def test_like_numpy_for_lists_of_any_shape():

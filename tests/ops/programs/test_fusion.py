@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kseg.ops import fusion, pooling
+from kseg.ops import pooling
+from kseg.ops.programs import fusion
 
 pytestmark = pytest.mark.tensorflow
 LARGE = np.random.default_rng(0).normal(size=(2, 64, 64, 32)).astype("float32")

@@ -22,7 +22,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Example:
 
-    >>> from kseg.ops.compiled import compiled
+    >>> from kseg.ops.programs.compiled import compiled
     >>> double = compiled(lambda x: 2 * x)
     >>> float(double(keras.ops.convert_to_tensor(1.5)))
     3.0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kseg.ops.recompute import recomputed
+from kseg.ops.programs.recompute import recomputed
 
 X, W = np.array([0.5, -2.0, 3.0], "float32"), np.array([1.5, 0.25, -1.0], "float32")
 
