@@ -60,9 +60,8 @@ def _add_screen(group: Any) -> None:
     group.add_argument(
         "--alpha",
         type=fraction,
-        default=0.5,
         metavar="A",
-        help="opacity of the class colours, 0 to 1 (default: 0.5)",
+        help="opacity of the class colours, 0 to 1 (default: 0.5, and with another --background 0)",
     )
     group.add_argument("--no-mirror", action="store_true", help="do not mirror a camera's image")
     group.add_argument(

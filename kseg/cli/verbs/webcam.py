@@ -160,8 +160,9 @@ def settings_of(args: argparse.Namespace, live: bool) -> Any:
         if report.is_dir():
             raise SettingsError(f"--report {report}: this is a folder; expected the name of a JSON file")
     how, behind = background(args.background)
+    paint = 0.5 if how == "picture" else 0.0  # before another background people are shown as they are
     view = View(
-        alpha=args.alpha,
+        alpha=paint if args.alpha is None else args.alpha,
         mirror=args.source.isdigit() and not args.no_mirror,
         background=how,
         smoothing=args.smoothing > 0,

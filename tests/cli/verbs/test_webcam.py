@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from kseg.cli.main import main
-from kseg.cli.verbs.webcam import background, coloured
+from kseg.cli.main import build_parser, main
+from kseg.cli.verbs.webcam import background, coloured, settings_of
 from kseg.errors import SettingsError
 
 
@@ -47,6 +47,14 @@ def test_headless_on_a_video(tmp_path, model, capsys):
     assert frames[3][24, 8].max() < 60
     assert frames[3][24, 56].min() < 200  # painted
     assert not capture.read()[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "paint"), [("", 0.5), ("--background blur", 0.0), ("--background 00a050 --alpha 0.3", 0.3)]
+)
+def test_what_stands_before_another_background_is_not_painted_unless_asked(more, paint):
+    args = build_parser().parse_args(["webcam", "--source", "synthetic", *more.split()])
+    assert settings_of(args, live=True).view.alpha == paint
 
 
 def test_synthetic_with_frames_counted(tmp_path, model, capsys):
