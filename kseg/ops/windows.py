@@ -128,7 +128,7 @@ def first_maximum(x, rows, columns, steps, larger=ops.maximum):
     return _best_along(best, offset, rows, 1, steps.down, steps.dtype, larger)
 
 
-def distance_of(offset, columns, channels, steps):
+def distance_of(offset: Any, columns: Axis, channels: int, steps: Steps) -> Any:
     """Offsets as flat distances on the map."""
     if steps.on_map:
         return offset
@@ -137,7 +137,7 @@ def distance_of(offset, columns, channels, steps):
     return offset // steps.down * flat.down + offset % steps.down * flat.right
 
 
-def offset_of(distance, rows, columns, channels, steps):
+def offset_of(distance: Any, rows: Axis, columns: Axis, channels: int, steps: Steps) -> Any:
     """Flat distances on the map as offsets; those that lead out of the window still do."""
     if steps.on_map:
         return distance

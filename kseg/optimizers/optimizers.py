@@ -134,7 +134,7 @@ class AdamW(keras.optimizers.AdamW):
         # Keras would decay with the common rate; update_step does it with the layer's own.
         pass
 
-    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+    def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
         # once, not once a variable
         self._powers = updates.adam_powers(self.iterations, self.beta_1, self.beta_2)
         super()._backend_update_step(grads, trainable_variables, learning_rate)

@@ -16,7 +16,7 @@ def parser():
 
 def test_defaults(parser):
     args = parser.parse_args([])
-    assert (args.source, args.model, args.alpha, args.trust) == ("0", "people", 0.5, False)
+    assert (args.source, args.model, args.alpha, args.trust) == ("0", "people", None, False)
 
 
 @pytest.mark.parametrize("words", ["--alpha 2", "--max-frames 0", "--size x", "--colours pink", "--port 0"])
