@@ -113,7 +113,10 @@ def check_ids(labels: np.ndarray, dataset: Dataset, where: str) -> None:
     Of a data set whose classes overlap the values are 0, 1 or ignored.
     """
     most = 2 if dataset.multilabel else dataset.num_classes
-    strange = labels[(labels >= most) & (labels != dataset.ignore_label)]
+    known = (labels >= 0) & (labels < most)  # no NaN is
+    if labels.dtype.kind == "f":
+        known &= labels == np.floor(labels)
+    strange = labels[~known & (labels != dataset.ignore_label)]
     if not strange.size:
         return
     unknown = [str(i) for i in np.unique(strange)]

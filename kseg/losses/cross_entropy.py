@@ -46,7 +46,8 @@ class CrossEntropy(MapLoss):
     Raises:
         SettingsError: labels and logits differ in size (while the training step is traced), or an argument is
             out of range. A label outside the classes that is not `ignore_label` makes TensorFlow raise an
-            error on a CPU, and makes the loss NaN elsewhere: it is never dropped.
+            error on a CPU, and makes the loss NaN elsewhere (other backends, GPUs, steps that are compiled
+            whole): it is never dropped.
 
     Reference:
         hard examples, Shrivastava et al., "Training region-based object detectors with online hard

@@ -36,6 +36,8 @@ def softmax_cross_entropy(labels, logits):
     if not _pays(logits):
         return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
+    labels = _checked(tf.cast(labels, tf.int32), logits.shape[-1])
+
     @tf.custom_gradient
     def losses(logits):
         found, slope = compiled(_loss_and_slope)(labels, logits)
@@ -50,6 +52,14 @@ def _pays(logits) -> bool:
         return False
     half = keras.backend.standardize_dtype(logits.dtype) != "float32"
     return not half and not tf.config.list_physical_devices("GPU")
+
+
+def _checked(labels, classes):
+    """The labels, and TensorFlow's error for one that is no class: every probability would be wrong then."""
+    lowest, highest = tf.reduce_min(labels), tf.reduce_max(labels)
+    what = ["a label of the batch is no class: expected 0 to", classes - 1, "got", lowest, "to", highest]
+    with tf.control_dependencies([tf.debugging.Assert((lowest >= 0) & (highest < classes), what)]):
+        return tf.identity(labels)
 
 
 def _loss_and_slope(labels, logits):

@@ -52,7 +52,7 @@ def adam(variable, first, second, powers, rate, betas, epsilon, gradient) -> Non
         beta1=betas[0],
         beta2=betas[1],
         epsilon=epsilon,
-        grad=gradient,
+        grad=tf.cast(gradient, tf.float32),
     )
 
 

@@ -122,6 +122,7 @@ class AdamW(keras.optimizers.AdamW):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+        self._powers = None
         self.layer_multipliers = dict(layer_multipliers or {})
         self.bias_multiplier = float(bias_multiplier)
 
@@ -137,8 +138,10 @@ class AdamW(keras.optimizers.AdamW):
     def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
         # once, not once a variable
         self._powers = updates.adam_powers(self.iterations, self.beta_1, self.beta_2)
-        super()._backend_update_step(grads, trainable_variables, learning_rate)
-        self._powers = None
+        try:
+            super()._backend_update_step(grads, trainable_variables, learning_rate)
+        finally:
+            self._powers = None
 
     def update_step(self, gradient, variable, learning_rate):
         number = self._get_variable_index(variable)

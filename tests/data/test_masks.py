@@ -25,6 +25,14 @@ def test_ids_are_classes_or_ignored():
         check_ids(np.stack([labels, labels], -1), several, "m.npy")
 
 
+@pytest.mark.parametrize("strange", [-1, 2**40, 1.5, np.nan])
+def test_ids_of_other_types_are_classes_too(strange):
+    """As a data set with a reader of its own may give them."""
+    labels = np.array([[0, 1, strange]])
+    with pytest.raises(DataError, match=f"class id {strange!s}"):
+        check_ids(labels, dataset(), "m.png")
+
+
 def test_sizes_that_differ():
     assert "4x5" in size_mismatch("a", (4, 5), "b", (3, 3))
     assert "on its side" in size_mismatch("a", (4, 5), "b", (5, 4))

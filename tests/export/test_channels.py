@@ -38,6 +38,7 @@ def six():
 @pytest.mark.full
 @pytest.mark.parametrize("multilabel", [False, True])
 def test_files_give_what_keras_gives(six, multilabel, tmp_path):
+    pytest.importorskip("onnxruntime")
     model = network(6, multilabel)
     export.onnx(model, tmp_path / "m.onnx", images=six)
     export.tflite(model, tmp_path / "m.tflite", size=(40, 48), images=six)

@@ -60,6 +60,23 @@ def test_a_class_that_is_ruled_out_by_minus_infinity(monkeypatch):
     assert not gradient[..., 4].any()
 
 
+@pytest.mark.parametrize("strange", [-1, 5])
+def test_a_label_that_is_no_class_is_told(strange, monkeypatch):
+    monkeypatch.setattr(cross_entropy, "LEAST_PIXELS", 1)
+    labels, logits = case()
+    labels[1, 3, 4] = strange
+    with pytest.raises(tf.errors.InvalidArgumentError, match="no class"):
+        in_training(labels, logits, 1.0)
+
+
+def test_labels_of_bytes_are_class_ids_too(monkeypatch):
+    monkeypatch.setattr(cross_entropy, "LEAST_PIXELS", 1)
+    labels, logits = case()
+    (losses, _), own = in_training(labels.astype("uint8"), logits, 1.0)
+    assert own
+    np.testing.assert_allclose(losses, tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), rtol=1e-5)
+
+
 def test_small_maps_and_half_precision_are_left_to_keras(monkeypatch):
     labels, logits = case()
     assert not in_training(labels, logits, 1.0)[1]

@@ -149,6 +149,21 @@ def test_one_operation_takes_the_steps_of_kerass_composed_ones(ours, keras_own, 
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=5e-6)
 
 
+@pytest.mark.parametrize("kind", [SGD, AdamW])
+def test_a_gradient_of_another_type_and_an_update_by_itself(kind):
+    """As `keras.optimizers` takes them in somebody's own loop."""
+    found = []
+    for dtype in ("float32", "float16"):
+        weight = keras.Variable(np.ones((2, 2), "float32"))
+        kind(0.1).apply([keras.ops.ones((2, 2), dtype)], [weight])
+        found.append(np.asarray(weight))
+    np.testing.assert_allclose(*found, rtol=1e-6)
+    weight, optimizer = keras.Variable(np.ones((2, 2), "float32")), kind(0.1)
+    optimizer.build([weight])
+    optimizer.update_step(keras.ops.ones((2, 2)), weight, 0.1)
+    np.testing.assert_allclose(weight, found[0], rtol=1e-6)
+
+
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("ours", "keras_own"),

@@ -10,10 +10,11 @@ from keras.src.applications.convnext import LayerScale, StochasticDepth
 from kseg.backbones.construction import graph_settings
 from kseg.backbones.surgery.graph import Copies, free_input, functional, rebuild
 from kseg.errors import ModelError
-from kseg.layers import AtrousConv2D, Normalize
+from kseg.layers import AtrousConv2D, Conv2D, DepthwiseConv2D, Normalize
 from kseg.layers.pooling.dilated_pooling import DilatedPooling2D
 
-_CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, AtrousConv2D)
+_FULL = (layers.Conv2D, Conv2D, AtrousConv2D)
+_CONVOLUTIONS = (*_FULL, layers.DepthwiseConv2D, DepthwiseConv2D, layers.SeparableConv2D)
 _POOLS = {layers.MaxPooling2D: "max", layers.AveragePooling2D: "average"}
 _MARGINS = {layers.ZeroPadding2D: 1, layers.Cropping2D: -1}
 _GLOBAL = (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)
@@ -132,7 +133,7 @@ class Dilation:
             x = layers.ZeroPadding2D(margins, name=f"{layer.name}_dilation_pad")(x)
         rate = tuple(grid.rate * own for own in window.rates)
         padding = "same" if same else "valid"
-        if type(layer) in (layers.Conv2D, AtrousConv2D):
+        if type(layer) in _FULL:
             without = ("strides", "dilation_rate", "data_format")
             copy = self.copy(layer, kind=AtrousConv2D, without=without, rate=rate, padding=padding)
         else:

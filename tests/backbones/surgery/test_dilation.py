@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+import kseg
 from kseg.backbones import dilate
 from kseg.errors import ModelError
 from kseg.layers import AtrousConv2D
@@ -42,6 +43,25 @@ def _mobilenet():
 def test_mobilenet_v2():
     """Strides by ZeroPadding2D and "valid" depthwise convolutions."""
     _compare(_randomise(_mobilenet()), 8, (64, 96))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        lambda: kseg.backbones.ResNet(),  # its maps have a place more than the image has strides
+        lambda: kseg.backbones.MobileNetV2(width=0.35),
+        lambda: kseg.backbones.EfficientNetLite(weights=None),
+    ],
+    ids=["ResNet", "MobileNetV2", "EfficientNetLite"],
+)
+def test_the_package_s_own_backbones(backbone):
+    """They are built of kseg's Conv2D, DepthwiseConv2D and BatchNormalization."""
+    made = backbone()
+    model = _randomise(keras.Model(made.input, made.deepest))
+    expected, wide = (np.asarray(one(_image((64, 96)))) for one in (model, dilate(model, 8)))
+    assert wide.shape[1:3] == tuple(4 * side for side in expected.shape[1:3])
+    np.testing.assert_allclose(wide[:, ::4, ::4], expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.slow
