@@ -76,7 +76,7 @@ def test_features_of_torchvision(variant, table, output_stride, first):
     backbone = MobileNetV3(variant, **settings)
     theirs = features_of_torchvision(backbone, table, IMAGE, output_stride == 16)
     for place, (name, found) in zip(first, backbone(IMAGE).items(), strict=True):
-        nets.assert_close(found, theirs[place], 2e-5), name
+        nets.assert_close(found, theirs[place], 5e-5), name
 
 
 @pytest.mark.parity
@@ -85,7 +85,7 @@ def test_last_blocks_are_those_ahead_of_a_stride():
     backbone = MobileNetV3("large", output_stride=16)
     theirs = features_of_torchvision(backbone, LARGE, IMAGE, True)
     for place, found in zip((1, 3, 6, 12, 16), backbone(IMAGE).values(), strict=True):
-        nets.assert_close(found, theirs[place], 2e-5)
+        nets.assert_close(found, theirs[place], 5e-5)
 
 
 def test_parameters_of_the_published_network():
