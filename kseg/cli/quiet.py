@@ -24,9 +24,10 @@ def silence_tensorflow() -> None:
 def import_keras() -> None:
     """Import Keras, quietly unless a set variable says otherwise."""
     silence_tensorflow()
-    if "keras" not in sys.modules and os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3":
-        with hidden(*UNUSED), without_collector():
-            import_quietly("keras")
+    if "keras" not in sys.modules:
+        silent = os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
+        with hidden(*UNUSED), without_collector(), quietly() if silent else contextlib.nullcontext():
+            importlib.import_module("keras")
 
 
 @contextlib.contextmanager
@@ -55,12 +56,6 @@ def without_collector() -> Iterator[None]:
         gc.freeze()
         if enabled:
             gc.enable()
-
-
-def import_quietly(name: str) -> None:
-    """Import a module, `quietly`."""
-    with quietly():
-        importlib.import_module(name)
 
 
 @contextlib.contextmanager
