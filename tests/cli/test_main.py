@@ -3,7 +3,6 @@
 import argparse
 import errno
 import importlib
-import os
 import subprocess
 import sys
 import warnings
