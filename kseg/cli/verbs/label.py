@@ -5,13 +5,16 @@ kseg label photos --model people --confidence 0.9 --out masks
 kseg label photos --model teacher.tflite --out masks
 
 Writes NAME.png of class ids for every image. Pixels that the model is less sure of are 255, which training leaves out.
+An image that cannot be read is named and left out; the exit code is then 2.
 """
 
 import argparse
+from pathlib import Path
 
 from kseg.cli.options.arguments import add_max_pixels, fraction
+from kseg.cli.options.folders import removed_if_empty
 from kseg.cli.quiet import quietly
-from kseg.cli.terminal import Bar
+from kseg.cli.terminal import Bar, printed_warnings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +39,11 @@ def run(args: argparse.Namespace) -> int:
     images = find_images(args.inputs, args.out)  # a wrong path is reported before the model is read
     with quietly():  # LiteRT says a line as it starts
         used, shares = predictor(args.model), []
-    with Bar("labelling") as bar:
-        for _, share in label_images(used, images, args.out, args.confidence, args.max_pixels):
+    with removed_if_empty(Path(args.out)), Bar("labelling") as bar, printed_warnings(bar):
+        for _, share in label_images(used, images, args.out, args.confidence, args.max_pixels, keep_going=True):
             shares.append(share)
             bar(len(shares), len(images))
-    print(f"{len(shares)} images, {sum(shares) / len(shares):.1%} of their pixels labelled: {args.out}")
-    return 0
+    failed = len(images) - len(shares)
+    labelled = f"{len(shares)} images, {sum(shares) / max(1, len(shares)):.1%} of their pixels labelled"
+    print(labelled + (f", {failed} failed" if failed else "") + f": {args.out}")
+    return 2 if failed else 0

@@ -153,7 +153,7 @@ def predict_files(
         # SettingsError too: a CRF refuses what is too large for the memory.
         except (KsegError, OSError) as error:
             left = f"{len(jobs) - count + 1} of {len(jobs)} images are not predicted"
-            _raise_if_final(error, Path(out), left)
+            raise_if_final(error, Path(out), left)
             if not keep_going:
                 raise
             named = isinstance(error, KsegError)
@@ -164,7 +164,7 @@ def predict_files(
     return Summary(tuple(masks), tuple(skipped), tuple(failures))
 
 
-def _raise_if_final(error: Exception, out: Path, left: str) -> None:
+def raise_if_final(error: Exception, out: Path, left: str) -> None:
     """FileError where the images after this one would fail like it."""
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
     if full or not out.is_dir():

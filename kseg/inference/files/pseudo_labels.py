@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import cv2
 import numpy as np
 
 from kseg import checks
-from kseg.errors import DataError, SettingsError
-from kseg.inference.files.images import find_images
+from kseg.errors import DataError, KsegError, KsegWarning, SettingsError
+from kseg.inference.files.images import find_images, raise_if_final
 from kseg.inference.results.sources import read
 from kseg.io.atomic import write_bytes
 from kseg.io.images import MAX_PIXELS
@@ -54,6 +55,7 @@ def label_images(
     out: str | Path,
     confidence: float = 0.8,
     max_pixels: int = MAX_PIXELS,
+    keep_going: bool = False,
 ) -> Iterator[tuple[Path, float]]:
     """Write `NAME.png` with the confident labels of every image into a folder, which `kseg train` takes as masks.
 
@@ -64,12 +66,14 @@ def label_images(
         out: the folder.
         confidence: as of `confident_labels`.
         max_pixels: larger images are refused.
+        keep_going: leave out an image that cannot be read or labelled, with a `KsegWarning` that says why.
 
     Yields:
         The mask's path, and the share of its pixels that are labelled.
 
     Raises:
-        DataError: no images, one that cannot be read, or two whose masks would have one name.
+        DataError: no images, one that cannot be read (unless `keep_going`), or two whose masks would have one name.
+        FileError: nothing can be written any more (a full disk, `out` was removed), also with `keep_going`.
         SettingsError: a folder that holds the images, a confidence outside 0 to 1, or a model whose classes
             overlap.
 
@@ -103,7 +107,15 @@ def label_images(
     if Path(out).exists() and not Path(out).is_dir():
         raise SettingsError(f"{out}: not a folder: choose another for the masks")
     Path(out).mkdir(parents=True, exist_ok=True)
-    for image, target in zip(images, targets, strict=True):
-        labels = confident_labels(predictor.probabilities(read(predictor, image, max_pixels)), confidence)
-        write_bytes(target, cv2.imencode(".png", labels)[1].tobytes())
+    for count, (image, target) in enumerate(zip(images, targets, strict=True)):
+        try:
+            labels = confident_labels(predictor.probabilities(read(predictor, image, max_pixels)), confidence)
+            write_bytes(target, cv2.imencode(".png", labels)[1].tobytes())
+        except (KsegError, OSError) as error:
+            raise_if_final(error, Path(out), f"{len(images) - count} of {len(images)} images are not labelled")
+            if not keep_going:
+                raise
+            reason = str(error) if isinstance(error, KsegError) else f"{image}: {error.strerror or error}"
+            warnings.warn(reason, KsegWarning, stacklevel=2)
+            continue
         yield target, float((labels != IGNORED).mean())

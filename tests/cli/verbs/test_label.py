@@ -50,3 +50,21 @@ def test_a_missing_exported_file_is_named(tmp_path, capsys):
 def test_mistakes_are_said_before_the_model_is_read(tmp_path, capsys):
     assert main(["label", str(tmp_path / "no"), "--model", "none", "--out", str(tmp_path / "masks")]) == 2
     assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_a_damaged_image_is_named_and_left_out(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in" / "b.png"), np.zeros((40, 60, 3), np.uint8))
+    (tmp_path / "in" / "a.png").write_bytes((tmp_path / "in" / "b.png").read_bytes()[:60])
+    words = ["label", str(tmp_path / "in"), "--model", "people", "--out", str(tmp_path / "masks")]
+    assert main(words) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert said.err.startswith(f"kseg: {tmp_path / 'in' / 'a.png'}: ")
+    assert said.out.startswith("1 images, ")
+    assert said.out.endswith(f" 1 failed: {tmp_path / 'masks'}\n")
+    assert [path.name for path in (tmp_path / "masks").iterdir()] == ["b.png"]
+    (tmp_path / "in" / "b.png").write_bytes(b"")
+    assert main([*words[:-1], str(tmp_path / "none")]) == 2
+    assert "2 failed" in capsys.readouterr().out
+    assert not (tmp_path / "none").exists()

@@ -1,8 +1,10 @@
+import errno
+
 import cv2
 import numpy as np
 import pytest
 
-from kseg.errors import DataError, SettingsError
+from kseg.errors import DataError, FileError, KsegWarning, SettingsError
 from kseg.inference import confident_labels, label_images
 from kseg.inference.file_predictor import FileInfo
 
@@ -69,3 +71,29 @@ def test_classes_that_overlap_have_no_label(tmp_path):
     overlapping.info = FileInfo(multilabel=True)
     with pytest.raises(SettingsError, match="overlap"):
         list(label_images(overlapping, tmp_path, tmp_path / "out"))
+
+
+def test_a_damaged_image_ends_the_work_or_is_named_and_left_out(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b", "c"):
+        cv2.imwrite(str(tmp_path / "in" / f"{name}.png"), np.full((4, 4, 3), 9, np.uint8))
+    (tmp_path / "in" / "b.png").write_bytes((tmp_path / "in" / "a.png").read_bytes()[:40])
+    with pytest.raises(DataError, match=r"in/b\.png"):
+        list(label_images(Colours(), tmp_path / "in", tmp_path / "out"))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png"]
+    with pytest.warns(KsegWarning, match=r"in/b\.png"):
+        found = [path.name for path, _ in label_images(Colours(), tmp_path / "in", tmp_path / "out", keep_going=True)]
+    assert found == ["a.png", "c.png"] == sorted(path.name for path in (tmp_path / "out").iterdir())
+
+
+def test_a_full_disk_ends_the_work_all_the_same(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("a", "b", "c"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((4, 4, 3), 9, np.uint8))
+    labelled = label_images(Colours(), tmp_path, tmp_path / "out", keep_going=True)
+    next(labelled)
+    monkeypatch.setattr("kseg.inference.files.pseudo_labels.write_bytes", full)
+    with pytest.raises(FileError, match="No space left on device; 2 of 3 images are not labelled"):
+        next(labelled)
