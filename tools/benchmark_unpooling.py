@@ -54,7 +54,7 @@ def _there_and_back(function: Callable, x) -> Callable[[], object]:
         return tape.gradient(y, x)
 
     x = tf.constant(x)
-    return lambda: gradient(x).numpy()
+    return lambda: gradient(x)  # there when it returns; .numpy() would copy it once more
 
 
 def _there_and_back_in_torch(x) -> Callable[[], object]:

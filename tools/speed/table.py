@@ -74,7 +74,7 @@ ROWS = (
         "its inference, one image of 360x480", "inference_kseg", "inference_torch", "the same (368x480)", 1.5
     ),
     Row(
-        "pool and unpool, forward and backward, (4, 112, 112, 64)",
+        "pool and unpool, forward and backward, (4, 112, 112, 64), ten times",
         "unpooling_kseg",
         "unpooling_torch",
         "PyTorch's pair",
