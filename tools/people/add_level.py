@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 LEVEL = ("stage1", 16, 8)  # stage, width, width to which the stage is reduced
-IMAGES = 64
 
 
 def with_level(model, level: tuple[str, int, int]):
@@ -29,30 +28,12 @@ def with_level(model, level: tuple[str, int, int]):
     return made
 
 
-def set_statistics(model, names: set[str], images: np.ndarray) -> None:
-    """Give the batch normalisations of these names the mean and the variance of the maps that come to them."""
-    import torch
-    from graph import layers_of, restore, weights_of
-    from network import Network
-
-    network = Network(layers_of(model), weights_of(model)).eval()
-
-    def measure(module, inputs) -> None:
-        module.running_mean.copy_(inputs[0].mean((0, 2, 3)))
-        module.running_var.copy_(inputs[0].var((0, 2, 3)))
-
-    for name in names:
-        network.trained[name].register_forward_pre_hook(measure)
-    with torch.no_grad():
-        network(torch.from_numpy(images).permute(0, 3, 1, 2).float())
-    restore(model, weights_of(model) | network.arrays())
-
-
 def write(file: str, data: Path, out: Path) -> None:
     """Make the network and write it."""
     import graph
     import keras
     from data import load
+    from start import IMAGES, unfold
 
     from kseg.models import load_trained
 
@@ -63,7 +44,7 @@ def write(file: str, data: Path, out: Path) -> None:
     new = {name for name in (layer.name for layer in model.layers) if name.endswith("_bn") and name not in had}
     samples = load(data)
     chosen = np.random.default_rng(0).permutation(len(samples))[:IMAGES]
-    set_statistics(model, new, np.stack([samples[number].squeezed()[0] for number in chosen]))
+    unfold(model, {}, np.stack([samples[number].squeezed()[0] for number in chosen]), new)
     model.save(f"{out}.keras")
     graph.write(model, out)
 

@@ -79,11 +79,11 @@ def fill(model, published: Published) -> dict[str, np.ndarray]:
     return biases
 
 
-def unfold(model, biases: dict[str, np.ndarray], images: np.ndarray) -> None:
+def unfold(model, biases: dict[str, np.ndarray], images: np.ndarray, names: set[str] | None = None) -> None:
     """Give every batch normalisation the statistics of its map, and scale and offset that undo them but for the bias.
 
     Those without a published bias, of layers that start anew, keep scale 1 and offset 0. One pass does all of them,
-    as each is set before the next map is computed.
+    as each is set before the next map is computed. With `names` only batch normalisations of these names are set.
     """
     import torch
     from graph import layers_of, restore, weights_of
@@ -105,7 +105,7 @@ def unfold(model, biases: dict[str, np.ndarray], images: np.ndarray) -> None:
     hooks = [
         module.register_forward_pre_hook(setter(biases.get(key.removesuffix("_bn"))))
         for key, module in network.trained.items()
-        if isinstance(module, torch.nn.BatchNorm2d)
+        if isinstance(module, torch.nn.BatchNorm2d) and (names is None or key in names)
     ]
     with torch.no_grad():
         network(torch.from_numpy(images).permute(0, 3, 1, 2).float())

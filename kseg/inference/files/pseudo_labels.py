@@ -73,7 +73,7 @@ def label_images(
 
     Raises:
         DataError: no images, one that cannot be read (unless `keep_going`), or two whose masks would have one name.
-        FileError: nothing can be written any more (a full disk, `out` was removed), also with `keep_going`.
+        FileError: nothing can be written any more (a full disk), also with `keep_going`.
         SettingsError: a folder that holds the images, a confidence outside 0 to 1, or a model whose classes
             overlap.
 

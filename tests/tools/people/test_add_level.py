@@ -15,7 +15,7 @@ TOOLS = Path(__file__).parents[3] / "tools" / "people"
 @pytest.fixture
 def add_level(monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS))
-    for name in ("add_level", "graph", "network"):
+    for name in ("add_level", "graph", "network", "start"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     import add_level
 
@@ -58,7 +58,9 @@ def test_the_new_levels_statistics_are_those_of_its_maps(add_level):
     images = np.random.default_rng(1).integers(0, 256, (4, 64, 64, 3)).astype("float32")
     new = {layer.name for layer in model.layers if layer.name.startswith("stage1") and layer.name.endswith("_bn")}
     assert len(new) == 4
-    add_level.set_statistics(model, new, images)
+    import start
+
+    start.unfold(model, {}, images, new)
     for name in new:
         maps = map_of(model, name.removesuffix("_bn") + ("" if "dwconv" in name else "_conv"), images)
         mean, variance = model.get_layer(name).get_weights()[2:]
