@@ -1,14 +1,17 @@
 """Batches for training, made on the device: windows, light, the faults of cameras, people before other backgrounds."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from data import IGNORED, MASK, SIDE, TrainingImages
+from data import IGNORED, MASK, SIDE, TEACHER, TrainingImages
 
 # How a window is laid: over the whole image, about a person, anywhere, about a person's head and shoulders.
 WHOLE, PERSON, ANYWHERE, PORTRAIT = 0, 1, 2, 3
+LEAST = 0.03  # share of an image that is person from which on its outlines are asked for
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,26 @@ class Batches:
         count: images in a batch.
         mix: what it holds.
         seed: of the draws.
+        outlines: gives the probability of person (h, w) of an RGB image (h, w, 3), such as `teacher.Selfie`; or None.
     """
 
-    def __init__(self, data: TrainingImages, size: tuple[int, int], count: int, mix: Mix, seed: int) -> None:
-        self.data, self.size, self.count, self.mix = data, size, count, mix
+    def __init__(
+        self,
+        data: TrainingImages,
+        size: tuple[int, int],
+        count: int,
+        mix: Mix,
+        seed: int,
+        outlines: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        self.data, self.size, self.count, self.mix, self.outlines = data, size, count, mix, outlines
         self.draws = Draws(data.device, seed)
 
     def next(self) -> tuple[torch.Tensor, ...]:
-        """Images (n, 3, h, w) 0-255, masks (n, h, w) of 0, 1, 255, teachers (n, h, w) 0-1 and who taught (n,)."""
+        """Images (n, 3, h, w) 0-255, masks (n, h, w) of 0, 1, 255, teachers (n, h, w) 0-1, who taught (n,), outlines.
+
+        Outlines (n, h, w) are the probability of person that `outlines` sees in an image, -1 where nobody was asked.
+        """
         data, draws, mix = self.data, self.draws, self.mix
         empty, unlabelled, pasted = (int(self.count * s) for s in (mix.empty, mix.unlabelled, mix.pasted))
         people = self.count - empty - unlabelled
@@ -67,7 +82,19 @@ class Batches:
             backgrounds, _, _ = cut_out(data, behind, kind, draws, self.size)
             paste(images[:pasted], masks[:pasted], backgrounds, draws)
             taught[:pasted] = MASK
-        return degraded(lit(images, draws), draws), masks, teachers, taught
+        outlines = self._outlines(images, masks, taught, pasted)
+        return degraded(lit(images, draws), draws), masks, teachers, taught, outlines
+
+    def _outlines(self, images, masks, taught, pasted: int) -> torch.Tensor:
+        """Of the clean images with people and of those without a mask; those pasted have exact outlines already."""
+        found = torch.full(masks.shape, -1.0, device=masks.device)
+        if self.outlines is not None:
+            asked = ((masks == 1).float().mean((1, 2)) > LEAST) | (taught == TEACHER)
+            asked[:pasted] = False
+            for number in asked.nonzero()[:, 0].tolist():
+                seen = self.outlines(images[number].permute(1, 2, 0).cpu().numpy())
+                found[number] = torch.from_numpy(cv2.resize(seen, masks.shape[:0:-1]))
+        return found
 
 
 class Draws:
@@ -161,9 +188,10 @@ def cut_out(
     x, y = turned(x, y, wide * mirrored, high, angle, size)
     outside = (x < 0) | (y < 0) | (x > each(width, 2)) | (y > each(height, 2))
     way = {"padding_mode": "border", "align_corners": False}
-    images = F.grid_sample(
-        data.images[chosen].float(), torch.stack([x * 2 / SIDE - 1, y * 2 / SIDE - 1], -1), **way
-    )
+    grid, whole = torch.stack([x * 2 / SIDE - 1, y * 2 / SIDE - 1], -1), data.images[chosen].float()
+    images = F.grid_sample(whole, grid, **way)
+    shrunk = wide * high > 2 * size[0] * size[1]  # more than bilinear interpolation takes in
+    images[shrunk] = F.grid_sample(F.avg_pool2d(whole[shrunk], 2), grid[shrunk], **way)
     pixel = y.floor().long().clamp(0, SIDE - 1) * SIDE + x.floor().long().clamp(0, SIDE - 1)
     masks = data.masks[chosen].view(count, -1).gather(1, pixel.view(count, -1)).view(pixel.shape)
     grid = torch.stack([x * 2 / each(width, 2) - 1, y * 2 / each(height, 2) - 1], -1)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-SIDE = 352  # of the squares in which images lie, at their upper left
+SIDE = 512  # of the squares in which images lie, at their upper left
 TEACHER_SIDE = 160
 BODIES = 6  # the largest connected parts of a mask
 IGNORED = 255

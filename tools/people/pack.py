@@ -11,6 +11,7 @@ written last.
 import argparse
 import json
 import os
+from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -18,17 +19,18 @@ import cv2
 import numpy as np
 from listing import Entry, listing
 
-SIDE = 352  # the longest
+SIDE = 512  # the longest
 TEACHER_SIDE = 160
 FILE_BYTES = 43_000_000
 
 
-def people(data: Path, out: Path, limit: int | None = None) -> None:
+def people(data: Path, out: Path, limit: int | None = None, side: int = SIDE) -> None:
     """Pack the images of `listing` with what `teacher.py` wrote into `out`."""
     cv2.setNumThreads(1)
     entries, files, index = listing(data, limit), [bytearray(), bytearray()], []
     with Pool(os.cpu_count()) as pool, np.load(out / "teachers.npz") as teachers:
-        for entry, (image, mask) in zip(entries, pool.imap(_encoded, entries, chunksize=16), strict=True):
+        encoded = pool.imap(partial(_encoded, side=side), entries, chunksize=16)
+        for entry, (image, mask) in zip(entries, encoded, strict=True):
             teacher = _teacher(teachers[entry.name]) if entry.name in teachers else b""
             number = 0 if len(files[0]) < FILE_BYTES else 1
             lengths = len(image), len(mask), len(teacher)
@@ -39,11 +41,11 @@ def people(data: Path, out: Path, limit: int | None = None) -> None:
     _write_index(out / "people.json", index)
 
 
-def _encoded(entry: Entry) -> tuple[bytes, bytes]:
-    """The image as WebP and the mask as PNG, their longest side `SIDE`."""
+def _encoded(entry: Entry, side: int) -> tuple[bytes, bytes]:
+    """The image as WebP and the mask as PNG, their longest side at most `side`."""
     image, mask = cv2.imread(str(entry.image)), entry.read_mask()
     height, width = image.shape[:2]
-    factor = min(1.0, SIDE / max(height, width))
+    factor = min(1.0, side / max(height, width))
     size = max(1, round(width * factor)), max(1, round(height * factor))
     if factor < 1:
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -94,9 +96,11 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--limit", type=int, help="of images, to try it")
+    parser.add_argument("--side", type=int, default=SIDE, help=f"the longest, of people ({SIDE})")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    ways[args.what](args.data, args.out, args.limit)
+    more = {"side": args.side} if args.what == "people" else {}
+    ways[args.what](args.data, args.out, args.limit, **more)
 
 
 if __name__ == "__main__":

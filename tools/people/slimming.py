@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def slim_from(model, source):
+def slim_from(model, source, choose=None):
     """Give a network with narrower blocks the numbers of a wider one.
 
     The channels between the expansion and the projection of a block are known to that block alone, so they can
@@ -14,7 +14,9 @@ def slim_from(model, source):
     Args:
         model: an `EfficientNetLite` of a slim variant; it may end at an earlier stage.
         source: the whole `EfficientNetLite` that it is a part of, with its numbers.
+        choose: gives the places of the channels to keep, from (source, block, count); `strongest`.
     """
+    choose = choose or strongest
     names = {layer.name for layer in source.layers}
     for layer in model.layers:
         if not layer.weights:
@@ -24,7 +26,7 @@ def slim_from(model, source):
         wide = source.get_layer(layer.name).get_weights()
         if inner:
             width = source.get_layer(f"{block}_expand_conv").filters
-            kept = strongest(source, block, _width(model, block))
+            kept = choose(source, block, _width(model, block))
             wide = [_kept(array, layer.name, kept, width) for array in wide]
         layer.set_weights(wide)
 

@@ -24,19 +24,24 @@ from data import AGREED, IGNORED, TEACHER, TrainingImages, load
 from network import Network
 from network import load as load_network
 from slices import by_slice, counts, mean_iou, portraits
+from teacher import Selfie
 
 
-def loss_of(logits, masks, teachers, taught, teacher_weight: float, dice_weight: float) -> torch.Tensor:
+def loss_of(
+    logits, masks, teachers, taught, outlines, teacher_weight: float, dice_weight: float
+) -> torch.Tensor:
     """Cross-entropy with outlines weighted 2.5, and Dice of images with people.
 
     The teacher's share of the target is `teacher_weight` where a mask is, all of it where none is. Pixels on which a
-    doubted mask (AGREED) and the teacher differ are left out.
+    doubted mask (AGREED) and the teacher differ are left out. In a band about a person's outline MediaPipe Selfie's
+    probability is the target, where it has as much person nearby as the mask.
 
     Args:
         logits: (n, 2, h, w).
         masks: (n, h, w) of 0, 1, 255.
         teachers: (n, h, w), probability of person.
         taught: (n,), see `data.Sample`.
+        outlines: (n, h, w), MediaPipe Selfie's probability of person, -1 where nobody was asked.
         teacher_weight: 0-1.
         dice_weight: of the second term.
     """
@@ -52,14 +57,42 @@ def loss_of(logits, masks, teachers, taught, teacher_weight: float, dice_weight:
     weight = weight + (~known & has_teacher) * torch.where(alone, 0.6, 0.3)
     labels = torch.where(known, person, teachers)[:, None]
     outline = (F.max_pool2d(labels, 7, 1, 3) + F.max_pool2d(-labels, 7, 1, 3))[:, 0].clamp(0, 1)
-    weight = weight * (1 + 1.5 * outline)
+    exact = trusted(outlines, torch.where(known, person, (teachers > 0.5).float()))
+    target = torch.where(exact, outlines, target)
+    person = torch.where(exact, (outlines > 0.5).float(), person)
+    weight = torch.where(exact, 1.0, weight) * (1 + 1.5 * outline)
     entropy = F.binary_cross_entropy_with_logits(score, target, reduction="none")
-    probability, counted = torch.sigmoid(score), (known & (weight > 0)).float()
+    probability, counted = torch.sigmoid(score), ((known | exact) & (weight > 0)).float()
     both = (probability * person * counted).sum((1, 2))
     either = ((probability + person) * counted).sum((1, 2))
     present = ((person * counted).sum((1, 2)) > 60).float() * (taught != TEACHER)
     dice = ((1 - (2 * both + 30) / (either + 30)) * present).sum() / present.sum().clamp(min=1)
     return (entropy * weight).sum() / weight.sum() + dice_weight * dice
+
+
+def trusted(outlines: torch.Tensor, labels: torch.Tensor, reach: int = 6) -> torch.Tensor:
+    """Where outlines may replace labels (n, h, w): within `reach` pixels of the labels' own, and where both agree.
+
+    They agree where, in a square of 4 reach + 1 pixels, of person and of background one has at least half as much as
+    the other.
+    """
+    usable = outlines >= 0
+    some = usable.any((1, 2)).nonzero()[:, 0]  # of the batch: the rest costs nothing
+    found = torch.zeros_like(usable)
+    if len(some):
+        labels, outlines = labels[some, None], outlines[some, None]
+        band = pooled(F.max_pool2d, labels, reach) + pooled(F.max_pool2d, -labels, reach) > 0
+        a, b = (pooled(F.avg_pool2d, maps, 2 * reach) for maps in (outlines.clamp(min=0), labels))
+        low, high = torch.minimum(a, b), torch.maximum(a, b)
+        agreed = (low > high / 2) & (1 - high > (1 - low) / 2)
+        found[some] = (band & agreed)[:, 0] & usable[some]
+    return found
+
+
+def pooled(pool, maps: torch.Tensor, reach: int) -> torch.Tensor:
+    """A map pooled over squares of 2 reach + 1 pixels, along one axis after the other."""
+    side = 2 * reach + 1
+    return pool(pool(maps, (side, 1), 1, (reach, 0)), (1, side), 1, (0, reach))
 
 
 class MovingAverage:
@@ -146,7 +179,9 @@ class Training:
         self.average = MovingAverage(self.network, args.average)
         self.optimizer = optimizer_of(self.network, args.rate, args.backbone_rate, args.decay)
         mix = Mix(empty=args.empty, pasted=args.pasted, portrait=args.portrait)
-        self.batches, self.format = Batches(data, tuple(args.size), args.batch, mix, args.seed), torch_format
+        outlines = Selfie(args.outlines) if args.outlines else None
+        self.batches = Batches(data, tuple(args.size), args.batch, mix, args.seed, outlines)
+        self.format = torch_format
         if args.freeze_statistics:
             for module in self.network.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
@@ -157,11 +192,11 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * factor
         with torch.no_grad():
-            images, masks, teachers, taught = self.batches.next()
+            images, *told = self.batches.next()
         images = images.contiguous(memory_format=self.format)
         with torch.autocast(images.device.type, torch.bfloat16):
             logits = self.network(images)
-        loss = loss_of(logits, masks, teachers, taught, self.args.teacher_weight, self.args.dice)
+        loss = loss_of(logits, *told, self.args.teacher_weight, self.args.dice)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -252,6 +287,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--portrait", type=float, default=0.0, help="share of windows about head and shoulders")
     made.add_argument("--empty", type=float, default=0.2, help="share of images without people")
     made.add_argument("--pasted", type=float, default=0.2, help="share of people before other backgrounds")
+    made.add_argument(
+        "--outlines",
+        type=Path,
+        metavar="DIR",
+        help="the folder of selfie_segmentation.tflite, whose outlines are learnt",
+    )
     made.add_argument("--freeze-statistics", action="store_true", help="of batch normalisation")
     made.add_argument("--contiguous", action="store_true", help="channels first in memory, faster on an H200")
     made.add_argument("--evaluate-every", type=int, help="steps; the average is scored and kept")
