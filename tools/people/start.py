@@ -1,11 +1,13 @@
-"""The network of the preset `people` before its training: `LiteFPN` with the weights of deeplabv3.tflite.
+"""The network of the preset `people` before its training: `LiteFPN` with the weights of a published DeepLabv3.
 
     python tools/people/start.py --references ../shared/reference_models --data DIR --out DIR/start
 
-deeplabv3.tflite (DeepLabv3 on MobileNetV2 of half width, trained by its authors on COCO and VOC) has its batch
-normalisation folded into the convolutions. It is unfolded again on 64 of the packed images: the statistics are those of
-the maps, scale and offset undo them. Then the weakest channels of the first blocks are left out (`slimming.py`).
-Writes OUT.graph.json, OUT.keras and OUT.npz.
+deeplabv3_mnv2_pascal_quant.tflite (DeepLabv3 on MobileNetV2, trained by its authors on COCO and VOC) is read as
+floats. Its batch normalisation is folded into the convolutions, and is unfolded again on 64 of the packed images: the
+statistics are those of the maps, scale and offset undo them. Then its blocks' expanded channels are cut to a third or
+to two thirds (`slimming.py`), and each block's projection is fitted anew, so that what is left gives what the whole
+block gave, as well as a linear map can (He et al., "Channel pruning for accelerating very deep neural networks", ICCV
+2017, section 3.1). Writes OUT.graph.json, OUT.keras and OUT.npz.
 """
 
 import argparse
@@ -15,9 +17,11 @@ from pathlib import Path
 import numpy as np
 
 LEVELS = (("stage4", 64, 48), ("stage3", 48, 32), ("stage2", 32, 16))
-EXPANSIONS = (1, 4, 4, 6, 6, 6, 6)
+EXPANSIONS = (1, 2, 2, 4, 4, 4, 4)  # of the authors' (1, 6, 6, 6, 6, 6, 6)
 REPEATS = (1, 2, 3, 4, 3, 3, 1)
 IMAGES = 64
+RIDGE = 1e-4  # of the mean variance of what is fitted from
+POINTS = 60_000  # of a map, at most, for one fit
 CLASSES, PALETTE = ("background", "person"), ((0, 0, 0), (40, 200, 120))
 
 
@@ -28,54 +32,39 @@ def head_on(backbone):
     return kseg.models.LiteFPN(backbone, 2, levels=LEVELS, decoder=0, name="people")
 
 
-class Published:
-    """The kernels and biases of deeplabv3.tflite."""
+def convolutions(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Kernels (height, width, in, out or 1) and biases of a quantised .tflite file, as floats, in its order."""
+    from ai_edge_litert.interpreter import Interpreter
 
-    def __init__(self, path: Path) -> None:
-        from ai_edge_litert.interpreter import Interpreter
+    interpreter = Interpreter(str(path))
+    details = {one["index"]: one["quantization_parameters"] for one in interpreter.get_tensor_details()}
 
-        self.interpreter = Interpreter(str(path), experimental_preserve_all_tensors=True)
-        self.interpreter.allocate_tensors()
-        self.indices = {one["name"]: one["index"] for one in self.interpreter.get_tensor_details()}
+    def floats(index: int) -> np.ndarray:
+        whole, told = interpreter.get_tensor(index).astype("float64"), details[index]
+        shape = [1] * whole.ndim
+        shape[told["quantized_dimension"]] = -1
+        zero, scale = (told[name].reshape(shape) for name in ("zero_points", "scales"))
+        return ((whole - zero) * scale).astype("float32")
 
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.interpreter.get_tensor(self.indices[name]).astype("float32")
-
-    def joined(self) -> list[str]:
-        """The names of the maps that its head concatenates, in their order."""
-        names = {index: name for name, index in self.indices.items()}
-        operations = self.interpreter._get_ops_details()
-        (found,) = (one["inputs"] for one in operations if one["op_name"] == "CONCATENATION")
-        return [names[index] for index in found]
+    operations = (one for one in interpreter._get_ops_details() if one["op_name"].endswith("CONV_2D"))
+    found = [[floats(index) for index in one["inputs"][1:]] for one in operations]
+    return [(kernel.transpose(1, 2, 3, 0), bias) for kernel, bias in found]
 
 
-def fill(model, published: Published) -> dict[str, np.ndarray]:
+def fill(model, published: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
     """Give the model the kernels; gives the biases by the name of the layer without its ending."""
-    backbone, biases = "MobilenetV2/expanded_conv", {}
-
-    def put(name: str, kernel: str, bias: str, layer: str | None = None) -> None:
-        model.get_layer(layer or f"{name}_conv").kernel.assign(published[kernel].transpose(1, 2, 3, 0))
-        biases[name] = published[bias]
-
-    put("stem", "MobilenetV2/Conv/weights", "MobilenetV2/Conv/Conv2D_bias")
     blocks = [f"block{stage}{'abcd'[n]}" for stage, count in enumerate(REPEATS, 1) for n in range(count)]
-    for number, block in enumerate(blocks):
-        theirs = f"{backbone}_{number}" if number else backbone
-        if number:
-            put(f"{block}_expand", f"{theirs}/expand/weights", f"{theirs}/expand/Conv2D_bias")
-        depthwise = f"{theirs}/depthwise/depthwise_weights", f"{theirs}/depthwise/depthwise_bias"
-        put(f"{block}_dwconv", *depthwise, layer=f"{block}_dwconv")
-        put(f"{block}_project", f"{theirs}/project/weights", f"{theirs}/project/Conv2D_bias")
-    for ours, theirs in (
-        ("aspp_1x1", "aspp0"),
-        ("image_level", "image_pooling"),
-        ("projection", "concat_projection"),
-    ):
-        put(ours, f"{theirs}/weights", f"{theirs}/Conv2D_bias")
-    if published.joined()[0] != "aspp0/Relu":  # the order of ours
-        layer = model.get_layer("projection_conv")
-        kernel = np.asarray(layer.kernel)
-        layer.kernel.assign(np.concatenate([kernel[:, :, 256:], kernel[:, :, :256]], 2))
+    names = ["stem_conv"]
+    for block in blocks:
+        names += [f"{block}_expand_conv"] * (block != blocks[0])
+        names += [f"{block}_dwconv", f"{block}_project_conv"]
+    names += ["aspp_1x1_conv", "image_level_conv", "projection_conv"]
+    biases = {}
+    for name, (kernel, bias) in zip(names, published, strict=False):  # the last gives 21 classes
+        if name == "projection_conv":  # theirs has the image level first
+            kernel = np.concatenate([kernel[:, :, 256:], kernel[:, :, :256]], 2)
+        model.get_layer(name).kernel.assign(kernel)
+        biases[name.removesuffix("_conv")] = bias
     return biases
 
 
@@ -86,10 +75,9 @@ def unfold(model, biases: dict[str, np.ndarray], images: np.ndarray, names: set[
     as each is set before the next map is computed. With `names` only batch normalisations of these names are set.
     """
     import torch
-    from graph import layers_of, restore, weights_of
-    from network import Network
+    from graph import restore, weights_of
 
-    network = Network(layers_of(model), weights_of(model)).eval()
+    network = network_of(model)
 
     def setter(bias: np.ndarray | None):
         def set_statistics(module, inputs) -> None:
@@ -108,27 +96,117 @@ def unfold(model, biases: dict[str, np.ndarray], images: np.ndarray, names: set[
         if isinstance(module, torch.nn.BatchNorm2d) and (names is None or key in names)
     ]
     with torch.no_grad():
-        network(torch.from_numpy(images).permute(0, 3, 1, 2).float())
+        network(_batch(images))
     for hook in hooks:
         hook.remove()
     restore(model, weights_of(model) | network.arrays())
 
 
-def slimmed(large):
-    """The network with fewer expanded channels in its first blocks, and the large one's weights."""
-    from slimming import slim_from
+def telling(large, images: np.ndarray):
+    """A choice of channels for `slimming.slim_from`: each time the one that tells most of what is still missing.
 
-    import kseg
+    Of a block's expanded channels those are kept from which its projection can best be told by a linear map.
+    """
+    import torch
 
-    small = head_on(kseg.backbones.DeepLabMobileNetV2(0.5, expansions=EXPANSIONS))
-    slim_from(small.backbone, large.backbone)
-    backbone = {layer.name for layer in small.backbone.layers}
-    for layer in small.layers:
-        weights = large.get_layer(layer.name).get_weights() if layer.weights else []
-        alike = [one.shape for one in weights] == [tuple(one.shape) for one in layer.weights]
-        if layer.name not in backbone and weights and alike:
-            layer.set_weights(weights)
-    return small
+    seen, network = {}, network_of(large)
+    hooks = [
+        module.register_forward_hook(lambda _, inputs, output, key=key: seen.update({key: (inputs[0], output)}))
+        for key, module in network.trained.items()
+        if key.endswith("_project_conv")
+    ]
+    with torch.no_grad():
+        network(_batch(images))
+    for hook in hooks:
+        hook.remove()
+
+    def choose(_, block: str, count: int) -> np.ndarray:
+        x, y = (_points(maps) for maps in seen[f"{block}_project_conv"])
+        x, y = x - x.mean(0), y - y.mean(0)
+        gram, missing = (x.T @ x).numpy(), (x.T @ y).numpy()
+        own, kept = gram.diagonal().copy() + RIDGE * gram.diagonal().mean(), []
+        known = np.zeros((len(gram), count))
+        for step in range(count):
+            gain = (missing**2).sum(1) / own
+            gain[kept] = -1
+            best = int(gain.argmax())
+            known[:, step] = (gram[:, best] - known[:, :step] @ known[best, :step]) / np.sqrt(own[best])
+            missing = missing - np.outer(known[:, step], missing[best] / np.sqrt(own[best]))
+            own = np.maximum(own - known[:, step] ** 2, RIDGE * gram.diagonal().mean())
+            kept.append(best)
+        return np.sort(kept)
+
+    return choose
+
+
+def refit(small, large, images: np.ndarray) -> dict[str, float]:
+    """Fit the projections of the small network's blocks to the large one's maps; gives what is left of their variance.
+
+    One pass does all of them: each is fitted to what the small network's earlier blocks give.
+    """
+    import torch
+    from graph import restore, weights_of
+
+    theirs, ours = network_of(large), network_of(small)
+    wanted, left, hooks = {}, {}, []
+
+    def remember(key: str):
+        def hook(_, __, output) -> None:
+            wanted[key] = _points(output)
+
+        return hook
+
+    def fit(key: str, normalisation):
+        def hook(module, inputs) -> None:
+            seen, target = _points(inputs[0]), wanted[key]
+            mean, aim = seen.mean(0), target.mean(0)
+            x, y = seen - mean, target - aim
+            gram = x.T @ x
+            gram += RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+            kernel = torch.linalg.solve(gram, x.T @ y)
+            found = x @ kernel
+            left[key] = float((found - y).square().sum() / y.square().sum())
+            module.weight.copy_(kernel.T[:, :, None, None])
+            variance = found.var(0)
+            normalisation.running_mean.copy_(mean @ kernel)
+            normalisation.running_var.copy_(variance)
+            normalisation.weight.copy_(torch.sqrt(variance + normalisation.eps))
+            normalisation.bias.copy_(aim)
+
+        return hook
+
+    for key, module in theirs.trained.items():
+        if key.endswith("_project_bn"):
+            hooks.append(module.register_forward_hook(remember(key)))
+            projection = ours.trained[key.replace("_bn", "_conv")]
+            hooks.append(projection.register_forward_pre_hook(fit(key, ours.trained[key])))
+    with torch.no_grad():
+        theirs(_batch(images))
+        ours(_batch(images))
+    for hook in hooks:
+        hook.remove()
+    restore(small, weights_of(small) | ours.arrays())
+    return left
+
+
+def network_of(model):
+    """The model in PyTorch."""
+    from graph import layers_of, weights_of
+    from network import Network
+
+    return Network(layers_of(model), weights_of(model)).eval()
+
+
+def _batch(images: np.ndarray):
+    import torch
+
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float()
+
+
+def _points(maps):
+    """Evenly spaced pixels of maps (n, c, h, w) as float64 (pixels, c)."""
+    points = maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+    return points[:: max(1, len(points) // POINTS)].double()
 
 
 def write(references: Path, data: Path, out: Path) -> None:
@@ -136,16 +214,26 @@ def write(references: Path, data: Path, out: Path) -> None:
     import graph
     import keras
     from data import load
+    from slimming import slim_from
 
     import kseg
 
     keras.utils.set_random_seed(0)
-    large = head_on(kseg.backbones.DeepLabMobileNetV2(0.5))
-    biases = fill(large, Published(references / "deeplabv3.tflite"))
-    samples = load(data)
-    chosen = np.random.default_rng(0).permutation(len(samples))[:IMAGES]
-    unfold(large, biases, np.stack([samples[number].squeezed()[0] for number in chosen]))
-    small = slimmed(large)
+    large = head_on(kseg.backbones.DeepLabMobileNetV2(1.0))
+    biases = fill(large, convolutions(references / "deeplabv3_mnv2_pascal_quant.tflite"))
+    samples = load(data, limit=2 * IMAGES, split="train")
+    images = np.stack([one.squeezed()[0] for one in samples[:: len(samples) // IMAGES][:IMAGES]])
+    unfold(large, biases, images)
+    small = head_on(kseg.backbones.DeepLabMobileNetV2(1.0, expansions=EXPANSIONS))
+    slim_from(small.backbone, large.backbone, telling(large, images))
+    for name, share in refit(small, large, images).items():
+        print(f"{name}: {share:.1%} of the variance is left out")
+    backbone = {layer.name for layer in small.backbone.layers}
+    for layer in small.layers:
+        weights = large.get_layer(layer.name).get_weights() if layer.weights else []
+        alike = [one.shape for one in weights] == [tuple(one.shape) for one in layer.weights]
+        if layer.name not in backbone and weights and alike:
+            layer.set_weights(weights)
     small.classes, small.palette = CLASSES, PALETTE
     small.save(f"{out}.keras")
     graph.write(small, out)
@@ -156,7 +244,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--references", required=True, type=Path, help="the folder of deeplabv3.tflite")
+    parser.add_argument("--references", required=True, type=Path, help="the folder of the .tflite file")
     parser.add_argument("--data", required=True, type=Path, help="the folder of pack.py")
     parser.add_argument("--out", required=True, type=Path, help="path without an ending")
     args = parser.parse_args()

@@ -13,14 +13,14 @@ TOOLS = Path(__file__).parents[3] / "tools" / "people"
 
 
 @pytest.fixture
-def start_wide(monkeypatch):
+def start(monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.syspath_prepend(str(TOOLS))
-    for name in ("start_wide", "start", "graph", "network", "slimming"):
+    for name in ("start", "graph", "network", "slimming"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    import start_wide
+    import start
 
-    return start_wide
+    return start
 
 
 def drawn(model, seed=0):
@@ -40,7 +40,7 @@ def network(expansions=(1, 6, 6, 6, 6, 6, 6)):
 IMAGES = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3)).astype("uint8")
 
 
-def test_kernels_and_biases_of_a_quantised_file(start_wide, tmp_path):
+def test_kernels_and_biases_of_a_quantised_file(start, tmp_path):
     tf = pytest.importorskip("tensorflow")
     image = keras.Input((16, 16, 3), batch_size=1)
     x = keras.layers.Conv2D(5, 3, strides=2, bias_initializer="normal", activation="relu")(image)
@@ -53,7 +53,7 @@ def test_kernels_and_biases_of_a_quantised_file(start_wide, tmp_path):
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     path = tmp_path / "quantised.tflite"
     path.write_bytes(converter.convert())
-    found = start_wide.convolutions(path)
+    found = start.convolutions(path)
     layers = [layer for layer in model.layers if layer.weights]
     assert len(found) == len(layers) == 3
     for layer, (kernel, bias) in zip(layers, found, strict=True):
@@ -63,14 +63,14 @@ def test_kernels_and_biases_of_a_quantised_file(start_wide, tmp_path):
         np.testing.assert_allclose(bias, np.asarray(layer.bias), atol=1e-3)
 
 
-def test_every_kernel_gets_to_its_layer(start_wide):
+def test_every_kernel_gets_to_its_layer(start):
     model = network()
     layers = [layer for layer in model.layers if "conv" in type(layer).__name__.lower()]
     count = next(n for n, layer in enumerate(layers) if layer.name == "block7a_project_conv") + 1
     layers = layers[:count] + [model.get_layer(f"{n}_conv") for n in ("aspp_1x1", "image_level", "projection")]
     rng = np.random.default_rng(2)
     drawn = [(rng.random(layer.kernel.shape, "float32"), rng.random(3)) for layer in layers]
-    biases = start_wide.fill(model, [*drawn, (np.zeros((1, 1, 256, 21)), np.zeros(21))])
+    biases = start.fill(model, [*drawn, (np.zeros((1, 1, 256, 21)), np.zeros(21))])
     for layer, (kernel, bias) in zip(layers[:-1], drawn[:-1], strict=True):
         np.testing.assert_array_equal(np.asarray(layer.kernel), kernel)
         assert biases[layer.name.removesuffix("_conv")] is bias
@@ -86,8 +86,8 @@ def hidden_and_given(model, block):
     return [np.asarray(one).reshape(-1, one.shape[-1]).astype("float64") for one in maps]
 
 
-def test_the_channels_kept_are_those_of_a_plain_search(start_wide, monkeypatch):
-    monkeypatch.setattr(start_wide, "RIDGE", 1e-12)
+def test_the_channels_kept_are_those_of_a_plain_search(start, monkeypatch):
+    monkeypatch.setattr(start, "RIDGE", 1e-12)
     model = network()
     x, y = (one - one.mean(0) for one in hidden_and_given(model, "block4b"))
 
@@ -99,18 +99,18 @@ def test_the_channels_kept_are_those_of_a_plain_search(start_wide, monkeypatch):
     for _ in range(6):
         others = [channel for channel in range(x.shape[1]) if channel not in expected]
         expected.append(min(others, key=lambda channel: missing([*expected, channel])))
-    found = start_wide.telling(model, IMAGES)(None, "block4b", 6)
+    found = start.telling(model, IMAGES)(None, "block4b", 6)
     assert found.tolist() == sorted(expected)
 
 
 @pytest.mark.full
-def test_projections_are_fitted_to_the_whole_blocks(start_wide):
+def test_projections_are_fitted_to_the_whole_blocks(start):
     from slimming import slim_from
 
     large, small = network(), network((1, 2, 2, 4, 4, 4, 4))
-    choose = start_wide.telling(large, IMAGES)
+    choose = start.telling(large, IMAGES)
     slim_from(small.backbone, large.backbone, choose)
-    left = start_wide.refit(small, large, IMAGES)
+    left = start.refit(small, large, IMAGES)
     x = hidden_and_given(small, "block2a")[0]
     names = ("block2a_project_bn", "block7a_project_bn")
     given, last = (keras.Model(large.input, large.get_layer(name).output) for name in names)
@@ -125,7 +125,7 @@ def test_projections_are_fitted_to_the_whole_blocks(start_wide):
     whole = network()
     drawn(whole, seed=5)
     slim_from(whole.backbone, large.backbone)
-    assert max(start_wide.refit(whole, large, IMAGES).values()) < 1e-3
+    assert max(start.refit(whole, large, IMAGES).values()) < 1e-3
     theirs = np.asarray(last(IMAGES.astype("float32"), training=False))
     ours = keras.Model(whole.input, whole.get_layer(names[1]).output)(IMAGES.astype("float32"), training=False)
     np.testing.assert_allclose(np.asarray(ours), theirs, atol=0.05 * theirs.std())
