@@ -134,7 +134,8 @@ def windows(data: TrainingImages, chosen: torch.Tensor, kind: torch.Tensor, draw
         width * draws.uniform(count, 0.88, 1.0),
         height * draws.uniform(count, 0.88, 1.0),
     )
-    zoom, aspect = draws.uniform(count, 0.35, 1.0), torch.exp(draws.uniform(count, -0.3, 0.3))
+    least = torch.where(data.empty[chosen] > 0, 0.15, 0.35)  # walls, cloth and fur alone are no people
+    zoom, aspect = least + (1 - least) * draws.uniform(count), torch.exp(draws.uniform(count, -0.3, 0.3))
     anywhere = (
         draws.uniform(count) * width,
         draws.uniform(count) * height,

@@ -160,7 +160,14 @@ def make(args: argparse.Namespace) -> dict:
         model = kseg.models.load(keras_file)
         calibration = dataset(args, args.calibration_split)
         images = kseg.export.calibration_images(calibration, size, count=args.calibration)
-        kseg.export.tflite(model, int8_file, size=size, precision="int8", calibration=images)
+        kseg.export.tflite(
+            model,
+            int8_file,
+            size=size,
+            precision="int8",
+            calibration=images,
+            min_agreement=args.min_agreement,
+        )
         val = dataset(args, args.split)
         scores = {
             "split": f"{args.data} {args.split}",
@@ -218,6 +225,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--limit", type=int, help="of the scored images, to try it")
     made.add_argument("--size", type=int, nargs=2, default=(256, 256), metavar=("H", "W"))
     made.add_argument("--max-drop", type=float, default=0.02)
+    made.add_argument(
+        "--min-agreement", type=float, default=0.9, help="share of pixels of the class that Keras gives (0.9)"
+    )
     made.add_argument("--out", default=str(PRESETS))
     for text in ("description", "licence", "limits"):
         made.add_argument(f"--{text}", required=True)

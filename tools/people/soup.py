@@ -9,6 +9,7 @@ first itself included. Source: Wortsman et al., "Model soups", ICML 2022, and "R
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,9 @@ def main() -> None:
     weights = [dict(np.load(file)) for file in args.files]
     found = best(args.files, args) if args.best else mixed(weights, [1 / len(weights)] * len(weights))
     np.savez(args.out, **found)
+    layers = Path(args.files[0]).with_suffix(".graph.json")
+    if layers.is_file():  # to train on from the mixture
+        shutil.copyfile(layers, Path(args.out).with_suffix(".graph.json"))
 
 
 if __name__ == "__main__":

@@ -222,7 +222,7 @@ def write(references: Path, data: Path, out: Path) -> None:
     large = head_on(kseg.backbones.DeepLabMobileNetV2(1.0))
     biases = fill(large, convolutions(references / "deeplabv3_mnv2_pascal_quant.tflite"))
     samples = load(data, limit=2 * IMAGES, split="train")
-    images = np.stack([one.squeezed()[0] for one in samples[:: len(samples) // IMAGES][:IMAGES]])
+    images = np.stack([one.squeezed()[0] for one in samples[:: max(1, len(samples) // IMAGES)][:IMAGES]])
     unfold(large, biases, images)
     small = head_on(kseg.backbones.DeepLabMobileNetV2(1.0, expansions=EXPANSIONS))
     slim_from(small.backbone, large.backbone, telling(large, images))
