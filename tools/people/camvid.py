@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from augment import Draws, blurred, lit, turned
+from augment import turned
+from cameras import Draws, blurred, lit
 from network import Network
 from network import load as load_network
 from train import MovingAverage, optimizer_of, write

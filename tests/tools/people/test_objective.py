@@ -11,13 +11,13 @@ TOOLS = Path(__file__).parents[3] / "tools" / "people"
 
 
 @pytest.fixture
-def train(monkeypatch):
+def objective(monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS))
-    for name in ("train", "augment", "data", "network", "slices", "teacher"):
+    for name in ("objective", "augment", "cameras", "data"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    import train
+    import objective
 
-    return train
+    return objective
 
 
 def disc(size, y, x, radius):
@@ -42,12 +42,12 @@ def plain(outlines, labels, reach):
     return found
 
 
-def test_outlines_are_trusted_near_the_labels_own_and_where_both_agree(train):
+def test_outlines_are_trusted_near_the_labels_own_and_where_both_agree(objective):
     labels = np.stack([disc(40, 20, 15, 11), disc(40, 30, 30, 3), disc(40, 12, 12, 8)])
     outlines = np.stack([disc(40, 21, 16, 10) * 0.9, np.zeros((40, 40)), np.full((40, 40), -1.0)])
     outlines[0, :, 30:] = -1
     labels, outlines = labels.astype("float32"), outlines.astype("float32")
-    found = train.trusted(torch.from_numpy(outlines), torch.from_numpy(labels), reach=3).numpy()
+    found = objective.trusted(torch.from_numpy(outlines), torch.from_numpy(labels), reach=3).numpy()
     for one, seen, label in zip(found, outlines, labels, strict=True):
         np.testing.assert_array_equal(one, plain(seen, label, 3))
     assert found[0].sum() > 200
@@ -55,16 +55,16 @@ def test_outlines_are_trusted_near_the_labels_own_and_where_both_agree(train):
     assert not found[2].any()  # it was not asked
 
 
-def test_the_loss_is_least_at_the_outlines(train):
+def test_the_loss_is_least_at_the_outlines(objective):
     mask = torch.from_numpy(disc(40, 20, 15, 11))[None].to(torch.uint8)
     outlines = torch.from_numpy(disc(40, 21, 16, 10) * 0.96 + 0.02)[None]
-    taught, teachers = torch.tensor([train.TEACHER - 1]), mask.float()  # mask and teacher
-    exact = train.trusted(outlines, mask.float())
+    taught, teachers = torch.tensor([objective.TEACHER - 1]), mask.float()  # mask and teacher
+    exact = objective.trusted(outlines, mask.float())
     assert 200 < exact.sum() < 1200
     logits = torch.zeros(1, 2, 40, 40, requires_grad=True)
     gradients = []
     for seen in (outlines, torch.full_like(outlines, -1.0)):
-        loss = train.loss_of(logits, mask, teachers, taught, seen, 0.35, 0.0)
+        loss = objective.loss_of(logits, mask, teachers, taught, seen, 0.35, 0.0)
         gradients.append(torch.autograd.grad(loss, logits)[0][:, 1])
     told, alone = (gradient < 0 for gradient in gradients)  # where the score of person is to rise
     assert torch.equal(told[exact], outlines[exact] > 0.5)
@@ -73,14 +73,14 @@ def test_the_loss_is_least_at_the_outlines(train):
     assert (told != alone).any()
 
 
-def test_only_images_with_people_or_without_a_mask_are_asked(train):
+def test_only_images_with_people_or_without_a_mask_are_asked(objective):
     import augment
 
     masks = torch.zeros(5, 8, 12, dtype=torch.uint8)
     masks[:3, :4] = 1
     masks[3] = 255
     images = torch.rand(5, 3, 8, 12) * 255
-    taught = torch.tensor([train.AGREED, train.AGREED, train.AGREED, train.TEACHER, 0])
+    taught = torch.tensor([objective.AGREED, objective.AGREED, objective.AGREED, objective.TEACHER, 0])
     asked = []
 
     def outlines(image):
