@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from data import load
+from pasted import pasted
 from slices import IGNORED, NAMES, by_slice, counts, mean_iou, portraits
 from teacher import SIDE, DeepLab, Reference, Selfie, resized, soft
 
@@ -84,11 +85,15 @@ def scores(sees: Callable[[np.ndarray], np.ndarray], samples: list) -> dict:
         if sample.source == OUTLINES
     ]
     edges = np.array([one for one in edges if one]).reshape(-1, 2)
-    framed = zip(*portraits(samples, SIDE), strict=True)
-    each = [mean_iou(counts(sees(image), mask)) for image, mask in framed]
+
+    def mean_over(images: list[np.ndarray], masks: list[np.ndarray]) -> float | None:
+        each = [mean_iou(counts(sees(image), mask)) for image, mask in zip(images, masks, strict=True)]
+        return float(np.mean(each)) if each else None
+
     return {
         **found,
-        "portraits": float(np.mean(each)) if each else None,
+        "portraits": mean_over(*portraits(samples, SIDE)),
+        "pasted": mean_over(*pasted(samples, SIDE)),
         "boundary_f1": float(edges[:, 0].mean()) if len(edges) else None,
         "contour_pixels": float(edges[:, 1].mean() * SHOWN / SIDE) if len(edges) else None,
         "flicker": flicker(sees, [image for image, _ in pairs[::FLICKER_EVERY]]),
@@ -111,10 +116,10 @@ def table(found: dict[str, dict]) -> str:
     """Markdown: a row a network."""
     images = next(iter(found.values()))["images"]
     heads = [f"{name} ({count})" for name, count in zip(NAMES, images, strict=True)]
-    heads += ["by image", "portraits", "boundary F1", "contour px", "flicker", "empty", "ms"]
+    heads += ["by image", "portraits", "pasted", "boundary F1", "contour px", "flicker", "empty", "ms"]
     lines = ["| " + " | ".join(["", *heads]) + " |", "|---" * (len(heads) + 1) + "|"]
     for name, one in found.items():
-        cells = [*one["slices"], one["mean_by_image"], one["portraits"], one["boundary_f1"]]
+        cells = [*one["slices"], one["mean_by_image"], one["portraits"], one["pasted"], one["boundary_f1"]]
         cells = ["-" if value is None else f"{value:.3f}" for value in cells]
         cells.append("-" if one["contour_pixels"] is None else f"{one['contour_pixels']:.1f}")
         cells += [f"{one['flicker']:.2%}", "-" if one["empty_mean"] is None else f"{one['empty_mean']:.2%}"]

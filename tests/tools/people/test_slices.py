@@ -83,7 +83,7 @@ def test_scores_of_outlines_and_flicker(monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS))
     import score
 
-    for name in ("score", "data", "slices", "teacher", "listing"):
+    for name in ("score", "data", "pasted", "slices", "teacher", "listing"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     mask = np.zeros((64, 64), np.uint8)
     mask[16:48, 16:48] = 1
