@@ -124,14 +124,6 @@ def inside(centre: torch.Tensor, side: torch.Tensor, whole: int) -> torch.Tensor
     return torch.where(side < whole, held, whole / 2)
 
 
-def taught(logits, labels, teacher: Network, images) -> torch.Tensor:
-    """Cross-entropy with the probabilities of a trained network, of all pixels but void."""
-    with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16):
-        target = torch.softmax(teacher.eval()(images).float(), 1)
-    entropy, known = F.cross_entropy(logits, target, reduction="none"), labels >= 0
-    return (entropy * known).sum() / known.sum().clamp(min=1)
-
-
 @torch.no_grad()
 def scores(network: Network, images: np.ndarray, masks: np.ndarray, batch: int = 8) -> dict:
     """Mean IoU and the classes' of all pixels but void."""
@@ -159,7 +151,6 @@ def run(args: argparse.Namespace) -> dict:
     weights = torch.from_numpy(class_weights(masks)).to(device)
     windows = Windows(images, masks, tuple(args.size), args.batch, device, args.seed)
     network = load_network(args.network).to(device, memory_format=torch.channels_last).train()
-    teacher = load_network(args.teacher).to(device, memory_format=torch.channels_last) if args.teacher else None
     average, optimizer = (
         MovingAverage(network, args.average),
         optimizer_of(network, args.rate, 0.5, args.decay),
@@ -171,12 +162,9 @@ def run(args: argparse.Namespace) -> dict:
             group["lr"] = group["base"] * factor
         with torch.no_grad():
             batch, labels = windows.next()
-        batch = batch.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
-            logits = network(batch)
+            logits = network(batch.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits.float(), labels, weight=weights, ignore_index=-100)
-        if teacher is not None:
-            loss = loss + args.teacher_weight * taught(logits.float(), labels, teacher, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -186,9 +174,6 @@ def run(args: argparse.Namespace) -> dict:
         done = max(spent / args.seconds, step / args.steps if args.steps else 0)
         if step in (5, 20) or step % 100 == 0:
             print(f"step {step}: loss {float(loss.detach()):.4f}, {spent:.0f} s", flush=True)
-        if args.evaluate_every and step % args.evaluate_every == 0:
-            print(json.dumps(scores(average.network, *val)), flush=True)
-            write(average.network, out / f"{args.name}.{step}.npz")
     result = {"settings": vars(args), "steps": step, "seconds": round(time.time() - begun, 1)}
     result["scores"] = scores(average.network, *val)
     print(json.dumps(result["scores"]), flush=True)
@@ -223,9 +208,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--decay", type=float, default=0.03)
     made.add_argument("--average", type=float, default=0.995, help="share kept by the moving average")
     made.add_argument("--seed", type=int, default=0)
-    made.add_argument("--teacher", help="a trained network's .graph.json and .npz, without the ending")
-    made.add_argument("--teacher-weight", type=float, default=1.0, help="of its loss beside the masks' (1)")
-    made.add_argument("--evaluate-every", type=int, help="steps; the average is scored and kept")
     return made
 
 
