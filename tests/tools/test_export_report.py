@@ -108,6 +108,21 @@ def test_what_falls_short(report):
     assert "FlexErf" in report.short_of(found(outside=["FlexErf"]), "int8", True, 0.02)
 
 
+@pytest.mark.parametrize(
+    ("indices", "agreement", "beyond", "short"),
+    [
+        (True, 0.992, 0.009, ""),  # a maximum that rounding moves takes its surroundings along
+        (True, 0.988, 0.009, "pixels differ"),
+        (True, 0.992, 0.011, "logits differ by more than 0.001"),
+        (False, 0.992, 0.009, "pixels differ, logits differ by more than 0.001"),
+    ],
+)
+def test_unpooling_may_move_a_hundredth_of_the_pixels(report, indices, agreement, beyond, short):
+    parity = kseg.export.Parity(12, 100, agreement, 0.4, 5.0, beyond, indices)
+    check = kseg.export.Check("x", "onnx", (8, 8), 1, {}, {}, parity, 1.0, 1.0, 0.5, 0.5, None)
+    assert report.short_of(check, "onnx", True, 0.02) == short
+
+
 @pytest.mark.slow
 def test_a_name_of_the_catalog_has_logits_that_can_be_compared(report):
     logits = report.model_named("fcn32s_efficientnetlite0")(np.full((1, 64, 64, 3), 90, "float32"))
