@@ -72,13 +72,14 @@ def short_of(found, kind: str, trained: bool, max_drop: float) -> str:
 def turned(model, path: Path, dataset, limit: int | None):
     """The same images' `Parity` where one that differs may agree upside down: see `compare`."""
     import kseg
+    from kseg.export.graph import in_float32
     from kseg.export.images import images_and_labels
     from kseg.export.parity import compare
     from kseg.inference.model_info import inspect_model
 
     exported, info = kseg.export.load(path), inspect_model(model)
     images = images_and_labels(dataset, hasattr(dataset, "load"), exported.size, info, limit)
-    return compare(model, exported, (batch for batch, _ in images), info)
+    return compare(in_float32(model), exported, (batch for batch, _ in images), info)
 
 
 def line(name: str, kind: str, found, short: str) -> str:
