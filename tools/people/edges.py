@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from data import load
-from score import OUTLINES, PRESETS, SIDE, outline
+from score import OUTLINES, PRESETS, outline
 from slices import counts, mean_iou
 from teacher import Reference, resized
 
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
     network = Reference(args.model)
 
     def sees(image: np.ndarray) -> np.ndarray:
-        logits = network(resized(image, SIDE)).astype(np.float32)
+        logits = network(resized(image, network.size)).astype(np.float32)
         raised = np.exp(logits - logits.max(-1, keepdims=True))
         return raised / raised.sum(-1, keepdims=True)
 

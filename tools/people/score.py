@@ -3,8 +3,8 @@
     python tools/people/score.py --packed DIR --references ../shared/reference_models
     python tools/people/score.py --packed DIR --models mine_int8.tflite --json scores.json
 
-Beside the presets `people` and `people_portrait` in int8 (or --models) stand MediaPipe Selfie and DeepLabv3 513. All
-see val's packed images (pack.py), each at the size that it takes, and are scored at 256x256.
+Beside the presets `people` and `people_portrait` in int8 (or --models) stand MediaPipe Selfie and
+DeepLabv3 513. All see val's packed images (pack.py), each at the size that it takes, and are scored at 256x256.
 """
 
 import argparse
@@ -30,12 +30,12 @@ NOISE, FLICKER_EVERY = 4.0, 12  # of 255; every how many images a still scene is
 
 
 class Preset(Reference):
-    """An int8 file of two classes at 256x256."""
+    """A file of two classes that takes square images."""
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Whether a pixel is a person, (256, 256), of an RGB image of any size."""
-        scores = super().__call__(resized(image, SIDE))
-        return scores[..., 1] > scores[..., 0]
+        scores = super().__call__(resized(image, self.size)).astype(np.float32)
+        return resized(scores[..., 1] - scores[..., 0], (SIDE, SIDE)) > 0
 
 
 def rivals(references: Path) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
@@ -135,7 +135,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--references", type=Path, help="the folder of the other networks")
     presets = [PRESETS / f"{name}_int8.tflite" for name in ("people", "people_portrait")]
     parser.add_argument(
-        "--models", nargs="*", type=Path, default=presets, help="int8 files of two classes, 256x256"
+        "--models", nargs="*", type=Path, default=presets, help="int8 files of two classes"
     )
     parser.add_argument("--limit", type=int, help="of images, to try it")
     parser.add_argument("--rounds", type=int, default=30, help="timed (30)")

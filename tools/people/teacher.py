@@ -28,6 +28,7 @@ class Reference:
         self.interpreter.allocate_tensors()
         self.input = self.interpreter.get_input_details()[0]
         self.output = self.interpreter.get_output_details()[0]
+        self.size = tuple(int(length) for length in self.input["shape"][1:3])
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         self.interpreter.set_tensor(self.input["index"], image[None].astype(self.input["dtype"]))
@@ -35,10 +36,10 @@ class Reference:
         return self.interpreter.get_tensor(self.output["index"])[0]
 
 
-def resized(image: np.ndarray, side: int) -> np.ndarray:
-    """The image squeezed to side x side."""
-    shrinks = side < max(image.shape[:2])
-    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The image or map squeezed to (height, width)."""
+    shrinks = max(size) < max(image.shape[:2])
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 class Selfie(Reference):
@@ -49,7 +50,7 @@ class Selfie(Reference):
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Probability of person (256, 256) of an RGB image of any size."""
-        return super().__call__(resized(image, SIDE).astype(np.float32) / 255)[..., 0]
+        return super().__call__(resized(image, self.size).astype(np.float32) / 255)[..., 0]
 
 
 class DeepLab(Reference):
@@ -60,12 +61,12 @@ class DeepLab(Reference):
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Whether a pixel is a person, 0 or 1, float32 (513, 513), of an RGB image of any size."""
-        return (super().__call__(resized(image, 513)) == PERSON).astype(np.float32)
+        return (super().__call__(resized(image, self.size)) == PERSON).astype(np.float32)
 
 
 def soft(person: np.ndarray) -> np.ndarray:
     """DeepLab's person with soft edges, (256, 256)."""
-    return resized(cv2.GaussianBlur(person, (0, 0), 4), SIDE)
+    return resized(cv2.GaussianBlur(person, (0, 0), 4), (SIDE, SIDE))
 
 
 def both(selfie: np.ndarray, person: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -73,7 +74,7 @@ def both(selfie: np.ndarray, person: np.ndarray, size: tuple[int, int]) -> np.nd
     reach = NEAR * max(size)
     across, down = (max(1, int(reach * SIDE / side)) for side in (size[1], size[0]))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * across + 1, 2 * down + 1))
-    near = cv2.dilate((resized(person, SIDE) > 0.1).astype(np.uint8), kernel)
+    near = cv2.dilate((resized(person, (SIDE, SIDE)) > 0.1).astype(np.uint8), kernel)
     return near * (selfie + soft(person)) / 2
 
 
