@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from teacher import resized
 
 SIDE = 512  # of the squares in which images lie, at their upper left
 TEACHER_SIDE = 160
@@ -59,10 +60,14 @@ class Sample:
 
     def squeezed(self, side: int = 256) -> tuple[np.ndarray, np.ndarray]:
         """Image and mask at side x side, as a preset sees and is scored on them."""
+        image, mask = self.inside()
+        mask = cv2.resize(mask, (side, side), interpolation=cv2.INTER_NEAREST)
+        return resized(image, (side, side)), mask
+
+    def inside(self) -> tuple[np.ndarray, np.ndarray]:
+        """Image and mask without what fills their squares up."""
         height, width = self.size
-        image = cv2.resize(self.image[:height, :width], (side, side), interpolation=cv2.INTER_AREA)
-        mask = cv2.resize(self.mask[:height, :width], (side, side), interpolation=cv2.INTER_NEAREST)
-        return image, mask
+        return self.image[:height, :width], self.mask[:height, :width]
 
 
 def load(

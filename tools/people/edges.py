@@ -33,11 +33,7 @@ def enlarged(probabilities: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 def people_of(samples: list) -> list[tuple[np.ndarray, np.ndarray]]:
     """RGB images and masks at their own size, of the source whose outlines are known."""
-    return [
-        (one.image[: one.size[0], : one.size[1]], one.mask[: one.size[0], : one.size[1]])
-        for one in samples
-        if one.source == OUTLINES and one.count
-    ]
+    return [one.inside() for one in samples if one.source == OUTLINES and one.count]
 
 
 def scores(sees: Callable[[np.ndarray], np.ndarray], draw: Callable, pairs: list) -> tuple[float, float]:

@@ -24,7 +24,7 @@ SHAPE = (9, 16)
 
 def cropped(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     """Image and mask of the largest 16:9 window, about the person or, where nobody is, about the middle."""
-    image, mask = inside(sample)
+    image, mask = sample.inside()
     height, width = mask.shape
     unit = min(height / SHAPE[0], width / SHAPE[1])
     high, wide = (int(unit * length) for length in SHAPE)
@@ -37,17 +37,12 @@ def cropped(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
 
 def between_bars(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     """The whole image in the middle of a black 16:9 frame; bars are background."""
-    image, mask = inside(sample)
+    image, mask = sample.inside()
     height, width = mask.shape
     unit = max(height / SHAPE[0], width / SHAPE[1])
     missing = [max(0, round(unit * long) - length) for long, length in zip(SHAPE, mask.shape, strict=True)]
     sides = [(one // 2, one - one // 2) for one in missing]
     return np.pad(image, [*sides, (0, 0)]), np.pad(mask, sides)
-
-
-def inside(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    height, width = sample.size
-    return sample.image[:height, :width], sample.mask[:height, :width]
 
 
 def sees(network: Reference, image: np.ndarray) -> np.ndarray:

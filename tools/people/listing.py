@@ -7,7 +7,7 @@ import numpy as np
 
 PERSON, IGNORED = 15, 255  # of PASCAL VOC
 # Images that show people (most of them hands and legs) whom their masks leave out, found by looking at those images
-# without people in which `people` or DeepLabv3 saw somebody.
+# without people in which `people` or DeepLabv3 saw most.
 UNMARKED = frozenset(Path(__file__).with_name("unmarked.txt").read_text(encoding="utf-8").split())
 
 

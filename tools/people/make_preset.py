@@ -92,13 +92,14 @@ def class_scores(model, dataset, size, limit: int | None = None) -> dict:
     import cv2
     import numpy as np
 
+    from kseg.export.images import resized
     from kseg.metrics import confusion_matrix, scores
 
     counts = np.zeros((dataset.num_classes,) * 2, np.int64)
     chosen = range(0, len(dataset), max(1, len(dataset) // limit) if limit else 1)
     for index in chosen:
         image, labels = dataset.load(index)
-        small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+        small = resized(image, size).astype(np.float32)
         logits = np.asarray(model(small[None]))[0]
         logits = cv2.resize(logits, labels.shape[::-1], interpolation=cv2.INTER_LINEAR)
         predicted = logits.argmax(-1).astype(np.uint8)

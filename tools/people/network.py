@@ -71,6 +71,7 @@ class Network(nn.Module):
     def __init__(self, layers: list, weights: dict[str, np.ndarray]) -> None:
         super().__init__()
         self.layers, self.trained = layers, nn.ModuleDict()
+        self.last_use = {source: name for name, *_, sources in layers for source in sources}
         for name, kind, config, _ in layers:
             array = lambda variable, name=name: weights.get(f"{name}/{variable}")  # noqa: E731
             if kind in ("Conv2D", "DepthwiseConv2D"):
@@ -98,6 +99,9 @@ class Network(nn.Module):
                 maps[name] = FIXED[kind](config, *inputs, training=self.training)
             if name == until:
                 break
+            for source in sources:
+                if self.last_use[source] == name:
+                    maps.pop(source, None)
         return maps[name]
 
     def arrays(self, state: dict[str, torch.Tensor] | None = None) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The loss of the preset `people`: true masks, teachers, and outlines that another network sees."""
+"""The loss of the presets `people` and `people_hd`: true masks, teachers, and outlines that another network sees."""
 
 import torch
 import torch.nn.functional as F

@@ -26,10 +26,10 @@ def pasted(samples: list, side: int = 256, seed: int = 0) -> tuple[list[np.ndarr
         if not places:
             break
         background = cv2.resize(
-            _inside(places[rng.integers(len(places))])[0], SIZE[::-1], interpolation=cv2.INTER_CUBIC
+            places[rng.integers(len(places))].inside()[0], SIZE[::-1], interpolation=cv2.INTER_CUBIC
         )
         share = np.exp(rng.uniform(*np.log(SHARES)))
-        image, mask = before(background, *_inside(sample), share, rng)
+        image, mask = before(background, *sample.inside(), share, rng)
         images.append(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA))
         masks.append(cv2.resize(mask, (side, side), interpolation=cv2.INTER_NEAREST))
     return images, masks
@@ -60,8 +60,3 @@ def before(
     shown[place] += alpha[..., None] * (person - shown[place])
     found[place] = alpha > 0.5
     return np.round(shown).astype(np.uint8), found
-
-
-def _inside(sample) -> tuple[np.ndarray, np.ndarray]:
-    height, width = sample.size
-    return sample.image[:height, :width], sample.mask[:height, :width]

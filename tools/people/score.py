@@ -3,8 +3,10 @@
     python tools/people/score.py --packed DIR --references ../shared/reference_models
     python tools/people/score.py --packed DIR --models mine_int8.tflite --json scores.json
 
-Beside the presets `people` and `people_portrait` in int8 (or --models) stand MediaPipe Selfie and
+Beside the presets `people`, `people_hd` and `people_portrait` in int8 (or --models) stand MediaPipe Selfie and
 DeepLabv3 513. All see val's packed images (pack.py), each at the size that it takes, and are scored at 256x256.
+Windows about head and shoulders, pasted people and still scenes are made at 256x256: a larger network sees those
+enlarged.
 """
 
 import argparse
@@ -30,7 +32,7 @@ NOISE, FLICKER_EVERY = 4.0, 12  # of 255; every how many images a still scene is
 
 
 class Preset(Reference):
-    """A file of two classes that takes square images."""
+    """A .tflite file of two classes."""
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Whether a pixel is a person, (256, 256), of an RGB image of any size."""
@@ -77,7 +79,7 @@ def flicker(sees: Callable[[np.ndarray], np.ndarray], images: list[np.ndarray], 
 def scores(sees: Callable[[np.ndarray], np.ndarray], samples: list) -> dict:
     """All scores of one network on val's samples (`data.Sample`)."""
     pairs = [one.squeezed(SIDE) for one in samples]
-    people = [sees(one.image[: one.size[0], : one.size[1]]) for one in samples]
+    people = [sees(one.inside()[0]) for one in samples]
     found = by_slice(people, [mask for _, mask in pairs], [one.source for one in samples])
     edges = [
         outline(person, mask)
@@ -133,7 +135,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--packed", required=True, type=Path, help="the folder of pack.py")
     parser.add_argument("--references", type=Path, help="the folder of the other networks")
-    presets = [PRESETS / f"{name}_int8.tflite" for name in ("people", "people_portrait")]
+    presets = [PRESETS / f"{name}_int8.tflite" for name in ("people", "people_hd", "people_portrait")]
     parser.add_argument(
         "--models", nargs="*", type=Path, default=presets, help="int8 files of two classes"
     )

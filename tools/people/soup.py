@@ -32,7 +32,7 @@ def best(files: list[str], args: argparse.Namespace) -> dict:
     from train import Validation
 
     layers = json.loads(Path(f"{args.network}.graph.json").read_text(encoding="utf-8"))
-    validation = Validation(load(args.data, args.limit, 2, "val"))
+    validation = Validation(load(args.data, args.limit, 2, "val"), side=args.side)
     start, *others = [dict(np.load(file)) for file in files]
     tried = [("start", start)]
     for file, other in zip(files[1:], others, strict=True):
@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--best", action="store_true", help="choose a mixture on val")
     parser.add_argument("--data", help="with --best: the folder of pack.py")
     parser.add_argument("--network", help="with --best: the network's .graph.json, without the ending")
+    parser.add_argument("--side", type=int, default=256, help="with --best: of val's images (256)")
     parser.add_argument("--limit", type=int, help="of val's images, to try it")
     args = parser.parse_args()
     if args.best and not (args.data and args.network):

@@ -1,23 +1,55 @@
-"""The network of the preset `people` before its training: `LiteFPN` with the weights of a published DeepLabv3.
+"""The network of `people` or `people_hd` before its training: `LiteFPN` with the weights of a published DeepLabv3.
 
-    python tools/people/start.py --references ../shared/reference_models --data DIR --out DIR/start
+    python tools/people/start.py people --references ../shared/reference_models --data DIR --out DIR/start
 
 deeplabv3_mnv2_pascal_quant.tflite (DeepLabv3 on MobileNetV2, trained by its authors on COCO and VOC) is read as
 floats. Its batch normalisation is folded into the convolutions, and is unfolded again on 64 of the packed images: the
-statistics are those of the maps, scale and offset undo them. Then its blocks' expanded channels are cut to a third or
-to two thirds (`slimming.py`), and each block's projection is fitted anew, so that what is left gives what the whole
-block gave, as well as a linear map can (He et al., "Channel pruning for accelerating very deep neural networks", ICCV
-2017, section 3.1). Writes OUT.graph.json, OUT.keras and OUT.npz.
+statistics are those of the maps, scale and offset undo them. That is all for `people_hd`. For `people` the blocks'
+expanded channels are cut to a third or to two thirds (`slimming.py`), and each block's projection is fitted anew, so
+that what is left gives what the whole block gave, as well as a linear map can (He et al., "Channel pruning for
+accelerating very deep neural networks", ICCV 2017, section 3.1). Writes OUT.graph.json, OUT.keras and OUT.npz.
 """
 
 import argparse
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-LEVELS = (("stage4", 64, 48), ("stage3", 48, 32), ("stage2", 32, 16))
-EXPANSIONS = (1, 2, 2, 4, 4, 4, 4)  # of the authors' (1, 6, 6, 6, 6, 6, 6)
+
+@dataclass(frozen=True)
+class Form:
+    """What the network of a preset looks like.
+
+    Attributes:
+        levels: of `LiteFPN`.
+        side: of the square images that it is trained on.
+        output_stride: of the backbone; the authors' is 16.
+        expansions: of the backbone's blocks.
+    """
+
+    levels: tuple[tuple[str, int, int], ...]
+    side: int
+    output_stride: int
+    expansions: tuple[int, ...]
+
+
+AUTHORS = (1, 6, 6, 6, 6, 6, 6)  # their expansions
+FORMS = {
+    "people": Form(
+        levels=(("stage4", 64, 48), ("stage3", 48, 32), ("stage2", 32, 16)),
+        side=256,
+        output_stride=32,
+        expansions=(1, 2, 2, 4, 4, 4, 4),
+    ),
+    "people_hd": Form(
+        levels=(("stage4", 96, 64), ("stage3", 64, 48), ("stage2", 48, 32), ("stage1", 24, 16)),
+        side=384,
+        output_stride=16,
+        expansions=AUTHORS,
+    ),
+}
 REPEATS = (1, 2, 3, 4, 3, 3, 1)
 IMAGES = 64
 RIDGE = 1e-4  # of the mean variance of what is fitted from
@@ -25,11 +57,15 @@ POINTS = 60_000  # of a map, at most, for one fit
 CLASSES, PALETTE = ("background", "person"), ((0, 0, 0), (40, 200, 120))
 
 
-def head_on(backbone):
-    """The head of the preset."""
+def built(preset: str, expansions: tuple[int, ...]):
+    """The network of a preset, on a backbone of these expansions, untrained."""
     import kseg
 
-    return kseg.models.LiteFPN(backbone, 2, levels=LEVELS, decoder=0, name="people")
+    form = FORMS[preset]
+    backbone = kseg.backbones.DeepLabMobileNetV2(
+        1.0, expansions=expansions, output_stride=form.output_stride
+    )
+    return kseg.models.LiteFPN(backbone, 2, levels=form.levels, decoder=0, name=preset)
 
 
 def convolutions(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -209,22 +245,11 @@ def _points(maps):
     return points[:: max(1, len(points) // POINTS)].double()
 
 
-def write(references: Path, data: Path, out: Path) -> None:
-    """Make the network and write it."""
-    import graph
-    import keras
-    from data import load
+def narrowed(large, preset: str, images: np.ndarray):
+    """The network with the preset's fewer expanded channels, its projections fitted to the large one's maps."""
     from slimming import slim_from
 
-    import kseg
-
-    keras.utils.set_random_seed(0)
-    large = head_on(kseg.backbones.DeepLabMobileNetV2(1.0))
-    biases = fill(large, convolutions(references / "deeplabv3_mnv2_pascal_quant.tflite"))
-    samples = load(data, limit=2 * IMAGES, split="train")
-    images = np.stack([one.squeezed()[0] for one in samples[:: max(1, len(samples) // IMAGES)][:IMAGES]])
-    unfold(large, biases, images)
-    small = head_on(kseg.backbones.DeepLabMobileNetV2(1.0, expansions=EXPANSIONS))
+    small = built(preset, FORMS[preset].expansions)
     slim_from(small.backbone, large.backbone, telling(large, images))
     for name, share in refit(small, large, images).items():
         print(f"{name}: {share:.1%} of the variance is left out")
@@ -234,9 +259,27 @@ def write(references: Path, data: Path, out: Path) -> None:
         alike = [one.shape for one in weights] == [tuple(one.shape) for one in layer.weights]
         if layer.name not in backbone and weights and alike:
             layer.set_weights(weights)
-    small.classes, small.palette = CLASSES, PALETTE
-    small.save(f"{out}.keras")
-    graph.write(small, out)
+    return small
+
+
+def write(preset: str, references: Path, data: Path, out: Path) -> None:
+    """Make the network and write it."""
+    import graph
+    import keras
+    from data import load
+
+    keras.utils.set_random_seed(0)
+    model = built(preset, AUTHORS)
+    biases = fill(model, convolutions(references / "deeplabv3_mnv2_pascal_quant.tflite"))
+    samples = load(data, limit=2 * IMAGES, split="train")
+    side = FORMS[preset].side
+    images = np.stack([one.squeezed(side)[0] for one in samples[:: max(1, len(samples) // IMAGES)][:IMAGES]])
+    unfold(model, biases, images)
+    if FORMS[preset].expansions != AUTHORS:
+        model = narrowed(model, preset, images)
+    model.classes, model.palette = CLASSES, PALETTE
+    model.save(f"{out}.keras")
+    graph.write(model, out)
 
 
 def main() -> None:
@@ -244,11 +287,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("preset", choices=FORMS)
     parser.add_argument("--references", required=True, type=Path, help="the folder of the .tflite file")
     parser.add_argument("--data", required=True, type=Path, help="the folder of pack.py")
     parser.add_argument("--out", required=True, type=Path, help="path without an ending")
     args = parser.parse_args()
-    write(args.references, args.data, args.out)
+    write(args.preset, args.references, args.data, args.out)
 
 
 if __name__ == "__main__":

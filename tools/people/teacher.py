@@ -38,7 +38,7 @@ class Reference:
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The image or map squeezed to (height, width)."""
-    shrinks = max(size) < max(image.shape[:2])
+    shrinks = any(new < old for new, old in zip(size, image.shape[:2], strict=True))
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 

@@ -1,4 +1,4 @@
-"""Train the network of the preset `people` on the packed images, in PyTorch.
+"""Train the network of the preset `people` or `people_hd` on the packed images, in PyTorch.
 
     python tools/people/train.py --data DIR --network DIR/people --out DIR --name first --batch 160 --seconds 275
     python tools/people/train.py --cpu --data DIR --network DIR/mean --out DIR --name tuned --freeze-statistics \
@@ -18,13 +18,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from augment import Batches, Mix
-from data import TrainingImages, load
+from data import BOTH, MASK, TrainingImages, load
 from network import Network
 from network import load as load_network
 from objective import loss_of
 from slices import by_slice, counts, mean_iou, portraits
 from teacher import Selfie
+
+PART = 8  # images that a teaching network sees at once; more need more memory and are slower
 
 
 class MovingAverage:
@@ -48,13 +51,13 @@ class MovingAverage:
 
 
 class Validation:
-    """The val images and windows about heads and shoulders, at 256x256."""
+    """The val images and windows about heads and shoulders, at side x side."""
 
-    def __init__(self, samples: list, batch: int = 32) -> None:
-        pairs = [one.squeezed() for one in samples]
+    def __init__(self, samples: list, batch: int = 32, side: int = 256) -> None:
+        pairs = [one.squeezed(side) for one in samples]
         self.images, self.masks = [p[0] for p in pairs], [p[1] for p in pairs]
         self.sources, self.batch = [one.source for one in samples], batch
-        self.framed, self.framed_masks = portraits(samples)
+        self.framed, self.framed_masks = portraits(samples, side)
 
     def scores(self, network: Network) -> dict:
         """`slices.by_slice`, `portraits`: mean IoU of the windows' mean, and `judged`, the number to choose by.
@@ -113,7 +116,9 @@ class Training:
         mix = Mix(empty=args.empty, pasted=args.pasted, portrait=args.portrait)
         outlines = Selfie(args.outlines) if args.outlines else None
         self.batches = Batches(data, tuple(args.size), args.batch, mix, args.seed, outlines)
-        self.format = torch_format
+        self.format, self.teacher = torch_format, None
+        if args.teacher_network:
+            self.teacher = load_network(args.teacher_network).to(data.device, memory_format=torch_format).eval()
         if args.freeze_statistics:
             for module in self.network.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
@@ -124,17 +129,30 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * factor
         with torch.no_grad():
-            images, *told = self.batches.next()
-        images = images.contiguous(memory_format=self.format)
+            images, masks, teachers, taught, outlines = self.batches.next()
+            images = images.contiguous(memory_format=self.format)
+            if self.teacher is not None:
+                teachers, taught = self._seen(images), torch.where(taught == MASK, BOTH, taught)
         with torch.autocast(images.device.type, torch.bfloat16):
             logits = self.network(images)
-        loss = loss_of(logits, *told, self.args.teacher_weight, self.args.dice)
+        loss = loss_of(
+            logits, masks, teachers, taught, outlines, self.args.teacher_weight, self.args.dice
+        )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.average.update()
         return float(loss.detach())
+
+    def _seen(self, images: torch.Tensor) -> torch.Tensor:
+        """The teaching network's probability of person in the very windows that are trained on, at its size."""
+        size, way = self.args.teacher_size or images.shape[2:], {"mode": "bilinear", "align_corners": False}
+        with torch.autocast(images.device.type, torch.bfloat16):
+            larger = F.interpolate(images, size=tuple(size), **way)
+            logits = torch.cat([self.teacher(part) for part in larger.split(PART)]).float()
+        logits = F.interpolate(logits, size=images.shape[2:], antialias=True, **way)
+        return torch.sigmoid(logits[:, 1] - logits[:, 0])
 
 
 def run(args: argparse.Namespace) -> dict:
@@ -145,7 +163,8 @@ def run(args: argparse.Namespace) -> dict:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     processes = os.cpu_count() or 1
     data = TrainingImages(load(args.data, args.limit, processes, "train"), device)
-    validation = Validation(load(args.data, args.limit and args.limit // 4, processes, "val"))
+    samples = load(args.data, args.limit and args.limit // 4, processes, "val")
+    validation = Validation(samples, side=max(args.size))
     print(
         f"{len(data.images)} images, {len(validation.images)} of val, {time.time() - started:.0f} s",
         flush=True,
@@ -215,6 +234,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--average", type=float, default=0.998, help="share kept by the moving average")
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--teacher-weight", type=float, default=0.35)
+    made.add_argument(
+        "--teacher-network",
+        metavar="NETWORK",
+        help="as --network; teaches every window in place of the packed teachers",
+    )
+    made.add_argument(
+        "--teacher-size", type=int, nargs=2, metavar=("H", "W"), help="at which it sees them (--size)"
+    )
     made.add_argument("--dice", type=float, default=0.5)
     made.add_argument("--portrait", type=float, default=0.0, help="share of windows about head and shoulders")
     made.add_argument("--empty", type=float, default=0.2, help="share of images without people")

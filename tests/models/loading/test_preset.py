@@ -80,7 +80,7 @@ def test_cards_may_not_lead_out_of_the_folder(folder):
 def test_the_presets_of_the_package():
     """The webcam's people and CamVid's streets: loaded, of the card's classes, and one answer in both files."""
     cards = models.presets()
-    assert {"people", "people_portrait", "camvid"} <= set(cards)
+    assert {"people", "people_hd", "people_portrait", "camvid"} <= set(cards)
     assert "NC" in cards["camvid"]["licence"]
     for name, card in cards.items():
         model = models.from_preset(name)

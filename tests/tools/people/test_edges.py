@@ -29,10 +29,9 @@ def test_an_enlarged_share_lies_between_its_neighbours(edges):
 
 
 def test_people_with_known_outlines_alone(edges):
-    mask, image = np.full((352, 352), 255, np.uint8), np.zeros((352, 352, 3), np.uint8)
-    mask[:300, :350] = 0
+    inside = np.zeros((300, 350, 3), np.uint8), np.zeros((300, 350), np.uint8)
     samples = [
-        SimpleNamespace(source=source, count=count, size=(300, 350), mask=mask, image=image)
+        SimpleNamespace(source=source, count=count, inside=lambda: inside)
         for source, count in (("ccp_people", 1), ("voc_people", 1), ("ccp_people", 0))
     ]
     [(found, known)] = edges.people_of(samples)

@@ -44,7 +44,7 @@ def test_a_step_that_fails_ends_it(make, tmp_path):
         make.run([silent])
 
 
-@pytest.mark.parametrize("preset", ["people", "camvid", "people_portrait"])
+@pytest.mark.parametrize("preset", ["people", "people_hd", "camvid", "people_portrait"])
 def test_every_step_is_a_script_that_is_there(make, preset, tmp_path):
     args = make.parser().parse_args([preset, "--data", "d", "--references", "r", "--out", str(tmp_path)])
     steps = make.PRESETS[preset](args)
@@ -54,9 +54,22 @@ def test_every_step_is_a_script_that_is_there(make, preset, tmp_path):
         assert Path(step.command[1]).is_file() or step.command[1:3] == ("-m", "kseg")
 
 
+@pytest.mark.parametrize("preset", ["people", "people_hd"])
+def test_trainings_and_presets_take_the_options_of_their_steps(make, preset, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(TOOLS))
+    args = make.parser().parse_args([preset, "--data", "d", "--references", "r", "--out", str(tmp_path)])
+    for step in make.PRESETS[preset](args):
+        name = Path(step.command[1]).stem
+        if name in ("train", "make_preset"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+            told = importlib.import_module(name).parser().parse_args(step.command[2:])
+            assert str(told.out).startswith(str(tmp_path))
+
+
 @pytest.mark.slow
 @pytest.mark.realdata
-@pytest.mark.parametrize("preset", ["people", "camvid"])
+@pytest.mark.parametrize("preset", ["people", "people_hd", "camvid"])
 def test_a_tiny_preset_from_start_to_end(make, preset, tmp_path):
     pytest.importorskip("torch")
     data = os.environ.get("KSEG_DATA", "../shared/data")

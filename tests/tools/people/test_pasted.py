@@ -22,7 +22,8 @@ def sample(source: str, share: float, colour: int) -> SimpleNamespace:
     image[:80, :60], mask[:80, :60] = colour, 0
     if share:
         image[:80, 30:60], mask[:80, 30:60] = 200, 1
-    return SimpleNamespace(source=source, share=share, image=image, mask=mask, size=(80, 60))
+    inside = (image[:80, :60], mask[:80, :60])
+    return SimpleNamespace(source=source, share=share, image=image, mask=mask, inside=lambda: inside)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2])
