@@ -1,6 +1,6 @@
 """Which images of the development data are listed, by source and split."""
 
-import importlib.util
+import importlib
 import os
 import sys
 from collections import Counter
@@ -11,14 +11,11 @@ import pytest
 TOOLS = Path(__file__).parents[3] / "tools" / "people"
 
 
-@pytest.fixture(scope="module")
-def module():
-    spec = importlib.util.spec_from_file_location("listing", TOOLS / "listing.py")
-    found = importlib.util.module_from_spec(spec)
-    sys.modules["listing"] = found  # its dataclass asks for it
-    spec.loader.exec_module(found)
-    yield found
-    sys.modules.pop("listing")
+@pytest.fixture
+def module(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOLS))
+    monkeypatch.delitem(sys.modules, "listing", raising=False)
+    return importlib.import_module("listing")
 
 
 @pytest.fixture
