@@ -19,12 +19,12 @@ NEAR = 0.06  # of the longer side: how far from DeepLab's person Selfie's is bel
 
 
 class Reference:
-    """A .tflite file in a bare LiteRT interpreter of one thread: an array in, an array out, without the batch."""
+    """A .tflite file in a bare LiteRT interpreter: an array in, an array out, without the batch."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, threads: int = 1) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self.interpreter = Interpreter(str(path), num_threads=1)
+        self.interpreter = Interpreter(str(path), num_threads=threads)
         self.interpreter.allocate_tensors()
         self.input = self.interpreter.get_input_details()[0]
         self.output = self.interpreter.get_output_details()[0]

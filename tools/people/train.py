@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from augment import Batches, Mix
 from data import BOTH, MASK, TrainingImages, load
 from network import Network
@@ -26,8 +25,7 @@ from network import load as load_network
 from objective import loss_of
 from slices import by_slice, counts, mean_iou, portraits
 from teacher import Selfie
-
-PART = 8  # images that a teaching network sees at once; more need more memory and are slower
+from window_teachers import WindowTeachers
 
 
 class MovingAverage:
@@ -116,9 +114,8 @@ class Training:
         mix = Mix(empty=args.empty, pasted=args.pasted, portrait=args.portrait)
         outlines = Selfie(args.outlines) if args.outlines else None
         self.batches = Batches(data, tuple(args.size), args.batch, mix, args.seed, outlines)
-        self.format, self.teacher = torch_format, None
-        if args.teacher_network:
-            self.teacher = load_network(args.teacher_network).to(data.device, memory_format=torch_format).eval()
+        self.format = torch_format
+        self.teachers = WindowTeachers(args.teachers, torch.get_num_threads()) if args.teachers else None
         if args.freeze_statistics:
             for module in self.network.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
@@ -131,8 +128,8 @@ class Training:
         with torch.no_grad():
             images, masks, teachers, taught, outlines = self.batches.next()
             images = images.contiguous(memory_format=self.format)
-            if self.teacher is not None:
-                teachers, taught = self._seen(images), torch.where(taught == MASK, BOTH, taught)
+            if self.teachers is not None:
+                teachers, taught = self.teachers(images), torch.where(taught == MASK, BOTH, taught)
         with torch.autocast(images.device.type, torch.bfloat16):
             logits = self.network(images)
         loss = loss_of(
@@ -144,15 +141,6 @@ class Training:
         self.optimizer.step()
         self.average.update()
         return float(loss.detach())
-
-    def _seen(self, images: torch.Tensor) -> torch.Tensor:
-        """The teaching network's probability of person in the very windows that are trained on, at its size."""
-        size, way = self.args.teacher_size or images.shape[2:], {"mode": "bilinear", "align_corners": False}
-        with torch.autocast(images.device.type, torch.bfloat16):
-            larger = F.interpolate(images, size=tuple(size), **way)
-            logits = torch.cat([self.teacher(part) for part in larger.split(PART)]).float()
-        logits = F.interpolate(logits, size=images.shape[2:], antialias=True, **way)
-        return torch.sigmoid(logits[:, 1] - logits[:, 0])
 
 
 def run(args: argparse.Namespace) -> dict:
@@ -235,12 +223,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--teacher-weight", type=float, default=0.35)
     made.add_argument(
-        "--teacher-network",
-        metavar="NETWORK",
-        help="as --network; teaches every window in place of the packed teachers",
-    )
-    made.add_argument(
-        "--teacher-size", type=int, nargs=2, metavar=("H", "W"), help="at which it sees them (--size)"
+        "--teachers",
+        nargs="+",
+        metavar="FILE",
+        help=".tflite files of presets, which teach every window in place of the packed teachers",
     )
     made.add_argument("--dice", type=float, default=0.5)
     made.add_argument("--portrait", type=float, default=0.0, help="share of windows about head and shoulders")

@@ -14,6 +14,7 @@ import numpy as np
 
 from kseg.errors import ModelError
 from kseg.export.conversion.int8_graph import quantized
+from kseg.export.conversion.rounding import rounded
 from kseg.parts import tensorflow as tf
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def within_budget(
 
     Args:
         calibrated: the flatbuffer with the ranges of its maps.
-        images: float32 (1, H, W, C), 0-255; the first few rank the layers.
+        images: float32 (1, H, W, C), 0-255: weights are rounded for them; the first few rank the layers.
         lost: what a flatbuffer loses beside the Keras model.
         budget: what may be lost.
         measure: what `lost` counts, in words.
@@ -93,11 +94,14 @@ def within_budget(
     Raises:
         BudgetError: the budget needs every layer that has weights in float32.
     """
-    operations = _operations(calibrated)
+    operations, weights = _operations(calibrated), rounded(calibrated, images)
+
+    def int8(kept: frozenset[str]) -> bytes:
+        return quantized(calibrated, kept, weights)
 
     @cache
     def tried(kept: frozenset[str]) -> float:
-        return lost(quantized(calibrated, kept))
+        return lost(int8(kept))
 
     lost_in_int8, kept = tried(frozenset()), frozenset()
     if lost_in_int8 > budget:
@@ -107,17 +111,17 @@ def within_budget(
         for one in sorted(operations, key=lambda one: -one.weights):
             if one.name in kept and tried(kept - {one.name}) <= budget:
                 kept -= {one.name}
-    data, whole = quantized(calibrated, kept), quantized(calibrated, frozenset())
+    data, whole = int8(kept), int8(frozenset())
     names = tuple(dict.fromkeys(_layer_of(one.name, layers) for one in operations if one.name in kept))
-    weights = sum(one.weights for one in operations)
+    total = sum(one.weights for one in operations)
     in_float = sum(one.weights for one in operations if one.name in kept)
-    if tried(kept) > budget or in_float == weights > 0:
+    if tried(kept) > budget or in_float == total > 0:
         raise BudgetError(
             f"int8 cannot hold the budget of {budget:.4f}: every layer in int8 loses {lost_in_int8:.4f} ({measure}), "
             "and what holds it has no weights in int8 any more. Take another precision (--precision float16), a larger "
             "budget (--int8-budget), or more calibration images"
         )
-    larger = in_float > weights / 3  # 4 bytes a weight for a third and 1 for the others are float16's 2
+    larger = in_float > total / 3  # 4 bytes a weight for a third and 1 for the others are float16's 2
     return data, Int8Budget(
         budget, measure, tried(kept), lost_in_int8, names, len(data), len(whole), larger_than_float16=larger
     )

@@ -6,12 +6,13 @@ the channels of each tap to 4, 8 or 64 and the outputs to 8, 16 or 64. `tools/sp
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from kseg.export.conversion.flatbuffer import Flatbuffer
+from kseg.export.conversion.rounding import Rounded, with_rounded
 from kseg.parts import tensorflow as tf
 
 IMAGE_CHANNELS = 4  # at most
@@ -19,7 +20,12 @@ SIDE_BY_SIDE = 2  # outputs that are computed as one pixel
 DELEGATED_CONCATENATION = 5  # maps that LiteRT's XNNPACK delegate concatenates at once
 
 
-def quantized(calibrated: bytes, kept: Iterable[str] = (), verify: bool = False) -> bytes:
+def quantized(
+    calibrated: bytes,
+    kept: Iterable[str] = (),
+    weights: Mapping[str, Rounded] | None = None,
+    verify: bool = False,
+) -> bytes:
     """Quantise a flatbuffer to int8, of uint8 images; or of float32 images, for the debugger.
 
     The subtraction of the image's mean stays in float32: LiteRT's XNNPACK delegate makes floats of bytes, and int8 of
@@ -28,14 +34,20 @@ def quantized(calibrated: bytes, kept: Iterable[str] = (), verify: bool = False)
     Args:
         calibrated: a flatbuffer with float32 weights and the range of each map.
         kept: names of operations that stay in float32.
+        weights: see `kseg.export.conversion.rounding.rounded`; None rounds each to the nearest level.
         verify: whether the file compares each map with float32, as tf.lite's QuantizationDebugger reads it.
     """
     from tensorflow.lite.python.convert import mlir_quantize  # as tf.lite's converter and debugger call it
 
+    graph = Flatbuffer(calibrated)
+    kept = {*kept, *graph.shifts_of_image()}
+    if weights:
+        with_rounded(graph, weights, frozenset(kept))
+        calibrated = graph.packed()
     return mlir_quantize(
         calibrated,
         input_data_type=tf.float32 if verify else tf.uint8,
-        denylisted_nodes=sorted({*kept, *Flatbuffer(calibrated).shifts_of_image()}),
+        denylisted_nodes=sorted(kept),
         enable_numeric_verify=verify,
     )
 

@@ -17,6 +17,7 @@ from kseg.export.accuracy import Lost
 from kseg.export.conversion.dilation import for_converters
 from kseg.export.conversion.int8_budget import layer_names, within_budget
 from kseg.export.conversion.int8_graph import cheaper, quantized
+from kseg.export.conversion.rounding import rounded
 from kseg.export.graph import (
     Size,
     check_class_ids,
@@ -69,7 +70,8 @@ def tflite(
         size: (height, width) of the fixed input; may be left out where the model has one itself, or with `dynamic`.
         precision: "float32"; "float16" (weights of half the size); "dynamic" (int8 weights, float maps); "int8"
             (everything in int8; the input is uint8 0-255, needs `calibration`).
-        calibration: about 100 images (H, W, channels) 0-255, or a data set; see `calibration_images`.
+        calibration: about 100 images (H, W, channels) 0-255, or a data set; see `calibration_images`. They give each
+            map its range, and weights are rounded up or down so that the errors cancel on the first of every few.
         int8_budget: what int8 may lose, 0-1: mean IoU where `images` (or else `calibration`) have labels, otherwise
             the fraction of pixels that gets another class than in Keras. Where int8 loses more, the layers that it
             hurts most stay in float32, as few as will do; the result's `int8` and the file's metadata name them.
@@ -124,7 +126,8 @@ def tflite(
                 cheaper(data), samples, lost, int8_budget, lost.measure, layer_names(model)
             )
         elif precision == "int8":
-            data = quantized(cheaper(data))
+            calibrated = cheaper(data)
+            data = quantized(calibrated, weights=rounded(calibrated, samples))
         with write_errors(path):
             part.write_bytes(data)
         refuse_foreign(tflite_operations(part))
