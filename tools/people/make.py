@@ -94,10 +94,10 @@ def people_steps(args: argparse.Namespace) -> list[Step]:
         *("train", *training(args, 2900), "--network", out / "first", "--name", "again"),
         *("--portrait", 0.3, "--empty", 0.25, "--seed", 9, "--rate", 1e-3, "--warm", 60, *both),
     )
+    teachers = ("--teachers", out / "people_hd.tflite", out / "final.tflite", "--teacher-weight", 0.5)
     taught = tool(
-        *("train", *training(args, 2000), "--network", out / "final", "--name", "taught"),
-        *("--teacher-network", out / "hd", "--teacher-size", 384, 384, "--teacher-weight", 0.5),
-        *("--portrait", 0.3, "--empty", 0.25, "--seed", 11, "--rate", 1e-3, "--warm", 60, *both),
+        *("train", *training(args, 5100), "--network", out / "final", "--name", "taught", *teachers),
+        *("--portrait", 0.3, "--empty", 0.25, "--seed", 12, "--rate", 1.5e-3, "--warm", 100, *both),
     )
     return [
         *packed(args),
@@ -109,7 +109,10 @@ def people_steps(args: argparse.Namespace) -> list[Step]:
         Step(out / "first.npz", mixed(out, "trained", "last", "first")),
         Step(out / "again.npz", again),
         Step(out / "final.npz", mixed(out, "first", "again", "final")),
+        Step(out / "final.keras", finished(out, "start", "final.npz", "final.keras", "--shift", 0.35)),
+        exported(args, "final", 256),
         *hd_trained(args),
+        exported(args, "people_hd", 384),
         Step(out / "taught.npz", taught),
         Step(out / "both.npz", mixed(out, "final", "taught", "both")),
         Step(out / "people.keras", finished(out, "start", "both.npz", "people.keras", "--shift", 0.35)),
@@ -118,17 +121,15 @@ def people_steps(args: argparse.Namespace) -> list[Step]:
 
 
 def hd_steps(args: argparse.Namespace) -> list[Step]:
-    out = args.out
     return [
         *packed(args),
         *hd_trained(args),
-        Step(out / "people_hd.keras", finished(out, "hd_start", "hd.npz", "people_hd.keras", "--shift", 0.2)),
         preset_step(args, "people_hd", args.data, ["--more-splits", "val_portraits", "val_empty"]),
     ]
 
 
 def hd_trained(args: argparse.Namespace) -> list[Step]:
-    """The weights of `people_hd`, which teach `people` too."""
+    """The model of `people_hd`, which teaches `people` too."""
     trained = tool(
         *("train", *training(args, 5000), "--network", args.out / "hd_start", "--name", "hd"),
         *("--size", 384, 384, "--portrait", 0.3, "--empty", 0.25, "--teacher-weight", 0.3, "--seed", 10),
@@ -136,7 +137,22 @@ def hd_trained(args: argparse.Namespace) -> list[Step]:
         *limited(args),
         *([] if args.steps else ["--batch", 16]),
     )
-    return [begun(args, "people_hd", "hd_start"), Step(args.out / "hd.npz", trained)]
+    model = finished(args.out, "hd_start", "hd.npz", "people_hd.keras", "--shift", 0.2)
+    return [
+        begun(args, "people_hd", "hd_start"),
+        Step(args.out / "hd.npz", trained),
+        Step(args.out / "people_hd.keras", model),
+    ]
+
+
+def exported(args: argparse.Namespace, name: str, side: int) -> Step:
+    """A model as the int8 file that teaches another."""
+    files = (args.out / f"{name}.keras", args.out / f"{name}.tflite")
+    told = [sys.executable, "-m", "kseg", "export", "--model", files[0], "--out", files[1]]
+    told += ["--size", side, side, "--precision", "int8", "--data", "people", "--root", args.data]
+    if args.limit:
+        told += ["--limit", args.limit, "--calibration-count", 4, "--min-agreement", 0]
+    return Step(files[1], tuple(map(str, told)))
 
 
 def packed(args: argparse.Namespace) -> list[Step]:

@@ -163,7 +163,11 @@ def _operations(data: bytes) -> list[_Operation]:
 def _noise(
     calibrated: bytes, images: Sequence[np.ndarray], operations: Sequence[_Operation]
 ) -> dict[str, float]:
-    """How much of each operation's map is noise of int8, 0-1: the mean over channels of error by variance."""
+    """How much of each operation's map is noise of int8, 0-1: the mean over channels of error by variance.
+
+    Weights are rounded to the nearest level here: others would be in the debugger's float32 network too, and it would
+    see no error of theirs.
+    """
     names, found = sorted((one.name for one in operations), key=len, reverse=True), {}
     with warnings.catch_warnings():  # LiteRT's interpreter, which tf.lite's says to use, cannot verify
         warnings.simplefilter("ignore", UserWarning)

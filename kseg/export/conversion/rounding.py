@@ -1,8 +1,8 @@
 """Weights for int8, rounded up or down so that the errors of a convolution cancel on real images.
 
 Rounded to the nearest level, the weights of a depthwise convolution, nine for each channel, move that channel's mean,
-and every layer behind it sees another image. Here the bias takes the mean back, and each weight goes to the level at
-which the convolution's output varies least from that in float32.
+and every layer behind it sees another image. Here the bias takes the mean back, and each weight goes to the level above
+or below it, so that the convolution's output varies less from that in float32.
 
 References: Nagel et al., "Up or Down? Adaptive Rounding for Post-Training Quantization", ICML 2020 (the aim; here it is
 reached by descent, one weight of each filter at a time); Nagel et al., "Data-Free Quantization Through Weight
@@ -22,7 +22,7 @@ from kseg.export.conversion.flatbuffer import Flatbuffer
 LEVELS = 127  # of the largest weight of a filter
 IMAGES = 32  # at most
 PIXELS = 512  # of an image's map, at most
-WEIGHTS = 1024  # of a filter: in larger ones rounding cancels by itself, and only the bias is corrected
+PRODUCTS = 2**21  # of a convolution's covariances; with more, weights go to the nearest level
 
 
 @dataclass(frozen=True)
@@ -34,53 +34,58 @@ class Rounded:
 
 
 def rounded(calibrated: bytes, images: Sequence[np.ndarray]) -> dict[str, Rounded]:
-    """The weights of each convolution, by the name of its operation.
+    """The weights and the bias of each convolution, by the name of its operation.
+
+    Left out are those whose weights another operation reads too, and those that see or hold values that are no numbers.
 
     Args:
         calibrated: a flatbuffer with float32 weights.
-        images: float32 (1, H, W, channels), what the network sees; the first of every few are looked at.
+        images: float32 (1, H, W, channels), what the network sees; at most 32 are looked at, evenly spaced.
     """
     graph = Flatbuffer(calibrated)
-    statistics = {graph.name(step.outputs[0]): _Statistics(graph, step) for step in _convolutions(graph)}
-    if not statistics:
+    seen = {graph.name(one.outputs[0]): _Seen(graph, one) for one in _convolutions(graph)}
+    if not seen:
         return {}
-    for maps in _runs(calibrated, images[:: -(-len(images) // IMAGES)]):
-        for one in statistics.values():
+    chosen = np.unique(np.linspace(0, len(images) - 1, IMAGES).round().astype(int))
+    for maps in _runs(graph, [one.source for one in seen.values()], [images[number] for number in chosen]):
+        for one in seen.values():
             one.add(maps(one.source))
-    return {name: one.rounded() for name, one in statistics.items()}
+    found = {name: one.rounded() for name, one in seen.items()}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def with_rounded(graph: Flatbuffer, found: Mapping[str, Rounded], kept: frozenset[str]) -> None:
     """Give the convolutions of a flatbuffer their rounded weights, but for those that stay in float32."""
-    for step in graph.operators:
-        name = graph.name(step.outputs[0])
+    for operation in graph.operators:
+        name = graph.name(operation.outputs[0])
         if name in found and name not in kept:
-            weights, bias = (graph.name(index) for index in step.inputs[1:3])
-            step.inputs = [
-                step.inputs[0],
+            weights, bias = (graph.name(index) for index in operation.inputs[1:3])
+            operation.inputs = [
+                operation.inputs[0],
                 graph.add_constant(found[name].weights, f"{weights}_rounded"),
                 graph.add_constant(found[name].bias, f"{bias}_corrected"),
             ]
 
 
 def _convolutions(graph: Flatbuffer) -> Iterator[Any]:
-    """Those with float32 weights and a bias of their own."""
-    for step in graph.operators:
-        if graph.kind(step) in ("CONV_2D", "DEPTHWISE_CONV_2D") and len(step.inputs) == 3:
-            own = all(graph.only_reader(index) is not None for index in step.inputs[1:])
-            if own and all(graph.constant(index) is not None for index in step.inputs[1:]):
-                yield step
+    """Those with constant weights of their own; a bias may be shared, as the converter merges equal constants."""
+    for operation in graph.operators:
+        if graph.kind(operation) in ("CONV_2D", "DEPTHWISE_CONV_2D") and len(operation.inputs) == 3:
+            own = graph.only_reader(operation.inputs[1]) is not None
+            if own and all(graph.constant(index) is not None for index in operation.inputs[1:]):
+                yield operation
 
 
-def _runs(calibrated: bytes, images: Sequence[np.ndarray]) -> Iterator[Any]:
-    """For each image a function from a map's number to its values in float32."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+def _runs(graph: Flatbuffer, maps: Sequence[int], images: Sequence[np.ndarray]) -> Iterator[Any]:
+    """For each image a function from the index of a tensor among `maps` to its values.
 
-    interpreter = Interpreter(
-        model_content=calibrated,
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
+    They become outputs: an interpreter that preserves all tensors keeps its convolutions' working memory as well.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    graph.graph.outputs = sorted({*map(int, graph.graph.outputs), *maps} - {*map(int, graph.graph.inputs)})
+    graph.model.signatureDefs = None
+    interpreter = Interpreter(model_content=graph.packed())
     entry = interpreter.get_input_details()[0]["index"]
     interpreter.resize_tensor_input(entry, images[0].shape)
     interpreter.allocate_tensors()
@@ -90,22 +95,22 @@ def _runs(calibrated: bytes, images: Sequence[np.ndarray]) -> Iterator[Any]:
         yield interpreter.get_tensor
 
 
-class _Statistics:
+class _Seen:
     """The mean and covariance of what the filters of a convolution are multiplied with.
 
     Filters that read the same channels are a group: all of a plain convolution, or those of a channel of a depthwise.
     """
 
-    def __init__(self, graph: Flatbuffer, step: Any) -> None:
-        self.source, self.options = int(step.inputs[0]), step.builtinOptions
-        self.weights, self.bias = (graph.constant(index) for index in step.inputs[1:3])
-        self.depthwise = graph.kind(step) == "DEPTHWISE_CONV_2D"
+    def __init__(self, graph: Flatbuffer, operation: Any) -> None:
+        self.source, self.options = int(operation.inputs[0]), operation.builtinOptions
+        self.weights, self.bias = (graph.constant(index) for index in operation.inputs[1:3])
+        self.depthwise = graph.kind(operation) == "DEPTHWISE_CONV_2D"
         self.same = self.options.padding == graph.schema.Padding.SAME
         self.groups = graph.shape(self.source)[-1] // (1 if self.depthwise else self.weights.shape[-1])
         self.filters = self._filters()
         taps = self.filters.shape[-1]
         self.count, self.sums = 0, np.zeros((self.groups, taps))
-        self.products = np.zeros((self.groups, taps, taps)) if taps <= WEIGHTS else None
+        self.products = np.zeros((self.groups, taps, taps)) if self.groups * taps**2 <= PRODUCTS else None
 
     def _filters(self) -> np.ndarray:
         """The weights as (groups, filters of a group, weights of a filter), float64."""
@@ -118,27 +123,31 @@ class _Statistics:
         """The inverse of `_filters`."""
         return (filters.transpose(2, 0, 1) if self.depthwise else filters).reshape(self.weights.shape)
 
-    def add(self, batch: np.ndarray) -> None:
-        """Count what the filters see in maps (1, height, width, channels)."""
-        seen = self._seen(batch[0])
-        seen = seen.reshape(*seen.shape[:3], self.groups, -1).transpose(3, 1, 2, 4, 0)
-        seen = seen.reshape(self.groups, -1, seen.shape[-1])  # groups, weights of a filter, pixels
-        self.count += seen.shape[-1]
-        self.sums += seen.sum(-1, dtype=np.float64)
-        if self.products is not None:
-            self.products += seen @ seen.transpose(0, 2, 1)
+    def add(self, maps: np.ndarray) -> None:
+        """Add what the filters see in maps (batch, height, width, channels)."""
+        if not np.isfinite(maps).all():
+            self.sums[:] = np.nan
+            return
+        for values in maps:
+            under = self._under(values)
+            under = under.reshape(*under.shape[:3], self.groups, -1).transpose(3, 1, 2, 4, 0)
+            under = under.reshape(self.groups, -1, under.shape[-1])  # groups, weights of a filter, pixels
+            self.count += under.shape[-1]
+            self.sums += under.sum(-1, dtype=np.float64)
+            if self.products is not None:
+                self.products += under @ under.transpose(0, 2, 1)
 
-    def _seen(self, values: np.ndarray) -> np.ndarray:
+    def _under(self, values: np.ndarray) -> np.ndarray:
         """What lies under the filters: (pixels, rows, columns, channels), of some of the output's pixels."""
         options, sides = self.options, []
         lengths = self.weights.shape[1:3]
-        steps = (options.strideH, options.strideW)
+        strides = (options.strideH, options.strideW)
         holes = (options.dilationHFactor, options.dilationWFactor)
         for axis in (0, 1):
             reach = (lengths[axis] - 1) * holes[axis] + 1
-            length = values.shape[axis]
-            count = -(-length // steps[axis]) if self.same else (length - reach) // steps[axis] + 1
-            padding = max((count - 1) * steps[axis] + reach - length, 0) if self.same else 0
+            length, stride = values.shape[axis], strides[axis]
+            count = -(-length // stride) if self.same else (length - reach) // stride + 1
+            padding = max((count - 1) * stride + reach - length, 0) if self.same else 0
             sides.append((count, (padding // 2, padding - padding // 2)))
         (height, above), (width, left) = sides
         padded = np.pad(values, (above, left, (0, 0)))
@@ -146,14 +155,17 @@ class _Statistics:
         if len(pixels) > PIXELS:
             pixels = np.random.default_rng(0).choice(pixels, PIXELS, replace=False)
         rows, columns = (
-            (place * step)[:, None] + np.arange(length) * hole
-            for place, step, length, hole in zip(
-                (pixels // width, pixels % width), steps, lengths, holes, strict=True
+            (place * stride)[:, None] + np.arange(length) * hole
+            for place, stride, length, hole in zip(
+                (pixels // width, pixels % width), strides, lengths, holes, strict=True
             )
         )
         return padded[rows[:, :, None], columns[:, None, :]]
 
-    def rounded(self) -> Rounded:
+    def rounded(self) -> Rounded | None:
+        """None where a value is no number."""
+        if not (np.isfinite(self.sums).all() and np.isfinite(self.weights).all()):
+            return None
         largest = np.abs(self.filters).max(-1, keepdims=True)
         step = np.where(largest > 0, largest, 1) / LEVELS
         exact, mean = self.filters / step, self.sums / self.count
@@ -167,13 +179,14 @@ class _Statistics:
 
 
 def descended(exact: np.ndarray, levels: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Levels from which no single weight, moved by one, lets the output vary less from the exact one.
+    """Levels beside the exact weights, moved one at a time as long as the output varies less from the exact one.
 
-    A filter's largest weight, which decides how far its levels lie apart, and weights of 0 stay as they are.
+    A filter's largest weight, which decides how far its levels lie apart, and weights of 0 stay as they are. A weight
+    goes up or down, and no further: it would pay for others on these images only.
 
     Args:
         exact: (groups, filters, weights), in levels.
-        levels: whole numbers to start from.
+        levels: whole numbers to start from, the nearest ones.
         covariance: (groups, weights, weights) of what the weights are multiplied with.
     """
     fixed = (exact == 0) | (np.abs(exact) == np.abs(exact).max(-1, keepdims=True))
@@ -183,8 +196,8 @@ def descended(exact: np.ndarray, levels: np.ndarray, covariance: np.ndarray) -> 
     for _ in range(2 * exact.shape[-1]):
         here = slope[group, number]
         gain = 2 * np.abs(here) - curve[group, 0]  # by a move against the slope
-        target = levels[group, number] - np.sign(here)
-        gain[fixed[group, number] | (np.abs(target) > LEVELS)] = 0
+        away = np.abs(levels[group, number] - np.sign(here) - exact[group, number])
+        gain[fixed[group, number] | (away >= 1)] = 0
         best = gain.argmax(-1)
         better = gain[np.arange(len(best)), best] > 1e-9 * curve.max()
         group, number, best, here = group[better], number[better], best[better], here[better]

@@ -71,7 +71,7 @@ def tflite(
         precision: "float32"; "float16" (weights of half the size); "dynamic" (int8 weights, float maps); "int8"
             (everything in int8; the input is uint8 0-255, needs `calibration`).
         calibration: about 100 images (H, W, channels) 0-255, or a data set; see `calibration_images`. They give each
-            map its range, and weights are rounded up or down so that the errors cancel on the first of every few.
+            map its range, and on 32 of them weights are rounded up or down so that their errors cancel.
         int8_budget: what int8 may lose, 0-1: mean IoU where `images` (or else `calibration`) have labels, otherwise
             the fraction of pixels that gets another class than in Keras. Where int8 loses more, the layers that it
             hurts most stay in float32, as few as will do; the result's `int8` and the file's metadata name them.
