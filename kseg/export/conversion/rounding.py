@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from kseg.export.conversion.flatbuffer import Flatbuffer
+from kseg.ops.windows import pooling_axis
 
 LEVELS = 127  # of the largest weight of a filter
 IMAGES = 32  # at most
@@ -139,16 +140,14 @@ class _Seen:
 
     def _under(self, values: np.ndarray) -> np.ndarray:
         """What lies under the filters: (pixels, rows, columns, channels), of some of the output's pixels."""
-        options, sides = self.options, []
-        lengths = self.weights.shape[1:3]
+        options, lengths = self.options, self.weights.shape[1:3]
         strides = (options.strideH, options.strideW)
         holes = (options.dilationHFactor, options.dilationWFactor)
-        for axis in (0, 1):
-            reach = (lengths[axis] - 1) * holes[axis] + 1
-            length, stride = values.shape[axis], strides[axis]
-            count = -(-length // stride) if self.same else (length - reach) // stride + 1
-            padding = max((count - 1) * stride + reach - length, 0) if self.same else 0
-            sides.append((count, (padding // 2, padding - padding // 2)))
+        reach = [(length - 1) * hole + 1 for length, hole in zip(lengths, holes, strict=True)]
+        padding, sides = "same" if self.same else "valid", []
+        for axis in map(pooling_axis, values.shape[:2], reach, strides, (padding, padding)):
+            after = (axis.count - 1) * axis.stride + axis.window - axis.size - axis.before
+            sides.append((axis.count, (axis.before, max(after, 0))))
         (height, above), (width, left) = sides
         padded = np.pad(values, (above, left, (0, 0)))
         pixels = np.arange(height * width)

@@ -31,7 +31,7 @@ def windows(count=2):
 
 
 def test_scores_and_those_of_the_mirror_are_averaged(tools, monkeypatch):
-    """Two presets of different sizes whose scores are sums of an image's channels."""
+    """Two presets of different sizes, one with a score that depends on the place, one with the same everywhere."""
     seen = []
 
     class Left:
